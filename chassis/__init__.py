@@ -1,0 +1,1 @@
+"""What every service of Meno stands on. It knows no business noun and no table."""

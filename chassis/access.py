@@ -1,0 +1,93 @@
+"""Who may call what: the `allow` options of a contract, evaluated on the parsed request.
+
+The gateway evaluates the same options on the bytes; a property test holds the two together.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from google.protobuf.message import Message
+
+from chassis.calls import Caller
+from chassis.contracts import Method
+from chassis.errors import AccessDenied, TokenMissing
+from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
+
+ME = "me"
+
+Grant: TypeAlias = Callable[[Message, Caller | None, str | None], bool]
+"""Decides on a request, the person who calls and the service that calls."""
+
+
+class Access:
+    """The ways into one RPC."""
+
+    def __init__(self, method: Method) -> None:
+        self._subjects = method.subjects
+        self._grants = tuple(_grant(allow) for allow in method.grants)
+        self.needs_token = not any(allow.public or allow.service for allow in method.grants)
+        self.takes_token = not method.public_only
+        self.asks_peer = any(allow.service for allow in method.grants)
+
+    def name_caller(self, request: Message, caller: Caller | None) -> None:
+        """Replaces `me` by the caller's id wherever the request names its subject."""
+        if caller is None:
+            return
+        for field in self._subjects:
+            if getattr(request, field) == ME:
+                setattr(request, field, caller.user_id)
+
+    def check(self, request: Message, caller: Caller | None, peer: str | None) -> None:
+        """Passes when one way in is open. Raises AccessDenied, or TokenMissing where a token might help."""
+        for grant in self._grants:
+            if grant(request, caller, peer):
+                return
+        raise TokenMissing() if caller is None and self.needs_token else AccessDenied()
+
+
+def role_name(role: GlobalRole.ValueType) -> str:
+    """A global role as claims and the database spell it."""
+    return GlobalRole.Name(role).removeprefix("GLOBAL_ROLE_")
+
+
+def class_role_name(role: ClassRole.ValueType) -> str:
+    """A class role as claims and the database spell it."""
+    return ClassRole.Name(role).removeprefix("CLASS_ROLE_")
+
+
+def class_roles_from(least: ClassRole.ValueType) -> frozenset[str]:
+    """The names of all class roles that are at least this one."""
+    floor = max(least, ClassRole.CLASS_ROLE_STUDENT)
+    return frozenset(class_role_name(role) for role in ClassRole.values() if role >= floor)
+
+
+def _grant(allow: Allow) -> Grant:
+    if allow.public:
+        return lambda request, caller, peer: True
+    if allow.service:
+        return lambda request, caller, peer: peer == allow.service
+    conditions = [*_person_conditions(allow)]
+
+    def open_to(request: Message, caller: Caller | None, peer: str | None) -> bool:
+        return caller is not None and all(holds(request, caller) for holds in conditions)
+
+    return open_to
+
+
+def _person_conditions(allow: Allow) -> list[Callable[[Message, Caller], bool]]:
+    conditions: list[Callable[[Message, Caller], bool]] = []
+    if not allow.unassigned:
+        conditions.append(lambda request, caller: caller.role != "UNASSIGNED")
+    if allow.signed_in and not allow.guest:
+        conditions.append(lambda request, caller: not caller.guest)
+    if allow.role:
+        role = role_name(allow.role)
+        conditions.append(lambda request, caller: caller.role == role)
+    if field := allow.owner:
+        conditions.append(lambda request, caller: getattr(request, field) == caller.user_id)
+    if group := allow.member_of:
+        enough = class_roles_from(allow.at_least)
+        conditions.append(lambda request, caller: caller.classes.get(getattr(request, group)) in enough)
+    if not (allow.signed_in or allow.role or allow.owner or allow.member_of):
+        conditions.append(lambda request, caller: False)
+    return conditions

@@ -1,0 +1,51 @@
+"""The commands that every service has: `python -m <service> serve | migrate`."""
+
+from typing import Any, TypeVar
+
+import typer
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import ValidationError
+
+from chassis import migrations, telemetry
+from chassis.server import Compose, run
+from chassis.settings import Settings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.Typer:
+    """The command line of a service; it may add commands of its own."""
+    cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
+
+    @cli.command()
+    def serve() -> None:
+        """Serve until SIGTERM."""
+        settings = load(kind)
+        telemetry.configure(service, settings.log_level)
+        raise typer.Exit(run(compose, settings))
+
+    @cli.command()
+    def migrate() -> None:
+        """Bring the database to the newest revision."""
+        settings = load(kind)
+        migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
+        typer.echo(f"{service}: the database is current")
+
+    return cli
+
+
+def load(kind: type[AnySettings]) -> AnySettings:
+    """Reads the settings from the environment, or exits with one line for each that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "MENO_" + "_".join(str(part) for part in problem["loc"]).upper()
+            typer.echo(f"{name}: {problem['msg']}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _serving_role(settings: Settings) -> str | None:
+    parts: dict[str, Any] = conninfo_to_dict(settings.database_url.get_secret_value())
+    role = parts.get("user")
+    return str(role) if role and settings.owner_database_url else None

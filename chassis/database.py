@@ -1,0 +1,228 @@
+"""SQLAlchemy describes, psycopg executes.
+
+A statement is written in SQLAlchemy, compiled once at import, and executed as a prepared
+statement: single reads in autocommit, everything that writes in an explicit transaction.
+
+    class SessionRow(NamedTuple):
+        session_id: str
+        phase: str
+
+    GET = statement(
+        select(*columns(SessionRow, Session)).where(Session.user_id == bindparam("user_id")),
+        SessionRow,
+    )
+
+    row = await database.one(GET, user_id=user_id)
+
+Ids are strings in Python: psycopg hands uuid columns over as text.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import NoneType
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import args_row
+from psycopg.types.json import JsonbDumper
+from psycopg.types.string import TextLoader
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import CompilerElement
+
+Row = TypeVar("Row")
+
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_POOL_TIMEOUT = 10.0
+_MAX_WAITING = 200
+_SERVER_GOING_DOWN = frozenset({"57P01", "57P02", "57P03"})
+
+psycopg.adapters.register_loader("uuid", TextLoader)
+psycopg.adapters.register_dumper(dict, JsonbDumper)
+
+
+class Statement(Generic[Row]):
+    """A statement compiled to psycopg's SQL, and the row that it returns."""
+
+    registry: ClassVar[list["Statement[Any]"]] = []
+    """Every statement of the process, for the tests that examine them all."""
+
+    def __init__(self, clause: CompilerElement, row: type[Row]) -> None:
+        compiled = clause.compile(dialect=_DIALECT)
+        if not isinstance(compiled, SQLCompiler):
+            raise ValueError(f"not a query: {compiled}")
+        self.clause = clause
+        self.sql = str(compiled)
+        self.row_factory = args_row(row)
+        self._literals = _literals(compiled)
+        Statement.registry.append(self)
+
+    def parameters(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The literals of the statement, merged with a call's own values."""
+        return {**self._literals, **values} if self._literals else values
+
+
+@overload
+def statement(clause: CompilerElement) -> Statement[None]: ...
+@overload
+def statement(clause: CompilerElement, row: type[Row]) -> Statement[Row]: ...
+def statement(clause: CompilerElement, row: type[Any] = NoneType) -> Statement[Any]:
+    """Compiles a statement whose rows become `row`, called with their columns in order.
+
+    Raises ValueError for what would go wrong silently at run time: a value left to Python's
+    defaults, an unexpanded IN, or a NULL that nobody asked for.
+    """
+    return Statement(clause, row)
+
+
+def columns(row: type[Any], table: Any) -> list[ColumnElement[Any]]:
+    """The columns of a table that a NamedTuple names, in its order."""
+    return [getattr(table, name) for name in row._fields]
+
+
+class Executor(Protocol):
+    """What a store runs its statements on: the database, or one transaction of it."""
+
+    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+        """Returns the first row, or None."""
+
+    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+        """Returns every row."""
+
+
+class Transaction:
+    """One transaction: what it does happens whole or not at all."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.connection = connection
+
+    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+        """Returns the first row, or None."""
+        return await _one(self.connection, query, values)
+
+    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+        """Returns every row."""
+        return await _all(self.connection, query, values)
+
+    async def run(self, query: Statement[Any], **values: Any) -> int:
+        """Executes for its effect; returns how many rows it touched."""
+        cursor = await self.connection.execute(query.sql, query.parameters(values), prepare=True)
+        return cursor.rowcount
+
+
+class Database:
+    """A bounded pool of connections to one PostgreSQL database.
+
+    A connection that died while it lay in the pool is replaced without the caller noticing:
+    before a transaction has begun, and for a read, which may be repeated.
+    """
+
+    def __init__(self, url: str, *, max_connections: int = 10, name: str = "meno") -> None:
+        self.url = url
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            url,
+            kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name},
+            min_size=1,
+            max_size=max_connections,
+            max_waiting=_MAX_WAITING,
+            timeout=_POOL_TIMEOUT,
+            open=False,
+            name=name,
+        )
+
+    async def open(self) -> None:
+        """Opens the pool. Raises PoolTimeout when the database does not answer."""
+        await self._pool.open(wait=True, timeout=_POOL_TIMEOUT)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._pool.close()
+
+    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+        """Returns the first row of a read, or None."""
+        return next(iter(await self.all(query, **values)), None)
+
+    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+        """Returns every row of a read."""
+        try:
+            async with self._pool.connection() as connection:
+                return await _all(connection, query, values)
+        except psycopg.OperationalError as error:
+            if not _lost(error):
+                raise
+        await self._pool.check()
+        async with self._pool.connection() as connection:
+            return await _all(connection, query, values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Opens a transaction that commits when the body ends and rolls back when it raises."""
+        connection = await self._begin()
+        try:
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                if not connection.broken:
+                    await connection.rollback()
+                raise
+            await connection.commit()
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _begin(self) -> AsyncConnection[Any]:
+        connection = await self._pool.getconn()
+        try:
+            await connection.execute("BEGIN")
+            return connection
+        except psycopg.OperationalError as error:
+            await self._pool.putconn(connection)
+            if not _lost(error):
+                raise
+        await self._pool.check()
+        connection = await self._pool.getconn()
+        try:
+            await connection.execute("BEGIN")
+        except BaseException:
+            await self._pool.putconn(connection)
+            raise
+        return connection
+
+
+async def _one(connection: AsyncConnection[Any], query: Statement[Row], values: dict[str, Any]) -> Row | None:
+    async with connection.cursor(row_factory=query.row_factory) as cursor:
+        await cursor.execute(query.sql, query.parameters(values), prepare=True)
+        return await cursor.fetchone()
+
+
+async def _all(connection: AsyncConnection[Any], query: Statement[Row], values: dict[str, Any]) -> list[Row]:
+    async with connection.cursor(row_factory=query.row_factory) as cursor:
+        await cursor.execute(query.sql, query.parameters(values), prepare=True)
+        return await cursor.fetchall()
+
+
+def _lost(error: psycopg.OperationalError) -> bool:
+    """Whether the connection is gone, rather than the statement refused."""
+    return not isinstance(error, psycopg.errors.QueryCanceled) and (
+        error.sqlstate is None or error.sqlstate in _SERVER_GOING_DOWN
+    )
+
+
+def _literals(compiled: SQLCompiler) -> dict[str, Any]:
+    """The values that a statement brings itself. Raises ValueError for silent faults."""
+    if compiled.insert_prefetch or compiled.update_prefetch:
+        names = [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]
+        raise ValueError(f"give a value or a server_default; Python's default is not run for {names}")
+    literals = {}
+    required = {compiled.bind_names[bind] for bind in compiled.bind_names if bind.required}
+    for bind, name in compiled.bind_names.items():
+        if bind.expanding:
+            raise ValueError(f"IN is not expanded: write == any_({name})")
+        if name in required:
+            continue
+        if bind.value is None:
+            raise ValueError(f"{name} has no value: bind it, or write null()")
+        literals[name] = bind.value
+    return literals

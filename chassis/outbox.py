@@ -1,0 +1,115 @@
+"""Facts that must reach another service: written with the change, delivered at least once.
+
+A row is put into the outbox in the transaction of the change that it tells of. The relay
+of one process at a time hands the rows to their owner's RPC in order, under the row's id
+as `request_id`, by which the owner recognises a repetition.
+
+    await outbox.put(transaction, "award_xp", {"user_id": user_id, "amount": 10})
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+import structlog
+from sqlalchemy import BigInteger, DateTime, Identity, Text, bindparam, column, delete, func, select, table
+from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.bell import Bell
+from chassis.database import Database, Transaction, statement
+
+_BATCH = 100
+_PAUSE = 0.5
+_MAX_PAUSE = 30.0
+_RING = "outbox"
+
+log = structlog.get_logger()
+
+
+class Outbox:
+    """The table of facts on their way; every service's `tables.py` that sends declares its own."""
+
+    __tablename__ = "outbox"
+
+    position: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    fact_id: Mapped[str] = mapped_column(UUID, unique=True, server_default=func.uuidv7())
+    kind: Mapped[str] = mapped_column(Text)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class Fact(NamedTuple):
+    """One fact: `fact_id` is the request_id under which it is delivered."""
+
+    position: int
+    fact_id: str
+    kind: str
+    body: dict[str, Any]
+
+
+Deliver: TypeAlias = Callable[[Fact], Awaitable[None]]
+"""Hands a fact to its owner. Raising means that it is tried again."""
+
+_outbox = table(
+    "outbox",
+    column("position", BigInteger),
+    column("fact_id", UUID),
+    column("kind", Text),
+    column("body", JSONB),
+)
+
+PUT = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
+# The lock makes one relay the only one; a fact committed late is seen at the next look.
+LEAD = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
+NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), Fact)
+DELIVERED = statement(delete(_outbox).where(_outbox.c.position == bindparam("position")))
+
+
+async def put(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
+    """Adds a fact to the transaction that makes it true."""
+    await transaction.run(PUT, kind=kind, body=dict(body))
+
+
+class Relay:
+    """Delivers the facts of one database, each kind by its own function."""
+
+    def __init__(self, database: Database, bell: Bell, deliver: Mapping[str, Deliver]) -> None:
+        self._database = database
+        self._bell = bell
+        self._deliver = deliver
+
+    def wake(self) -> None:
+        """Call it after the commit of a transaction that put a fact."""
+        self._bell.ring(_RING)
+
+    async def run(self) -> None:
+        """Delivers for ever; waits longer after each failure in a row, up to half a minute."""
+        pause = _PAUSE
+        with self._bell.listen(_RING) as rung:
+            while True:
+                try:
+                    while await self.deliver_batch():
+                        pause = _PAUSE
+                except Exception as error:
+                    log.warning("outbox_not_delivered", error=repr(error), pause=pause)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _MAX_PAUSE)
+                else:
+                    await rung.wait()
+
+    async def deliver_batch(self) -> bool:
+        """Delivers what waits, in order, up to a batch; returns whether more may wait.
+
+        Raises what a delivery raises; what was delivered before it stays delivered.
+        """
+        async with self._database.transaction() as lead:
+            if not await lead.one(LEAD):
+                return False
+            facts = await lead.all(NEXT)
+            for fact in facts:
+                await self._deliver[fact.kind](fact)
+                async with self._database.transaction() as transaction:
+                    await transaction.run(DELIVERED, position=fact.position)
+        return len(facts) == _BATCH

@@ -1,0 +1,73 @@
+"""Keyset pages: a page token is the position after the last row, bound to the list it was made for."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from google.protobuf.message import Message
+
+from chassis.errors import PageTokenInvalid
+
+DEFAULT_SIZE = 50
+MAX_SIZE = 1000
+
+BEFORE_ALL_IDS = UUID(int=0)
+AFTER_ALL_IDS = UUID(int=2**128 - 1)
+
+Key: TypeAlias = UUID | int | datetime
+Row = TypeVar("Row")
+
+_PARSE: dict[type[Key], Callable[[str], Key]] = {UUID: UUID, int: int, datetime: datetime.fromisoformat}
+
+
+def size(request: Any) -> int:
+    """How many rows a page of this request holds: 50 unless it says so, never above 1,000."""
+    return min(request.page_size or DEFAULT_SIZE, MAX_SIZE)
+
+
+def position(request: Any, *start: Key) -> list[Key]:
+    """Where the page begins: `start` on the first page, else what its token says.
+
+    Raises PageTokenInvalid when the token is damaged or belongs to another list.
+    """
+    if not request.page_token:
+        return list(start)
+    try:
+        bound, *texts = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
+        if bound != _binding(request):
+            raise PageTokenInvalid()
+        return [_PARSE[type(key)](text) for key, text in zip(start, texts, strict=True)]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PageTokenInvalid() from error
+
+
+def page(
+    request: Any, rows: Sequence[Row], after: Callable[[Row], Sequence[object]]
+) -> tuple[Sequence[Row], str]:
+    """Splits `size(request) + 1` rows into a page and the token of the next, empty at the end.
+
+    `after` gives the position of a row, in the order in which `position` was given its start.
+    """
+    limit = size(request)
+    if len(rows) <= limit:
+        return rows, ""
+    token = json.dumps([_binding(request), *(_text(key) for key in after(rows[limit - 1]))])
+    return rows[:limit], base64.urlsafe_b64encode(token.encode()).decode()
+
+
+def _text(key: object) -> str:
+    return key.isoformat() if isinstance(key, datetime) else str(key)
+
+
+def _binding(request: Message) -> str:
+    """A digest of the list that a request asks for: its type and every field but the page."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    asked.ClearField("page_token")
+    asked.ClearField("page_size")
+    body = asked.SerializeToString(deterministic=True)
+    return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + body).hexdigest()[:16]

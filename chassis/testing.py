@@ -1,0 +1,256 @@
+"""The pytest plugin of the house: real databases, real servers, signed tokens.
+
+It needs a PostgreSQL with pgvector, whose superuser `MENO_TEST_POSTGRES` names as a
+postgresql:// URL; the suite of the whole repository starts one by itself.
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import grpc
+import psycopg
+import pytest
+import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+from psycopg import sql
+
+from chassis import migrations, tokens
+from chassis.certificates import Authority
+from chassis.interceptors import CHAIN, Guard, Stage
+from chassis.rights import Rights
+from chassis.server import App, server
+from chassis.tls import Identity
+from chassis.tokens import Tokens
+from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
+
+SECRET = b"a secret that only the tests know"
+
+
+class Postgres:
+    """Databases on the test server, each copied from a template that was migrated once."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin_url = admin_url
+        self._templates: set[str] = set()
+
+    def url(self, database: str) -> str:
+        """The URL of a database on the test server."""
+        return urlunsplit(urlsplit(self._admin_url)._replace(path=f"/{database}"))
+
+    def create(self, service: str) -> str:
+        """Creates a database with a service's tables and returns its URL."""
+        template = f"template_{service}_{os.getpid()}"
+        if template not in self._templates:
+            self._execute("CREATE DATABASE {}", template)
+            with psycopg.connect(self.url(template)) as connection:
+                connection.execute("CREATE EXTENSION vector")
+            migrations.upgrade(service, self.url(template))
+            self._templates.add(template)
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return self.url(name)
+
+    def create_empty(self) -> str:
+        """Creates a database without tables and returns its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute("CREATE DATABASE {}", name)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drops a database that `create` made, and its connections."""
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", urlsplit(url).path.lstrip("/"))
+
+    def close(self) -> None:
+        """Drops the templates."""
+        for template in self._templates:
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", template)
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+class Issuer:
+    """Signs access tokens as identity_service does."""
+
+    def __init__(self) -> None:
+        self.key = ECKey.generate_key("P-256", {"kid": "test", "use": "sig", "alg": tokens.ALGORITHM})
+
+    def key_set(self) -> Mapping[str, Any]:
+        """The public keys."""
+        return KeySet([self.key]).as_dict(private=False)
+
+    def token(
+        self,
+        user_id: str,
+        *,
+        role: str = "STUDENT",
+        classes: Mapping[str, str] | None = None,
+        lifetime: float = 300,
+        **claims: Any,
+    ) -> str:
+        """A token of this person, valid for `lifetime` seconds; `claims` replace or add."""
+        now = int(time.time())
+        body = {
+            "iss": tokens.ISSUER,
+            "aud": tokens.AUDIENCE,
+            "iat": now,
+            "exp": now + lifetime,
+            "jti": uuid.uuid4().hex,
+            "sub": user_id,
+            "role": role,
+            "classes": dict(classes or {}),
+            "sid": str(uuid.uuid4()),
+            "rv": 0,
+            **claims,
+        }
+        return jwt.encode({"alg": tokens.ALGORITHM, "kid": "test"}, body, self.key)
+
+
+class AccountFeed:
+    """An account feed that a test writes."""
+
+    def __init__(self) -> None:
+        self._events: list[AccountEvent] = []
+        self._changed = asyncio.Event()
+
+    def lose_rights(self, user_id: str, rights_version: int) -> None:
+        """Tells every follower that only tokens from this rights version on hold."""
+        lost = AccountEvent.RightsLost(user_id=user_id, rights_version=rights_version)
+        self._events.append(AccountEvent(sequence=len(self._events) + 1, rights_lost=lost))
+        self._changed.set()
+
+    async def follow(self, after_sequence: int) -> AsyncIterator[WatchAccountEventsResponse]:
+        """The feed as a follower reads it."""
+        while True:
+            self._changed.clear()
+            for event in self._events[after_sequence:]:
+                after_sequence = event.sequence
+                yield WatchAccountEventsResponse(event=event)
+            heartbeat = WatchAccountEventsResponse.Heartbeat(sequence=after_sequence)
+            yield WatchAccountEventsResponse(heartbeat=heartbeat)
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout=1)
+            except TimeoutError:
+                continue
+
+
+class House:
+    """What surrounds a service under test: keys, certificates, the account feed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.issuer = Issuer()
+        self.feed = AccountFeed()
+        self._authority = Authority()
+        self._directory = directory
+
+    def identity(self, name: str) -> Identity:
+        """The certificate of a service, a gateway or a stranger that the authority knows."""
+        directory = self._directory / name
+        if not directory.exists():
+            self._authority.issue(name, directory)
+        return Identity(directory)
+
+    @asynccontextmanager
+    async def guard(self) -> AsyncIterator[Guard]:
+        """A guard that follows this house's keys and feed."""
+
+        async def keys() -> Mapping[str, Any]:
+            return self.issuer.key_set()
+
+        guard = Guard(Tokens(keys), Rights(), SECRET)
+        following = asyncio.create_task(guard.rights.follow(self.feed.follow))
+        await guard.rights.ready.wait()
+        try:
+            yield guard
+        finally:
+            following.cancel()
+
+    @asynccontextmanager
+    async def serve(
+        self, app: App, service: str, stages: tuple[Stage, ...] = CHAIN
+    ) -> AsyncIterator["Served"]:
+        """Serves an app under mutual TLS on a free port."""
+        serving = server(app, stages)
+        port = serving.add_secure_port("127.0.0.1:0", self.identity(service).server_credentials())
+        await serving.start()
+        background = [asyncio.create_task(work()) for work in app.background]
+        served = Served(self, service, f"127.0.0.1:{port}")
+        try:
+            yield served
+        finally:
+            await served.close()
+            await serving.stop(None)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+class Served:
+    """A service that serves, and channels to it."""
+
+    def __init__(self, house: House, service: str, address: str) -> None:
+        self.address = address
+        self._house = house
+        self._service = service
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def channel(self, peer: str = "gateway") -> grpc.aio.Channel:
+        """A channel that shows the certificate of `peer`."""
+        if peer not in self._channels:
+            credentials = self._house.identity(peer).channel_credentials()
+            options = (
+                ("grpc.ssl_target_name_override", self._service),
+                ("grpc.max_metadata_size", 32 * 1024),
+            )
+            self._channels[peer] = grpc.aio.secure_channel(self.address, credentials, options)
+        return self._channels[peer]
+
+    async def close(self) -> None:
+        """Closes the channels."""
+        for channel in self._channels.values():
+            await channel.close()
+
+
+def bearer(token: str) -> dict[str, Any]:
+    """Arguments for a call with this access token: `stub.GetUser(request, **bearer(token))`."""
+    return {"metadata": (("authorization", f"Bearer {token}"),)}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The test server."""
+    admin_url = os.environ.get("MENO_TEST_POSTGRES")
+    if not admin_url:
+        pytest.fail("MENO_TEST_POSTGRES names no PostgreSQL; run `make test`, or set it", pytrace=False)
+    server = Postgres(admin_url)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def new_database(postgres: Postgres) -> Iterator[Callable[[str], str]]:
+    """Creates databases with a service's tables, and drops them after the test."""
+    made: list[str] = []
+
+    def create(service: str) -> str:
+        made.append(postgres.create(service))
+        return made[-1]
+
+    yield create
+    for url in made:
+        postgres.drop(url)
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> House:
+    """Keys, certificates and an account feed of a test's own."""
+    return House(tmp_path / "certificates")
