@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import args_row
+from psycopg.rows import BaseRowFactory, args_row, scalar_row
 from psycopg.types.json import JsonbDumper
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
@@ -56,7 +56,7 @@ class Statement(Generic[Row]):
             raise ValueError(f"not a query: {compiled}")
         self.clause = clause
         self.sql = str(compiled)
-        self.row_factory = args_row(row)
+        self.row_factory: BaseRowFactory[Row] = args_row(row) if issubclass(row, tuple) else scalar_row
         self._literals = _literals(compiled)
         Statement.registry.append(self)
 
@@ -70,7 +70,7 @@ def statement(clause: CompilerElement) -> Statement[None]: ...
 @overload
 def statement(clause: CompilerElement, row: type[Row]) -> Statement[Row]: ...
 def statement(clause: CompilerElement, row: type[Any] = NoneType) -> Statement[Any]:
-    """Compiles a statement whose rows become `row`, called with their columns in order.
+    """Compiles a statement whose rows become `row`: a NamedTuple of the columns, or the only column's type.
 
     Raises ValueError for what would go wrong silently at run time: a value left to Python's
     defaults, an unexpanded IN, or a NULL that nobody asked for.

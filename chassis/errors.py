@@ -195,7 +195,7 @@ def _from_peer(error: grpc.aio.AioRpcError) -> Refused | None:
         return refusal(DeadlinePassed())
     if error.code() == grpc.StatusCode.UNAVAILABLE:
         return refusal(ServiceUnavailable())
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has code, details and trailers
     if error.code() in _PASSED_ON and status is not None:
         return Refused(status, error.code())
     return None

@@ -21,7 +21,19 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from google.protobuf.message import Message
 from psycopg import AsyncConnection
-from sqlalchemy import DateTime, LargeBinary, Text, bindparam, column, delete, func, select, table, update
+from sqlalchemy import (
+    DateTime,
+    Interval,
+    LargeBinary,
+    Text,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -84,7 +96,9 @@ CLAIM = statement(
 )
 RECALL = statement(select(_memory.c.body_hash, _memory.c.answer).where(_of_request), _Remembered)
 ANSWER = statement(update(_memory).values(answer=bindparam("answer")).where(_of_request))
-PURGE = statement(delete(_memory).where(_memory.c.created_at < func.now() - bindparam("kept_for")))
+PURGE = statement(
+    delete(_memory).where(_memory.c.created_at < func.now() - bindparam("kept_for", type_=Interval))
+)
 
 
 class Replayed(Exception):

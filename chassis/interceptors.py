@@ -48,6 +48,7 @@ class Guard:
     """Keys the digests by which repeated requests are compared."""
 
 
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Before: TypeAlias = Callable[[Call, Any], Awaitable[None]]
 Around: TypeAlias = Callable[[Call], AbstractAsyncContextManager[Any]]
 
@@ -208,9 +209,9 @@ class Chain(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "Handler | None":
         path = handler_call_details.method
         handler = self._handlers.get(path)
         if handler is None:
@@ -219,7 +220,7 @@ class Chain(grpc.aio.ServerInterceptor):
                 handler = self._handlers[path] = self._surrounded(path, handler)
         return handler
 
-    def _surrounded(self, path: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    def _surrounded(self, path: str, handler: Any) -> Handler:
         method = self._methods.get(path)
         if method is None:
             raise LookupError(f"{path} is served, but no contract declares it")

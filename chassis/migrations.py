@@ -16,15 +16,6 @@ from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import MetaData, create_engine, pool, text
 
-NAMING = {
-    "pk": "%(table_name)s_pkey",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-}
-"""The names that PostgreSQL itself would choose."""
-
 
 def upgrade(service: str, url: str, *, serving_role: str | None = None, to: str = "head") -> None:
     """Brings a database to a revision, and lets `serving_role` use what appears.

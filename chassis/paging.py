@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -20,6 +20,7 @@ AFTER_ALL_IDS = UUID(int=2**128 - 1)
 
 Key: TypeAlias = UUID | int | datetime
 Row = TypeVar("Row")
+Start = TypeVar("Start", bound=tuple[Key, ...])
 
 _PARSE: dict[type[Key], Callable[[str], Key]] = {UUID: UUID, int: int, datetime: datetime.fromisoformat}
 
@@ -29,25 +30,24 @@ def size(request: Any) -> int:
     return min(request.page_size or DEFAULT_SIZE, MAX_SIZE)
 
 
-def position(request: Any, *start: Key) -> list[Key]:
+def position(request: Any, start: Start) -> Start:
     """Where the page begins: `start` on the first page, else what its token says.
 
     Raises PageTokenInvalid when the token is damaged or belongs to another list.
     """
     if not request.page_token:
-        return list(start)
+        return start
     try:
         bound, *texts = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
         if bound != _binding(request):
             raise PageTokenInvalid()
-        return [_PARSE[type(key)](text) for key, text in zip(start, texts, strict=True)]
+        keys = tuple(_PARSE[type(key)](text) for key, text in zip(start, texts, strict=True))
+        return cast("Start", keys)
     except (ValueError, TypeError, OverflowError) as error:
         raise PageTokenInvalid() from error
 
 
-def page(
-    request: Any, rows: Sequence[Row], after: Callable[[Row], Sequence[object]]
-) -> tuple[Sequence[Row], str]:
+def page(request: Any, rows: list[Row], after: Callable[[Row], Sequence[object]]) -> tuple[list[Row], str]:
     """Splits `size(request) + 1` rows into a page and the token of the next, empty at the end.
 
     `after` gives the position of a row, in the order in which `position` was given its start.

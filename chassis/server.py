@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -51,6 +52,12 @@ class Served:
     descriptor: ServiceDescriptor
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: Any
+
+
+def served(contract: ModuleType, stubs: ModuleType, servicer: Any) -> Served:
+    """The one service of a compiled contract file, served by `servicer`."""
+    [descriptor] = contract.DESCRIPTOR.services_by_name.values()
+    return Served(descriptor, getattr(stubs, f"add_{descriptor.name}Servicer_to_server"), servicer)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,21 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import grpc
 import psycopg
 import pytest
 import pytest_asyncio
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from psycopg import sql
@@ -32,6 +37,10 @@ from chassis.tokens import Tokens
 from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
 
 SECRET = b"a secret that only the tests know"
+
+_SOON = 10
+
+Detail = TypeVar("Detail", bound=Message)
 
 
 class Postgres:
@@ -218,6 +227,57 @@ class Served:
         """Closes the channels."""
         for channel in self._channels.values():
             await channel.close()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How a call was refused."""
+
+    code: str
+    """NOT_FOUND, say."""
+    reason: str
+    """From the context's ErrorReason, without its prefix."""
+    metadata: dict[str, str]
+    status: Status
+
+    def detail(self, kind: type[Detail]) -> Detail:
+        """The detail of this type. Raises LookupError where there is none."""
+        for packed in self.status.details:
+            found = kind()
+            if packed.Unpack(found):
+                return found
+        raise LookupError(kind.DESCRIPTOR.full_name)
+
+
+async def refused(call: Awaitable[Any] | AsyncIterable[Any]) -> Refusal:
+    """Awaits a call that must be refused, and tells how. Fails where it succeeds."""
+    try:
+        if isinstance(call, AsyncIterable):
+            replies: Any = [reply async for reply in call]
+        else:
+            replies = await call
+    except grpc.aio.AioRpcError as error:
+        return refusal(error)
+    raise AssertionError(f"the call was not refused, it returned {replies}")
+
+
+async def soon_refused(attempt: Callable[[], Awaitable[Any]]) -> Refusal:
+    """Repeats a call until it is refused, for what reaches a process by the feed; tells how."""
+    async with asyncio.timeout(_SOON):
+        while True:
+            try:
+                await attempt()
+            except grpc.aio.AioRpcError as error:
+                return refusal(error)
+
+
+def refusal(error: grpc.aio.AioRpcError) -> Refusal:
+    """What an error says of itself: exactly one ErrorInfo, of our domain."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    assert status is not None, f"an error without a status: {error}"
+    found = [info for packed in status.details if packed.Unpack(info := ErrorInfo())]
+    assert [info.domain for info in found] == ["meno"], f"an error without its one ErrorInfo: {status}"
+    return Refusal(error.code().name, found[0].reason, dict(found[0].metadata), status)
 
 
 def bearer(token: str) -> dict[str, Any]:

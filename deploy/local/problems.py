@@ -1,0 +1,5 @@
+"""What can be wrong with a machine, in one line that says what to do."""
+
+
+class Problem(Exception):
+    """Stops the stack; its text is all that a person is shown."""

@@ -1,0 +1,75 @@
+"""The composition root: settings → database → servicers → background work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from chassis import idempotency
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.interceptors import Guard
+from chassis.rights import Rights
+from chassis.server import App, served
+from chassis.tokens import Tokens
+from identity_service.accounts.feed import Feed
+from identity_service.accounts.servicer import AccountFeedServicer
+from identity_service.classes.servicer import ClassServicer
+from identity_service.keys.issuer import Issuer
+from identity_service.keys.servicer import KeySetServicer
+from identity_service.settings import Settings
+from identity_service.tokens.minting import Mint
+from identity_service.tokens.passwords import Passwords
+from identity_service.tokens.purging import purge
+from identity_service.tokens.servicer import AuthServicer
+from identity_service.users.servicer import UserServicer
+from meno.access.v1 import account_feed_service_pb2 as accounts
+from meno.access.v1 import account_feed_service_pb2_grpc as accounts_grpc
+from meno.access.v1 import key_set_service_pb2 as keys
+from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
+from meno.identity.v1 import auth_service_pb2 as auth
+from meno.identity.v1 import auth_service_pb2_grpc as auth_grpc
+from meno.identity.v1 import class_service_pb2 as classes
+from meno.identity.v1 import class_service_pb2_grpc as classes_grpc
+from meno.identity.v1 import user_service_pb2 as user
+from meno.identity.v1 import user_service_pb2_grpc as user_grpc
+
+
+@asynccontextmanager
+async def compose(settings: Settings) -> AsyncIterator[App]:
+    """Builds the service; closes what it opened at the end."""
+    secret = settings.secret.get_secret_value().encode()
+    database = Database(
+        settings.database_url.get_secret_value(),
+        max_connections=settings.max_connections,
+        name="identity_service",
+    )
+    passwords = Passwords(settings.password_threads)
+    await database.open()
+    try:
+        bell = Bell(database)
+        feed = Feed(database, bell)
+        issuer = Issuer(database, secret)
+        await issuer.load()
+        # This service is the authority: it reads the keys and the feed from its own tables.
+        guard = Guard(Tokens(issuer.key_set), Rights(), secret)
+        mint = Mint(database, issuer, secret, settings.sign_in_lifetime)
+        yield App(
+            services=[
+                served(auth, auth_grpc, AuthServicer(database, mint, passwords, settings)),
+                served(user, user_grpc, UserServicer(database)),
+                served(classes, classes_grpc, ClassServicer(database, feed)),
+                served(keys, keys_grpc, KeySetServicer(issuer)),
+                served(accounts, accounts_grpc, AccountFeedServicer(feed)),
+            ],
+            guard=guard,
+            background=[
+                bell.run,
+                issuer.keep_loaded,
+                partial(guard.rights.follow, feed.follow),
+                partial(idempotency.purge, database),
+                partial(purge, database),
+            ],
+        )
+    finally:
+        passwords.close()
+        await database.close()

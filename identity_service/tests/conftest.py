@@ -1,0 +1,89 @@
+"""identity_service as it runs, on a database of the test's own."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from chassis.testing import House, Served, bearer
+from identity_service.app import compose
+from identity_service.settings import Settings
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest, Tokens
+from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
+from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
+from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
+
+PASSWORD = "a long walk in the rain"
+
+
+@dataclass
+class Person:
+    """Somebody who is signed in."""
+
+    tokens: Tokens
+
+    @property
+    def user_id(self) -> str:
+        return self.tokens.user.user_id
+
+    @property
+    def auth(self) -> dict[str, Any]:
+        """Arguments that make a call theirs."""
+        return bearer(self.tokens.access_token)
+
+
+class Identity:
+    """Stubs of the running service, and the people whom a test needs."""
+
+    def __init__(self, served: Served, database_url: str) -> None:
+        self.database_url = database_url
+        self.served = served
+        channel = served.channel()
+        self.auth = AuthServiceStub(channel)
+        self.users = UserServiceStub(channel)
+        self.classes = ClassServiceStub(channel)
+
+    async def sign_up(
+        self, name: str | None = None, role: GlobalRole.ValueType = GlobalRole.GLOBAL_ROLE_STUDENT
+    ) -> Person:
+        name = name or f"p{uuid.uuid4().hex[:12]}"
+        request = SignUpRequest(login_name=name, display_name=name, password=PASSWORD, role=role)
+        return Person(await self.auth.SignUp(request))
+
+    async def sign_up_teacher(self) -> Person:
+        return await self.sign_up(role=GlobalRole.GLOBAL_ROLE_TEACHER)
+
+    async def refresh(self, person: Person) -> None:
+        request = RefreshTokensRequest(refresh_token=person.tokens.refresh_token)
+        person.tokens = await self.auth.RefreshTokens(request)
+
+    async def new_class(self, teacher: Person) -> Class:
+        created = await self.classes.CreateClass(CreateClassRequest(title="Algebra"), **teacher.auth)
+        await self.refresh(teacher)
+        return created
+
+    async def join(self, person: Person, joined: Class) -> None:
+        request = JoinClassRequest(user_id="me", join_code=joined.join_code)
+        await self.classes.JoinClass(request, **person.auth)
+        await self.refresh(person)
+
+
+@pytest_asyncio.fixture
+async def identity(
+    house: House, new_database: Callable[[str], str], tmp_path: Path
+) -> AsyncIterator[Identity]:
+    url = new_database("identity_service")
+    settings = Settings(
+        database_url=url,
+        secret="a secret of this test, long enough",
+        tls_directory=tmp_path,
+        offered_roles=frozenset({"STUDENT", "TEACHER"}),
+    )
+    async with compose(settings) as app, house.serve(app, "identity_service") as served:
+        await app.guard.rights.ready.wait()
+        yield Identity(served, url)

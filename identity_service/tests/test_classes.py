@@ -1,0 +1,169 @@
+"""Classes and memberships, over gRPC."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from chassis.testing import refused, soon_refused
+from identity_service.classes import rules
+from identity_service.tests.conftest import Identity
+from meno.access.v1.access_pb2 import ClassRole
+from meno.identity.v1.class_service_pb2 import (
+    CreateClassRequest,
+    GetClassRequest,
+    JoinClassRequest,
+    LeaveClassRequest,
+    ListClassesRequest,
+    ListMembershipsRequest,
+    RemoveMembershipRequest,
+    SetMembershipRoleRequest,
+)
+
+STUDENT = ClassRole.CLASS_ROLE_STUDENT
+TEACHER = ClassRole.CLASS_ROLE_TEACHER
+
+
+async def test_a_student_cannot_create_a_class(identity: Identity) -> None:
+    student = await identity.sign_up()
+    denied = await refused(identity.classes.CreateClass(CreateClassRequest(title="Mine"), **student.auth))
+    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+
+
+async def test_the_join_code_is_seen_by_teachers_alone(identity: Identity) -> None:
+    teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
+    made = await identity.new_class(teacher)
+    await identity.join(student, made)
+    request = GetClassRequest(class_id=made.class_id)
+    seen = [await identity.classes.GetClass(request, **person.auth) for person in (teacher, student)]
+    assert [(one.join_code, one.my_role) for one in seen] == [(made.join_code, TEACHER), ("", STUDENT)]
+
+
+async def test_a_join_code_is_read_however_it_is_typed(identity: Identity) -> None:
+    teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
+    made = await identity.new_class(teacher)
+    typed = f" {made.join_code.lower().replace('-', ' ')} "
+    request = JoinClassRequest(user_id="me", join_code=typed)
+    joined = await identity.classes.JoinClass(request, **student.auth)
+    assert joined.class_id == made.class_id
+
+
+async def test_an_unknown_join_code_is_refused(identity: Identity) -> None:
+    student = await identity.sign_up()
+    request = JoinClassRequest(user_id="me", join_code="AAAA-AAAA")
+    assert (await refused(identity.classes.JoinClass(request, **student.auth))).reason == "JOIN_CODE_UNKNOWN"
+
+
+async def test_outsiders_cannot_tell_a_class_from_none(identity: Identity) -> None:
+    made = await identity.new_class(await identity.sign_up_teacher())
+    outsider = await identity.sign_up()
+    for class_id in (made.class_id, str(uuid.uuid4())):
+        denied = await refused(identity.classes.GetClass(GetClassRequest(class_id=class_id), **outsider.auth))
+        assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+
+
+async def test_joining_twice_at_once_makes_one_membership(identity: Identity) -> None:
+    teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
+    made = await identity.new_class(teacher)
+    request = JoinClassRequest(user_id="me", join_code=made.join_code)
+    joins = [identity.classes.JoinClass(request, **student.auth) for _ in range(20)]
+    assert len({str(membership) for membership in await asyncio.gather(*joins)}) == 1
+    listed = await identity.classes.ListMemberships(
+        ListMembershipsRequest(class_id=made.class_id), **teacher.auth
+    )
+    assert [member.user_id for member in listed.memberships] == [teacher.user_id, student.user_id]
+
+
+async def test_a_removed_member_is_refused_and_may_join_again(identity: Identity) -> None:
+    teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
+    made = await identity.new_class(teacher)
+    await identity.join(student, made)
+    removal = RemoveMembershipRequest(class_id=made.class_id, user_id=student.user_id)
+    await identity.classes.RemoveMembership(removal, **teacher.auth)
+    look = GetClassRequest(class_id=made.class_id)
+    denied = await soon_refused(lambda: identity.classes.GetClass(look, **student.auth))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+    await identity.refresh(student)
+    assert (await refused(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
+    await identity.join(student, made)
+    assert (await identity.classes.GetClass(look, **student.auth)).my_role == STUDENT
+
+
+async def test_a_demoted_teacher_loses_the_right_at_once(identity: Identity) -> None:
+    first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
+    made = await identity.new_class(first)
+    await identity.join(second, made)
+    for role in (TEACHER, STUDENT):
+        request = SetMembershipRoleRequest(class_id=made.class_id, user_id=second.user_id, role=role)
+        assert (await identity.classes.SetMembershipRole(request, **first.auth)).role == role
+        if role == TEACHER:
+            await identity.refresh(second)
+    members = ListMembershipsRequest(class_id=made.class_id)
+    assert (
+        await refused(identity.classes.ListMemberships(members, **second.auth))
+    ).reason == "RIGHTS_CHANGED"
+
+
+async def test_a_class_keeps_one_teacher(identity: Identity) -> None:
+    teacher = await identity.sign_up_teacher()
+    made = await identity.new_class(teacher)
+    key = {"class_id": made.class_id, "user_id": teacher.user_id}
+    for call in (
+        identity.classes.LeaveClass(LeaveClassRequest(**key), **teacher.auth),
+        identity.classes.RemoveMembership(RemoveMembershipRequest(**key), **teacher.auth),
+        identity.classes.SetMembershipRole(SetMembershipRoleRequest(role=STUDENT, **key), **teacher.auth),
+    ):
+        denied = await refused(call)
+        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
+
+
+async def test_two_teachers_who_leave_at_once_do_not_both_go(identity: Identity) -> None:
+    first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
+    made = await identity.new_class(first)
+    await identity.join(second, made)
+    promotion = SetMembershipRoleRequest(class_id=made.class_id, user_id=second.user_id, role=TEACHER)
+    await identity.classes.SetMembershipRole(promotion, **first.auth)
+    await identity.refresh(second)
+    leaving = [
+        identity.classes.LeaveClass(LeaveClassRequest(class_id=made.class_id, user_id="me"), **person.auth)
+        for person in (first, second)
+    ]
+    outcomes = await asyncio.gather(*leaving, return_exceptions=True)
+    assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 1
+
+
+async def test_pages_hold_every_class_once(identity: Identity) -> None:
+    teacher = await identity.sign_up_teacher()
+    made = [(await identity.new_class(teacher)).class_id for _ in range(5)]
+    request = ListClassesRequest(user_id="me", page_size=2)
+    seen: list[str] = []
+    while True:
+        reply = await identity.classes.ListClasses(request, **teacher.auth)
+        seen += [one.class_id for one in reply.classes]
+        if not reply.next_page_token:
+            break
+        request.page_token = reply.next_page_token
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize("token", ["nonsense", "WzEsMl0=", ""])
+async def test_a_foreign_page_token_is_refused(identity: Identity, token: str) -> None:
+    teacher = await identity.sign_up_teacher()
+    made = await identity.new_class(teacher)
+    await identity.new_class(teacher)
+    if not token:
+        first = ListClassesRequest(user_id=teacher.user_id, page_size=1)
+        token = (await identity.classes.ListClasses(first, **teacher.auth)).next_page_token
+    request = ListMembershipsRequest(class_id=made.class_id, page_token=token)
+    denied = await refused(identity.classes.ListMemberships(request, **teacher.auth))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
+
+
+async def test_nobody_enters_more_classes_than_a_token_carries(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MAX_CLASSES", 3)
+    teacher = await identity.sign_up_teacher()
+    calls = [identity.classes.CreateClass(CreateClassRequest(title="One"), **teacher.auth) for _ in range(6)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3

@@ -1,0 +1,167 @@
+"""Signing up, in and out, over gRPC."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+
+from chassis.testing import bearer, refused
+from identity_service.tests.conftest import PASSWORD, Identity
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.identity.v1.auth_service_pb2 import (
+    RefreshTokensRequest,
+    SignInRequest,
+    SignOutRequest,
+    SignUpRequest,
+)
+from meno.identity.v1.user_service_pb2 import GetUserRequest
+
+
+async def test_a_new_person_can_read_themselves(identity: Identity) -> None:
+    anna = await identity.sign_up("Anna")
+    user = await identity.users.GetUser(GetUserRequest(user_id="me"), **anna.auth)
+    assert (user.user_id, user.login_name, user.nickname) == (anna.user_id, "Anna", "Anna")
+    assert user.role == GlobalRole.GLOBAL_ROLE_STUDENT
+
+
+@pytest.mark.parametrize(
+    "identifier", ["Ravi", "rAVI", "ravi@example.org", "RAVI@EXAMPLE.ORG", "+919876543210"]
+)
+async def test_any_identifier_signs_in_regardless_of_case(identity: Identity, identifier: str) -> None:
+    request = SignUpRequest(
+        login_name="Ravi",
+        email="ravi@Example.org",
+        phone="+919876543210",
+        display_name="Ravi",
+        password=PASSWORD,
+    )
+    made = await identity.auth.SignUp(request)
+    tokens = await identity.auth.SignIn(SignInRequest(identifier=identifier, password=PASSWORD))
+    assert tokens.user == made.user
+
+
+async def test_a_wrong_password_and_an_unknown_name_are_refused_alike(identity: Identity) -> None:
+    await identity.sign_up("Mira")
+    for name in ("Mira", "nobody"):
+        denied = await refused(identity.auth.SignIn(SignInRequest(identifier=name, password="wrong" * 4)))
+        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
+
+
+@pytest.mark.parametrize("name", ["Uma", "nobody"])
+async def test_failed_attempts_are_throttled_for_known_and_unknown_names(
+    identity: Identity, name: str
+) -> None:
+    await identity.sign_up("Uma")
+    attempt = SignInRequest(identifier=name, password="wrong" * 4)
+    reasons = [(await refused(identity.auth.SignIn(attempt))).reason for _ in range(5)]
+    assert reasons == ["CREDENTIALS_INVALID"] * 5
+    denied = await refused(identity.auth.SignIn(attempt))
+    assert (denied.code, denied.reason) == ("RESOURCE_EXHAUSTED", "SIGN_IN_THROTTLED")
+    assert denied.detail(RetryInfo).retry_delay.ToMilliseconds() > 0
+
+
+@pytest.mark.parametrize("field", ["login_name", "email", "phone"])
+async def test_an_identifier_belongs_to_one_person(identity: Identity, field: str) -> None:
+    values: dict[str, Any] = {"login_name": "Lea", "email": "lea@example.org", "phone": "+4915112345678"}
+    await identity.auth.SignUp(SignUpRequest(display_name="Lea", password=PASSWORD, **values))
+    request = SignUpRequest(display_name="Lea", password=PASSWORD, **{field: values[field].upper()})
+    denied = await refused(identity.auth.SignUp(request))
+    assert (denied.code, denied.reason, denied.metadata) == (
+        "ALREADY_EXISTS",
+        "IDENTIFIER_TAKEN",
+        {"field": field},
+    )
+
+
+async def test_a_refused_sign_up_leaves_nothing_behind(identity: Identity) -> None:
+    await identity.sign_up("Tom")
+    await refused(identity.sign_up("tom"))
+    with psycopg.connect(identity.database_url) as connection:
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            for table in ("users", "login_identifiers", "credentials", "sign_ins")
+        ]
+    assert counts == [(1,)] * 4
+
+
+@pytest.mark.parametrize(
+    "password", ["passwordpassword", "aaaaaaaaaaaaaaaa", "abcdefghijklmnopq", "qwertyqwerty123"]
+)
+async def test_a_common_password_is_refused(identity: Identity, password: str) -> None:
+    request = SignUpRequest(login_name="Kim", display_name="Kim", password=password)
+    assert (await refused(identity.auth.SignUp(request))).reason == "PASSWORD_COMMON"
+
+
+async def test_a_malformed_sign_up_names_every_field(identity: Identity) -> None:
+    denied = await refused(identity.auth.SignUp(SignUpRequest(email="no address", password="short")))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
+    assert fields == {"email", "password", "display_name"}
+
+
+async def test_nobody_makes_themselves_an_administrator(identity: Identity) -> None:
+    denied = await refused(identity.sign_up(role=GlobalRole.GLOBAL_ROLE_ADMIN))
+    assert denied.reason == "FIELD_INVALID"
+
+
+async def test_twenty_concurrent_sign_ups_with_one_request_id_make_one_person(identity: Identity) -> None:
+    request = SignUpRequest(
+        request_id=str(uuid.uuid4()), login_name="Noor", display_name="Noor", password=PASSWORD
+    )
+    answers = await asyncio.gather(*(identity.auth.SignUp(request) for _ in range(20)))
+    assert len({answer.user.user_id for answer in answers}) == 1
+    assert len({answer.refresh_token for answer in answers}) == 1
+
+
+async def test_a_sign_up_repeated_with_another_password_is_refused(identity: Identity) -> None:
+    request = SignUpRequest(
+        request_id=str(uuid.uuid4()), login_name="Olga", display_name="Olga", password=PASSWORD
+    )
+    await identity.auth.SignUp(request)
+    request.password = "a long walk in the snow"
+    assert (await refused(identity.auth.SignUp(request))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_twenty_concurrent_refreshes_return_one_successor(identity: Identity) -> None:
+    ida = await identity.sign_up()
+    request = RefreshTokensRequest(refresh_token=ida.tokens.refresh_token)
+    answers = await asyncio.gather(*(identity.auth.RefreshTokens(request) for _ in range(20)))
+    [successor] = {answer.refresh_token for answer in answers}
+    assert successor != ida.tokens.refresh_token
+    await identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=successor))
+
+
+async def test_a_token_used_twice_ends_the_family(identity: Identity) -> None:
+    eve = await identity.sign_up()
+    stolen = eve.tokens.refresh_token
+    await identity.refresh(eve)
+    await identity.refresh(eve)
+    denied = await refused(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=stolen)))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+    assert (await refused(identity.refresh(eve))).reason == "REFRESH_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c", "x" * 200, "018f0000-0000-7000-8000-000000000001..z"])
+async def test_a_malformed_refresh_token_is_refused(identity: Identity, text: str) -> None:
+    denied = await refused(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=text)))
+    assert denied.reason in {"FIELD_INVALID", "REFRESH_TOKEN_INVALID"}
+
+
+async def test_signing_out_ends_the_family_and_only_it(identity: Identity) -> None:
+    zoe = await identity.sign_up("Zoe")
+    elsewhere = await identity.auth.SignIn(SignInRequest(identifier="Zoe", password=PASSWORD))
+    for _ in range(2):
+        await identity.auth.SignOut(SignOutRequest(user_id="me"), **zoe.auth)
+    assert (await refused(identity.refresh(zoe))).reason == "REFRESH_TOKEN_INVALID"
+    await identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=elsewhere.refresh_token))
+
+
+async def test_a_forged_token_is_refused_and_never_anonymous(identity: Identity) -> None:
+    max_ = await identity.sign_up()
+    head, body, _ = max_.tokens.access_token.split(".")
+    for token in (f"{head}.{body}.{'A' * 86}", "nonsense", f"{head}.{body}."):
+        denied = await refused(identity.users.GetUser(GetUserRequest(user_id="me"), **bearer(token)))
+        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")

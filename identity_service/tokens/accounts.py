@@ -1,0 +1,44 @@
+"""Makes a person: who they are, what they sign in with, and their password."""
+
+from typing import NamedTuple
+
+from chassis.database import Transaction
+from identity_service.errors import IdentifierTaken
+from identity_service.tokens import store
+from identity_service.tokens.store import CredentialRow
+from identity_service.users import rules as user_rules
+from identity_service.users import store as users
+from identity_service.users.store import NewUser
+
+
+class NewAccount(NamedTuple):
+    """Who signs up, and with what."""
+
+    display_name: str
+    role: str
+    password_hash: str
+    login_name: str = ""
+    email: str = ""
+    phone: str = ""
+
+    def identifiers(self) -> dict[str, str]:
+        """Kind to value of everything that the person can sign in with."""
+        given = {"LOGIN_NAME": self.login_name, "EMAIL": self.email, "PHONE": self.phone}
+        return {kind: value for kind, value in given.items() if value}
+
+
+class AlreadyMade(Exception):
+    """This request made its person before."""
+
+
+async def create(transaction: Transaction, account: NewAccount, request_id: str = "") -> str:
+    """Adds a person and returns their id. Raises IdentifierTaken, or AlreadyMade for a repetition."""
+    nickname = user_rules.default_nickname(account.display_name)
+    user_id = await users.add(transaction, NewUser(account.display_name, nickname, account.role))
+    if request_id and not await store.claim_request(transaction, request_id, user_id):
+        raise AlreadyMade()
+    for kind, value in account.identifiers().items():
+        if not await users.claim_identifier(transaction, user_id, kind, value):
+            raise IdentifierTaken(kind.lower())
+    await store.add_credential(transaction, CredentialRow(user_id, account.password_hash))
+    return user_id

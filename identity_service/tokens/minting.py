@@ -1,0 +1,92 @@
+"""Makes pairs of tokens: the first of a sign-in, and the successor of a refresh token."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from chassis.database import Database, Transaction
+from chassis.errors import RequestIdReused
+from chassis.wire import timestamp
+from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid, TokensAlreadyRotated
+from identity_service.keys.issuer import Issuer, Subject
+from identity_service.tokens import rules, store
+from identity_service.tokens.rules import Family, RefreshToken, Verdict
+from identity_service.users import servicer as users
+from identity_service.users import store as user_store
+from meno.identity.v1.auth_service_pb2 import Tokens
+
+
+class Refreshable(NamedTuple):
+    """A refresh token and when it ends."""
+
+    token: RefreshToken
+    expires_at: datetime
+
+
+class Mint:
+    """Begins sign-ins, refreshes them, and signs what they are worth."""
+
+    def __init__(self, database: Database, issuer: Issuer, secret: bytes, lifetime: timedelta) -> None:
+        self._database = database
+        self._issuer = issuer
+        self._secret = secret
+        self._lifetime = lifetime
+
+    async def begin(
+        self, transaction: Transaction, user_id: str, request_id: str, password: str
+    ) -> Refreshable:
+        """Begins a sign-in, or returns the one that this request began.
+
+        Raises RequestIdReused where the password is another, TokensAlreadyRotated where its
+        first token was replaced since.
+        """
+        secret = rules.first_secret(self._secret, request_id, password)
+        first_hash = RefreshToken(user_id, "", secret).hash()
+        row = await store.begin(transaction, user_id, request_id, first_hash, self._lifetime)
+        if row.rotated_at is not None or row.revoked_at is not None:
+            raise TokensAlreadyRotated()
+        if row.current_hash != first_hash:
+            raise RequestIdReused(request_id)
+        return Refreshable(RefreshToken(user_id, row.sign_in_id, secret), row.expires_at)
+
+    async def refresh(self, presented: RefreshToken) -> Refreshable:
+        """Exchanges a refresh token for its successor. Raises RefreshTokenInvalid."""
+        successor = presented.successor(self._secret)
+        async with self._database.transaction() as transaction:
+            row = await store.locked(transaction, presented.user_id, presented.sign_in_id)
+            if row is None:
+                raise RefreshTokenInvalid()
+            verdict = rules.judge(Family(*row[1:]), presented.hash(), datetime.now(UTC))
+            if verdict is Verdict.REPEAT:
+                return Refreshable(successor, row.expires_at)
+            if verdict is Verdict.ROTATE:
+                expires_at = await store.rotate(
+                    transaction, presented.user_id, row.sign_in_id, successor.hash(), self._lifetime
+                )
+                return Refreshable(successor, expires_at)
+            if verdict is Verdict.REUSED:
+                await store.revoke(transaction, presented.user_id, row.sign_in_id)
+        raise RefreshTokenInvalid()
+
+    async def tokens(self, refreshable: Refreshable) -> Tokens:
+        """The pair, with the rights that the person has now. Raises CredentialsInvalid for nobody."""
+        user_id = refreshable.token.user_id
+        subject = await store.subject(self._database, user_id)
+        user = await user_store.get(self._database, user_id)
+        if subject is None or user is None:
+            raise CredentialsInvalid()
+        access = self._issuer.sign(
+            Subject(
+                user_id=user_id,
+                role=subject.role,
+                rights_version=subject.rights_version,
+                classes=subject.classes,
+                sign_in_id=refreshable.token.sign_in_id,
+            )
+        )
+        return Tokens(
+            access_token=access.text,
+            access_token_expire_time=timestamp(access.expires_at),
+            refresh_token=refreshable.token.text(),
+            refresh_token_expire_time=timestamp(refreshable.expires_at),
+            user=users.message(user),
+        )

@@ -1,0 +1,115 @@
+"""AuthService."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from google.protobuf.empty_pb2 import Empty
+
+from chassis.calls import Context, caller
+from chassis.database import Database
+from chassis.errors import RequestIdReused
+from identity_service.errors import (
+    CredentialsInvalid,
+    PasswordCommon,
+    RefreshTokenInvalid,
+    RoleNotOffered,
+    SignInThrottled,
+)
+from identity_service.settings import Settings
+from identity_service.tokens import accounts, rules, store
+from identity_service.tokens.accounts import AlreadyMade, NewAccount
+from identity_service.tokens.minting import Mint, Refreshable
+from identity_service.tokens.passwords import Passwords
+from identity_service.users.servicer import ROLES
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.identity.v1.auth_service_pb2 import (
+    RefreshTokensRequest,
+    SignInRequest,
+    SignOutRequest,
+    SignUpRequest,
+    Tokens,
+)
+from meno.identity.v1.auth_service_pb2_grpc import AuthServiceServicer
+
+
+class AuthServicer(AuthServiceServicer):
+    """Signing up, in and out."""
+
+    def __init__(self, database: Database, mint: Mint, passwords: Passwords, settings: Settings) -> None:
+        self._database = database
+        self._mint = mint
+        self._passwords = passwords
+        self._settings = settings
+
+    async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
+        role = self._role(request.role)
+        if rules.is_common(request.password, request.login_name, request.email, request.display_name):
+            raise PasswordCommon()
+        account = NewAccount(
+            display_name=request.display_name.strip(),
+            role=role,
+            password_hash=await self._passwords.hash(request.password),
+            login_name=request.login_name,
+            email=request.email,
+            phone=request.phone,
+        )
+        try:
+            async with self._database.transaction() as transaction:
+                user_id = await accounts.create(transaction, account, request.request_id)
+                begun = await self._mint.begin(transaction, user_id, request.request_id, request.password)
+        except AlreadyMade:
+            begun = await self._sign_in_again(request)
+        return await self._mint.tokens(begun)
+
+    async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
+        name = hashlib.sha256(request.identifier.casefold().encode()).digest()
+        await self._check_throttle(name)
+        credential = await store.credential_by_identifier(self._database, request.identifier)
+        if not await self._passwords.verify(request.password, credential and credential.password_hash):
+            async with self._database.transaction() as transaction:
+                await store.add_failure(transaction, name)
+            raise CredentialsInvalid()
+        assert credential is not None
+        async with self._database.transaction() as transaction:
+            await store.forget_failures(transaction, name)
+            begun = await self._mint.begin(
+                transaction, credential.user_id, request.request_id, request.password
+            )
+        return await self._mint.tokens(begun)
+
+    async def RefreshTokens(self, request: RefreshTokensRequest, context: Context) -> Tokens:
+        presented = rules.parse(request.refresh_token)
+        if presented is None:
+            raise RefreshTokenInvalid()
+        return await self._mint.tokens(await self._mint.refresh(presented))
+
+    async def SignOut(self, request: SignOutRequest, context: Context) -> Empty:
+        async with self._database.transaction() as transaction:
+            await store.revoke(transaction, request.user_id, caller().sign_in_id)
+        return Empty()
+
+    def _role(self, wished: GlobalRole.ValueType) -> str:
+        if wished == GlobalRole.GLOBAL_ROLE_UNSPECIFIED:
+            return self._settings.signup_role
+        role = ROLES.text(wished)
+        if role not in self._settings.offered_roles:
+            raise RoleNotOffered(role)
+        return role
+
+    async def _check_throttle(self, name: bytes) -> None:
+        failed = await store.failures(self._database, name)
+        if failed is None:
+            return
+        remaining = failed.failed_at + rules.wait_after(failed.failures) - datetime.now(UTC)
+        if remaining.total_seconds() > 0:
+            raise SignInThrottled(remaining)
+
+    async def _sign_in_again(self, request: SignUpRequest) -> Refreshable:
+        """The sign-in of a sign-up that is repeated, for who knows the password."""
+        user_id = await store.requested(self._database, request.request_id)
+        credential = await store.credential(self._database, user_id) if user_id else None
+        if not await self._passwords.verify(request.password, credential and credential.password_hash):
+            raise RequestIdReused(request.request_id)
+        assert user_id is not None
+        async with self._database.transaction() as transaction:
+            return await self._mint.begin(transaction, user_id, request.request_id, request.password)

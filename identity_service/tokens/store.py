@@ -1,0 +1,239 @@
+"""SQL of credentials, sign-ins and failed attempts."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Interval, bindparam, cast, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from chassis.database import Executor, Transaction, columns, statement
+from identity_service.tables import (
+    Credential,
+    LoginIdentifier,
+    SignIn,
+    SignInFailure,
+    SignUpRequest,
+    User,
+    UserClass,
+)
+
+
+class CredentialRow(NamedTuple):
+    """Who has a name, and the password they proved it with."""
+
+    user_id: str
+    password_hash: str
+
+
+class FailureRow(NamedTuple):
+    """Failed attempts in a row on a name."""
+
+    failures: int
+    failed_at: datetime
+
+
+class SubjectRow(NamedTuple):
+    """What a token says of a person, read in one snapshot."""
+
+    role: str
+    rights_version: int
+    classes: dict[str, str]
+
+
+class SignInRow(NamedTuple):
+    """A sign-in and the state of its refresh tokens."""
+
+    sign_in_id: str
+    current_hash: bytes
+    previous_hash: bytes | None
+    rotated_at: datetime | None
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+_CLASSES = (
+    select(func.jsonb_object_agg(UserClass.class_id, UserClass.role))
+    .where(UserClass.user_id == User.user_id)
+    .scalar_subquery()
+)
+_THE_SIGN_IN = (SignIn.user_id == bindparam("user_id"), SignIn.sign_in_id == bindparam("sign_in_id"))
+_SIGN_IN = columns(SignInRow, SignIn)
+_CREDENTIAL = columns(CredentialRow, Credential)
+
+CREDENTIAL_BY_IDENTIFIER = statement(
+    select(*_CREDENTIAL)
+    .join(LoginIdentifier, LoginIdentifier.user_id == Credential.user_id)
+    .join(User, User.user_id == Credential.user_id)
+    .where(
+        func.lower(LoginIdentifier.value) == func.lower(bindparam("identifier")), User.deleted_at == null()
+    ),
+    CredentialRow,
+)
+CREDENTIAL = statement(select(*_CREDENTIAL).where(Credential.user_id == bindparam("user_id")), CredentialRow)
+ADD_CREDENTIAL = statement(
+    insert(Credential).values({name: bindparam(name) for name in CredentialRow._fields})
+)
+# Rights version and classes come from one snapshot: a token never pairs a new version with old rights.
+SUBJECT = statement(
+    select(User.role, User.rights_version, func.coalesce(_CLASSES, cast(literal("{}"), JSONB))).where(
+        User.user_id == bindparam("user_id"), User.deleted_at == null()
+    ),
+    SubjectRow,
+)
+CLAIM_REQUEST = statement(
+    upsert(SignUpRequest)
+    .values(request_id=bindparam("request_id"), user_id=bindparam("user_id"))
+    .on_conflict_do_nothing()
+    .returning(SignUpRequest.user_id),
+    str,
+)
+REQUESTED = statement(
+    select(SignUpRequest.user_id).where(SignUpRequest.request_id == bindparam("request_id")), str
+)
+# A repetition of the same request finds the sign-in that it made.
+BEGIN = statement(
+    upsert(SignIn)
+    .values({name: bindparam(name) for name in ("user_id", "request_id", "current_hash")})
+    .values(expires_at=func.now() + bindparam("lifetime", type_=Interval))
+    .on_conflict_do_update(
+        index_elements=["user_id", "request_id"],
+        index_where=SignIn.request_id != null(),
+        set_={"request_id": bindparam("request_id")},
+    )
+    .returning(*_SIGN_IN),
+    SignInRow,
+)
+LOCKED = statement(select(*_SIGN_IN).where(*_THE_SIGN_IN).with_for_update(), SignInRow)
+ROTATE = statement(
+    update(SignIn)
+    .where(*_THE_SIGN_IN)
+    .values(
+        previous_hash=SignIn.current_hash,
+        current_hash=bindparam("successor_hash"),
+        rotated_at=func.clock_timestamp(),
+        expires_at=func.now() + bindparam("lifetime", type_=Interval),
+    )
+    .returning(SignIn.expires_at),
+    datetime,
+)
+REVOKE = statement(
+    update(SignIn).where(*_THE_SIGN_IN, SignIn.revoked_at == null()).values(revoked_at=func.now())
+)
+FAILURES = statement(
+    select(SignInFailure.failures, SignInFailure.failed_at).where(
+        SignInFailure.identifier_hash == bindparam("identifier_hash")
+    ),
+    FailureRow,
+)
+ADD_FAILURE = statement(
+    upsert(SignInFailure)
+    .values(identifier_hash=bindparam("identifier_hash"), failures=1, failed_at=func.now())
+    .on_conflict_do_update(
+        index_elements=["identifier_hash"],
+        set_={"failures": SignInFailure.failures + 1, "failed_at": func.now()},
+    )
+)
+FORGET_FAILURES = statement(
+    delete(SignInFailure).where(SignInFailure.identifier_hash == bindparam("identifier_hash"))
+)
+PURGE_SIGN_INS = statement(
+    delete(SignIn).where(
+        or_(
+            SignIn.expires_at < func.now() - bindparam("kept_for", type_=Interval),
+            SignIn.revoked_at < func.now() - bindparam("kept_for", type_=Interval),
+        )
+    )
+)
+PURGE_REQUESTS = statement(
+    delete(SignUpRequest).where(SignUpRequest.created_at < func.now() - bindparam("kept_for", type_=Interval))
+)
+PURGE_FAILURES = statement(
+    delete(SignInFailure).where(SignInFailure.failed_at < func.now() - bindparam("kept_for", type_=Interval))
+)
+
+
+async def credential_by_identifier(executor: Executor, identifier: str) -> CredentialRow | None:
+    """Who signs in with a name, and their password's hash."""
+    return await executor.one(CREDENTIAL_BY_IDENTIFIER, identifier=identifier)
+
+
+async def credential(executor: Executor, user_id: str) -> CredentialRow | None:
+    """A person's password hash."""
+    return await executor.one(CREDENTIAL, user_id=user_id)
+
+
+async def add_credential(transaction: Transaction, credential: CredentialRow) -> None:
+    """Gives a person their password."""
+    await transaction.run(ADD_CREDENTIAL, **credential._asdict())
+
+
+async def subject(executor: Executor, user_id: str) -> SubjectRow | None:
+    """What a token says of a person."""
+    return await executor.one(SUBJECT, user_id=user_id)
+
+
+async def claim_request(transaction: Transaction, request_id: str, user_id: str) -> bool:
+    """Binds a sign-up's request to the person it makes; False where it made one before."""
+    return await transaction.one(CLAIM_REQUEST, request_id=request_id, user_id=user_id) is not None
+
+
+async def requested(executor: Executor, request_id: str) -> str | None:
+    """The person whom a sign-up's request made."""
+    return await executor.one(REQUESTED, request_id=request_id)
+
+
+async def begin(
+    transaction: Transaction, user_id: str, request_id: str, current_hash: bytes, lifetime: timedelta
+) -> SignInRow:
+    """Begins a sign-in, or returns the one that this request began."""
+    row = await transaction.one(
+        BEGIN, user_id=user_id, request_id=request_id or None, current_hash=current_hash, lifetime=lifetime
+    )
+    assert row is not None
+    return row
+
+
+async def locked(transaction: Transaction, user_id: str, sign_in_id: str) -> SignInRow | None:
+    """A sign-in that nobody else refreshes until the transaction ends."""
+    return await transaction.one(LOCKED, user_id=user_id, sign_in_id=sign_in_id)
+
+
+async def rotate(
+    transaction: Transaction, user_id: str, sign_in_id: str, successor_hash: bytes, lifetime: timedelta
+) -> datetime:
+    """Puts a successor in the current token's place; returns when it expires."""
+    expires_at = await transaction.one(
+        ROTATE, user_id=user_id, sign_in_id=sign_in_id, successor_hash=successor_hash, lifetime=lifetime
+    )
+    assert expires_at is not None
+    return expires_at
+
+
+async def revoke(transaction: Transaction, user_id: str, sign_in_id: str) -> None:
+    """Ends a sign-in."""
+    await transaction.run(REVOKE, user_id=user_id, sign_in_id=sign_in_id)
+
+
+async def failures(executor: Executor, identifier_hash: bytes) -> FailureRow | None:
+    """Failed attempts in a row on a name."""
+    return await executor.one(FAILURES, identifier_hash=identifier_hash)
+
+
+async def add_failure(transaction: Transaction, identifier_hash: bytes) -> None:
+    """Counts a failed attempt."""
+    await transaction.run(ADD_FAILURE, identifier_hash=identifier_hash)
+
+
+async def forget_failures(transaction: Transaction, identifier_hash: bytes) -> None:
+    """Begins the count anew."""
+    await transaction.run(FORGET_FAILURES, identifier_hash=identifier_hash)
+
+
+async def purge(
+    transaction: Transaction, sign_ins: timedelta, requests: timedelta, failed: timedelta
+) -> None:
+    """Deletes what ended longer ago than this."""
+    await transaction.run(PURGE_SIGN_INS, kept_for=sign_ins)
+    await transaction.run(PURGE_REQUESTS, kept_for=requests)
+    await transaction.run(PURGE_FAILURES, kept_for=failed)

@@ -1,0 +1,27 @@
+"""Rules of people's profiles."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from identity_service.users.store import Profile
+
+NICKNAME = range(2, 51)
+CHANGEABLE = Profile._fields
+
+
+def default_nickname(display_name: str) -> str:
+    """What the tutor calls a person who did not say: the first name, or all where that is too short."""
+    first = display_name.split(maxsplit=1)[0]
+    name = first if len(first) in NICKNAME else display_name.strip()
+    return name[: NICKNAME.stop - 1].ljust(NICKNAME.start, "·")
+
+
+def changed(profile: Profile, wish: Any, mask: Iterable[str]) -> Profile:
+    """The profile after an update: the fields of the mask, or those that the wish sets (AIP-134)."""
+    fields = [*mask] or [name for name in CHANGEABLE if getattr(wish, name)]
+    values = {name: getattr(wish, name) for name in fields}
+    if not values.get("nickname", profile.nickname):
+        values["nickname"] = default_nickname(values.get("display_name") or profile.display_name)
+    if not values.get("display_name", profile.display_name):
+        del values["display_name"]
+    return profile._replace(**values)
