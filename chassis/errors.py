@@ -105,6 +105,11 @@ class FieldInvalid(Refusal):
         )
 
 
+class RequestMalformed(Refusal):
+    def __init__(self) -> None:
+        super().__init__("The request cannot be read.")
+
+
 class RequestIdReused(Refusal):
     def __init__(self, request_id: str) -> None:
         super().__init__(

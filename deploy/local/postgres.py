@@ -100,6 +100,8 @@ class Postgres:
             user=self._user,
             # Ends sessions and checkpoints; SIGTERM would wait for the clients.
             stop_signal=signal.SIGINT,
+            # SIGKILL would leave shared memory and orphaned backends.
+            crash_signal=signal.SIGQUIT,
         )
 
     def wait(self, process: "subprocess.Popen[bytes]") -> None:

@@ -22,6 +22,8 @@ class Program:
     user: str | None = None
     """Who runs it; None is who runs the stack."""
     stop_signal: signal.Signals = signal.SIGTERM
+    crash_signal: signal.Signals = signal.SIGKILL
+    """Ends it at once, when nobody is left to wait for it."""
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of Popen and of its asynchronous twin, apart from the output."""

@@ -1,0 +1,1 @@
+"""Envoy's configuration, generated from the contracts: what an RPC declares, the gateway enforces."""

@@ -1,0 +1,51 @@
+"""`python -m deploy.gateway`: prints Envoy's configuration for a given set of endpoints."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.pages import pages
+
+
+def main(
+    *,
+    service: Annotated[
+        list[str], typer.Option(help="name=host:port/ops_port; once for each worker of each service")
+    ],
+    tls_directory: Annotated[Path, typer.Option(help="holds the gateway's ca.pem, cert.pem and key.pem")],
+    descriptors: Annotated[
+        Path, typer.Option(help="meno/descriptors.binpb as the contracts' build makes it")
+    ],
+    docs_directory: Annotated[
+        Path | None, typer.Option(help="openapi.json and the docs page; default: none")
+    ] = None,
+    port: Annotated[int, typer.Option(help="the public port")] = 8080,
+    allowed_origin: Annotated[list[str] | None, typer.Option(help="a browser origin that may call")] = None,
+    trusted_proxies: Annotated[int, typer.Option(help="proxies whose X-Forwarded-For is believed")] = 0,
+) -> None:
+    """Print Envoy's configuration as JSON: run `envoy --config-path` with it."""
+    services: dict[str, list[Endpoint]] = {}
+    for text in service:
+        name, _, address = text.partition("=")
+        host, _, ports = address.rpartition(":")
+        first, _, ops = ports.partition("/")
+        if not (name and host and first.isdigit() and ops.isdigit()):
+            raise typer.BadParameter(f"{text!r} is not name=host:port/ops_port", param_hint="--service")
+        services.setdefault(name, []).append(Endpoint(host, int(first), int(ops)))
+    gateway = Gateway(
+        descriptors=descriptors,
+        tls_directory=tls_directory,
+        services=services,
+        port=port,
+        allowed_origins=allowed_origin or [],
+        trusted_proxies=trusted_proxies,
+        pages=pages(docs_directory) if docs_directory else [],
+    )
+    typer.echo(json.dumps(configuration(gateway), indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)

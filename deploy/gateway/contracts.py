@@ -1,0 +1,85 @@
+"""The RPCs of the descriptor set, as the gateway sees them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto
+
+from meno.access.v1 import access_pb2
+from meno.access.v1.access_pb2 import Allow, Limit
+
+_SERVED_BY_AUTHORITY = "meno.access.v1"
+_AUTHORITY = "identity_service"
+
+
+@dataclass(frozen=True)
+class Rpc:
+    """One RPC: where it goes, and what its contract declares."""
+
+    grpc_service: str
+    """`meno.session.v1.SessionService`."""
+    name: str
+    upstream: str
+    """The service of ours that serves it: `session_service`."""
+    grants: tuple[Allow, ...]
+    limit: Limit
+    client_streaming: bool
+    server_streaming: bool
+
+    @property
+    def path(self) -> str:
+        """As HTTP/2 spells it."""
+        return f"/{self.grpc_service}/{self.name}"
+
+    @property
+    def selector(self) -> str:
+        """As descriptors spell it."""
+        return f"{self.grpc_service}.{self.name}"
+
+    @property
+    def routed(self) -> bool:
+        """Whether it leaves the house: some way in is not a service's own."""
+        return any(not grant.service for grant in self.grants)
+
+    @property
+    def public(self) -> bool:
+        """Whether anybody may call, so that a token is not looked at."""
+        return any(grant.public for grant in self.grants)
+
+    @property
+    def identity_fields(self) -> list[str]:
+        """The request fields that decide who may call."""
+        named = (name for grant in self.grants for name in (grant.owner, grant.member_of))
+        return list(dict.fromkeys(name for name in named if name))
+
+
+def routed_rpcs(descriptors: Path) -> list[Rpc]:
+    """Every RPC of the descriptor set that the gateway routes."""
+    files = FileDescriptorSet.FromString(descriptors.read_bytes())
+    return [rpc for rpc in _rpcs(files) if rpc.routed]
+
+
+def _rpcs(files: FileDescriptorSet) -> Iterator[Rpc]:
+    for file in files.file:
+        if not file.package.startswith("meno."):
+            continue
+        upstream = (
+            _AUTHORITY if file.package == _SERVED_BY_AUTHORITY else f"{file.package.split('.')[1]}_service"
+        )
+        for service in file.service:
+            for method in service.method:
+                yield _rpc(file.package, upstream, service, method)
+
+
+def _rpc(package: str, upstream: str, service: ServiceDescriptorProto, method: MethodDescriptorProto) -> Rpc:
+    options = method.options.Extensions
+    return Rpc(
+        grpc_service=f"{package}.{service.name}",
+        name=method.name,
+        upstream=upstream,
+        grants=tuple(options[access_pb2.allow]),
+        limit=options[access_pb2.limit],
+        client_streaming=method.client_streaming,
+        server_streaming=method.server_streaming,
+    )

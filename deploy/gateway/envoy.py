@@ -1,0 +1,404 @@
+"""Puts the configuration together: listeners, the chain of filters, routes, clusters.
+
+The facts behind the order of the filters and behind single settings were found by trial,
+and stand in docs/gateway.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.gateway import access, limits, replies
+from deploy.gateway.contracts import Rpc, routed_rpcs
+
+KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
+
+_TYPES = "type.googleapis.com/envoy.extensions."
+_MAX_BODY_BYTES = 8 * 1024 * 1024
+_MAX_HEADERS_KIB = 60
+_MAX_PAGE_BYTES = 4 * 1024 * 1024
+_UNARY_TIMEOUT = "30s"
+_UPLOAD_TIMEOUT = "600s"
+_STREAM_IDLE_TIMEOUT = "600s"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One worker process of a service."""
+
+    host: str
+    port: int
+    ops_port: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file that the gateway serves itself."""
+
+    path: str
+    file: Path
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What an operator decides."""
+
+    descriptors: Path
+    tls_directory: Path
+    """The gateway's own `ca.pem`, `cert.pem` and `key.pem`."""
+    services: Mapping[str, Sequence[Endpoint]]
+    host: str = "::"
+    port: int = 8080
+    keys_port: int = 8081
+    """On the loopback alone: where Envoy fetches the keys that it verifies tokens with."""
+    admin_port: int = 8082
+    """On the loopback alone."""
+    allowed_origins: Sequence[str] = ()
+    """Browser origins that may call, such as `https://learn.example.org`."""
+    pages: Sequence[Page] = ()
+    access_log: str = "/dev/stdout"
+    trusted_proxies: int = 0
+    """Proxies in front of the gateway whose X-Forwarded-For is believed."""
+
+
+def configuration(gateway: Gateway) -> dict[str, Any]:
+    """The whole of Envoy's bootstrap configuration."""
+    rpcs = routed_rpcs(gateway.descriptors)
+    return {
+        "admin": {"address": _address("127.0.0.1", gateway.admin_port)},
+        "static_resources": {
+            "listeners": [_public_listener(gateway, rpcs), _keys_listener(gateway, rpcs)],
+            "clusters": [
+                *(_service_cluster(gateway, name, endpoints) for name, endpoints in gateway.services.items()),
+                _keys_cluster(gateway),
+            ],
+        },
+        "overload_manager": _overload_manager(),
+    }
+
+
+def filters(gateway: Gateway, rpcs: list[Rpc]) -> list[dict[str, Any]]:
+    """The chain that every public request passes."""
+    return [
+        _filter("cors", "cors.v3.Cors"),
+        _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
+        # Before any work is done for the caller.
+        _filter("local_ratelimit.by_address", "local_ratelimit.v3.LocalRateLimit", **limits.by_address()),
+        _transcoder(gateway, rpcs),
+        # After the transcoder, so that its rules are exact gRPC paths.
+        _filter(
+            "jwt_authn",
+            "jwt_authn.v3.JwtAuthentication",
+            providers={"meno": access.token_provider("keys")},
+            rules=access.token_rules(rpcs),
+        ),
+        # After the token, which names the person.
+        _filter("local_ratelimit.by_person", "local_ratelimit.v3.LocalRateLimit", **limits.by_person(rpcs)),
+        _filter(
+            "grpc_field_extraction",
+            "grpc_field_extraction.v3.GrpcFieldExtractionConfig",
+            descriptor_set={"filename": str(gateway.descriptors)},
+            extractions_by_method=access.extractions(rpcs),
+        ),
+        # Last: it needs the claims and the fields. What it does not name, it denies.
+        _filter("rbac", "rbac.v3.RBAC", rules={"action": "ALLOW", "policies": access.policies(rpcs)}),
+        _filter("router", "router.v3.Router"),
+    ]
+
+
+def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
+    manager = _connection_manager(
+        "public",
+        filters(gateway, rpcs),
+        {
+            "name": "public",
+            "max_direct_response_body_size_bytes": _MAX_PAGE_BYTES,
+            "virtual_hosts": [
+                {
+                    "name": "meno",
+                    "domains": ["*"],
+                    "routes": [*map(_page_route, gateway.pages), *map(_rpc_route, rpcs)],
+                    "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
+                }
+            ],
+        },
+    )
+    manager |= {
+        "local_reply_config": replies.local_reply_config(),
+        "access_log": [_access_log(gateway.access_log)],
+        "use_remote_address": True,
+        "xff_num_trusted_hops": gateway.trusted_proxies,
+        "always_set_request_id_in_response": True,
+        "max_request_headers_kb": _MAX_HEADERS_KIB,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+    }
+    return _listener("public", gateway.host, gateway.port, manager)
+
+
+def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
+    """The key set alone, through the same transcoder, away from the public's limits."""
+    keys = [rpc for rpc in rpcs if rpc.path == KEYS_METHOD]
+    routes = {
+        "name": "keys",
+        "virtual_hosts": [{"name": "keys", "domains": ["*"], "routes": [*map(_rpc_route, keys)]}],
+    }
+    chain = [_transcoder(gateway, keys), _filter("router", "router.v3.Router")]
+    return _listener("keys", "127.0.0.1", gateway.keys_port, _connection_manager("keys", chain, routes))
+
+
+def _listener(name: str, host: str, port: int, manager: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "address": _address(host, port),
+        # A port in use is an error, not a second gateway that gets every other connection.
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
+    }
+
+
+def _connection_manager(name: str, chain: list[dict[str, Any]], routes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "@type": f"{_TYPES}filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "codec_type": "AUTO",
+        "http_filters": chain,
+        "route_config": routes,
+        "stream_idle_timeout": _STREAM_IDLE_TIMEOUT,
+        "request_headers_timeout": "10s",
+        "http2_protocol_options": {"max_concurrent_streams": 100},
+    }
+
+
+def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
+    return {
+        "name": f"envoy.filters.http.{name}",
+        "typed_config": {"@type": f"{_TYPES}filters.http.{kind}", **settings},
+    }
+
+
+def _transcoder(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
+    return _filter(
+        "grpc_json_transcoder",
+        "grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        proto_descriptor=str(gateway.descriptors),
+        services=sorted({rpc.grpc_service for rpc in rpcs}),
+        convert_grpc_status=True,
+        print_options={"stream_sse_style_delimited": True, "always_print_primitive_fields": True},
+        max_request_body_size=_MAX_BODY_BYTES,
+        max_response_body_size=_MAX_BODY_BYTES,
+        request_validation_options={
+            "reject_unknown_method": True,
+            "reject_unknown_query_parameters": True,
+            "reject_binding_body_field_collisions": True,
+        },
+    )
+
+
+def _rpc_route(rpc: Rpc) -> dict[str, Any]:
+    if rpc.server_streaming:
+        timing: dict[str, Any] = {"timeout": "0s", "idle_timeout": _STREAM_IDLE_TIMEOUT}
+    elif rpc.client_streaming:
+        timing = {"timeout": _UPLOAD_TIMEOUT, "idle_timeout": _UNARY_TIMEOUT}
+    else:
+        timing = {
+            "timeout": _UNARY_TIMEOUT,
+            "max_stream_duration": {"grpc_timeout_header_max": _UNARY_TIMEOUT},
+        }
+    return {
+        "match": {"path": rpc.path, "grpc": {}},
+        "route": {"cluster": rpc.upstream, "retry_policy": _RETRIES, **timing},
+    }
+
+
+# Only what never reached a service is sent again: it cannot have had an effect.
+_RETRIES = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 12,
+    "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
+    "host_selection_retry_max_attempts": 3,
+}
+
+
+def _page_route(page: Page) -> dict[str, Any]:
+    off = {
+        "envoy.filters.http.grpc_json_transcoder": {
+            "@type": f"{_TYPES}filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+            "proto_descriptor": "",
+        },
+        "envoy.filters.http.rbac": {"@type": f"{_TYPES}filters.http.rbac.v3.RBACPerRoute"},
+    }
+    content_type = {"key": "content-type", "value": page.content_type}
+    return {
+        "match": {"path": page.path},
+        "direct_response": {"status": 200, "body": {"filename": str(page.file)}},
+        "response_headers_to_add": [{"header": content_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+        "typed_per_filter_config": off,
+    }
+
+
+def _cors_policy(gateway: Gateway) -> dict[str, Any]:
+    return {
+        "@type": f"{_TYPES}filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [_origin(origin) for origin in gateway.allowed_origins],
+        "allow_methods": "GET, POST, PATCH, DELETE, OPTIONS",
+        "allow_headers": "authorization, content-type, grpc-timeout, x-grpc-web, x-user-agent",
+        "expose_headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after, x-request-id",
+        "max_age": "86400",
+    }
+
+
+def _origin(origin: str) -> dict[str, Any]:
+    """An exact origin, or any port of a host where it ends in `:*`."""
+    if origin.endswith(":*"):
+        escaped = origin.removesuffix(":*").replace(".", "\\.")
+        return {"safe_regex": {"regex": f"{escaped}(:[0-9]+)?"}}
+    return {"exact": origin}
+
+
+def _service_cluster(gateway: Gateway, name: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPES}upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "transport_socket": _mutual_tls(gateway, name),
+        # Health is asked in plain text, on the port that probes use.
+        "transport_socket_matches": [
+            {
+                "name": "ops",
+                "match": {"ops": True},
+                "transport_socket": {
+                    "name": "envoy.transport_sockets.raw_buffer",
+                    "typed_config": {"@type": f"{_TYPES}transport_sockets.raw_buffer.v3.RawBuffer"},
+                },
+            }
+        ],
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "1s",
+                "no_traffic_interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "grpc_health_check": {},
+                "transport_socket_match_criteria": {"ops": True},
+            }
+        ],
+        "circuit_breakers": {
+            "thresholds": [{"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096}]
+        },
+        "outlier_detection": {"consecutive_gateway_failure": 10, "max_ejection_percent": 50},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
+        },
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "endpoint": {
+            "address": _address(endpoint.host, endpoint.port),
+            "health_check_config": {"port_value": endpoint.ops_port},
+        }
+    }
+
+
+def _mutual_tls(gateway: Gateway, service: str) -> dict[str, Any]:
+    """Shows the gateway's certificate, and accepts that of one service alone."""
+    directory = gateway.tls_directory
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_TYPES}transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": service,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_certificates": [
+                    {
+                        "certificate_chain": {"filename": str(directory / "cert.pem")},
+                        "private_key": {"filename": str(directory / "key.pem")},
+                    }
+                ],
+                "validation_context": {
+                    "trusted_ca": {"filename": str(directory / "ca.pem")},
+                    "match_typed_subject_alt_names": [
+                        {"san_type": "URI", "matcher": {"exact": f"spiffe://meno/{service}"}}
+                    ],
+                },
+            },
+        },
+    }
+
+
+def _keys_cluster(gateway: Gateway) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _address("127.0.0.1", gateway.keys_port)}}
+    return {
+        "name": "keys",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "keys", "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _access_log(path: str) -> dict[str, Any]:
+    """One JSON object a call, with no header and no query, where secrets could be."""
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{_TYPES}access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {
+                "json_format": {
+                    "time": "%START_TIME%",
+                    "request_id": "%REQ(X-REQUEST-ID)%",
+                    "method": "%REQ(:METHOD)%",
+                    "path": "%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+                    "rpc": "%REQ_WITHOUT_QUERY(:PATH)%",
+                    "user_id": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
+                    "status": "%RESPONSE_CODE%",
+                    "grpc_status": "%GRPC_STATUS%",
+                    "details": "%RESPONSE_CODE_DETAILS%",
+                    "flags": "%RESPONSE_FLAGS%",
+                    "milliseconds": "%DURATION%",
+                    "upstream_milliseconds": "%RESPONSE_DURATION%",
+                    "bytes_in": "%BYTES_RECEIVED%",
+                    "bytes_out": "%BYTES_SENT%",
+                    "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+                }
+            },
+        },
+    }
+
+
+def _overload_manager() -> dict[str, Any]:
+    return {
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{_TYPES}resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": 10_000,
+                },
+            }
+        ]
+    }
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}

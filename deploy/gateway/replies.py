@@ -1,0 +1,151 @@
+"""What the gateway says when it refuses: the same words and details as the services say.
+
+A gRPC client gets them as a google.rpc.Status in the trailers, everybody else as JSON.
+"""
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.rpc.status_pb2 import Status
+
+from chassis import errors
+from chassis.errors import DomainError
+
+RETRY_AFTER = timedelta(seconds=3)
+
+_OWN_WORDS = "%LOCAL_REPLY_BODY%"
+
+
+class RateLimited(errors.Refusal):
+    def __init__(self) -> None:
+        super().__init__("Too many calls. Wait a little.", details=(errors.retry_after(RETRY_AFTER),))
+
+
+class MessageTooLarge(errors.Refusal):
+    def __init__(self) -> None:
+        super().__init__("The request is larger than is accepted.")
+
+
+class MethodUnknown(errors.Refusal):
+    def __init__(self) -> None:
+        super().__init__("There is no such method. /docs shows those that there are.")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A refusal of the gateway's own: what Envoy calls it, and what we say instead."""
+
+    http_status: int
+    refusal: DomainError
+    details: str = ""
+    """What Envoy's own details must contain, where the status alone does not tell."""
+    becomes: int = 0
+    """The HTTP status to send instead."""
+    own_words: bool = False
+    """Envoy's message says more than ours could: what is wrong with the JSON, and where."""
+
+
+# First match wins.
+REPLIES = (
+    # A valid token cannot be told from a forged one before the keys were ever fetched.
+    Reply(401, errors.ServiceUnavailable(), details="Jwks", becomes=503),
+    Reply(401, errors.TokenMissing(), details="Jwt_is_missing"),
+    Reply(401, errors.TokenExpired(), details="Jwt_is_expired"),
+    Reply(401, errors.TokenInvalid()),
+    Reply(403, errors.AccessDenied()),
+    Reply(404, MethodUnknown()),
+    Reply(405, MethodUnknown()),
+    Reply(408, errors.DeadlinePassed()),
+    Reply(413, MessageTooLarge()),
+    Reply(429, RateLimited()),
+    Reply(400, errors.RequestMalformed(), own_words=True),
+    Reply(415, errors.RequestMalformed(), own_words=True),
+    Reply(502, errors.ServiceUnavailable()),
+    Reply(503, errors.ServiceUnavailable()),
+    Reply(504, errors.DeadlinePassed()),
+)
+
+
+def local_reply_config() -> dict[str, Any]:
+    """The mapping, for gRPC and for JSON."""
+    return {"mappers": [mapper for reply in REPLIES for mapper in (_grpc(reply), _json(reply))]}
+
+
+def _grpc(reply: Reply) -> dict[str, Any]:
+    status = reply.refusal.status()
+    encoded = base64.b64encode(status.SerializeToString()).decode().rstrip("=")
+    message = _OWN_WORDS if reply.own_words else status.message
+    return {
+        **_common(reply, is_grpc=True),
+        "headers_to_add": [*_headers(reply), _header("grpc-status-details-bin", encoded)],
+        "body_format_override": {"text_format_source": {"inline_string": message}},
+    }
+
+
+def _json(reply: Reply) -> dict[str, Any]:
+    status: Status = reply.refusal.status()
+    body = {
+        "code": status.code,
+        "message": _OWN_WORDS if reply.own_words else status.message,
+        "details": [MessageToDict(detail) for detail in status.details],
+    }
+    return {
+        **_common(reply, is_grpc=False),
+        "headers_to_add": _headers(reply),
+        "body_format_override": {"json_format": body},
+    }
+
+
+def _common(reply: Reply, *, is_grpc: bool) -> dict[str, Any]:
+    filters: list[dict[str, Any]] = [
+        {
+            "status_code_filter": {
+                "comparison": {
+                    "op": "EQ",
+                    "value": {"default_value": reply.http_status, "runtime_key": "meno.none"},
+                }
+            }
+        },
+        *_asked_in_grpc(is_grpc),
+    ]
+    if reply.details:
+        filters.append(_details_contain(reply.details))
+    common: dict[str, Any] = {"filter": {"and_filter": {"filters": filters}}}
+    return {**common, "status_code": reply.becomes} if reply.becomes else common
+
+
+def _asked_in_grpc(is_grpc: bool) -> list[dict[str, Any]]:
+    """Tells gRPC from JSON, which the transcoder has given the same content type by now."""
+    grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    transcoded = {"name": "x-envoy-original-path", "present_match": True}
+    if is_grpc:
+        return [
+            {"header_filter": {"header": grpc}},
+            {"header_filter": {"header": {**transcoded, "invert_match": True}}},
+        ]
+    return []
+
+
+def _details_contain(text: str) -> dict[str, Any]:
+    return {
+        "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+                "expression": f"response.code_details.contains('{text}')",
+            },
+        }
+    }
+
+
+def _headers(reply: Reply) -> list[dict[str, Any]]:
+    if isinstance(reply.refusal, RateLimited):
+        return [_header("retry-after", str(int(RETRY_AFTER.total_seconds())))]
+    return []
+
+
+def _header(key: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

