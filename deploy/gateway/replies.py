@@ -113,7 +113,8 @@ def _common(reply: Reply, *, is_grpc: bool) -> dict[str, Any]:
     ]
     if reply.details:
         filters.append(_details_contain(reply.details))
-    common: dict[str, Any] = {"filter": {"and_filter": {"filters": filters}}}
+    [first, *more] = filters
+    common: dict[str, Any] = {"filter": {"and_filter": {"filters": filters}} if more else first}
     return {**common, "status_code": reply.becomes} if reply.becomes else common
 
 
