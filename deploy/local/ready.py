@@ -41,6 +41,6 @@ async def gateway_serves(ports: Ports) -> bool:
 
 
 def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:
         content: bytes = reply.read()
     return content.decode()

@@ -1,0 +1,1 @@
+"""One learner, one lesson: Meno's main job, played through the real gateway."""
