@@ -1,0 +1,10 @@
+"""`python -m session_service serve | migrate`."""
+
+from chassis.cli import service_cli
+from session_service.app import compose
+from session_service.settings import Settings
+
+cli = service_cli("session_service", Settings, compose)
+
+if __name__ == "__main__":
+    cli()

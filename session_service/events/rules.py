@@ -1,0 +1,89 @@
+"""Rules of events' payloads: JSON objects of bounded size and depth."""
+
+import json
+import math
+from typing import TypeAlias
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+MAX_BYTES = 16 * 1024
+MAX_DEPTH = 8
+"""Objects and lists within each other, the payload itself being the first."""
+
+# Beyond it not every whole number is a double.
+_EXACT = 2**53
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class TooLarge(ValueError):
+    """A payload of more bytes or levels than are kept."""
+
+
+class Unstorable(ValueError):
+    """A payload that no JSON of the database can hold; it says why."""
+
+
+def text(payload: Struct) -> str:
+    """A payload as JSON, always spelled the same. Raises TooLarge or Unstorable."""
+    spelled = _spell(_object(payload, MAX_DEPTH))
+    if len(spelled.encode()) > MAX_BYTES:
+        raise TooLarge
+    return spelled
+
+
+def respell(stored: str) -> str:
+    """What the database made of a payload's JSON, spelled as `text` does."""
+    return _spell(json.loads(stored, parse_int=_number, parse_float=_number))
+
+
+def payload(stored: str) -> Struct:
+    """A payload that the database holds."""
+    found = Struct()
+    found.update(json.loads(stored, parse_int=float))
+    return found
+
+
+def _spell(value: Json) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _object(struct: Struct, levels: int) -> dict[str, Json]:
+    if not levels:
+        raise TooLarge
+    return {_storable(name): _value(value, levels - 1) for name, value in struct.fields.items()}
+
+
+def _value(value: Value, levels: int) -> Json:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return _storable(value.string_value)
+        case "number_value":
+            return _number(value.number_value)
+        case "bool_value":
+            return value.bool_value
+        case "null_value":
+            return None
+        case "struct_value":
+            return _object(value.struct_value, levels)
+        case "list_value" if levels:
+            return [_value(item, levels - 1) for item in value.list_value.values]
+        case "list_value":
+            raise TooLarge
+        case _:
+            raise Unstorable("a value says what it is, be it null")
+
+
+def _number(given: float | str) -> int | float:
+    number = float(given)
+    if number.is_integer() and abs(number) < _EXACT:
+        return int(number)
+    if not math.isfinite(number):
+        raise Unstorable("a number is finite")
+    return number
+
+
+def _storable(given: str) -> str:
+    if "\0" in given:
+        raise Unstorable("a text holds no NUL character")
+    return given

@@ -1,0 +1,127 @@
+"""session_service as it runs, on a database of the test's own."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest_asyncio
+
+from chassis.testing import House, Served, bearer
+from meno.session.v1.event_service_pb2 import (
+    EVENT_KIND_PRESENT,
+    AppendEventsRequest,
+    Event,
+    ListEventsRequest,
+    WatchEventsRequest,
+)
+from meno.session.v1.event_service_pb2_grpc import EventServiceStub
+from meno.session.v1.session_service_pb2 import (
+    SESSION_MODE_CLARIFY_DOUBTS,
+    Action,
+    ApplyActionRequest,
+    CreateSessionRequest,
+    Session,
+    SessionMode,
+)
+from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
+from session_service.app import guarded
+from session_service.settings import Settings
+
+NOWHERE = "127.0.0.1:1"
+"""Where no content_service answers."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Somebody who is signed in."""
+
+    user_id: str
+    auth: dict[str, Any]
+    """Arguments that make a call theirs."""
+
+
+class Service:
+    """Stubs of one running process, and what a test often asks of it."""
+
+    def __init__(self, house: House, served: Served, database_url: str) -> None:
+        self.house = house
+        self.database_url = database_url
+        self.sessions = SessionServiceStub(served.channel())
+        self.events = EventServiceStub(served.channel())
+
+    def learner(self, **claims: Any) -> Learner:
+        user_id = str(uuid.uuid4())
+        return Learner(user_id, bearer(self.house.issuer.token(user_id, **claims)))
+
+    async def begin(
+        self, learner: Learner, mode: SessionMode.ValueType = SESSION_MODE_CLARIFY_DOUBTS
+    ) -> Session:
+        request = CreateSessionRequest(user_id="me", mode=mode)
+        return await self.sessions.CreateSession(request, **learner.auth)
+
+    async def apply(self, learner: Learner, session: Session, *actions: Action.ValueType) -> Session:
+        for action in actions:
+            request = ApplyActionRequest(user_id="me", session_id=session.session_id, action=action)
+            session = await self.sessions.ApplyAction(request, **learner.auth)
+        return session
+
+    async def append(self, learner: Learner, session: Session, events: Iterable[Event]) -> list[Event]:
+        request = AppendEventsRequest(user_id="me", session_id=session.session_id, events=events)
+        return [*(await self.events.AppendEvents(request, **learner.auth)).events]
+
+    async def history(self, learner: Learner, session: Session, page_size: int = 0) -> list[Event]:
+        request = ListEventsRequest(user_id="me", session_id=session.session_id, page_size=page_size)
+        seen: list[Event] = []
+        while True:
+            reply = await self.events.ListEvents(request, **learner.auth)
+            seen += reply.events
+            if not reply.next_page_token:
+                return seen
+            request.page_token = reply.next_page_token
+
+    def watch(self, learner: Learner, session: Session, after_sequence: int = 0) -> Any:
+        request = WatchEventsRequest(
+            user_id="me", session_id=session.session_id, after_sequence=after_sequence
+        )
+        return self.events.WatchEvents(request, **learner.auth)
+
+    async def delete(self, session: Session) -> None:
+        """Deletes a session as another release or an operator does, and rings."""
+        async with await psycopg.AsyncConnection.connect(self.database_url) as connection:
+            await connection.execute(
+                "UPDATE sessions SET deleted_at = now(), deleted_by_user_id = user_id"
+                " WHERE user_id = %s AND session_id = %s",
+                [session.user_id, session.session_id],
+            )
+            await connection.execute("SELECT pg_notify('meno_bell', %s)", [f"elsewhere {session.session_id}"])
+
+
+def event(**fields: Any) -> Event:
+    """An event that nothing was ever said of."""
+    return Event(**{"client_event_id": str(uuid.uuid4()), "kind": EVENT_KIND_PRESENT, **fields})
+
+
+@asynccontextmanager
+async def serving(house: House, database_url: str) -> AsyncIterator[Service]:
+    """One process of the service; several may share a database."""
+    settings = Settings(
+        database_url=database_url,
+        secret="a secret of this test, long enough",
+        tls_directory=house.identity("session_service").directory,
+        content_address=NOWHERE,
+    )
+    async with (
+        house.guard() as guard,
+        guarded(settings, guard) as app,
+        house.serve(app, "session_service") as served,
+    ):
+        yield Service(house, served, database_url)
+
+
+@pytest_asyncio.fixture
+async def service(house: House, new_database: Callable[[str], str]) -> AsyncIterator[Service]:
+    async with serving(house, new_database("session_service")) as running:
+        yield running

@@ -1,0 +1,282 @@
+"""Events, over gRPC."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+from google.rpc.error_details_pb2 import BadRequest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chassis.testing import refused
+from meno.session.v1.event_service_pb2 import (
+    EVENT_KIND_CHECK,
+    EVENT_KIND_PHASE_CHANGED,
+    AppendEventsRequest,
+    Event,
+    EventKind,
+    ListEventsRequest,
+    WatchEventsRequest,
+)
+from meno.session.v1.session_service_pb2 import ACTION_COMPLETE, ACTION_START_TOPIC, Session
+from session_service.tests.conftest import Learner, Service, event
+
+
+def struct(**fields: Any) -> Struct:
+    made = Struct()
+    made.update(fields)
+    return made
+
+
+async def completed(service: Service, learner: Learner) -> Session:
+    begun = await service.begin(learner)
+    return await service.apply(learner, begun, ACTION_START_TOPIC, ACTION_COMPLETE)
+
+
+async def test_events_are_numbered_in_the_order_they_are_given(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    given = [event(step=place, payload=struct(place=place)) for place in range(7)]
+    added = [*await service.append(learner, session, given[:3])]
+    added += await service.append(learner, session, given[3:])
+    assert [one.sequence for one in added] == [1, 2, 3, 4, 5, 6, 7]
+    assert [contents(one) for one in added] == [contents(one) for one in given]
+    assert await service.history(learner, session) == added
+    times = [one.create_time.ToDatetime() for one in added]
+    assert times == sorted(times)
+
+
+async def test_an_event_keeps_its_kind(service: Service) -> None:
+    learner = service.learner()
+    kinds = [kind for kind in EventKind.values()[1:] if kind != EVENT_KIND_PHASE_CHANGED]
+    given = [event(kind=kind) for kind in kinds]
+    added = await service.append(learner, await service.begin(learner), given)
+    assert [(one.kind, one.HasField("payload")) for one in added] == [(kind, False) for kind in kinds]
+
+
+async def test_a_repeated_event_is_its_first_copy(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    payload = struct(text="naïve", number=1e300, small=-0.0, whole=3, truth=True, list=[None, {}])
+    given = event(step=4, payload=payload)
+    [first] = await service.append(learner, session, [given])
+    again = Event(
+        client_event_id=given.client_event_id.upper(), kind=given.kind, step=4, payload=given.payload
+    )
+    mixed = await service.append(learner, session, [event(), again, event()])
+    assert [one.sequence for one in mixed] == [2, 1, 3]
+    assert mixed[1] == first
+    assert len(await service.history(learner, session)) == 3
+
+
+async def test_an_id_that_stands_for_another_event_is_refused(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    same: dict[str, Any] = {"client_event_id": str(uuid.uuid4()), "step": 1, "payload": struct(a=1)}
+    await service.append(learner, session, [event(**same)])
+    for other in ({"step": 2}, {"kind": EVENT_KIND_CHECK}, {"payload": struct(a=True)}, {"payload": None}):
+        denied = await refused(service.append(learner, session, [event(), event(**same | other)]))
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "EVENT_ID_REUSED")
+        assert denied.metadata == {"client_event_id": same["client_event_id"]}
+    assert len(await service.history(learner, session)) == 1
+
+
+async def test_an_id_that_stands_twice_in_a_batch_is_refused(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    given, upper = event(), event()
+    upper.client_event_id = given.client_event_id.upper()
+    denied = await refused(service.append(learner, session, [given, event(), upper]))
+    assert (denied.reason, denied.metadata) == (
+        "EVENT_ID_REUSED",
+        {"client_event_id": given.client_event_id},
+    )
+    assert not await service.history(learner, session)
+
+
+async def test_one_id_may_stand_in_two_sessions(service: Service) -> None:
+    learner, given = service.learner(), event()
+    for _ in range(2):
+        [added] = await service.append(learner, await service.begin(learner), [given])
+        assert added.sequence == 1
+
+
+async def test_a_payload_that_is_too_large_is_refused(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    nine_levels = struct(l2={"l3": {"l4": {"l5": {"l6": {"l7": {"l8": {"l9": {}}}}}}}})
+    for payload in (struct(text="x" * 16 * 1024), nine_levels):
+        given = event(payload=payload)
+        denied = await refused(service.append(learner, session, [event(), given]))
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE")
+        assert denied.metadata == {"client_event_id": given.client_event_id}
+    assert not await service.history(learner, session)
+
+
+async def test_a_payload_that_json_cannot_hold_is_refused_by_its_place(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    given = event(payload=Struct(fields={"score": Value(number_value=float("nan"))}))
+    denied = await refused(service.append(learner, session, [event(), given]))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    assert denied.detail(BadRequest).field_violations[0].field == "events[1].payload"
+
+
+async def test_events_that_break_the_contract_are_refused(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    wrong: list[dict[str, Any]] = [
+        {"kind": EVENT_KIND_PHASE_CHANGED},
+        {"kind": 0},
+        {"step": -1},
+        {"client_event_id": ""},
+    ]
+    for events in ([], [event() for _ in range(101)], *([event(**fields)] for fields in wrong)):
+        denied = await refused(service.append(learner, session, events))
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    assert not await service.history(learner, session)
+
+
+async def test_a_completed_session_takes_no_more_events(service: Service) -> None:
+    learner = service.learner()
+    begun, given = await service.begin(learner), event()
+    [first] = await service.append(learner, begun, [given])
+    session = await service.apply(learner, begun, ACTION_START_TOPIC, ACTION_COMPLETE)
+    denied = await refused(service.append(learner, session, [given, event()]))
+    assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
+    assert denied.metadata == {"session_id": session.session_id}
+    assert await service.append(learner, session, [given]) == [first]
+    assert len(await service.history(learner, session)) == 3
+
+
+async def test_another_persons_events_are_denied(service: Service) -> None:
+    owner, other = service.learner(), service.learner(role="TEACHER")
+    session = await service.begin(owner)
+    theirs: dict[str, Any] = {"user_id": owner.user_id, "session_id": session.session_id}
+    for call in (
+        service.events.AppendEvents(AppendEventsRequest(events=[event()], **theirs), **other.auth),
+        service.events.ListEvents(ListEventsRequest(**theirs), **other.auth),
+        service.events.WatchEvents(WatchEventsRequest(**theirs), **other.auth),
+    ):
+        denied = await refused(call)
+        assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+
+
+async def test_events_of_a_session_that_one_does_not_have_are_not_found(service: Service) -> None:
+    learner = service.learner()
+    deleted = await service.begin(learner)
+    await service.delete(deleted)
+    for session in (await service.begin(service.learner()), deleted):
+        for call in (
+            service.append(learner, session, [event()]),
+            service.history(learner, session),
+            service.watch(learner, session),
+        ):
+            denied = await refused(call)
+            assert (denied.code, denied.reason) == ("NOT_FOUND", "SESSION_NOT_FOUND")
+
+
+async def test_one_request_id_appends_once(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    request = AppendEventsRequest(
+        user_id="me",
+        session_id=session.session_id,
+        events=[event(), event()],
+        request_id=str(uuid.uuid4()),
+    )
+    calls = [service.events.AppendEvents(request, **learner.auth) for _ in range(20)]
+    replies = await asyncio.gather(*calls)
+    assert [replies[0]] * 20 == replies
+    assert await service.history(learner, session) == [*replies[0].events]
+    request.events[0].step = 1
+    denied = await refused(service.events.AppendEvents(request, **learner.auth))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
+
+
+async def test_the_same_events_at_once_are_appended_once(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    given = [event(), event()]
+    answers = await asyncio.gather(*[service.append(learner, session, given) for _ in range(20)])
+    assert [answers[0]] * 20 == answers
+    assert await service.history(learner, session) == answers[0]
+
+
+async def test_events_and_actions_at_once_leave_no_gap(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    batches = [[event() for _ in range(1 + place % 3)] for place in range(30)]
+    answers = await asyncio.gather(
+        *[service.append(learner, session, batch) for batch in batches],
+        service.apply(learner, session, ACTION_START_TOPIC),
+    )
+    for batch in answers[:-1]:
+        assert isinstance(batch, list)
+        sequences = [one.sequence for one in batch]
+        assert sequences == [*range(sequences[0], sequences[0] + len(batch))]
+    history = await service.history(learner, session)
+    assert [one.sequence for one in history] == [*range(1, 61 + 1)]
+    assert [one.create_time.ToNanoseconds() for one in history] == sorted(
+        one.create_time.ToNanoseconds() for one in history
+    )
+
+
+async def test_pages_hold_every_event_once(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    added = await service.append(learner, session, [event() for _ in range(7)])
+    for size in (1, 3, 6, 7, 8):
+        assert await service.history(learner, session, page_size=size) == added
+
+
+async def test_a_page_of_large_events_fits_into_a_message(service: Service) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    payload = struct(numbers=[1] * 8000)
+    added = await service.append(learner, session, [event(payload=payload) for _ in range(14)])
+    request = ListEventsRequest(user_id="me", session_id=session.session_id, page_size=1000)
+    reply = await service.events.ListEvents(request, **learner.auth)
+    assert 0 < len(reply.events) < len(added)
+    assert reply.ByteSize() < 4 * 1024 * 1024
+    assert await service.history(learner, session, page_size=1000) == added
+
+
+async def test_a_page_token_of_another_session_is_refused(service: Service) -> None:
+    learner = service.learner()
+    first, second = await service.begin(learner), await service.begin(learner)
+    await service.append(learner, first, [event(), event()])
+    request = ListEventsRequest(user_id="me", session_id=first.session_id, page_size=1)
+    token = (await service.events.ListEvents(request, **learner.auth)).next_page_token
+    for foreign in (token, "nonsense"):
+        request = ListEventsRequest(user_id="me", session_id=second.session_id, page_token=foreign)
+        denied = await refused(service.events.ListEvents(request, **learner.auth))
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
+
+
+batches = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True), max_size=6)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=batches, page_size=st.integers(1, 6))
+async def test_events_stand_in_the_order_of_their_first_arrival(
+    service: Service, batches: list[list[int]], page_size: int
+) -> None:
+    learner = service.learner()
+    session = await service.begin(learner)
+    known = [event(step=number) for number in range(10)]
+    arrived: list[int] = []
+    for batch in batches:
+        arrived += [number for number in batch if number not in arrived]
+        answer = await service.append(learner, session, [known[number] for number in batch])
+        assert [(one.step, one.sequence) for one in answer] == [
+            (number, 1 + arrived.index(number)) for number in batch
+        ]
+    history = await service.history(learner, session, page_size)
+    assert [one.step for one in history] == arrived
+    assert [one.sequence for one in history] == [*range(1, len(arrived) + 1)]
+
+
+def contents(one: Event) -> tuple[str, EventKind.ValueType, int, str]:
+    return one.client_event_id, one.kind, one.step, str(one.payload)

@@ -1,0 +1,102 @@
+"""Payloads: what is kept comes back, and what is too much is told."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+from session_service.events import rules
+
+# JSON of the database knows no negative zero.
+numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+scalars = st.none() | st.booleans() | numbers | names
+objects = st.dictionaries(
+    names,
+    st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3)
+    ),
+    max_size=4,
+)
+
+
+def struct(fields: dict[str, Any]) -> Struct:
+    made = Struct()
+    made.update(fields)
+    return made
+
+
+def nested(levels: int, *, lists: bool = False) -> Struct:
+    """An object of so many levels in all."""
+    value: Any = 1
+    for _ in range(levels - 1):
+        value = [value] if lists else {"in": value}
+    return struct({"in": value})
+
+
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+
+@given(objects)
+def test_a_payload_comes_back_as_it_was(fields: dict[str, Any]) -> None:
+    if depth(fields) > rules.MAX_DEPTH:
+        with pytest.raises(rules.TooLarge):
+            rules.text(struct(fields))
+    else:
+        assert rules.payload(rules.text(struct(fields))) == struct(fields)
+
+
+@given(objects)
+def test_the_spelling_does_not_depend_on_the_order_of_the_fields(fields: dict[str, Any]) -> None:
+    backwards = struct(dict(reversed(fields.items())))
+    if depth(fields) <= rules.MAX_DEPTH:
+        assert rules.text(struct(fields)) == rules.text(backwards)
+
+
+@given(numbers)
+def test_a_number_is_the_same_however_the_database_writes_it(number: float) -> None:
+    spelled = rules.text(struct({"n": number}))
+    assert rules.respell(f'{{"n": {number:f}}}' if number.is_integer() else spelled) == spelled
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_eight_levels_are_kept_and_nine_are_not(lists: bool) -> None:
+    assert rules.text(nested(8, lists=lists))
+    with pytest.raises(rules.TooLarge):
+        rules.text(nested(9, lists=lists))
+
+
+def test_sixteen_kibibytes_are_kept_and_one_more_byte_is_not() -> None:
+    frame = len('{"t":""}')
+    assert len(rules.text(struct({"t": "x" * (rules.MAX_BYTES - frame)}))) == rules.MAX_BYTES
+    with pytest.raises(rules.TooLarge):
+        rules.text(struct({"t": "x" * (rules.MAX_BYTES - frame + 1)}))
+    with pytest.raises(rules.TooLarge):
+        rules.text(struct({"t": "é" * ((rules.MAX_BYTES - frame) // 2 + 1)}))
+
+
+def test_true_is_not_one() -> None:
+    assert rules.text(struct({"a": True})) != rules.text(struct({"a": 1}))
+    assert json.loads(rules.text(struct({"a": -0.0, "b": 3.0}))) == {"a": 0, "b": 3}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Value(number_value=math.nan),
+        Value(number_value=-math.inf),
+        Value(string_value="a\0b"),
+        Value(),
+        Value(struct_value=Struct(fields={"\0": Value(bool_value=True)})),
+        Value(list_value=ListValue(values=[Value()])),
+    ],
+)
+def test_what_json_cannot_hold_is_told(value: Value) -> None:
+    with pytest.raises(rules.Unstorable):
+        rules.text(Struct(fields={"field": value}))
