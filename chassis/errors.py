@@ -110,6 +110,11 @@ class RequestMalformed(Refusal):
         super().__init__("The request cannot be read.")
 
 
+class MessageTooLarge(Refusal):
+    def __init__(self) -> None:
+        super().__init__("The request is larger than is accepted.")
+
+
 class RequestIdReused(Refusal):
     def __init__(self, request_id: str) -> None:
         super().__init__(
@@ -152,6 +157,11 @@ class Refused(Exception):
         self.status = status
         self.code = code
 
+    @classmethod
+    def of(cls, error: DomainError) -> "Refused":
+        """A refusal, ready to travel."""
+        return cls(error.status(), error.code)
+
 
 # What a peer says of the caller's own request holds for the caller as well; anything
 # else that a peer says is a fault of ours.
@@ -185,13 +195,12 @@ def refusal(error: BaseException) -> Refused | None:
     if isinstance(error, Refused):
         return error
     if isinstance(error, DomainError):
-        return Refused(error.status(), error.code)
+        return Refused.of(error)
     if isinstance(error, grpc.aio.AioRpcError):
         return _from_peer(error)
     for cause, translation in _TRANSLATIONS:
         if isinstance(error, cause):
-            translated = translation()
-            return Refused(translated.status(), translated.code)
+            return Refused.of(translation())
     return None
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import grpc
 import protovalidate
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
@@ -24,7 +24,15 @@ from chassis import calls, idempotency
 from chassis.access import Access
 from chassis.calls import Call, Claim, Context
 from chassis.contracts import Method
-from chassis.errors import AccessDenied, FieldInvalid, Internal, Refused, refusal
+from chassis.errors import (
+    AccessDenied,
+    FieldInvalid,
+    Internal,
+    MessageTooLarge,
+    Refused,
+    RequestMalformed,
+    refusal,
+)
 from chassis.idempotency import Replayed
 from chassis.rights import Rights
 from chassis.tokens import Tokens
@@ -33,6 +41,7 @@ DEFAULT_DEADLINE = 30.0
 """Seconds that a unary call may take when its caller sets no deadline."""
 SLOW = 0.3
 """Seconds after which a call is worth a line in the log."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_REQUEST_ID = 128
 
 log = structlog.get_logger()
@@ -149,8 +158,7 @@ class _Errors:
         refused = refusal(error)
         if refused is None:
             log.error("internal_error", method=self._call.method.path, exc_info=error)
-            refused = refusal(Internal(self._call.request_id))
-            assert refused is not None
+            refused = Refused.of(Internal(self._call.request_id))
         raise refused from error
 
 
@@ -224,7 +232,8 @@ class Chain(grpc.aio.ServerInterceptor):
         method = self._methods.get(path)
         if method is None:
             raise LookupError(f"{path} is served, but no contract declares it")
-        codec = (handler.request_deserializer, handler.response_serializer)
+        # Requests come as bytes and are read here, so that unreadable ones are refused like all others.
+        codec = (None, handler.response_serializer)
         if method.server_streaming:
             stream = self._stream(method, handler.unary_stream)
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
@@ -242,9 +251,9 @@ class Chain(grpc.aio.ServerInterceptor):
 
         run = self._compose(method, handle)
 
-        async def unary(message: Message, context: Context) -> Message | None:
+        async def unary(raw: bytes, context: Context) -> Message | None:
             try:
-                reply: Message = await run(_begin(method, context), message)
+                reply: Message = await run(_begin(method, context), _read(method, raw))
                 return reply
             except Refused as refused:
                 await context.abort_with_status(rpc_status.to_status(refused.status))
@@ -252,13 +261,12 @@ class Chain(grpc.aio.ServerInterceptor):
         return unary
 
     def _upload(self, method: Method, serve: Any) -> Any:
-        async def upload(messages: AsyncIterator[Message], context: Context) -> Message | None:
-            async def handle(message: Message, context: Context) -> Message:
-                reply: Message = await serve(_continued(method, message, messages), context)
+        async def upload(raws: AsyncIterator[bytes], context: Context) -> Message | None:
+            async def handle(first: Message, context: Context) -> Message:
+                reply: Message = await serve(_continued(method, first, raws), context)
                 return reply
 
-            first = await anext(messages, method.request())
-            reply: Message | None = await self._unary(method, handle)(first, context)
+            reply: Message | None = await self._unary(method, handle)(await anext(raws, b""), context)
             return reply
 
         return upload
@@ -266,10 +274,10 @@ class Chain(grpc.aio.ServerInterceptor):
     def _stream(self, method: Method, serve: Any) -> Any:
         run = self._compose_stream(method, lambda call, message: serve(message, call.context))
 
-        async def stream(message: Message, context: Context) -> AsyncIterator[Message]:
+        async def stream(raw: bytes, context: Context) -> AsyncIterator[Message]:
             begun = False
             try:
-                async for reply in run(_begin(method, context), message):
+                async for reply in run(_begin(method, context), _read(method, raw)):
                     begun = True
                     yield reply
             except Refused as refused:
@@ -350,14 +358,25 @@ def _around_stream(around: Around, handle: Any) -> Any:
     return run
 
 
-async def _continued(method: Method, first: Message, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def _continued(method: Method, first: Message, rest: AsyncIterator[bytes]) -> AsyncIterator[Message]:
     """A stream's messages: the first, which was judged, and the rest, which may name nobody."""
     yield first
-    async for message in rest:
+    async for raw in rest:
+        message = _read(method, raw)
         if any(getattr(message, name) for name in method.identity):
             raise AccessDenied()
         validate(message)
         yield message
+
+
+def _read(method: Method, raw: bytes) -> Message:
+    """The request that the bytes are. Raises Refused where they are too many, or none."""
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise Refused.of(MessageTooLarge())
+    try:
+        return method.request.FromString(raw)
+    except DecodeError as error:
+        raise Refused.of(RequestMalformed()) from error
 
 
 def _begin(method: Method, context: Context) -> Call:

@@ -25,7 +25,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
 from chassis import contracts
-from chassis.interceptors import CHAIN, Chain, Guard, Stage
+from chassis.interceptors import CHAIN, MAX_MESSAGE_BYTES, Chain, Guard, Stage
 from chassis.settings import Settings
 from chassis.tls import Identity
 
@@ -34,7 +34,8 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # Above what is accepted, so that a message that is too large is refused in our own words.
+    ("grpc.max_receive_message_length", 2 * MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -28,6 +28,8 @@ KEY_CACHE = timedelta(minutes=5)
 MAX_TOKEN_BYTES = 24 * 1024
 ALGORITHM = "ES256"
 
+# Spelled as the gateway looks for it.
+_SCHEME = "Bearer "
 _REMEMBERED = 4096
 _FETCH_PAUSE = 5.0
 
@@ -53,11 +55,9 @@ class Tokens:
         Raises TokenMissing, TokenInvalid, TokenExpired, or ServiceUnavailable when no key
         set was ever fetched.
         """
-        scheme, _, token = authorization.partition(" ")
-        if not token:
+        if not authorization.startswith(_SCHEME):
             raise TokenMissing()
-        if scheme.lower() != "bearer":
-            raise TokenInvalid()
+        token = authorization.removeprefix(_SCHEME)
         known = self._verified.get(token)
         if known is None:
             known = await self._verify(token)

@@ -6,9 +6,10 @@ from deploy.gateway.envoy import Page
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
-    ".css": "text/css",
-    ".js": "text/javascript",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 

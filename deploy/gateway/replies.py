@@ -24,11 +24,6 @@ class RateLimited(errors.Refusal):
         super().__init__("Too many calls. Wait a little.", details=(errors.retry_after(RETRY_AFTER),))
 
 
-class MessageTooLarge(errors.Refusal):
-    def __init__(self) -> None:
-        super().__init__("The request is larger than is accepted.")
-
-
 class MethodUnknown(errors.Refusal):
     def __init__(self) -> None:
         super().__init__("There is no such method. /docs shows those that there are.")
@@ -55,11 +50,13 @@ REPLIES = (
     Reply(401, errors.TokenMissing(), details="Jwt_is_missing"),
     Reply(401, errors.TokenExpired(), details="Jwt_is_expired"),
     Reply(401, errors.TokenInvalid()),
+    # Envoy calls a token for another audience forbidden; it is as invalid as any other.
+    Reply(403, errors.TokenInvalid(), details="jwt_authn", becomes=401),
     Reply(403, errors.AccessDenied()),
     Reply(404, MethodUnknown()),
     Reply(405, MethodUnknown()),
     Reply(408, errors.DeadlinePassed()),
-    Reply(413, MessageTooLarge()),
+    Reply(413, errors.MessageTooLarge()),
     Reply(429, RateLimited()),
     Reply(400, errors.RequestMalformed(), own_words=True),
     Reply(415, errors.RequestMalformed(), own_words=True),

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -12,7 +14,18 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from deploy.local.layout import SERVICES, Ports
 
 _PATIENCE = 2.0
+_LOOK_EVERY = 0.05
 _STATISTIC = re.compile(r"^(\S+): (\d+)$", re.MULTILINE)
+
+
+async def until(check: Callable[[], Awaitable[bool]], alive: Callable[[], bool], seconds: float) -> bool:
+    """Asks until the answer is yes; False where what is asked dies, or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not await check():
+        if not alive() or time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_LOOK_EVERY)
+    return True
 
 
 async def service_serves(ops_port: int) -> bool:

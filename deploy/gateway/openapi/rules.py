@@ -1,0 +1,140 @@
+"""The rules of buf.validate and of google.api.field_behavior, as far as JSON Schema can say them."""
+
+from typing import Any
+
+from buf.validate import validate_pb2
+from buf.validate.validate_pb2 import FieldRules, Ignore
+from google.api import field_behavior_pb2
+from google.api.field_behavior_pb2 import FieldBehavior
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from deploy.gateway.openapi.wellknown import Schema
+
+_FORMATS = {
+    "email": "email",
+    "hostname": "hostname",
+    "ipv4": "ipv4",
+    "ipv6": "ipv6",
+    "uri": "uri",
+    "uri_ref": "uri-reference",
+    "uuid": "uuid",
+}
+_LENGTHS = {"min_len": "minLength", "max_len": "maxLength", "pattern": "pattern", "const": "const"}
+_BOUNDS = {
+    "gte": "minimum",
+    "gt": "exclusiveMinimum",
+    "lte": "maximum",
+    "lt": "exclusiveMaximum",
+    "const": "const",
+}
+_ITEMS = {"min_items": "minItems", "max_items": "maxItems"}
+_PAIRS = {"min_pairs": "minProperties", "max_pairs": "maxProperties"}
+_64_BIT = {"int64", "uint64", "sint64", "fixed64", "sfixed64"}
+_NUMBERS = _64_BIT | {"int32", "uint32", "sint32", "fixed32", "sfixed32", "float", "double"}
+
+
+def rules_of(field: FieldDescriptor) -> FieldRules:
+    """What a field's value must hold."""
+    rules: FieldRules = field.GetOptions().Extensions[validate_pb2.field]
+    return rules
+
+
+def is_required(field: FieldDescriptor) -> bool:
+    """Whether a request must set the field."""
+    return _behaves(field, FieldBehavior.REQUIRED) or rules_of(field).required
+
+
+def may_be_empty(field: FieldDescriptor) -> bool:
+    """Whether an empty value passes for none."""
+    return rules_of(field).ignore == Ignore.IGNORE_IF_ZERO_VALUE and not is_required(field)
+
+
+def direction(field: FieldDescriptor) -> Schema:
+    """Whether only answers, or only requests, hold the field. An identifier is ours to give."""
+    if _behaves(field, FieldBehavior.OUTPUT_ONLY) or _behaves(field, FieldBehavior.IDENTIFIER):
+        return {"readOnly": True}
+    return {"writeOnly": True} if _behaves(field, FieldBehavior.INPUT_ONLY) else {}
+
+
+def keywords(rules: FieldRules, enum: EnumDescriptor | None = None) -> Schema:
+    """The keywords that hold beside a value's type."""
+    kind = rules.WhichOneof("type")
+    if kind is None or rules.ignore == Ignore.IGNORE_ALWAYS:
+        return {}
+    given = getattr(rules, kind)
+    if kind == "string":
+        return _string(given)
+    if kind == "enum" and enum is not None:
+        return _enum(given, enum)
+    if kind in _64_BIT:
+        return _64_bit(given)
+    if kind in _NUMBERS:
+        return _set(given, _BOUNDS)
+    if kind == "repeated":
+        return _set(given, _ITEMS) | ({"uniqueItems": True} if given.unique else {})
+    if kind == "map":
+        return _set(given, _PAIRS)
+    return _field_mask(given) if kind == "field_mask" else {}
+
+
+def in_words(declared: FieldDescriptor | Descriptor) -> list[str]:
+    """What JSON Schema cannot say: the messages of the rules written in CEL."""
+    extension: Any = validate_pb2.field if isinstance(declared, FieldDescriptor) else validate_pb2.message
+    rules = declared.GetOptions().Extensions[extension]
+    return [f"Rule: {rule.message}." for rule in rules.cel if rule.message]
+
+
+def _string(given: Any) -> Schema:
+    schema = _set(given, _LENGTHS) | _choice(given)
+    if given.HasField("len"):
+        schema |= {"minLength": given.len, "maxLength": given.len}
+    known = given.WhichOneof("well_known")
+    return schema | ({"format": _FORMATS[known]} if known in _FORMATS else {})
+
+
+def _enum(given: Any, enum: EnumDescriptor) -> Schema:
+    def names(numbers: list[int]) -> list[str]:
+        return [enum.values_by_number[number].name for number in numbers]
+
+    allowed = getattr(given, "in") or [
+        value.number for value in enum.values if value.number not in given.not_in
+    ]
+    if len(allowed) == len(enum.values):
+        return {}
+    refused = [value.number for value in enum.values if value.number not in allowed]
+    return {"not": {"enum": names(refused)}, "examples": names(allowed)[:1]}
+
+
+def _64_bit(given: Any) -> Schema:
+    """JSON holds these as strings, so that of all bounds only the sign can be said."""
+    positive = (given.HasField("gte") and given.gte >= 0) or (given.HasField("gt") and given.gt >= -1)
+    return {"pattern": "^[0-9]+$"} if positive else {}
+
+
+def _field_mask(given: Any) -> Schema:
+    if not (allowed := getattr(given, "in")):
+        return {}
+    path = "|".join(_camel_case(name) for name in allowed)
+    return {"pattern": f"^(({path})(,({path}))*)?$", "examples": [",".join(map(_camel_case, allowed))]}
+
+
+def _camel_case(path: str) -> str:
+    first, *rest = path.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _choice(given: Any) -> Schema:
+    schema: Schema = {}
+    if allowed := list(getattr(given, "in")):
+        schema["enum"] = allowed
+    if given.not_in:
+        schema["not"] = {"enum": list(given.not_in)}
+    return schema
+
+
+def _set(given: Any, names: dict[str, str]) -> Schema:
+    return {keyword: getattr(given, name) for name, keyword in names.items() if given.HasField(name)}
+
+
+def _behaves(field: FieldDescriptor, behaviour: FieldBehavior.ValueType) -> bool:
+    return behaviour in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]

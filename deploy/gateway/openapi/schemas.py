@@ -1,0 +1,135 @@
+"""Messages and enumerations as JSON Schema, in the JSON that the gateway speaks."""
+
+from collections.abc import Collection, Iterable
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from deploy.gateway.openapi import rules
+from deploy.gateway.openapi.descriptors import Contracts
+from deploy.gateway.openapi.wellknown import INT64, STATUS, STATUS_SCHEMAS, UINT64, WELL_KNOWN, Schema
+
+_SCALARS: dict[int, Schema] = {
+    FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.TYPE_STRING: {"type": "string"},
+    FieldDescriptor.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
+    FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
+    FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    **dict.fromkeys(
+        (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SFIXED32),
+        {"type": "integer", "format": "int32"},
+    ),
+    **dict.fromkeys(
+        (FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32),
+        {"type": "integer", "format": "uint32", "minimum": 0},
+    ),
+    **dict.fromkeys(
+        (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64), INT64
+    ),
+    **dict.fromkeys((FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64), UINT64),
+}
+
+
+class Schemas:
+    """The schemas that the document's operations refer to, gathered as they are asked for."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self.components: dict[str, Schema] = {}
+
+    def message(self, descriptor: Descriptor) -> Schema:
+        """A reference to a message, or what it is where JSON has a form of its own for it."""
+        name = descriptor.full_name
+        if name in WELL_KNOWN:
+            return dict(WELL_KNOWN[name])
+        if name == STATUS:
+            self.components |= STATUS_SCHEMAS
+        elif name not in self.components:
+            # Before its fields, which may lead back here.
+            self.components[name] = {}
+            self.components[name] = self.body(descriptor)
+        return _reference(name)
+
+    def body(self, descriptor: Descriptor, without: Collection[str] = ()) -> Schema:
+        """A message spelled out, without the fields that travel elsewhere."""
+        fields = [field for field in descriptor.fields if field.name not in without]
+        schema: Schema = {
+            "title": _title(descriptor),
+            "description": self._described(descriptor.full_name, [*rules.in_words(descriptor)]),
+            "type": "object",
+            "properties": {_json_name(field): self.field(field) for field in fields},
+            "required": [_json_name(field) for field in fields if rules.is_required(field)],
+        }
+        if choices := self._choices(fields):
+            schema["description"] += "\n\n" + choices
+        return {name: value for name, value in schema.items() if value}
+
+    def field(self, field: FieldDescriptor) -> Schema:
+        """A field with its comment and its rules."""
+        constraints = rules.rules_of(field)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            entry = field.message_type.fields_by_name
+            schema = {
+                "type": "object",
+                "propertyNames": rules.keywords(constraints.map.keys),
+                "additionalProperties": self._value(entry["value"])
+                | rules.keywords(constraints.map.values, entry["value"].enum_type),
+            } | rules.keywords(constraints)
+        elif field.is_repeated:
+            items = self._value(field) | rules.keywords(constraints.repeated.items, field.enum_type)
+            schema = {"type": "array", "items": items} | rules.keywords(constraints)
+        else:
+            schema = self._value(field) | rules.keywords(constraints, field.enum_type)
+        if schema.get("format") == "uuid" and rules.may_be_empty(field):
+            schema["examples"] = [""]
+        description = self._described(field.full_name, rules.in_words(field))
+        return schema | rules.direction(field) | ({"description": description} if description else {})
+
+    def _value(self, field: FieldDescriptor) -> Schema:
+        if field.message_type is not None:
+            return self.message(field.message_type)
+        if field.enum_type is not None:
+            return self._enum(field.enum_type)
+        return dict(_SCALARS[field.type])
+
+    def _enum(self, descriptor: EnumDescriptor) -> Schema:
+        name = descriptor.full_name
+        if name not in self.components:
+            values = [
+                f"- `{value.name}`: {self._contracts.comment(f'{name}.{value.name}')}"
+                for value in descriptor.values
+            ]
+            self.components[name] = {
+                "title": _title(descriptor),
+                "description": self._described(name, ["\n".join(values)]),
+                "type": "string",
+                "enum": [value.name for value in descriptor.values],
+            }
+        return _reference(name)
+
+    def _choices(self, fields: Iterable[FieldDescriptor]) -> str:
+        """One paragraph for each oneof."""
+        groups: dict[str, list[str]] = {}
+        for field in fields:
+            oneof = field.containing_oneof
+            if oneof is not None and len(oneof.fields) > 1:
+                groups.setdefault(oneof.full_name, []).append(f"`{_json_name(field)}`")
+        return "\n\n".join(
+            f"At most one of {', '.join(names)}. {self._contracts.comment(name)}".strip()
+            for name, names in groups.items()
+        )
+
+    def _described(self, full_name: str, more: list[str]) -> str:
+        return "\n\n".join(filter(None, [self._contracts.comment(full_name), *more]))
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _title(descriptor: Descriptor | EnumDescriptor) -> str:
+    return descriptor.full_name.removeprefix(f"{descriptor.file.package}.")
+
+
+def _json_name(field: FieldDescriptor) -> str:
+    name: str = field.json_name
+    return name

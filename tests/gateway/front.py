@@ -1,0 +1,167 @@
+"""The real Envoy before servers that have the real chain and contracts, and answer with nothing.
+
+What such a server answers shows one thing alone: whether the call was let in.
+"""
+
+import importlib
+import json
+import pkgutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import grpc
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from chassis.server import App, Served, served
+from chassis.testing import House
+from deploy.gateway.contracts import Rpc
+from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.local import ready
+from deploy.local.layout import SERVICES, Ports
+from deploy.local.programs import Program
+from deploy.local.stack import descriptors, envoy_binary
+
+CLUSTERS = {"access": "identity_service", **{name.removesuffix("_service"): name for name in SERVICES}}
+
+
+class Front:
+    """A gateway, and the servers behind it."""
+
+    def __init__(
+        self, house: House, address: str, channel: grpc.aio.Channel, behind: dict[str, grpc.aio.Channel]
+    ) -> None:
+        self.house = house
+        self.address = address
+        """Of the gateway, for gRPC; with `http://` before it, for HTTP."""
+        self.channel = channel
+        """To the gateway."""
+        self._behind = behind
+
+    def straight(self, rpc: Rpc) -> grpc.aio.Channel:
+        """The channel that leaves the gateway out."""
+        return self._behind[rpc.upstream]
+
+
+@asynccontextmanager
+async def front(directory: Path) -> AsyncIterator[Front]:
+    """Starts servers for every contract, and Envoy with the configuration generated for them."""
+    house = House(directory / "certificates")
+    async with AsyncExitStack() as stack:
+        guard = await stack.enter_async_context(house.guard())
+        ops_port = await stack.enter_async_context(_healthy())
+        behind, endpoints = {}, {}
+        for service in SERVICES:
+            app = App(services=[*_answering_nothing(service, house)], guard=guard)
+            running = await stack.enter_async_context(house.serve(app, service))
+            behind[service] = running.channel("gateway")
+            endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
+        house.identity("gateway")
+        public, keys, admin = _free_ports(3)
+        ports = Ports(public, keys, admin, services={})
+        gateway = Gateway(
+            descriptors=descriptors(),
+            tls_directory=directory / "certificates" / "gateway",
+            services=endpoints,
+            host="127.0.0.1",
+            port=ports.gateway,
+            keys_port=ports.keys,
+            admin_port=ports.admin,
+            allowed_origins=["https://learn.example.org"],
+            access_log=str(directory / "access.log"),
+        )
+        await stack.enter_async_context(envoy(gateway, directory, ports))
+        address = f"127.0.0.1:{ports.gateway}"
+        channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
+        stack.push_async_callback(channel.close)
+        yield Front(house, address, channel, behind)
+
+
+@asynccontextmanager
+async def envoy(gateway: Gateway, directory: Path, ports: Ports) -> AsyncIterator[None]:
+    """Runs Envoy until the body ends."""
+    config = directory / "envoy.json"
+    config.write_text(json.dumps(configuration(gateway)))
+    program = Program(
+        name="envoy",
+        command=(str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
+        log=directory / "envoy.log",
+    )
+    process = program.start()
+    try:
+        alive = await ready.until(lambda: ready.gateway_serves(ports), lambda: process.poll() is None, 30)
+        assert alive, program.log.read_text()[-2000:]
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answering_nothing(service: str, house: House) -> Iterator[Served]:
+    """Every gRPC service of one of ours, each RPC with an empty answer; only the keys are real."""
+    for package, owner in CLUSTERS.items():
+        if owner != service:
+            continue
+        for contract, stubs in _contracts(f"meno.{package}.v1"):
+            [descriptor] = contract.DESCRIPTOR.services_by_name.values()
+            handlers = {method.name: _handler(method) for method in descriptor.methods}
+            if "GetJsonWebKeys" in handlers:
+                handlers["GetJsonWebKeys"] = _keys_of(house)
+            yield served(contract, stubs, type("AnswersNothing", (), handlers)())
+
+
+def _handler(method: Any) -> Any:
+    reply = GetMessageClass(method.output_type)
+
+    async def once(self: object, request: Any, context: Any) -> Any:
+        if method.client_streaming:
+            async for _ in request:
+                pass
+        return reply()
+
+    async def stream(self: object, request: Any, context: Any) -> AsyncIterator[Any]:
+        yield reply()
+
+    return stream if method.server_streaming else once
+
+
+def _keys_of(house: House) -> Any:
+    async def keys(self: object, request: Any, context: Any) -> HttpBody:
+        return HttpBody(content_type="application/json", data=json.dumps(house.issuer.key_set()).encode())
+
+    return keys
+
+
+def _contracts(package: str) -> Iterator[tuple[ModuleType, ModuleType]]:
+    module = importlib.import_module(package)
+    for found in pkgutil.iter_modules(module.__path__):
+        if found.name.endswith("_service_pb2"):
+            name = f"{package}.{found.name}"
+            yield importlib.import_module(name), importlib.import_module(f"{name}_grpc")
+
+
+@asynccontextmanager
+async def _healthy() -> AsyncIterator[int]:
+    """A health server that reports SERVING."""
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
