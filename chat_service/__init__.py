@@ -1,0 +1,1 @@
+"""Chats with the tutor: questions, streamed answers, citations."""

@@ -1,0 +1,95 @@
+"""The composition root: settings → database → servicers → background work."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from chassis import authority, idempotency, peers
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.interceptors import Guard
+from chassis.models.extractive import ExtractiveTutor
+from chassis.models.openai_compatible import Endpoint, OpenAITutor
+from chassis.models.tutors import Tutor
+from chassis.server import App, served
+from chassis.tls import Identity
+from chat_service import content
+from chat_service.answers.asking import Asking
+from chat_service.answers.stream import Streams
+from chat_service.answers.sweep import sweep
+from chat_service.answers.writer import Desk, Limits
+from chat_service.answers.writing import Writing
+from chat_service.chats.servicer import ChatServicer
+from chat_service.content import Content
+from chat_service.settings import Settings
+from meno.chat.v1 import chat_service_pb2 as chat
+from meno.chat.v1 import chat_service_pb2_grpc as chat_grpc
+
+
+@asynccontextmanager
+async def compose(settings: Settings) -> AsyncIterator[App]:
+    """Builds the service among its peers; closes what it opened at the end."""
+    identity = Identity(settings.tls_directory)
+    async with (
+        peers.channel(settings.identity_address, "identity_service", identity) as issuer,
+        peers.channel(settings.content_address, "content_service", identity) as library,
+        AsyncExitStack() as opened,
+    ):
+        guard, following = authority.follow(issuer, settings.secret.get_secret_value().encode())
+        tutor = _tutor(settings, opened)
+        app = await opened.enter_async_context(assemble(settings, guard, tutor, content.behind(library)))
+        yield replace(app, background=[*app.background, *following])
+
+
+@asynccontextmanager
+async def assemble(settings: Settings, guard: Guard, tutor: Tutor, library: Content) -> AsyncIterator[App]:
+    """Builds the service itself, whoever guards it, answers and finds the material."""
+    database = Database(
+        settings.database_url.get_secret_value(),
+        max_connections=settings.max_connections,
+        name="chat_service",
+    )
+    await database.open()
+    bell = Bell(database)
+    lease = timedelta(seconds=settings.lease_seconds)
+    limits = Limits(lease, settings.answer_seconds, settings.search_seconds)
+    writing = Writing(Desk(database, bell, tutor, library.search, limits), settings.max_answers)
+    servicer = ChatServicer(
+        database,
+        library.get_content,
+        Asking(database, writing, lease),
+        Streams(database, bell, writing),
+        writing,
+    )
+    try:
+        yield App(
+            services=[served(chat, chat_grpc, servicer)],
+            guard=guard,
+            background=[
+                bell.run,
+                partial(sweep, database, bell, settings.sweep_seconds),
+                partial(idempotency.purge, database),
+            ],
+        )
+    finally:
+        await writing.close(settings.finish_seconds)
+        await database.close()
+
+
+def _tutor(settings: Settings, opened: AsyncExitStack) -> Tutor:
+    if settings.tutor == "extractive":
+        return ExtractiveTutor()
+    endpoint = Endpoint(
+        base_url=settings.tutor_base_url,
+        model=settings.tutor_model,
+        api_key=settings.tutor_api_key,
+        temperature=settings.tutor_temperature,
+        max_tokens=settings.tutor_max_tokens,
+        connect_seconds=settings.tutor_connect_seconds,
+        silence_seconds=settings.tutor_silence_seconds,
+    )
+    tutor = OpenAITutor(endpoint)
+    opened.push_async_callback(tutor.close)
+    return tutor
