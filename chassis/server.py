@@ -35,7 +35,7 @@ OPTIONS = (
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
     # Above what is accepted, so that a message that is too large is refused in our own words.
-    ("grpc.max_receive_message_length", 2 * MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", 4 * MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
