@@ -11,13 +11,13 @@ from typing import Any
 
 from deploy.gateway import access, limits, replies
 from deploy.gateway.contracts import Rpc, routed_rpcs
+from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
 KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
 
 _TYPES = "type.googleapis.com/envoy.extensions."
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_HEADERS_KIB = 60
-_MAX_PAGE_BYTES = 4 * 1024 * 1024
 _UNARY_TIMEOUT = "30s"
 _UPLOAD_TIMEOUT = "600s"
 _STREAM_IDLE_TIMEOUT = "600s"
@@ -30,15 +30,6 @@ class Endpoint:
     host: str
     port: int
     ops_port: int
-
-
-@dataclass(frozen=True)
-class Page:
-    """A file that the gateway serves itself."""
-
-    path: str
-    file: Path
-    content_type: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,7 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
             "clusters": [
                 *(_service_cluster(gateway, name, endpoints) for name, endpoints in gateway.services.items()),
                 _keys_cluster(gateway),
+                _NOWHERE,
             ],
         },
         "overload_manager": _overload_manager(),
@@ -114,12 +106,12 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
         filters(gateway, rpcs),
         {
             "name": "public",
-            "max_direct_response_body_size_bytes": _MAX_PAGE_BYTES,
+            "max_direct_response_body_size_bytes": MAX_BYTES,
             "virtual_hosts": [
                 {
                     "name": "meno",
                     "domains": ["*"],
-                    "routes": [*map(_page_route, gateway.pages), *map(_rpc_route, rpcs)],
+                    "routes": [*map(page_route, gateway.pages), *map(_rpc_route, rpcs), _ELSEWHERE],
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
                 }
             ],
@@ -213,7 +205,7 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
             "max_stream_duration": {"grpc_timeout_header_max": _UNARY_TIMEOUT},
         }
     return {
-        "match": {"path": rpc.path, "grpc": {}},
+        "match": {"path": rpc.path},
         "route": {"cluster": rpc.upstream, "retry_policy": _RETRIES, **timing},
     }
 
@@ -227,21 +219,10 @@ _RETRIES = {
 }
 
 
-def _page_route(page: Page) -> dict[str, Any]:
-    off = {
-        "envoy.filters.http.grpc_json_transcoder": {
-            "@type": f"{_TYPES}filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
-            "proto_descriptor": "",
-        },
-        "envoy.filters.http.rbac": {"@type": f"{_TYPES}filters.http.rbac.v3.RBACPerRoute"},
-    }
-    content_type = {"key": "content-type", "value": page.content_type}
-    return {
-        "match": {"path": page.path},
-        "direct_response": {"status": 200, "body": {"filename": str(page.file)}},
-        "response_headers_to_add": [{"header": content_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
-        "typed_per_filter_config": off,
-    }
+# A path of HTTP has no route before it is transcoded, but CORS wants one to find its policy. Nothing
+# goes there: RBAC, which comes later, lets pass what it names alone.
+_ELSEWHERE = {"match": {"prefix": "/"}, "route": {"cluster": "nowhere"}}
+_NOWHERE = {"name": "nowhere", "type": "STATIC", "connect_timeout": "1s"}
 
 
 def _cors_policy(gateway: Gateway) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The pages that the gateway serves itself: the OpenAPI document and its viewer."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from deploy.gateway.envoy import Page
+MAX_BYTES = 4 * 1024 * 1024
 
+_FILTERS = "type.googleapis.com/envoy.extensions.filters.http."
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -13,13 +16,50 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True)
+class Page:
+    """A file that the gateway serves itself."""
+
+    path: str
+    file: Path
+    content_type: str
+
+
 def pages(directory: Path) -> list[Page]:
     """Every file of the docs directory; `index.html` is `/docs`, `openapi.json` is `/openapi.json`."""
-    found = []
-    for file in sorted(directory.iterdir()):
-        if file.suffix in _TYPES:
-            found.append(Page(_path(file.name), file, _TYPES[file.suffix]))
-    return found
+    return [
+        Page(_path(file.name), file, _TYPES[file.suffix])
+        for file in sorted(directory.iterdir())
+        if file.suffix in _TYPES
+    ]
+
+
+def page_route(page: Page) -> dict[str, Any]:
+    """A file for whoever asks: it is not transcoded, and RBAC, which names RPCs alone, is not asked."""
+    headers = {
+        "content-type": page.content_type,
+        "x-content-type-options": "nosniff",
+        # A page cannot forbid its being framed by itself.
+        "content-security-policy": "frame-ancestors 'none'",
+    }
+    return {
+        "match": {
+            "path": page.path,
+            "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
+        },
+        "direct_response": {"status": 200, "body": {"filename": str(page.file)}},
+        "response_headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ],
+        "typed_per_filter_config": {
+            "envoy.filters.http.grpc_json_transcoder": {
+                "@type": f"{_FILTERS}grpc_json_transcoder.v3.GrpcJsonTranscoder",
+                "proto_descriptor": "",
+            },
+            "envoy.filters.http.rbac": {"@type": f"{_FILTERS}rbac.v3.RBACPerRoute"},
+        },
+    }
 
 
 def _path(name: str) -> str:

@@ -16,8 +16,6 @@ from chassis.testing import bearer, refused
 from meno.chat.v1.chat_service_pb2 import AskRequest
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.content.v1.material_service_pb2 import Material
-from meno.identity.v1.auth_service_pb2 import SignInRequest
-from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.user_service_pb2 import GetUserRequest, User
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.front import Front
@@ -166,14 +164,15 @@ async def test_a_person_may_ask_twenty_times_a_minute(front: Front, token: str) 
     assert await _outcome(stub.Ask(request, **bearer(other))) == "OK"
 
 
-async def test_sign_ins_are_counted_by_address(front: Front, http: httpx.AsyncClient) -> None:
-    stub = AuthServiceStub(front.channel)
-    request = SignInRequest(identifier="somebody", password="something")
-    replies = await asyncio.gather(*(stub.SignIn(request) for _ in range(330)), return_exceptions=True)
-    assert sum(isinstance(reply, Exception) for reply in replies) > 0
-    reply = await http.post("/v1/auth:signIn", json={"identifier": "a", "password": "b"})
-    assert (reply.status_code, reason(reply)) == (429, "RATE_LIMITED")
-    assert int(reply.headers["retry-after"]) > 0
+async def test_sign_ins_are_counted_by_address(http: httpx.AsyncClient) -> None:
+    body = {"identifier": "somebody", "password": "something"}
+    for _ in range(50):
+        replies = await asyncio.gather(*(http.post("/v1/auth:signIn", json=body) for _ in range(50)))
+        refusals = [reply for reply in replies if reply.status_code != 200]
+        if refusals:
+            break
+    assert {(reply.status_code, reason(reply)) for reply in refusals} == {(429, "RATE_LIMITED")}
+    assert all(int(reply.headers["retry-after"]) > 0 for reply in refusals)
 
 
 async def test_every_answer_carries_its_request_id(http: httpx.AsyncClient, token: str) -> None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor
 
-from deploy.gateway.openapi.descriptors import Contracts
-from deploy.gateway.openapi.wellknown import STATUS, Schema
+from chassis.errors import DOMAIN
+from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
+from deploy.gateway.openapi.wellknown import ERROR_INFO, STATUS, Schema
 from meno.access.v1 import access_pb2
 
 _EVERYWHERE = "meno/access/v1/errors.proto"
 _ENUM = "ErrorReason"
 _NAME = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 _DEFAULT = "Refusal"
-_CONTENT: Schema = {"application/json": {"schema": {"$ref": f"#/components/schemas/{STATUS}"}}}
 
 # As Envoy's transcoder turns gRPC codes into HTTP statuses.
 _HTTP = {
@@ -50,6 +50,14 @@ class Reason:
         """What the gateway sends."""
         return _HTTP[self.code]
 
+    @property
+    def example(self) -> Schema:
+        """A whole refusal."""
+        number: int = self.code.value[0]
+        sentence, _ = summary_and_rest(self.comment)
+        detail = {"@type": f"type.googleapis.com/{ERROR_INFO}", "domain": DOMAIN, "reason": self.name}
+        return {"value": {"code": number, "message": f"{sentence}.", "details": [detail]}}
+
     def __str__(self) -> str:
         return f"- `{self.name}` ({self.code.name}): {self.comment}"
 
@@ -76,7 +84,7 @@ class Refusals:
             by_status.setdefault(reason.http_status, []).append(reason)
         return {
             **{
-                str(status): {"description": "\n".join(map(str, reasons)), "content": _CONTENT}
+                str(status): {"description": _listed(reasons), "content": _content(reasons)}
                 for status, reasons in sorted(by_status.items())
             },
             "default": {"$ref": f"#/components/responses/{_DEFAULT}"},
@@ -84,11 +92,11 @@ class Refusals:
 
     def components(self) -> dict[str, Schema]:
         """The response that every operation shares."""
-        reasons = "\n".join(map(str, self._everywhere.values()))
+        reasons = [*self._everywhere.values()]
         return {
             _DEFAULT: {
-                "description": f"The call was refused, for one of the reasons that hold everywhere:\n\n{reasons}",
-                "content": _CONTENT,
+                "description": f"The call is refused, for a reason that holds everywhere:\n\n{_listed(reasons)}",
+                "content": _content(reasons),
             }
         }
 
@@ -101,3 +109,16 @@ class Refusals:
             comment = self._contracts.comment(f"{enum.full_name}.{value.name}")
             reasons[name] = Reason(name, code, comment)
         return reasons
+
+
+def _listed(reasons: list[Reason]) -> str:
+    return "\n".join(map(str, reasons))
+
+
+def _content(reasons: list[Reason]) -> Schema:
+    return {
+        "application/json": {
+            "schema": {"$ref": f"#/components/schemas/{STATUS}"},
+            "examples": {reason.name: reason.example for reason in reasons},
+        }
+    }

@@ -1,5 +1,6 @@
 """The rules of buf.validate and of google.api.field_behavior, as far as JSON Schema can say them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from buf.validate import validate_pb2
@@ -29,8 +30,8 @@ _BOUNDS = {
 }
 _ITEMS = {"min_items": "minItems", "max_items": "maxItems"}
 _PAIRS = {"min_pairs": "minProperties", "max_pairs": "maxProperties"}
-_64_BIT = {"int64", "uint64", "sint64", "fixed64", "sfixed64"}
-_NUMBERS = _64_BIT | {"int32", "uint32", "sint32", "fixed32", "sfixed32", "float", "double"}
+_64_BIT = ("int64", "uint64", "sint64", "fixed64", "sfixed64")
+_NUMBERS = ("int32", "uint32", "sint32", "fixed32", "sfixed32", "float", "double")
 
 
 def rules_of(field: FieldDescriptor) -> FieldRules:
@@ -44,9 +45,9 @@ def is_required(field: FieldDescriptor) -> bool:
     return _behaves(field, FieldBehavior.REQUIRED) or rules_of(field).required
 
 
-def may_be_empty(field: FieldDescriptor) -> bool:
-    """Whether an empty value passes for none."""
-    return rules_of(field).ignore == Ignore.IGNORE_IF_ZERO_VALUE and not is_required(field)
+def is_optional(field: FieldDescriptor) -> bool:
+    """Whether a request may well do without the field."""
+    return _behaves(field, FieldBehavior.OPTIONAL)
 
 
 def direction(field: FieldDescriptor) -> Schema:
@@ -62,19 +63,10 @@ def keywords(rules: FieldRules, enum: EnumDescriptor | None = None) -> Schema:
     if kind is None or rules.ignore == Ignore.IGNORE_ALWAYS:
         return {}
     given = getattr(rules, kind)
-    if kind == "string":
-        return _string(given)
-    if kind == "enum" and enum is not None:
-        return _enum(given, enum)
-    if kind in _64_BIT:
-        return _64_bit(given)
-    if kind in _NUMBERS:
-        return _set(given, _BOUNDS)
-    if kind == "repeated":
-        return _set(given, _ITEMS) | ({"uniqueItems": True} if given.unique else {})
-    if kind == "map":
-        return _set(given, _PAIRS)
-    return _field_mask(given) if kind == "field_mask" else {}
+    if kind == "enum":
+        return _enum(given, enum) if enum is not None else {}
+    translate = _TRANSLATIONS.get(kind)
+    return translate(given) if translate else {}
 
 
 def in_words(declared: FieldDescriptor | Descriptor) -> list[str]:
@@ -111,6 +103,18 @@ def _64_bit(given: Any) -> Schema:
     return {"pattern": "^[0-9]+$"} if positive else {}
 
 
+def _number(given: Any) -> Schema:
+    return _set(given, _BOUNDS)
+
+
+def _repeated(given: Any) -> Schema:
+    return _set(given, _ITEMS) | ({"uniqueItems": True} if given.unique else {})
+
+
+def _map(given: Any) -> Schema:
+    return _set(given, _PAIRS)
+
+
 def _field_mask(given: Any) -> Schema:
     if not (allowed := getattr(given, "in")):
         return {}
@@ -138,3 +142,13 @@ def _set(given: Any, names: dict[str, str]) -> Schema:
 
 def _behaves(field: FieldDescriptor, behaviour: FieldBehavior.ValueType) -> bool:
     return behaviour in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+
+
+_TRANSLATIONS: dict[str, Callable[[Any], Schema]] = {
+    "string": _string,
+    "repeated": _repeated,
+    "map": _map,
+    "field_mask": _field_mask,
+    **dict.fromkeys(_64_BIT, _64_bit),
+    **dict.fromkeys(_NUMBERS, _number),
+}

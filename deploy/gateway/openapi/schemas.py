@@ -8,24 +8,24 @@ from deploy.gateway.openapi import rules
 from deploy.gateway.openapi.descriptors import Contracts
 from deploy.gateway.openapi.wellknown import INT64, STATUS, STATUS_SCHEMAS, UINT64, WELL_KNOWN, Schema
 
+_INT32: Schema = {"type": "integer", "format": "int32"}
+_UINT32: Schema = {"type": "integer", "format": "uint32", "minimum": 0}
 _SCALARS: dict[int, Schema] = {
     FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
     FieldDescriptor.TYPE_STRING: {"type": "string"},
     FieldDescriptor.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
     FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
     FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
-    **dict.fromkeys(
-        (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_SINT32, FieldDescriptor.TYPE_SFIXED32),
-        {"type": "integer", "format": "int32"},
-    ),
-    **dict.fromkeys(
-        (FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_FIXED32),
-        {"type": "integer", "format": "uint32", "minimum": 0},
-    ),
-    **dict.fromkeys(
-        (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64), INT64
-    ),
-    **dict.fromkeys((FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64), UINT64),
+    FieldDescriptor.TYPE_INT32: _INT32,
+    FieldDescriptor.TYPE_SINT32: _INT32,
+    FieldDescriptor.TYPE_SFIXED32: _INT32,
+    FieldDescriptor.TYPE_UINT32: _UINT32,
+    FieldDescriptor.TYPE_FIXED32: _UINT32,
+    FieldDescriptor.TYPE_INT64: INT64,
+    FieldDescriptor.TYPE_SINT64: INT64,
+    FieldDescriptor.TYPE_SFIXED64: INT64,
+    FieldDescriptor.TYPE_UINT64: UINT64,
+    FieldDescriptor.TYPE_FIXED64: UINT64,
 }
 
 
@@ -79,7 +79,7 @@ class Schemas:
             schema = {"type": "array", "items": items} | rules.keywords(constraints)
         else:
             schema = self._value(field) | rules.keywords(constraints, field.enum_type)
-        if schema.get("format") == "uuid" and rules.may_be_empty(field):
+        if rules.is_optional(field) and _may_be_anything(schema):
             schema["examples"] = [""]
         description = self._described(field.full_name, rules.in_words(field))
         return schema | rules.direction(field) | ({"description": description} if description else {})
@@ -133,3 +133,8 @@ def _title(descriptor: Descriptor | EnumDescriptor) -> str:
 def _json_name(field: FieldDescriptor) -> str:
     name: str = field.json_name
     return name
+
+
+def _may_be_anything(schema: Schema) -> bool:
+    """Whether a made-up value would be a riddle to the service, such as an etag or the id of nothing."""
+    return schema.get("type") == "string" and (schema.get("format") == "uuid" or not {"minLength", "pattern", "format"} & schema.keys())

@@ -8,8 +8,8 @@ HTTP_BODY: Final = "google.api.HttpBody"
 STATUS: Final = "google.rpc.Status"
 ERROR_INFO: Final = "google.rpc.ErrorInfo"
 
-INT64: Final[Schema] = {"type": "string", "format": "int64"}
-UINT64: Final[Schema] = {"type": "string", "format": "uint64"}
+INT64: Final[Schema] = {"type": "string", "format": "int64", "examples": ["0"]}
+UINT64: Final[Schema] = {"type": "string", "format": "uint64", "examples": ["0"]}
 
 WELL_KNOWN: Final[dict[str, Schema]] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
