@@ -1,5 +1,6 @@
 """The rules of buf.validate and of google.api.field_behavior, as far as JSON Schema can say them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from deploy.gateway.openapi.wellknown import Schema
 
+_WORD = "string"
 _FORMATS = {
     "email": "email",
     "hostname": "hostname",
@@ -80,8 +82,16 @@ def _string(given: Any) -> Schema:
     schema = _set(given, _LENGTHS) | _choice(given)
     if given.HasField("len"):
         schema |= {"minLength": given.len, "maxLength": given.len}
+    if _fits(given.pattern):
+        schema["examples"] = [_WORD]
     known = given.WhichOneof("well_known")
     return schema | ({"format": _FORMATS[known]} if known in _FORMATS else {})
+
+
+def _fits(pattern: str) -> bool:
+    """Whether a pattern, in whose RE2 Python knows no Unicode classes, takes a plain word."""
+    known = pattern.replace(r"\p{L}", "A-Za-z").replace(r"\p{N}", "0-9")
+    return bool(pattern) and r"\p" not in known and bool(re.search(known, _WORD))
 
 
 def _enum(given: Any, enum: EnumDescriptor) -> Schema:

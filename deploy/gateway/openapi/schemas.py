@@ -137,4 +137,6 @@ def _json_name(field: FieldDescriptor) -> str:
 
 def _may_be_anything(schema: Schema) -> bool:
     """Whether a made-up value would be a riddle to the service, such as an etag or the id of nothing."""
-    return schema.get("type") == "string" and (schema.get("format") == "uuid" or not {"minLength", "pattern", "format"} & schema.keys())
+    return schema.get("type") == "string" and (
+        schema.get("format") == "uuid" or not {"minLength", "pattern", "format"} & schema.keys()
+    )
