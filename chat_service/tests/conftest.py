@@ -65,7 +65,9 @@ class Library:
     """The edge towards content_service: what its two RPCs return, or raise."""
 
     chunks: list[Chunk] = field(default_factory=list)
-    lesson: Lesson = field(default_factory=lambda: Lesson(kind=ContentKind.CONTENT_KIND_LESSON, title="Loops"))
+    lesson: Lesson = field(
+        default_factory=lambda: Lesson(kind=ContentKind.CONTENT_KIND_LESSON, title="Loops")
+    )
     error: Exception | None = None
     searches: list[tuple[SearchRequest, Metadata]] = field(default_factory=list)
 
@@ -173,9 +175,7 @@ async def new_server(house: House, database_url: str) -> AsyncIterator[NewServer
 
         async def start(tutor: Any = None, **settings: Any) -> Server:
             library, tutor = Library(), tutor or ScriptedTutor()
-            served = await stack.enter_async_context(
-                running(house, database_url, tutor, library, **settings)
-            )
+            served = await stack.enter_async_context(running(house, database_url, tutor, library, **settings))
             return Server(house, served, tutor, library)
 
         yield start
@@ -189,8 +189,11 @@ async def server(new_server: NewServer) -> Server:
 
 
 async def collect(stream: Any) -> list[AnswerStep]:
-    """Every step of a stream, to its end."""
-    return [step async for step in stream]
+    """Every step of a stream that is still to come, to its end."""
+    steps = []
+    while (step := await stream.read()) is not grpc.aio.EOF:
+        steps.append(step)
+    return steps
 
 
 async def read(stream: Any, count: int) -> list[AnswerStep]:
@@ -222,7 +225,14 @@ def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
 def chunk(text: str, **fields: Any) -> Chunk:
     """A passage of some material."""
     ids = {name: str(uuid.uuid4()) for name in ("class_id", "material_id", "revision_id", "chunk_id")}
-    given = {**ids, "material_title": "Reader", "page": 3, "section": "One › Two", "char_start": 100, **fields}
+    given = {
+        **ids,
+        "material_title": "Reader",
+        "page": 3,
+        "section": "One › Two",
+        "char_start": 100,
+        **fields,
+    }
     return Chunk(text=text, char_end=given["char_start"] + len(text), **given)
 
 
