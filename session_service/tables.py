@@ -61,8 +61,8 @@ class SessionEvent(Base):
     kind: Mapped[str]
     step: Mapped[int] = mapped_column(Integer)
     payload: Mapped[dict[str, Any] | None]
-    # Sequences are given under a lock that a transaction may begin before it gets.
-    created_at: Mapped[datetime] = mapped_column(server_default=text("statement_timestamp()"))
+    # Later than the moment at which the transaction began to wait for its session.
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
     __table_args__ = (
         UniqueConstraint("user_id", "session_id", "client_event_id"),

@@ -1,8 +1,8 @@
 """EventService."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from chassis import paging
 from chassis.bell import Bell
@@ -30,7 +30,7 @@ from session_service.errors import (
     field_invalid,
 )
 from session_service.events import rules, store
-from session_service.events.store import EventRow, NewEvent
+from session_service.events.store import EventRow, NewEvent, NotAppended
 from session_service.sessions import store as sessions
 from session_service.sessions.servicer import PHASES
 from session_service.sessions.servicer import message as session_message
@@ -45,6 +45,8 @@ _LIGHT = 64 * 1024
 _COMPLETED = PHASES.text(PHASE_COMPLETED)
 
 Result = TypeVar("Result")
+Append: TypeAlias = Callable[[Transaction, str, str, Sequence[NewEvent]], Coroutine[Any, Any, list[EventRow]]]
+"""Adds events to the session of a person; returns the rows of all of them."""
 
 
 class EventServicer(EventServiceServicer):
@@ -56,14 +58,11 @@ class EventServicer(EventServiceServicer):
 
     async def AppendEvents(self, request: AppendEventsRequest, context: Context) -> AppendEventsResponse:
         given = await _beside(request.ByteSize(), lambda: _given(request.events))
-        async with write(self._database) as transaction:
-            session = await sessions.locked(transaction, request.user_id, request.session_id)
-            if session is None:
-                raise SessionNotFound(request.session_id)
-            rows = await _append(transaction, session, given)
-            events = await _messages([rows[client_event_id] for client_event_id in given])
-            answer = transaction.answer(AppendEventsResponse(events=events))
-        self._bell.ring(session.session_id)
+        try:
+            answer = await self._append(request, given, store.append)
+        except NotAppended:
+            answer = await self._append(request, given, _append_missing)
+        self._bell.ring(request.session_id.lower())
         return answer
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
@@ -89,6 +88,15 @@ class EventServicer(EventServiceServicer):
                     return
                 await rung.wait()
 
+    async def _append(
+        self, request: AppendEventsRequest, given: dict[str, NewEvent], append: Append
+    ) -> AppendEventsResponse:
+        async with write(self._database) as transaction:
+            rows = await append(transaction, request.user_id, request.session_id, [*given.values()])
+            by_id = {row.client_event_id: row for row in rows}
+            events = await _messages([by_id[client_event_id] for client_event_id in given])
+            return transaction.answer(AppendEventsResponse(events=events))
+
     async def _session(self, request: ListEventsRequest | WatchEventsRequest) -> SessionRow:
         session = await sessions.get(self._database, request.user_id, request.session_id)
         if session is None:
@@ -96,21 +104,23 @@ class EventServicer(EventServiceServicer):
         return session
 
 
-async def _append(
-    transaction: Transaction, session: SessionRow, given: Mapping[str, NewEvent]
-) -> dict[str, EventRow]:
-    """The rows of the given events by client_event_id: first copies, and those that are added now."""
-    rows = {row.client_event_id: row for row in await store.present(transaction, session, [*given])}
-    for client_event_id, row in rows.items():
-        if not _is_copy(given[client_event_id], row):
-            raise EventIdReused(client_event_id)
-    fresh = [event for client_event_id, event in given.items() if client_event_id not in rows]
-    if fresh and session.phase == _COMPLETED:
-        raise SessionCompleted(session.session_id)
-    if fresh:
-        added = await store.append(transaction, session, fresh)
-        rows |= {row.client_event_id: row for row in added}
-    return rows
+async def _append_missing(
+    transaction: Transaction, user_id: str, session_id: str, given: Sequence[NewEvent]
+) -> list[EventRow]:
+    """The rows of the given events: first copies, and those that are added now."""
+    session = await sessions.locked(transaction, user_id, session_id)
+    if session is None:
+        raise SessionNotFound(session_id)
+    copies = await store.present(transaction, user_id, session_id, [event.client_event_id for event in given])
+    by_id = {row.client_event_id: row for row in copies}
+    for event in given:
+        if event.client_event_id in by_id and not _is_copy(event, by_id[event.client_event_id]):
+            raise EventIdReused(event.client_event_id)
+    missing = [event for event in given if event.client_event_id not in by_id]
+    if missing and session.phase == _COMPLETED:
+        raise SessionCompleted(session_id)
+    added = await store.append(transaction, user_id, session_id, missing) if missing else []
+    return [*copies, *added]
 
 
 def _given(events: Iterable[Event]) -> dict[str, NewEvent]:

@@ -1,25 +1,22 @@
 """SQL of events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     Integer,
     Text,
-    any_,
     bindparam,
     cast,
     func,
-    insert,
     null,
     select,
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 
 from chassis.database import Executor, Transaction, statement
 from session_service.sessions.store import SessionRow
@@ -64,10 +61,17 @@ _OF_SESSION = (
     SessionEvent.session_id == bindparam("session_id"),
 )
 _ids = bindparam("client_event_ids", type_=ARRAY(UUID))
+_asked = func.unnest(_ids).table_valued("client_event_id", name="asked").render_derived()
 
-PRESENT = statement(select(*_EVENT).where(*_OF_SESSION, SessionEvent.client_event_id == any_(_ids)), EventRow)
+# Id by id: a condition on the whole array makes a walk through all of the session look cheap.
+PRESENT = statement(
+    select(*_EVENT)
+    .select_from(_asked)
+    .join(SessionEvent, SessionEvent.client_event_id == _asked.c.client_event_id)
+    .where(*_OF_SESSION),
+    EventRow,
+)
 
-_last_sequence = bindparam("last_sequence", type_=BigInteger)
 _new = (
     func.unnest(
         _ids,
@@ -84,12 +88,18 @@ _advanced = (
         Session.user_id == bindparam("user_id"),
         Session.session_id == bindparam("session_id"),
         Session.deleted_at == null(),
+        Session.phase != "COMPLETED",
     )
-    .values(last_sequence=_last_sequence + func.cardinality(_ids), updated_at=func.statement_timestamp())
-    .returning(Session.user_id, Session.session_id)
+    .values(last_sequence=Session.last_sequence + func.cardinality(_ids), updated_at=func.clock_timestamp())
+    .returning(
+        Session.user_id,
+        Session.session_id,
+        (Session.last_sequence - func.cardinality(_ids)).label("sequence_before"),
+    )
     .cte("advanced")
 )
-# The session and its new events in one statement, whose cost no older event has a part in.
+# The session is locked by its update, so that sequences are given one after the other. What is
+# there already is found by the insertion itself: no older event has a part in the cost.
 APPEND = statement(
     insert(SessionEvent)
     .from_select(
@@ -97,13 +107,14 @@ APPEND = statement(
         select(
             _advanced.c.user_id,
             _advanced.c.session_id,
-            _last_sequence + _new.c.place,
+            _advanced.c.sequence_before + _new.c.place,
             _new.c.client_event_id,
             _new.c.kind,
             _new.c.step,
             cast(_new.c.payload, JSONB),
         ).join_from(_advanced, _new, true()),
     )
+    .on_conflict_do_nothing(index_elements=["user_id", "session_id", "client_event_id"])
     .returning(*_EVENT),
     EventRow,
 )
@@ -128,26 +139,34 @@ AFTER = statement(
 )
 
 
-async def present(transaction: Transaction, session: SessionRow, ids: Sequence[str]) -> list[EventRow]:
-    """The events of a session that are there already under one of these client_event_ids."""
-    return await transaction.all(
-        PRESENT, user_id=session.user_id, session_id=session.session_id, client_event_ids=ids
-    )
+class NotAppended(Exception):
+    """The session takes no events, or one of them is there already: the transaction must be given up."""
 
 
-async def append(transaction: Transaction, session: SessionRow, events: Iterable[NewEvent]) -> list[EventRow]:
-    """Adds events to a locked session, after its last one."""
+async def append(
+    transaction: Transaction, user_id: str, session_id: str, events: Sequence[NewEvent]
+) -> list[EventRow]:
+    """Adds events to a session, after its last one. Raises NotAppended unless all of them are new."""
     ids, kinds, steps, payloads = (list(column) for column in zip(*events, strict=True))
-    return await transaction.all(
+    rows = await transaction.all(
         APPEND,
-        user_id=session.user_id,
-        session_id=session.session_id,
-        last_sequence=session.last_sequence,
+        user_id=user_id,
+        session_id=session_id,
         client_event_ids=ids,
         kinds=kinds,
         steps=steps,
         payloads=payloads,
     )
+    if len(rows) < len(events):
+        raise NotAppended
+    return rows
+
+
+async def present(
+    transaction: Transaction, user_id: str, session_id: str, ids: Sequence[str]
+) -> list[EventRow]:
+    """The events of a session that are there already under one of these client_event_ids."""
+    return await transaction.all(PRESENT, user_id=user_id, session_id=session_id, client_event_ids=ids)
 
 
 async def after(executor: Executor, session: SessionRow, sequence: int, limit: int) -> list[EventRow]:

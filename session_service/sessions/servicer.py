@@ -78,7 +78,8 @@ class SessionServicer(SessionServiceServicer):
             if request.state_version and request.state_version != row.state_version:
                 raise StateVersionStale(row.state_version)
             following = _following(row, request.action)
-            await events.append(transaction, row, [_phase_changed(row.phase, following, request.action)])
+            event = _phase_changed(row.phase, following, request.action)
+            await events.append(transaction, row.user_id, row.session_id, [event])
             answer = transaction.answer(message(await store.move(transaction, row, following)))
         self._bell.ring(row.session_id)
         return answer

@@ -66,7 +66,7 @@ MOVE = statement(
     .values(
         phase=bindparam("following"),
         state_version=Session.state_version + 1,
-        updated_at=func.statement_timestamp(),
+        updated_at=func.clock_timestamp(),
     )
     .returning(*_SESSION),
     SessionRow,

@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
-            server_default=sa.text("statement_timestamp()"),
+            server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
         sa.CheckConstraint("jsonb_typeof(payload) = 'object'", name=op.f("session_events_payload_check")),

@@ -1,0 +1,146 @@
+"""What one more event costs: late in a session's life, against early.
+
+    python -m tests.benchmarks.events
+
+Both kinds are appended in turn over gRPC, in one run; medians count. It uses the PostgreSQL
+that MENO_TEST_POSTGRES names, or starts one that is gone afterwards.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from chassis.testing import House, Postgres, bearer
+from deploy.local import postgres as local
+from meno.session.v1.event_service_pb2 import EVENT_KIND_CHECK, AppendEventsRequest
+from meno.session.v1.event_service_pb2_grpc import EventServiceStub
+from meno.session.v1.session_service_pb2 import CreateSessionRequest
+from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
+from session_service.app import guarded
+from session_service.settings import Settings
+
+EARLY = 10
+LATE = 10_000
+ROUNDS = 400
+AT_ONCE = 10
+YOUNG_SESSIONS = 100
+"""So many that each stays young while it is measured."""
+
+
+def measure() -> list[dict[str, Any]]:
+    """The cost of an event early and late in a session: {name, value, unit, baseline, ratio}."""
+    with _server() as admin_url:
+        postgres = Postgres(admin_url)
+        url = postgres.create("session_service")
+        try:
+            early, late = uvloop.run(_costs(url))
+        finally:
+            postgres.drop(url)
+            postgres.close()
+    return [
+        _entry(f"AppendEvents, event {EARLY} of a session", early, early),
+        _entry(f"AppendEvents, event {LATE} of a session", late, early),
+    ]
+
+
+class Learner:
+    """Somebody who appends one event at a time, and is timed."""
+
+    def __init__(self, house: House, channel: Any) -> None:
+        self._user_id = str(uuid.uuid4())
+        self._auth = bearer(house.issuer.token(self._user_id))
+        self._sessions = SessionServiceStub(channel)
+        self._events = EventServiceStub(channel)
+
+    async def begin(self, events: int) -> str:
+        """Begins a session and gives it so many events; returns its id."""
+        request = CreateSessionRequest(user_id=self._user_id)
+        session: str = (await self._sessions.CreateSession(request, **self._auth)).session_id
+        for place in range(0, events, AT_ONCE):
+            await self.append(session, min(AT_ONCE, events - place))
+        return session
+
+    async def append(self, session_id: str, events: int = 1) -> float:
+        """Appends events; returns the seconds that it took."""
+        request = AppendEventsRequest(user_id=self._user_id, session_id=session_id)
+        for _ in range(events):
+            event = request.events.add(client_event_id=str(uuid.uuid4()), kind=EVENT_KIND_CHECK, step=1)
+            event.payload.update({"question": "What is a half of a half?", "correct": True})
+        began = time.perf_counter()
+        await self._events.AppendEvents(request, **self._auth)
+        return time.perf_counter() - began
+
+
+async def _costs(url: str) -> tuple[float, float]:
+    """Median seconds of an event early and late in a session."""
+    async with _learner(url) as learner:
+        old = await learner.begin(LATE - ROUNDS // 2)
+        young = [await learner.begin(EARLY - 1) for _ in range(YOUNG_SESSIONS)]
+        costs: dict[str, list[float]] = {"young": [], "old": []}
+        for number in range(ROUNDS):
+            turns = [("young", young[number % YOUNG_SESSIONS]), ("old", old)]
+            for kind, session_id in turns if number % 2 else reversed(turns):
+                costs[kind].append(await learner.append(session_id))
+    return statistics.median(costs["young"]), statistics.median(costs["old"])
+
+
+@asynccontextmanager
+async def _learner(url: str) -> AsyncIterator[Learner]:
+    """A learner of a service that runs on a database."""
+    with tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory:
+        house = House(Path(directory))
+        settings = Settings(
+            database_url=url,
+            secret="a secret of this benchmark, long enough",
+            tls_directory=house.identity("session_service").directory,
+        )
+        async with (
+            house.guard() as guard,
+            guarded(settings, guard) as app,
+            house.serve(app, "session_service") as served,
+        ):
+            yield Learner(house, served.channel())
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """The URL of a PostgreSQL's superuser."""
+    named = os.environ.get("MENO_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    server = local.Postgres(Path(tempfile.mkdtemp(prefix="meno-benchmark-")), durable=False)
+    server.prepare()
+    process = server.program().start()
+    try:
+        server.wait(process)
+        yield server.url("postgres", local.SUPERUSER)
+    finally:
+        process.send_signal(server.program().stop_signal)
+        process.wait()
+        server.remove()
+
+
+def _entry(name: str, value: float, baseline: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": round(value * 1000, 3),
+        "unit": "ms",
+        "baseline": round(baseline * 1000, 3),
+        "ratio": round(value / baseline, 3),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(measure(), sys.stdout, indent=2)
+    sys.stdout.write("\n")
