@@ -27,6 +27,9 @@ class Method:
     """Carries passwords or tokens: nothing of it is stored or logged."""
     fields: frozenset[str]
     """Names of the request's top-level fields."""
+    identity: tuple[str, ...]
+    """The request fields that decide who may call; only a stream's first message has them."""
+    identity_numbers: frozenset[int]
     reports_errors: bool
     """A stream whose last message can say why it ended."""
 
@@ -34,12 +37,6 @@ class Method:
     def subjects(self) -> tuple[str, ...]:
         """The request fields that name the caller, where `me` may stand."""
         return tuple(dict.fromkeys(grant.owner for grant in self.grants if grant.owner))
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """The request fields that decide who may call; only a stream's first message has them."""
-        named = (name for grant in self.grants for name in (grant.owner, grant.member_of))
-        return tuple(dict.fromkeys(name for name in named if name))
 
     @property
     def public_only(self) -> bool:
@@ -56,14 +53,21 @@ def methods(service: ServiceDescriptor) -> Iterator[Method]:
 def _method(service: ServiceDescriptor, descriptor: MethodDescriptor) -> Method:
     options = descriptor.GetOptions().Extensions
     response = GetMessageClass(descriptor.output_type)
+    grants = tuple(options[access_pb2.allow])
+    fields = descriptor.input_type.fields_by_name
+    identity = tuple(
+        dict.fromkeys(name for grant in grants for name in (grant.owner, grant.member_of) if name)
+    )
     return Method(
         path=f"/{service.full_name}/{descriptor.name}",
         request=GetMessageClass(descriptor.input_type),
         response=response,
         client_streaming=descriptor.client_streaming,
         server_streaming=descriptor.server_streaming,
-        grants=tuple(options[access_pb2.allow]),
+        grants=grants,
         secret=options[access_pb2.secret],
-        fields=frozenset(descriptor.input_type.fields_by_name),
+        fields=frozenset(fields),
+        identity=identity,
+        identity_numbers=frozenset(fields[name].number for name in identity),
         reports_errors=descriptor.server_streaming and "error" in response.DESCRIPTOR.fields_by_name,
     )

@@ -17,6 +17,7 @@ import grpc
 import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
@@ -374,9 +375,15 @@ def _read(method: Method, raw: bytes) -> Message:
     if len(raw) > MAX_MESSAGE_BYTES:
         raise Refused.of(MessageTooLarge())
     try:
-        return method.request.FromString(raw)
+        message = method.request.FromString(raw)
     except DecodeError as error:
         raise Refused.of(RequestMalformed()) from error
+    # An identity field that comes with a foreign wire type as well is unknown to protobuf, but
+    # confuses the gateway's reading of the same bytes: such a message has no honest sender.
+    unknown = UnknownFieldSet(message)
+    if any(unknown[index].field_number in method.identity_numbers for index in range(len(unknown))):
+        raise Refused.of(RequestMalformed())
+    return message
 
 
 def _begin(method: Method, context: Context) -> Call:

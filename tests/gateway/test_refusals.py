@@ -90,7 +90,8 @@ async def test_bad_input_gets_a_clear_json_error(
 
 async def test_an_rpc_for_services_alone_is_not_routed(front: Front, token: str) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
-    denied = await refused(front.channel.unary_unary(path)(b"", **bearer(token)))
+    call: Any = front.channel.unary_unary(path)
+    denied = await refused(call(b"", **bearer(token)))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
