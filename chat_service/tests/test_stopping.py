@@ -1,0 +1,91 @@
+"""Answers that are stopped, over gRPC."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from chat_service.tests.conftest import NewServer, Server, collect, kinds, read, stored, text_of
+from meno.chat.v1.chat_service_pb2 import GenerationStatus
+
+COMPLETED = GenerationStatus.GENERATION_STATUS_COMPLETED
+STOPPED = GenerationStatus.GENERATION_STATUS_STOPPED
+
+
+@pytest.mark.parametrize("replica", [0, 1], ids=["by its writer", "by another replica"])
+async def test_an_answer_is_stopped_at_every_step_and_keeps_what_was_written(
+    new_server: NewServer, database_url: str, replica: int
+) -> None:
+    servers = [await new_server(), await new_server()]
+    person = servers[0].person()
+    pieces = ["One. ", "Two. ", "Three. "]
+    for count in range(len(pieces) + 1):
+        chat = await servers[0].chat(person)
+        stopped = asyncio.Event()
+        pauses = [asyncio.Event() for _ in range(count)]
+        lines = [line for pair in zip(pauses, pieces, strict=False) for line in pair]
+        servers[0].tutor.script = [*lines, stopped, *pieces[count:]]
+        stream = servers[0].ask(person, chat)
+        seen = await read(stream, 1)
+        for pause in pauses:
+            pause.set()
+            seen += await read(stream, 1)
+        message_id = seen[0].begun.message_id
+        answer = await servers[replica].stop(person, chat, message_id)
+        stopped.set()
+        assert (answer.status, answer.text) == (STOPPED, "".join(pieces[:count]))
+        rest = await collect(stream)
+        assert (kinds(rest), rest[-1].done) == (["done"], answer)
+        assert text_of(seen) == answer.text
+        assert (await collect(servers[0].ask(person, chat)))[-1].done.status == COMPLETED
+        assert (await servers[0].messages(person, chat))[1] == answer
+    [[steps_after_the_end]] = stored(
+        database_url,
+        "SELECT count(*) FROM answer_steps AS step JOIN answer_steps AS last USING (message_id)"
+        " WHERE last.kind IN ('DONE', 'ERROR') AND step.sequence > last.sequence",
+    )
+    assert steps_after_the_end == 0
+
+
+async def test_stopping_an_answer_that_has_ended_changes_nothing(server: Server) -> None:
+    person = server.person()
+    chat = await server.chat(person)
+    whole = await collect(server.ask(person, chat))
+    answer = whole[-1].done
+    assert await server.stop(person, chat, answer.message_id) == answer
+    assert (await server.messages(person, chat))[-1] == answer
+    assert await collect(server.resume(person, chat, answer.message_id)) == whole
+
+
+async def test_a_repeated_stop_returns_the_same_answer(server: Server) -> None:
+    person = server.person()
+    chat = await server.chat(person)
+    server.tutor.script = ["It ", asyncio.Event()]
+    seen = await read(server.ask(person, chat), 2)
+    message_id, request_id = seen[0].begun.message_id, str(uuid.uuid4())
+    answers = await asyncio.gather(
+        *(server.stop(person, chat, message_id, request_id) for _ in range(20)),
+        *(server.stop(person, chat, message_id) for _ in range(5)),
+    )
+    assert len({answer.SerializeToString() for answer in answers}) == 1
+    assert answers[0].status == STOPPED
+
+
+async def test_a_stop_that_races_the_end_leaves_one_end_and_one_text(new_server: NewServer) -> None:
+    here, there = await new_server(), await new_server()
+    person = here.person()
+    here.tutor.script = [f"Sentence {number}. " for number in range(40)]
+    ends = set()
+    for round_ in range(24):
+        chat = await here.chat(person)
+        stream = here.ask(person, chat)
+        seen = await read(stream, 1 + round_ % 4)
+        stopping = (here, there)[round_ % 2].stop(person, chat, seen[0].begun.message_id)
+        answer, rest = await asyncio.gather(stopping, collect(stream))
+        whole = seen + rest
+        assert [step.sequence for step in whole] == [*range(1, len(whole) + 1)]
+        assert kinds(whole).index("done") == len(whole) - 1
+        assert whole[-1].done == answer == (await here.messages(person, chat))[-1]
+        assert text_of(whole) == answer.text
+        ends.add(answer.status)
+    assert ends <= {COMPLETED, STOPPED}
