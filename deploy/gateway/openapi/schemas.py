@@ -54,13 +54,13 @@ class Schemas:
         fields = [field for field in descriptor.fields if field.name not in without]
         schema: Schema = {
             "title": _title(descriptor),
-            "description": self._described(descriptor.full_name, [*rules.in_words(descriptor)]),
+            "description": self._described(
+                descriptor.full_name, [*rules.in_words(descriptor), *self._choices(fields)]
+            ),
             "type": "object",
             "properties": {_json_name(field): self.field(field) for field in fields},
             "required": [_json_name(field) for field in fields if rules.is_required(field)],
         }
-        if choices := self._choices(fields):
-            schema["description"] += "\n\n" + choices
         return {name: value for name, value in schema.items() if value}
 
     def field(self, field: FieldDescriptor) -> Schema:
@@ -106,17 +106,17 @@ class Schemas:
             }
         return _reference(name)
 
-    def _choices(self, fields: Iterable[FieldDescriptor]) -> str:
+    def _choices(self, fields: Iterable[FieldDescriptor]) -> list[str]:
         """One paragraph for each oneof."""
         groups: dict[str, list[str]] = {}
         for field in fields:
             oneof = field.containing_oneof
             if oneof is not None and len(oneof.fields) > 1:
                 groups.setdefault(oneof.full_name, []).append(f"`{_json_name(field)}`")
-        return "\n\n".join(
+        return [
             f"At most one of {', '.join(names)}. {self._contracts.comment(name)}".strip()
             for name, names in groups.items()
-        )
+        ]
 
     def _described(self, full_name: str, more: list[str]) -> str:
         return "\n\n".join(filter(None, [self._contracts.comment(full_name), *more]))

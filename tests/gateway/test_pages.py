@@ -1,0 +1,211 @@
+"""The gateway serves the document and its page, and takes what the document says it takes."""
+
+import json
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from chassis.certificates import Authority
+from deploy.gateway import site
+from deploy.gateway.envoy import Gateway, configuration
+from deploy.gateway.pages import MAX_BYTES, pages
+from deploy.local import ready
+from deploy.local.layout import SERVICES
+from deploy.local.programs import Program
+from deploy.local.stack import descriptors, envoy_binary
+
+UUID = "018f0000-0000-7000-8000-0000000000c1"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("site")
+    site.write(descriptors(), directory)
+    return directory
+
+
+@pytest_asyncio.fixture(scope="module")
+async def gateway(
+    written: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Envoy with the site and nothing behind it."""
+    directory = tmp_path_factory.mktemp("gateway")
+    Authority().issue("gateway", directory / "tls")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    public, keys, admin = (one.getsockname()[1] for one in sockets)
+    for one in sockets:
+        one.close()
+    config = directory / "envoy.json"
+    settings = Gateway(
+        descriptors=descriptors(),
+        tls_directory=directory / "tls",
+        services={name: [] for name in SERVICES},
+        host="127.0.0.1",
+        port=public,
+        keys_port=keys,
+        admin_port=admin,
+        pages=pages(written),
+        access_log=str(directory / "access.log"),
+    )
+    config.write_text(json.dumps(configuration(settings)))
+    command = (str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1")
+    program = Program(name="envoy", command=command, log=directory / "envoy.log")
+    process = program.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{public}") as client:
+
+            async def listens() -> bool:
+                try:
+                    reply = await client.get(f"http://127.0.0.1:{admin}/ready")
+                except httpx.TransportError:
+                    return False
+                return reply.is_success
+
+            alive = await ready.until(listens, lambda: process.poll() is None, 30)
+            assert alive, program.log.read_text()[-2000:]
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_site_has_every_file_that_its_page_asks_for(written: Path) -> None:
+    page = (written / "index.html").read_text()
+    asked = set(re.findall(r'(?:src|href)="(/[^"]+)"', page))
+    assert {"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/page.js"} < asked
+    assert asked < {page.path for page in pages(written)}
+
+
+def test_every_file_of_the_site_is_served_and_small_enough(written: Path) -> None:
+    files = sorted(written.iterdir())
+    assert [page.file for page in pages(written)] == files
+    assert all(0 < file.stat().st_size < MAX_BYTES for file in files)
+
+
+def test_the_site_names_no_other_host(written: Path) -> None:
+    for name in ("index.html", "page.js", "page.css", "openapi.json"):
+        assert not re.search(r"(?:\w+:|[\"'(])//\w", (written / name).read_text()), name
+    style = (written / "swagger-ui.css").read_text()
+    assert all(url.strip("\"'").startswith("data:") for url in re.findall(r"url\((.{9})", style))
+    assert "@import" not in style
+
+
+def test_the_page_may_load_and_call_nothing_but_its_own_host(written: Path) -> None:
+    [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', (written / "index.html").read_text())
+    directives = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
+    assert directives["default-src"] == "'none'"
+    assert (directives["script-src"], directives["connect-src"]) == ("'self'", "'self'")
+    sources = {source for allowed in directives.values() for source in allowed.split()}
+    assert sources <= {"'none'", "'self'", "'unsafe-inline'", "data:"}
+
+
+def test_writing_the_site_again_replaces_its_files(written: Path, tmp_path: Path) -> None:
+    again = tmp_path / "site"
+    shutil.copytree(written, again)
+    (again / "openapi.json").write_text("{}")
+    site.write(descriptors(), again)
+    assert {file.name: file.read_bytes() for file in again.iterdir()} == {
+        file.name: file.read_bytes() for file in written.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs/page.css", "text/css; charset=utf-8"),
+        ("/docs/page.js", "text/javascript; charset=utf-8"),
+        ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
+        ("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("/docs/swagger-ui-bundle.js.LICENSE.txt", "text/plain; charset=utf-8"),
+        ("/openapi.json", "application/json"),
+    ],
+)
+async def test_a_page_is_served_whole_with_its_type(
+    gateway: httpx.AsyncClient, written: Path, path: str, content_type: str
+) -> None:
+    reply = await gateway.get(path, params={"from": "anywhere"})
+    name = {"/docs": "index.html"}.get(path, path.rpartition("/")[2])
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == content_type
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.content == (written / name).read_bytes()
+
+
+async def test_pages_are_only_read(gateway: httpx.AsyncClient) -> None:
+    head = await gateway.head("/docs")
+    assert (head.status_code, head.content) == (200, b"")
+    assert (await gateway.post("/docs", json={})).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/nothing.js", "/docs/../etc/passwd", "/v1/nothing"])
+async def test_an_unknown_path_is_refused_in_json(gateway: httpx.AsyncClient, path: str) -> None:
+    reply = await gateway.get(path)
+    assert reply.status_code == 404
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json()["details"][0]["reason"] == "METHOD_UNKNOWN"
+
+
+async def test_envoy_takes_every_operation_as_the_document_describes_it(
+    gateway: httpx.AsyncClient, written: Path
+) -> None:
+    """What cannot be transcoded is refused with 400 or 404, before a token is asked for."""
+    document = json.loads((written / "openapi.json").read_text())
+    for verb, path, operation in _operations(document):
+        sent = {
+            parameter["name"]: _sample(document, parameter["schema"])
+            for parameter in operation.get("parameters", [])
+        }
+        url = path.format(**sent)
+        query = {name: value for name, value in sent.items() if f"{{{name}}}" not in path}
+        content = operation.get("requestBody", {}).get("content", {})
+        body = {name: _sample(document, media["schema"]) for name, media in content.items()}
+        json_body = body.get("application/json")
+        reply = await gateway.request(
+            verb, url, params=query, json=json_body, content=body.get("application/octet-stream")
+        )
+        # Nobody is behind the gateway: what anybody may call gets that far.
+        expected = 503 if operation.get("security") == [] else 401
+        assert reply.status_code == expected, (operation["operationId"], reply.text)
+
+
+async def test_envoy_refuses_a_query_parameter_that_the_document_does_not_name(
+    gateway: httpx.AsyncClient,
+) -> None:
+    reply = await gateway.get("/v1/users/me/sessions", params={"page": 1})
+    assert reply.status_code == 400
+    assert reply.json()["details"][0]["reason"] == "REQUEST_MALFORMED"
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            yield verb, path, operation
+
+
+def _sample(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """A value of the schema with everything in it."""
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        return _sample(document, schema["anyOf"][0])
+    if "enum" in schema:
+        return schema["enum"][-1]
+    match schema["type"]:
+        case "object":
+            return {name: _sample(document, one) for name, one in schema.get("properties", {}).items()}
+        case "array":
+            return [_sample(document, schema["items"])]
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return True
+    formats = {"uuid": UUID, "int64": "7", "date-time": "2026-01-01T00:00:00Z"}
+    return formats.get(schema.get("format", ""), "displayName" if "pattern" in schema else "text")
