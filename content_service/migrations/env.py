@@ -1,0 +1,6 @@
+"""Alembic's entry point; everything is in the chassis."""
+
+from chassis.migrations import run_environment
+from content_service.tables import Base
+
+run_environment(Base.metadata)

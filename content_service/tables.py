@@ -1,0 +1,233 @@
+"""Every table that content_service owns.
+
+The key of everything that belongs to a class begins with `scope_id`, which is the class's id.
+Reference tables, small and the same on every shard, are EmbeddingSet and KnowledgeSettings.
+The tables of the job queue are procrastinate's own.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, SmallInteger, func, text
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.tables import TYPES, metadata
+
+
+class Base(DeclarativeBase):
+    """The tables of this service."""
+
+    metadata = metadata()
+    type_annotation_map = TYPES
+
+
+class Content(Base):
+    """Something authored, with a lasting identity: what all its revisions are revisions of."""
+
+    __tablename__ = "contents"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    content_id: Mapped[str] = mapped_column(UUID, primary_key=True, server_default=text("uuidv7()"))
+    parent_id: Mapped[str | None] = mapped_column(UUID)
+    kind: Mapped[str]
+    position: Mapped[int] = mapped_column(server_default="0")
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by_user_id: Mapped[str] = mapped_column(UUID)
+    deleted_at: Mapped[datetime | None]
+    deleted_by_user_id: Mapped[str | None] = mapped_column(UUID)
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('MODULE', 'LESSON', 'MATERIAL')", name="kind"),
+        # Materials stand nowhere in the tree, and so have no place among siblings.
+        Index(
+            "contents_siblings_key",
+            "scope_id",
+            "parent_id",
+            "position",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL AND kind <> 'MATERIAL'"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+
+class Revision(Base):
+    """What a content says: as its draft, as published, or as it was published once."""
+
+    __tablename__ = "content_revisions"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    revision_id: Mapped[str] = mapped_column(UUID, primary_key=True, server_default=text("uuidv7()"))
+    content_id: Mapped[str] = mapped_column(UUID)
+    number: Mapped[int]
+    state: Mapped[str]
+    title: Mapped[str]
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by_user_id: Mapped[str] = mapped_column(UUID)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    published_at: Mapped[datetime | None]
+    """When it was published last; stays when it is hidden, for a citation of it must resolve."""
+
+    __table_args__ = (
+        CheckConstraint("state IN ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name="state"),
+        CheckConstraint("state = 'DRAFT' OR published_at IS NOT NULL", name="published_at"),
+        CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),
+        Index("content_revisions_number_key", "scope_id", "content_id", "number", unique=True),
+        Index(
+            "content_revisions_draft_key",
+            "scope_id",
+            "content_id",
+            unique=True,
+            postgresql_where=text("state = 'DRAFT'"),
+        ),
+        Index(
+            "content_revisions_published_key",
+            "scope_id",
+            "content_id",
+            unique=True,
+            postgresql_where=text("state = 'PUBLISHED'"),
+        ),
+    )
+
+
+class Attachment(Base):
+    """A material that a revision gives to its readers."""
+
+    __tablename__ = "content_materials"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    revision_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    attached_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Material(Base):
+    """A content's file, and how far its processing is. The file of a material never changes."""
+
+    __tablename__ = "materials"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    storage_key: Mapped[str]
+    content_type: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="PENDING")
+    stage: Mapped[str] = mapped_column(server_default="QUEUED")
+    progress: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    """Fences: only the worker that claimed this attempt may write."""
+    fruitless: Mapped[int] = mapped_column(server_default="0")
+    """Attempts in a row that brought the work no further."""
+    failure_reason: Mapped[str | None]
+    failure_message: Mapped[str] = mapped_column(server_default="")
+    chunk_count: Mapped[int] = mapped_column(server_default="0")
+    term_count: Mapped[int] = mapped_column(server_default="0")
+    page_count: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint("status IN ('PENDING', 'PROCESSING', 'READY', 'FAILED')", name="status"),
+        CheckConstraint(
+            "stage IN ('QUEUED', 'EXTRACTING', 'CHUNKING', 'EMBEDDING', 'FINALIZING', 'READY', 'FAILED')",
+            name="stage",
+        ),
+        CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+        CheckConstraint("(status = 'FAILED') = (failure_reason IS NOT NULL)", name="failure_reason"),
+        Index("materials_storage_key", "scope_id", "storage_key", unique=True),
+    )
+
+
+class Chunk(Base):
+    """A passage of a material's text."""
+
+    __tablename__ = "material_chunks"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    chunk_id: Mapped[str] = mapped_column(UUID, server_default=text("uuidv7()"))
+    page: Mapped[int] = mapped_column(Integer)
+    section: Mapped[str]
+    char_start: Mapped[int] = mapped_column(Integer)
+    char_end: Mapped[int] = mapped_column(Integer)
+    text: Mapped[str]
+
+    __table_args__ = (Index("material_chunks_chunk_id_key", "scope_id", "chunk_id", unique=True),)
+
+
+class ChunkTerm(Base):
+    """Postings: which chunks a word's stem stands in, and how often."""
+
+    __tablename__ = "chunk_terms"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    term: Mapped[str] = mapped_column(primary_key=True)
+    material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    occurrences: Mapped[int] = mapped_column(SmallInteger)
+    chunk_length: Mapped[int] = mapped_column(Integer)
+    """Occurrences of all terms of the chunk, kept here so that a search reads nothing else."""
+
+
+class ChunkEmbedding(Base):
+    """Vectors of a chunk's windows, by one model."""
+
+    __tablename__ = "chunk_embeddings"
+
+    scope_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    set_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    window: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    # Without a dimension, for sets of several models lie side by side.
+    embedding: Mapped[Any] = mapped_column(HALFVEC)
+
+
+class EmbeddingSet(Base):
+    """A model whose vectors are stored; those of two models are never compared."""
+
+    __tablename__ = "embedding_sets"
+
+    set_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=True)
+    model: Mapped[str]
+    dimension: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("embedding_sets_model_key", "model", "dimension", unique=True),)
+
+
+class KnowledgeSettings(Base):
+    """How passages are cut and found: one row."""
+
+    __tablename__ = "knowledge_settings"
+
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    active_set_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_sets.set_id"))
+    chunk_tokens: Mapped[int] = mapped_column(SmallInteger, server_default="220")
+    chunk_overlap_tokens: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    window_characters: Mapped[int] = mapped_column(SmallInteger, server_default="420")
+    top_k: Mapped[int] = mapped_column(SmallInteger, server_default="8")
+    candidates: Mapped[int] = mapped_column(SmallInteger, server_default="50")
+    fusion_k: Mapped[int] = mapped_column(SmallInteger, server_default="5")
+    words_weight: Mapped[float] = mapped_column(Double, server_default="1")
+    meaning_weight: Mapped[float] = mapped_column(Double, server_default="1")
+    both_weight: Mapped[float] = mapped_column(Double, server_default="3")
+    bearing_threshold: Mapped[float] = mapped_column(Double, server_default="0.5")
+    bearing_margin: Mapped[float] = mapped_column(Double, server_default="0.2")
+
+    __table_args__ = (
+        CheckConstraint("singleton", name="singleton"),
+        CheckConstraint("chunk_tokens BETWEEN 50 AND 1000", name="chunk_tokens"),
+        CheckConstraint("chunk_overlap_tokens BETWEEN 0 AND chunk_tokens / 2", name="chunk_overlap_tokens"),
+        CheckConstraint("top_k BETWEEN 1 AND 50", name="top_k"),
+        CheckConstraint("candidates BETWEEN top_k AND 1000", name="candidates"),
+    )
+
+
+class RequestMemory(RequestMemoryTable, Base):
+    """Requests that were answered within 24 hours."""
