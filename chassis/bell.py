@@ -42,6 +42,11 @@ class Rung:
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
+    @property
+    def struck(self) -> bool:
+        """Whether there was a ring since the last wait."""
+        return self._event.is_set()
+
     def strike(self) -> None:
         """Wakes the listener, now or at its next wait."""
         self._event.set()

@@ -120,7 +120,10 @@ class Database:
     before a transaction has begun, and for a read, which may be repeated.
     """
 
-    def __init__(self, url: str, *, max_connections: int = 10, name: str = "meno") -> None:
+    def __init__(
+        self, url: str, *, max_connections: int = 10, name: str = "meno", patience: float = _POOL_TIMEOUT
+    ) -> None:
+        """`patience` is how many seconds a call waits for a connection."""
         self.url = url
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             url,
@@ -128,7 +131,7 @@ class Database:
             min_size=1,
             max_size=max_connections,
             max_waiting=_MAX_WAITING,
-            timeout=_POOL_TIMEOUT,
+            timeout=patience,
             open=False,
             name=name,
         )

@@ -1,0 +1,165 @@
+"""Every way into an RPC, and every way that is shut."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from chassis.interceptors import CHAIN
+from chassis.testing import House, Served, bearer, refused, soon_refused
+from chassis.tests.conftest import Probe
+
+ME = str(uuid.uuid4())
+TAUGHT = str(uuid.uuid4())
+ATTENDED = str(uuid.uuid4())
+
+CLAIMS: dict[str, dict[str, Any]] = {
+    "student": {"role": "STUDENT", "classes": {ATTENDED: "STUDENT"}},
+    "teacher": {"role": "TEACHER", "classes": {TAUGHT: "TEACHER", ATTENDED: "STUDENT"}},
+    "admin": {"role": "ADMIN"},
+    "unassigned": {"role": "UNASSIGNED", "classes": {TAUGHT: "TEACHER"}},
+    "guest": {"role": "STUDENT", "guest": True},
+}
+
+
+def test_the_chain_is_in_its_order() -> None:
+    assert [stage.name for stage in CHAIN] == [
+        "telemetry",
+        "errors",
+        "deadline",
+        "authentication",
+        "access",
+        "lifetime",
+        "validation",
+        "idempotency",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rpc", "request_fields", "let_in"),
+    [
+        ("Own", {"user_id": ME}, {"student", "teacher", "admin", "guest"}),
+        ("Own", {"user_id": "me"}, {"student", "teacher", "admin", "guest"}),
+        ("Own", {"user_id": str(uuid.uuid4())}, set()),
+        ("Own", {"user_id": ""}, set()),
+        ("Own", {"user_id": ME.upper()}, set()),
+        ("Taught", {"class_id": TAUGHT}, {"teacher"}),
+        ("Taught", {"class_id": ATTENDED}, set()),
+        ("Taught", {"class_id": ""}, set()),
+        ("OwnInClass", {"user_id": ME, "class_id": ATTENDED}, {"student", "teacher"}),
+        ("OwnInClass", {"user_id": ME, "class_id": str(uuid.uuid4())}, set()),
+        ("OwnInClass", {"user_id": str(uuid.uuid4()), "class_id": ATTENDED}, set()),
+        ("OwnOrAdmin", {"user_id": str(uuid.uuid4())}, {"admin"}),
+        ("Waiting", {"user_id": ME}, set(CLAIMS)),
+        ("SignedIn", {}, {"student", "teacher", "admin"}),
+        ("GuestsToo", {}, {"student", "teacher", "admin", "guest"}),
+        ("Inside", {}, set()),
+        ("Nobody", {}, set()),
+    ],
+)
+async def test_who_is_let_in(
+    house: House, stub: Any, probe: Probe, rpc: str, request_fields: dict[str, str], let_in: set[str]
+) -> None:
+    request = probe.messages.Asked(**request_fields)
+    found = set()
+    for name, claims in CLAIMS.items():
+        call = getattr(stub, rpc)(request, **bearer(house.issuer.token(ME, **claims)))
+        try:
+            await call
+            found.add(name)
+        except Exception:
+            denied = await refused(getattr(stub, rpc)(request, **bearer(house.issuer.token(ME, **claims))))
+            assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+    assert found == let_in
+
+
+async def test_me_is_written_out_before_the_handler_sees_it(house: House, stub: Any, probe: Probe) -> None:
+    answer = await stub.Own(probe.messages.Asked(user_id="me"), **bearer(house.issuer.token(ME)))
+    assert answer.text == ME
+
+
+async def test_without_a_token_the_caller_is_told_to_sign_in(stub: Any, probe: Probe) -> None:
+    denied = await refused(stub.Own(probe.messages.Asked(user_id=ME)))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
+
+
+async def test_access_is_decided_before_the_fields_are_looked_at(
+    house: House, stub: Any, probe: Probe
+) -> None:
+    too_long = probe.messages.Asked(user_id=str(uuid.uuid4()), text="x" * 11)
+    assert (await refused(stub.Own(too_long, **bearer(house.issuer.token(ME))))).reason == "ACCESS_DENIED"
+    too_long.user_id = ME
+    assert (await refused(stub.Own(too_long, **bearer(house.issuer.token(ME))))).reason == "FIELD_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("peer", "let_in"), [("peer_service", True), ("gateway", False), ("chat_service", False)]
+)
+async def test_a_service_is_known_by_its_certificate(
+    service: Served, house: House, probe: Probe, peer: str, let_in: bool
+) -> None:
+    stub = probe.stubs.ProbeServiceStub(service.channel(peer))
+    call = stub.Inside(probe.messages.Asked(text="hello"))
+    if let_in:
+        assert (await call).text == "hello"
+    else:
+        assert (await refused(call)).reason == "ACCESS_DENIED"
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"lifetime": -60}, "TOKEN_EXPIRED"),
+        ({"iss": "elsewhere"}, "TOKEN_INVALID"),
+        ({"aud": "elsewhere"}, "TOKEN_INVALID"),
+        ({"exp": "tomorrow"}, "TOKEN_INVALID"),
+        ({"sub": ""}, "TOKEN_INVALID"),
+        ({"classes": {str(number): "STUDENT" * 58 for number in range(50)}}, "TOKEN_INVALID"),
+    ],
+)
+async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
+    house: House, stub: Any, probe: Probe, claims: dict[str, Any], reason: str
+) -> None:
+    token = house.issuer.token(ME, **claims)
+    for rpc in (stub.Own, stub.GuestsToo):
+        denied = await refused(rpc(probe.messages.Asked(user_id=ME), **bearer(token)))
+        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", reason)
+
+
+async def test_a_token_of_another_authority_is_refused(house: House, stub: Any, probe: Probe) -> None:
+    forger = type(house.issuer)()
+    denied = await refused(stub.Own(probe.messages.Asked(user_id=ME), **bearer(forger.token(ME))))
+    assert denied.reason == "TOKEN_INVALID"
+
+
+async def test_lost_rights_are_refused_until_the_token_is_new(house: House, stub: Any, probe: Probe) -> None:
+    request = probe.messages.Asked(user_id=ME)
+    old, new = house.issuer.token(ME, rv=1), house.issuer.token(ME, rv=2)
+    await stub.Own(request, **bearer(old))
+    house.feed.lose_rights(ME, 2)
+    denied = await soon_refused(lambda: stub.Own(request, **bearer(old)))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+    await stub.Own(request, **bearer(new))
+
+
+@pytest.mark.parametrize("names", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])
+async def test_later_messages_of_a_stream_may_name_nobody(
+    house: House, stub: Any, probe: Probe, names: dict[str, str]
+) -> None:
+    piece = probe.messages.Piece
+    token = bearer(house.issuer.token(ME, **CLAIMS["teacher"]))
+    sent = await stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b")]), **token)
+    assert sent.text == "ab"
+    call = stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **names)]), **token)
+    assert (await refused(call)).reason == "ACCESS_DENIED"
+    assert (await refused(stub.Send(iter([]), **token))).reason == "ACCESS_DENIED"
+    call = stub.Send(iter([piece(class_id=TAUGHT), piece(text="x" * 11)]), **token)
+    assert (await refused(call)).reason == "FIELD_INVALID"
+
+
+async def test_bytes_that_are_no_request_are_refused_in_our_words(service: Served, probe: Probe) -> None:
+    call: Any = service.channel().unary_unary("/probe.v1.ProbeService/Open")
+    assert (await refused(call(b"\xff\xff\xff"))).reason == "REQUEST_MALFORMED"
+    assert (
+        await refused(call(b"\x0a" + b"\x80\x80\x90\x02" + b"x" * 0x480000))
+    ).reason == "MESSAGE_TOO_LARGE"

@@ -1,0 +1,118 @@
+"""What is executed is what was described."""
+
+import asyncio
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from sqlalchemy import bindparam, column, func, insert, null, select, table, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.database import Database, statement
+from chassis.errors import ServiceUnavailable, refusal
+from chassis.tests.tables import ADD_NOTE, COUNT, NOTES, Base, Note
+
+
+class Defaulted(Base):
+    __tablename__ = "defaulted"
+
+    key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[str] = mapped_column(default="from Python", onupdate="from Python too")
+
+
+class NoteRow(NamedTuple):
+    note_id: int
+    text: str
+
+
+def test_what_would_go_wrong_silently_is_refused_at_import() -> None:
+    with pytest.raises(ValueError, match="server_default"):
+        statement(insert(Defaulted).values(key=bindparam("key")))
+    with pytest.raises(ValueError, match="server_default"):
+        statement(update(Defaulted).values(key=bindparam("key")))
+    with pytest.raises(ValueError, match="any_"):
+        statement(select(Note.text).where(Note.text.in_(bindparam("texts", expanding=True))))
+    with pytest.raises(ValueError, match="null"):
+        statement(update(Note).values(text=None))
+    statement(update(Note).values(text=null()))
+
+
+async def test_literals_and_given_values_meet(database: Database) -> None:
+    literal = statement(select(Note.text).where(Note.user_id == "a", Note.text == bindparam("text")), str)
+    async with database.transaction() as transaction:
+        await transaction.run(ADD_NOTE, user_id="a", text="x")
+    assert await database.all(literal, text="x") == ["x"]
+
+
+async def test_rows_are_what_was_asked_for(database: Database) -> None:
+    rows = statement(select(Note.note_id, Note.text), NoteRow)
+    async with database.transaction() as transaction:
+        assert await transaction.run(ADD_NOTE, user_id="a", text="x") == 1
+        assert await transaction.one(rows) == NoteRow(1, "x")
+    assert await database.one(COUNT) == 1
+
+
+async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as transaction:
+            await transaction.run(ADD_NOTE, user_id="a", text="x")
+            raise ZeroDivisionError
+    assert await database.one(COUNT) == 0
+
+
+async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_serves_again(
+    database: Database,
+) -> None:
+    started = asyncio.Event()
+
+    async def hang() -> None:
+        async with database.transaction() as transaction:
+            await transaction.run(ADD_NOTE, user_id="a", text="x")
+            started.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hang())
+    await started.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await database.one(COUNT) == 0
+
+
+async def test_connections_that_died_in_the_pool_are_not_noticed(
+    database: Database, database_url: str
+) -> None:
+    kill = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await asyncio.gather(*(database.one(COUNT) for _ in range(20)))
+    with psycopg.connect(database_url) as connection:
+        killed = connection.execute(kill).fetchone()
+        assert killed is not None
+        assert killed[0] > 0
+    assert await database.one(COUNT) == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute(kill)
+    async with database.transaction() as transaction:
+        await transaction.run(ADD_NOTE, user_id="a", text="x")
+    assert await database.all(NOTES) == ["x"]
+
+
+async def test_a_pool_that_is_exhausted_is_unavailable_not_broken(database_url: str) -> None:
+    small = Database(database_url, max_connections=1, patience=0.05)
+    await small.open()
+    async with small.transaction():
+        with pytest.raises(psycopg.Error) as caught:
+            await small.all(COUNT)
+    translated = refusal(caught.value)
+    assert translated is not None
+    assert translated.code is ServiceUnavailable.code
+    await small.close()
+
+
+def test_every_statement_is_known_to_the_registry() -> None:
+    from chassis.database import Statement
+
+    made = statement(select(func.count()).select_from(table("nowhere", column("x"))), int)
+    assert made in Statement.registry
+    Statement.registry.remove(made)

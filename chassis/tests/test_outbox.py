@@ -1,0 +1,100 @@
+"""Facts are delivered in order, at least once, and by one relay at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from chassis import outbox
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.outbox import Fact, Relay
+
+
+async def _put(database: Database, *numbers: int) -> None:
+    for number in numbers:
+        async with database.transaction() as transaction:
+            await outbox.put(transaction, "counted", {"number": number})
+
+
+def _relay(database: Database, deliver: Callable[[Fact], Awaitable[None]]) -> Relay:
+    return Relay(database, Bell(database), {"counted": deliver})
+
+
+async def test_a_fact_of_a_transaction_that_fails_was_never_true(database: Database) -> None:
+    delivered: list[Fact] = []
+
+    async def deliver(fact: Fact) -> None:
+        delivered.append(fact)
+
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as transaction:
+            await outbox.put(transaction, "counted", {"number": 1})
+            raise ZeroDivisionError
+    await _relay(database, deliver).deliver_batch()
+    assert delivered == []
+
+
+async def test_facts_arrive_in_their_order_and_once(database: Database) -> None:
+    delivered: list[int] = []
+
+    async def deliver(fact: Fact) -> None:
+        delivered.append(fact.body["number"])
+
+    await _put(database, *range(250))
+    relay = _relay(database, deliver)
+    while await relay.deliver_batch():
+        pass
+    await relay.deliver_batch()
+    assert delivered == [*range(250)]
+
+
+async def test_a_fact_that_failed_is_delivered_again_under_the_same_id(database: Database) -> None:
+    attempts: list[Fact] = []
+
+    async def deliver(fact: Fact) -> None:
+        attempts.append(fact)
+        if len(attempts) == 2:
+            raise ConnectionError
+
+    await _put(database, 1, 2, 3)
+    relay = _relay(database, deliver)
+    with pytest.raises(ConnectionError):
+        await relay.deliver_batch()
+    await relay.deliver_batch()
+    assert [fact.body["number"] for fact in attempts] == [1, 2, 2, 3]
+    assert attempts[1].fact_id == attempts[2].fact_id
+
+
+async def test_of_two_relays_one_delivers(database: Database) -> None:
+    delivered: list[int] = []
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def deliver(fact: Fact) -> None:
+        delivered.append(fact.body["number"])
+        entered.set()
+        await leave.wait()
+
+    await _put(database, 1)
+    first = asyncio.create_task(_relay(database, deliver).deliver_batch())
+    await entered.wait()
+    assert await _relay(database, deliver).deliver_batch() is False
+    leave.set()
+    await first
+    assert delivered == [1]
+
+
+async def test_the_relay_runs_and_is_woken(database: Database) -> None:
+    delivered: asyncio.Queue[int] = asyncio.Queue()
+
+    async def deliver(fact: Fact) -> None:
+        await delivered.put(fact.body["number"])
+
+    relay = _relay(database, deliver)
+    running = asyncio.create_task(relay.run())
+    for number in range(3):
+        await _put(database, number)
+        relay.wake()
+        assert await delivered.get() == number
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""Pages hold every row once, and their tokens open nothing else."""
+
+import base64
+import json
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis import paging
+from chassis.errors import PageTokenInvalid
+from meno.session.v1.event_service_pb2 import ListEventsRequest
+from meno.session.v1.session_service_pb2 import ListSessionsRequest
+
+USER = "018f0000-0000-7000-8000-00000000000a"
+
+
+@given(st.sets(st.integers(1, 10_000)), st.integers(0, 7))
+def test_walking_the_pages_meets_every_row_once(rows: set[int], size: int) -> None:
+    request = ListEventsRequest(user_id=USER, page_size=size)
+    seen: list[int] = []
+    while True:
+        [after] = paging.position(request, (0,))
+        following = sorted(row for row in rows if row > after)[: paging.size(request) + 1]
+        page, request.page_token = paging.page(request, following, lambda row: (row,))
+        assert len(page) <= (size or paging.DEFAULT_SIZE)
+        seen += page
+        if not request.page_token:
+            break
+    assert seen == sorted(rows)
+
+
+def test_a_page_is_never_larger_than_a_thousand() -> None:
+    assert paging.size(ListEventsRequest(page_size=5000)) == 1000
+
+
+def _token() -> str:
+    return paging.page(ListEventsRequest(user_id=USER, page_size=1), [1, 2], lambda row: (row,))[1]
+
+
+def _with(*values: object) -> str:
+    bound = json.loads(base64.urlsafe_b64decode(_token()))[0]
+    return base64.urlsafe_b64encode(json.dumps([bound, *values]).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "token", ["", "?", "e30=", "W10=", _with(), _with("x"), _with("1", "2"), _with(None), _with([])]
+)
+def test_a_damaged_token_is_refused(token: str) -> None:
+    with pytest.raises(PageTokenInvalid):
+        paging.position(ListEventsRequest(user_id=USER, page_token=token or "\0"), (0,))
+
+
+def test_a_token_is_bound_to_its_list() -> None:
+    token = _token()
+    assert paging.position(ListEventsRequest(user_id=USER, page_token=token, page_size=9), (0,)) == (1,)
+    for other in (
+        ListEventsRequest(user_id=USER, session_id=USER, page_token=token),
+        ListSessionsRequest(user_id=USER, page_token=token),
+    ):
+        with pytest.raises(PageTokenInvalid):
+            paging.position(other, (0,))
+
+
+def test_ids_and_numbers_come_back_as_they_went() -> None:
+    request = ListEventsRequest(user_id=USER, page_size=1)
+    start = (paging.BEFORE_ALL_IDS, 0)
+    _, request.page_token = paging.page(request, [(USER, 7), (USER, 8)], lambda row: row)
+    assert paging.position(request, start) == (UUID(USER), 7)

@@ -1,0 +1,60 @@
+"""Streams live no longer than the right to them, and say why they end."""
+
+import uuid
+from typing import Any
+
+import grpc
+import pytest
+
+from chassis.testing import House, Issuer, bearer, refusal
+from chassis.tests.conftest import Probe
+
+
+async def _until_error(call: Any) -> tuple[list[Any], str]:
+    """Every message of a stream that ends in an error, and the error's reason."""
+    received = []
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for step in call:
+            received.append(step)
+    return received, refusal(caught.value).reason
+
+
+async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe: Probe) -> None:
+    token = house.issuer.token(str(uuid.uuid4()), lifetime=1)
+    received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
+    assert reason == "TOKEN_EXPIRED"
+    assert [step.WhichOneof("step") for step in received] == ["text", "error"]
+    assert received[-1].error.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
+
+
+async def test_a_stream_is_cut_when_a_right_is_lost(house: House, stub: Any, probe: Probe) -> None:
+    person, bystander = str(uuid.uuid4()), str(uuid.uuid4())
+    request = probe.messages.Asked(user_id="me")
+    theirs = stub.Watch(request, **bearer(house.issuer.token(person, rv=1)))
+    another = stub.Watch(request, **bearer(house.issuer.token(bystander, rv=1)))
+    streams = [aiter(theirs), aiter(another)]
+    assert [(await anext(stream)).text for stream in streams] == ["first", "first"]
+    house.feed.lose_rights(person, 2)
+    received, reason = await _until_error(streams[0])
+    assert (reason, received[-1].WhichOneof("step")) == ("RIGHTS_CHANGED", "error")
+    assert not another.done()
+    another.cancel()
+
+
+async def test_a_refusal_within_a_stream_comes_as_its_last_message_too(
+    house: House, stub: Any, probe: Probe
+) -> None:
+    request = probe.messages.Asked(user_id="me", text="refused")
+    received, reason = await _until_error(
+        stub.Watch(request, **bearer(house.issuer.token(str(uuid.uuid4()))))
+    )
+    assert (reason, received[-1].error.message) == (
+        "ACCESS_DENIED",
+        "Permission denied, or it might not exist.",
+    )
+
+
+async def test_a_refusal_before_a_stream_is_no_message(stub: Any, probe: Probe) -> None:
+    forged = Issuer().token(str(uuid.uuid4()))
+    received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(forged)))
+    assert (received, reason) == ([], "TOKEN_INVALID")
