@@ -40,7 +40,7 @@ _BOUNDARY = re.compile(
     r"|\n(?=\s*(?:[-*+•#>|]|\d+[.)])\s)"
 )
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|cf|vs|ca|approx|no|fig|eq|dr|mrs?|ms|prof|st|jr|sr)\.$", re.I
+    r"(?<![\w.])(?:[A-Za-z]|e\.g|i\.e|cf|vs|ca|approx|no|fig|eq|dr|mrs?|ms|prof|st|jr|sr)\.$", re.I
 )
 _LONGEST_ABBREVIATION = 9
 _LEAD = re.compile(r"\s*(?:[-*+•>]\s+|\d+[.)]\s+)?")
