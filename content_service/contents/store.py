@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, null, select, tuple_
 from sqlalchemy import literal as value
 from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, statement
-from content_service.contents.rules import DRAFT, MATERIAL, PUBLISHED
-from content_service.contents.visibility import AFTER_THE_TREE, has_revision, is_published, scope, tree
+from content_service.contents.rules import MATERIAL, PUBLISHED
+from content_service.contents.visibility import AFTER_THE_TREE, is_published, scope, seen_by_teachers, tree
 from content_service.tables import Attachment, Content, Revision
 
 
@@ -91,7 +91,7 @@ def _listed(*, published: bool) -> Select[Any]:
         _rows(listed.c.place, published=published)
         .join(listed, and_(Content.scope_id == scope(), Content.content_id == listed.c.content_id))
         .where(
-            Revision.state == PUBLISHED if published else _SEEN_BY_TEACHERS,
+            Revision.state == PUBLISHED if published else seen_by_teachers(),
             tuple_(listed.c.place, Content.content_id) > tuple_(bindparam("after"), bindparam("after_id")),
         )
         .order_by(listed.c.place, Content.content_id)
@@ -104,8 +104,6 @@ _THE_CONTENT = (
     Content.content_id == bindparam("content_id"),
     Content.deleted_at == null(),
 )
-# The draft where there is one, else the published revision.
-_SEEN_BY_TEACHERS = or_(Revision.state == DRAFT, and_(Revision.state == PUBLISHED, ~has_revision(DRAFT)))
 
 
 def _published() -> Select[Any]:
@@ -126,7 +124,7 @@ def _published() -> Select[Any]:
 
 
 GET_PUBLISHED = statement(_published(), ContentRow)
-GET_AS_TEACHER = statement(_rows(published=False).where(*_THE_CONTENT, _SEEN_BY_TEACHERS), ContentRow)
+GET_AS_TEACHER = statement(_rows(published=False).where(*_THE_CONTENT, seen_by_teachers()), ContentRow)
 LIST_PUBLISHED = statement(_listed(published=True), ContentRow)
 LIST_AS_TEACHER = statement(_listed(published=False), ContentRow)
 KIND = statement(select(Content.kind).where(*_THE_CONTENT), str)

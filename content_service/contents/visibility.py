@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import BindParameter
 
-from content_service.contents.rules import MATERIAL, PUBLISHED
+from content_service.contents.rules import DRAFT, MATERIAL, PUBLISHED
 from content_service.tables import Content, Revision
 
 # A place is one number: 20 bits for the position at each of three levels, outermost first.
@@ -42,6 +42,12 @@ def has_revision(state: str, content: type[Content] = Content) -> ColumnElement[
 def is_published(content: type[Content] = Content) -> ColumnElement[bool]:
     """Whether a content itself is published, whatever it stands under."""
     return has_revision(PUBLISHED, content)
+
+
+def seen_by_teachers() -> ColumnElement[bool]:
+    """Of a content's revisions, its draft where there is one, else the published one."""
+    published = and_(Revision.state == PUBLISHED, ~has_revision(DRAFT))
+    return or_(Revision.state == DRAFT, published)
 
 
 def tree(*, published: bool, below: BindParameter[str | None] | None = None) -> CTE:

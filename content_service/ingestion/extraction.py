@@ -1,0 +1,157 @@
+"""The text of a file, as passages are cut from it.
+
+It runs in a process of its own for formats whose readers a hostile file may exhaust, and
+imports nothing but the readers: `python -m content_service.ingestion.extraction`.
+"""
+
+import json
+import re
+import resource
+import sys
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from content_service.materials.rules import HTML, MARKDOWN, PDF
+
+# Characters that show nothing: zero-width ones, marks of direction, soft hyphens, tags. They
+# hide words from a reader that a model would see.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
+_HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_MARKUP = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
+
+_NOISE = 0.05
+_MAX_HEADING = 120
+
+
+class Unreadable(Exception):
+    """The file cannot be used; `reason` is a FailureReason without its prefix."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken from a file."""
+
+    max_characters: int
+    max_pages: int
+
+
+@dataclass
+class Extracted:
+    """The text of a file."""
+
+    text: str
+    page_starts: list[int] = field(default_factory=list)
+    """Where each page begins, in characters; empty where the format has no pages."""
+    headings: list[tuple[int, int, str]] = field(default_factory=list)
+    """Where each heading stands, its level from 1, and its words."""
+
+
+def extract(file_format: str, path: Path, limits: Limits) -> Extracted:
+    """The text of a file of this format. Raises Unreadable."""
+    if file_format == PDF:
+        from content_service.ingestion.pdf import pages
+
+        extracted = _joined(pages(path, limits))
+    elif file_format == HTML:
+        from content_service.ingestion.html import markdown_of
+
+        extracted = _with_headings(normalised(markdown_of(_decoded(path, limits))))
+    elif file_format == MARKDOWN:
+        extracted = _with_headings(normalised(_decoded(path, limits)))
+    else:
+        extracted = Extracted(normalised(_decoded(path, limits)))
+    if not any(character.isalnum() for character in extracted.text):
+        raise Unreadable("NO_TEXT")
+    if len(extracted.text) > limits.max_characters:
+        raise Unreadable("TEXT_TOO_LONG")
+    return extracted
+
+
+def normalised(text: str) -> str:
+    """Text in one form (NFKC), without what nobody can see, with at most one blank line in a row."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _BLANK_LINES.sub("\n\n", _CONTROL.sub("", text)).strip("\n")
+
+
+def _joined(pages: list[str]) -> Extracted:
+    starts, parts, length = [], [], 0
+    for page in pages:
+        text = normalised(_HYPHENATED.sub("", page))
+        starts.append(length)
+        parts.append(text)
+        length += len(text) + 2
+    return Extracted("\n\n".join(parts), starts)
+
+
+def _decoded(path: Path, limits: Limits) -> str:
+    """A text file's characters. Raises Unreadable for one that is too long, or no text."""
+    if path.stat().st_size > 4 * limits.max_characters:
+        raise Unreadable("TEXT_TOO_LONG")
+    raw = path.read_bytes()
+    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    noise = len(_CONTROL.findall(text.replace("\r", "").replace("\f", ""))) + text.count("\ufffd")
+    if noise > _NOISE * len(text):
+        raise Unreadable("FILE_CORRUPT")
+    return text
+
+
+def _with_headings(text: str) -> Extracted:
+    """Markdown with its headings found; what looks like one inside a code block is none."""
+    headings, offset, fence = [], 0, ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+            fence = ""
+        elif not fence and (found := _HEADING.match(line)):
+            words = _MARKUP.sub(lambda markup: markup[1] or "", found[2]).strip()
+            headings.append((offset, len(found[1]), words[:_MAX_HEADING]))
+        offset += len(line) + 1
+    return Extracted(text, headings=headings)
+
+
+def main() -> None:
+    """Reads one file within bounds; writes its text, or why there is none, as JSON.
+
+    Its arguments: format, path, characters, pages, seconds, bytes of memory.
+    """
+    file_format, path, *numbers = sys.argv[1:]
+    characters, pages, seconds, memory = map(int, numbers)
+    _confine(seconds, memory)
+    try:
+        reply = json.dumps(asdict(extract(file_format, Path(path), Limits(characters, pages))))
+    except Unreadable as failure:
+        reply = json.dumps({"failure": failure.reason})
+    except (MemoryError, RecursionError):
+        reply = json.dumps({"failure": "TEXT_TOO_LONG"})
+    sys.stdout.write(reply)
+
+
+def _confine(seconds: int, memory: int) -> None:
+    """From here on this process is stopped when it takes too much; it writes no file at all."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(nothing, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

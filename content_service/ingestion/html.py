@@ -1,0 +1,106 @@
+"""A web page as Markdown: its headings, paragraphs, lists, tables and code, and nothing that is not shown."""
+
+from html.parser import HTMLParser
+
+_HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select"})
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_PARAGRAPHS = frozenset(
+    {
+        "address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "div", "dl", "dt",
+        "fieldset", "figcaption", "figure", "footer", "form", "header", "html", "main", "nav", "ol", "p",
+        "section", "summary", "table", "tbody", "tfoot", "thead", "title", "ul",
+    }
+)  # fmt: skip
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+)
+_ENDED_BY_THE_NEXT = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
+
+
+def markdown_of(html: str) -> str:
+    """The text of a page, with headings marked as in Markdown."""
+    writer = _Writer()
+    writer.feed(html)
+    writer.close()
+    return writer.text()
+
+
+class _Writer(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._lines: list[str] = []
+        self._line: list[str] = []
+        self._hidden: list[str] = []
+        self._in_code = False
+
+    def text(self) -> str:
+        self._break()
+        return "\n".join(self._lines)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if self._hidden and tag == self._hidden[0] and tag in _ENDED_BY_THE_NEXT:
+            self._hidden.clear()
+        if self._hidden:
+            # Elements of the same name may nest; only the last end shows again.
+            if tag == self._hidden[0]:
+                self._hidden.append(tag)
+            return
+        if tag in _HIDDEN or (tag not in _VOID and _is_hidden(dict(attributes))):
+            self._hidden.append(tag)
+        elif tag in _HEADINGS:
+            self._break(blank=True)
+            self._line.append("#" * _HEADINGS[tag] + " ")
+        elif tag == "pre":
+            self._break(blank=True)
+            self._lines.append("```")
+            self._in_code = True
+        elif tag == "li":
+            self._break()
+            self._line.append("- ")
+        elif tag in {"td", "th"}:
+            self._line.append(" | " if self._line else "")
+        elif tag in {"br", "tr"}:
+            self._break()
+        elif tag in _PARAGRAPHS:
+            self._break(blank=True)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden:
+            if tag == self._hidden[0]:
+                self._hidden.pop()
+        elif tag == "pre" and self._in_code:
+            self._break()
+            self._in_code = False
+            self._lines.append("```")
+        elif tag in _HEADINGS or tag in _PARAGRAPHS:
+            self._break(blank=True)
+
+    def handle_data(self, data: str) -> None:
+        if self._hidden:
+            return
+        if not self._in_code:
+            self._line.append(data)
+            return
+        first, *others = data.split("\n")
+        self._line.append(first)
+        for line in others:
+            self._break()
+            self._line.append(line)
+
+    def _break(self, *, blank: bool = False) -> None:
+        """Ends the line that is being written."""
+        line = "".join(self._line)
+        self._line = []
+        if self._in_code:
+            self._lines.append(line.rstrip())
+            return
+        words = " ".join(line.split())
+        if words.strip("#- "):
+            self._lines.append(words)
+        if blank and self._lines and self._lines[-1]:
+            self._lines.append("")
+
+
+def _is_hidden(attributes: dict[str, str | None]) -> bool:
+    style = (attributes.get("style") or "").replace(" ", "").lower()
+    return "hidden" in attributes or "display:none" in style or "visibility:hidden" in style
