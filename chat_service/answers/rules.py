@@ -58,6 +58,8 @@ class Citing:
     """
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self.spoke = False
+        """Whether any words have left."""
         self._chunks = chunks
         self._screen = Screen(len(chunks))
         self._numbers: dict[int, int] = {}
@@ -78,6 +80,7 @@ class Citing:
                 parts += self._referred(token.passage)
             else:
                 self._claim = (self._claim + token)[-_CLAIM:]
+                self.spoke = self.spoke or not token.isspace()
                 parts.append(token)
         return joined(parts)
 

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.models.tutors import UNANSWERED, Tutor
+from chassis.models.tutors import UNANSWERED, Passage, Tutor, TutorFailed, Utterance
 from chat_service.answers import rules, steps, store
 from chat_service.answers.draft import Draft
 from chat_service.answers.failures import failure
@@ -130,9 +130,12 @@ class Writer:
         if turn.class_id and not chunks:
             self._draft.add([UNANSWERED])
             return
-        citing = Citing(chunks)
+        await self._answer(Citing(chunks), rules.history(said), rules.passages(chunks))
+
+    async def _answer(self, citing: Citing, history: list[Utterance], passages: list[Passage]) -> None:
+        """Has the tutor answer. Raises TutorFailed, also where nothing is left of what it says."""
         room = rules.LONGEST
-        pieces = self._desk.tutor.answer(turn.question, rules.history(said), rules.passages(chunks))
+        pieces = self._desk.tutor.answer(self._turn.question, history, passages)
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -144,6 +147,8 @@ class Writer:
                     await asyncio.sleep(0)
         finally:
             self._draft.add(citing.finish())
+        if not citing.spoke:
+            raise TutorFailed("the tutor said nothing")
 
     async def _found(self) -> list[Chunk]:
         turn = self._turn

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
+from hypothesis import settings
 
 from chassis.models.tutors import Passage, Tutor, Utterance
 from chassis.testing import House, Served, bearer
@@ -36,8 +37,15 @@ from meno.content.v1.content_service_pb2 import ContentKind, GetContentRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest, SearchResponse
 from meno.content.v1.material_service_pb2 import Chunk
 
+# A busy machine is not a fault of the rules.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
 Line: TypeAlias = str | Exception | asyncio.Event
 """What a scripted tutor does next: says it, raises it, or waits for it."""
+
+Close: TypeAlias = Callable[[], Awaitable[None]]
+NewServer: TypeAlias = Callable[..., Any]
 
 
 class ScriptedTutor:
@@ -98,8 +106,10 @@ class Person:
 class Server:
     """Stubs of a running chat_service, and what a test does with it all the time."""
 
-    def __init__(self, house: House, served: Served, tutor: ScriptedTutor, library: Library) -> None:
-        self.served = served
+    def __init__(
+        self, house: House, served: Served, tutor: ScriptedTutor, library: Library, close: Close
+    ) -> None:
+        self.close = close
         self.tutor = tutor
         self.library = library
         self.stub = ChatServiceStub(served.channel())
@@ -109,9 +119,12 @@ class Server:
         user_id = str(uuid.uuid4())
         return self.again(user_id, *classes)
 
-    def again(self, user_id: str, *classes: str) -> Person:
-        token = self._house.issuer.token(user_id, classes=dict.fromkeys(classes, "STUDENT"))
-        return Person(user_id, bearer(token))
+    def again(self, user_id: str, *classes: str, rights_version: int = 0) -> Person:
+        roles = dict.fromkeys(classes, "STUDENT")
+        return Person(user_id, bearer(self._house.issuer.token(user_id, classes=roles, rv=rights_version)))
+
+    def lose_rights(self, person: Person) -> None:
+        self._house.feed.lose_rights(person.user_id, 1)
 
     async def chat(self, person: Person, class_id: str = "", content_id: str = "") -> Chat:
         source = "LESSON" if content_id else "CLASS" if class_id else "GENERAL"
@@ -139,12 +152,16 @@ class Server:
         )
         return await self.stub.StopAnswer(request, **person.auth)
 
-    async def messages(self, person: Person, chat: Chat) -> list[Message]:
-        request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id)
-        return [*(await self.stub.ListMessages(request, **person.auth)).messages]
-
-
-NewServer: TypeAlias = Callable[..., Any]
+    async def messages(self, person: Person, chat: Chat, page_size: int = 0) -> list[Message]:
+        """All pages of a chat's messages."""
+        request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id, page_size=page_size)
+        found: list[Message] = []
+        while True:
+            page = await self.stub.ListMessages(request, **person.auth)
+            found += page.messages
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
 
 @asynccontextmanager
@@ -175,8 +192,11 @@ async def new_server(house: House, database_url: str) -> AsyncIterator[NewServer
 
         async def start(tutor: Any = None, **settings: Any) -> Server:
             library, tutor = Library(), tutor or ScriptedTutor()
-            served = await stack.enter_async_context(running(house, database_url, tutor, library, **settings))
-            return Server(house, served, tutor, library)
+            its_own = await stack.enter_async_context(AsyncExitStack())
+            served = await its_own.enter_async_context(
+                running(house, database_url, tutor, library, **settings)
+            )
+            return Server(house, served, tutor, library, its_own.aclose)
 
         yield start
 
@@ -214,7 +234,7 @@ def kinds(steps: Sequence[AnswerStep]) -> list[str]:
 def reason(step: AnswerStep) -> str:
     """Why a stream ended with an error."""
     [info] = [info for packed in step.error.details if packed.Unpack(info := ErrorInfo())]
-    return info.reason
+    return str(info.reason)
 
 
 def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:

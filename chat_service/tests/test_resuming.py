@@ -81,7 +81,7 @@ async def test_resuming_waits_for_the_end_where_more_was_seen_than_there_is(serv
     person = server.person()
     chat = await server.chat(person)
     going_on = asyncio.Event()
-    server.tutor.script = [going_on]
+    server.tutor.script = [going_on, "It is so."]
     stream = server.ask(person, chat)
     [begun] = await read(stream, 1)
     ahead = asyncio.create_task(collect(server.resume(person, chat, begun.begun.message_id, 50)))
