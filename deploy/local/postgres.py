@@ -54,14 +54,14 @@ class Postgres:
         self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
         # A socket's path has about a hundred characters; a clone's may have more.
         self._sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
-        self._data = self._home / "data"
+        self.data = self._home / "data"
         self._passwords = directory / "passwords"
         self._log = directory / "logs" / "postgres.log"
 
     def prepare(self) -> None:
         """Makes the cluster where there is none. Raises Problem."""
         binaries = self._binaries()
-        version = self._data / "PG_VERSION"
+        version = self.data / "PG_VERSION"
         try:
             for directory in (self._home, self._sockets, self._passwords, self._log.parent):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -88,7 +88,7 @@ class Postgres:
             "synchronous_commit": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",
         }
-        command = [str(self._binaries() / "bin/postgres"), "-D", str(self._data)]
+        command = [str(self._binaries() / "bin/postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         return Program(
@@ -160,14 +160,14 @@ class Postgres:
         return installed
 
     def _initialise(self, binaries: Path) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
         superuser = self._home / "superuser"
         superuser.touch(mode=0o600)
         superuser.write_text(self._password(SUPERUSER))
         self._give_away(superuser)
         command = [
             str(binaries / "bin/initdb"),
-            f"--pgdata={self._data}",
+            f"--pgdata={self.data}",
             f"--username={SUPERUSER}",
             f"--pwfile={superuser}",
             "--auth=scram-sha-256",
@@ -181,7 +181,7 @@ class Postgres:
         status = initdb.start().wait()
         superuser.unlink()
         if status:
-            shutil.rmtree(self._data, ignore_errors=True)
+            shutil.rmtree(self.data, ignore_errors=True)
             raise Problem(f"PostgreSQL could not make its data directory; see {self._log}")
         self._write_access_rules(())
 
@@ -192,7 +192,7 @@ class Postgres:
         ours = described.split()[-1].split(".")[0]
         if found != ours:
             raise Problem(
-                f"{self._data} was made by PostgreSQL {found}, this is {ours}: "
+                f"{self.data} was made by PostgreSQL {found}, this is {ours}: "
                 "run the release that made it, or `make clean` to begin with an empty one"
             )
 
@@ -214,7 +214,7 @@ class Postgres:
         lines = [f"local all {SUPERUSER} scram-sha-256"]
         for access in accesses:
             lines += [f"local {access.database} {access.owner},{access.server} scram-sha-256"]
-        rules = self._data / "pg_hba.conf"
+        rules = self.data / "pg_hba.conf"
         content = "\n".join(lines) + "\n"
         if rules.read_text() == content:
             return

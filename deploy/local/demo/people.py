@@ -14,6 +14,7 @@ from meno.content.v1.material_service_pb2_grpc import MaterialServiceStub
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest, Tokens
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
+from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
 
@@ -25,6 +26,7 @@ class Person:
         self.tokens = tokens
         self.record = record
         self._auth = AuthServiceStub(channel)
+        self.users = UserServiceStub(channel)
         self.classes = ClassServiceStub(channel)
         self.contents = ContentServiceStub(channel)
         self.materials = MaterialServiceStub(channel)

@@ -1,0 +1,64 @@
+"""`python -m deploy.check`: style, types, layers and contracts, as `make check` runs them before the tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.local.layout import ROOT
+from deploy.local.stack import descriptors
+
+RELEASED = ROOT / "protos" / "released.binpb"
+"""The contracts of the last release, which the next may add to and not break."""
+
+_SCRIPTS = Path(sys.executable).parent
+_BUF = str(ROOT / "protos" / "buf.yaml")
+_PACKAGES = (
+    "chassis",
+    "identity_service",
+    "content_service",
+    "session_service",
+    "chat_service",
+    "deploy",
+    "tests",
+)
+
+
+def checks() -> dict[str, list[str]]:
+    """What is checked, and the command that checks it."""
+    contracts = str(descriptors())
+    return {
+        "style": ["ruff", "check", "."],
+        "format": ["ruff", "format", "--check", "."],
+        "types": ["mypy", *_PACKAGES],
+        "layers": ["lint-imports", "--no-cache"],
+        "contracts": ["buf", "lint", contracts, "--config", _BUF],
+        "compatibility": ["buf", "breaking", contracts, "--against", str(RELEASED), "--config", _BUF],
+    }
+
+
+def main() -> int:
+    """Runs every check and shows what fails; returns the exit status."""
+    console = Console(highlight=False)
+    failed = False
+    for name, command in checks().items():
+        with console.status(name):
+            done = subprocess.run(
+                [str(_SCRIPTS / command[0]), *command[1:]],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            failed = True
+            console.print(f"[red]✗[/] {name}")
+            console.print(done.stdout + done.stderr, markup=False)
+        else:
+            console.print(f"[green]✓[/] {name}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

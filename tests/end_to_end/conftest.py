@@ -1,0 +1,112 @@
+"""One running stack for a file of tests, and the people in it."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.api.httpbody_pb2 import HttpBody
+
+from deploy.local.demo.people import Person
+from deploy.local.demo.record import Record
+from deploy.local.layout import Layout
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.content.v1.content_service_pb2 import Body, Content, CreateContentRequest, PublishContentRequest
+from meno.content.v1.material_service_pb2 import (
+    AttachMaterialRequest,
+    Material,
+    UploadMaterialRequest,
+    WatchMaterialRequest,
+)
+from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from tests import running
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    """A stack of its own."""
+    with running.stack(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+class School:
+    """Everybody who takes part, at the front door."""
+
+    def __init__(self, layout: Layout, channel: grpc.aio.Channel) -> None:
+        self.layout = layout
+        self.channel = channel
+        self._record = Record()
+
+    async def student(self) -> Person:
+        """Somebody new who learns."""
+        return await Person.sign_up(self.channel, self._record, "Student", GlobalRole.GLOBAL_ROLE_STUDENT)
+
+    async def teacher(self) -> Person:
+        """Somebody new who teaches."""
+        return await Person.sign_up(self.channel, self._record, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+
+    async def new_class(self, teacher: Person) -> Class:
+        """A class of this teacher."""
+        made = await teacher.classes.CreateClass(CreateClassRequest(title="Class"), **teacher.auth)
+        await teacher.refresh()
+        return made
+
+    async def join(self, student: Person, made: Class) -> None:
+        """Makes somebody a student of a class."""
+        request = JoinClassRequest(user_id="me", join_code=made.join_code)
+        await student.classes.JoinClass(request, **student.auth)
+        await student.refresh()
+
+    async def lesson(self, teacher: Person, made: Class, *, publish: bool = True) -> Content:
+        """A lesson of a class."""
+        body = Body(lesson=Body.Lesson(text="Read."))
+        request = CreateContentRequest(class_id=made.class_id, title="Lesson", body=body)
+        lesson = await teacher.contents.CreateContent(request, **teacher.auth)
+        if publish:
+            await self.publish(teacher, made, lesson.content_id)
+        return lesson
+
+    async def publish(self, teacher: Person, made: Class, content_id: str) -> None:
+        """Shows a draft to the students."""
+        request = PublishContentRequest(class_id=made.class_id, content_id=content_id)
+        await teacher.contents.PublishContent(request, **teacher.auth)
+
+    async def material(self, teacher: Person, made: Class, text: str) -> Material:
+        """Uploads a text and waits until the tutor can quote it."""
+        pieces = [
+            UploadMaterialRequest(
+                class_id=made.class_id,
+                file_name="text.md",
+                file=HttpBody(content_type="text/markdown", data=text.encode()),
+            )
+        ]
+        material = await teacher.materials.UploadMaterial(iter(pieces), **teacher.auth)
+        watch = WatchMaterialRequest(class_id=made.class_id, material_id=material.material_id)
+        async for step in teacher.materials.WatchMaterial(watch, **teacher.auth):
+            material = step.done if step.HasField("done") else step.material
+        return material
+
+    async def taught(self, teacher: Person, made: Class, text: str) -> Content:
+        """A published lesson with published material."""
+        material = await self.material(teacher, made, text)
+        lesson = await self.lesson(teacher, made, publish=False)
+        attach = AttachMaterialRequest(
+            class_id=made.class_id, content_id=lesson.content_id, material_id=material.material_id
+        )
+        await teacher.materials.AttachMaterial(attach, **teacher.auth)
+        for content_id in (material.material_id, lesson.content_id):
+            await self.publish(teacher, made, content_id)
+        return lesson
+
+
+@pytest_asyncio.fixture
+async def school(layout: Layout) -> AsyncIterator[School]:
+    """The people of a test."""
+    async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
+        yield School(layout, channel)
+
+
+def new_id() -> str:
+    """A request_id."""
+    return str(uuid.uuid4())

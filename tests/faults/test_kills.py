@@ -1,0 +1,150 @@
+"""Any process may be killed at any moment: what was acknowledged stays, and the next call works."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import psutil
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from deploy.local import control
+from deploy.local.demo.people import Person
+from deploy.local.layout import SERVICES, Layout
+from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
+from meno.content.v1.content_service_pb2 import ListContentsRequest
+from meno.identity.v1.class_service_pb2 import Class
+from meno.identity.v1.user_service_pb2 import GetUserRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
+from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest, Session
+from tests import running
+from tests.end_to_end.conftest import School, new_id
+
+PROGRAMS = ("postgres", *SERVICES, "gateway")
+GONE_WITHIN = 15
+ROUNDS_AFTER = 15
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    """A stack to be hurt."""
+    with running.stack(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def school(layout: Layout) -> AsyncIterator[School]:
+    """The people of a test."""
+    async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
+        yield School(layout, channel)
+
+
+class Learner:
+    """Somebody who writes, one event after the other, and remembers what was acknowledged."""
+
+    def __init__(self, person: Person, session: Session) -> None:
+        self.person = person
+        self.session = session
+        self.acknowledged: list[str] = []
+        self._progress = asyncio.Condition()
+
+    async def write(self) -> None:
+        """Writes for ever; what fails is sent again under the same ids."""
+        while True:
+            event = Event(client_event_id=new_id(), kind=EventKind.EVENT_KIND_CHECK)
+            request = AppendEventsRequest(
+                user_id="me", session_id=self.session.session_id, events=[event], request_id=new_id()
+            )
+            await self._until_acknowledged(request)
+            async with self._progress:
+                self.acknowledged.append(event.client_event_id)
+                self._progress.notify_all()
+
+    async def wrote(self, more: int) -> None:
+        """Returns when so many more events were acknowledged."""
+        wanted = len(self.acknowledged) + more
+        async with self._progress:
+            await self._progress.wait_for(lambda: len(self.acknowledged) >= wanted)
+
+    async def stored(self) -> list[str]:
+        """What is in the session, in its order; its sequences have no gap."""
+        found: list[Event] = []
+        request = ListEventsRequest(user_id="me", session_id=self.session.session_id, page_size=1000)
+        while True:
+            page = await self.person.events.ListEvents(request, wait_for_ready=True, **self.person.auth)
+            found += page.events
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        assert [event.sequence for event in found] == [*range(1, len(found) + 1)]
+        return [event.client_event_id for event in found]
+
+    async def _until_acknowledged(self, request: AppendEventsRequest) -> None:
+        while True:
+            try:
+                await self.person.events.AppendEvents(
+                    request, wait_for_ready=True, timeout=20, **self.person.auth
+                )
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                    raise
+
+
+@pytest_asyncio.fixture
+async def learner(school: School) -> Learner:
+    person = await school.student()
+    session = await person.sessions.CreateSession(CreateSessionRequest(user_id="me"), **person.auth)
+    return Learner(person, session)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_killed_program_loses_nothing_and_the_next_call_works(
+    layout: Layout, school: School, learner: Learner, program: str
+) -> None:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    writing = asyncio.create_task(learner.write())
+    await learner.wrote(5)
+    killed = psutil.Process(running.kill(layout, program))
+    await asyncio.to_thread(killed.wait, GONE_WITHIN)
+    await _a_call_to_each(teacher, made)
+    await learner.wrote(ROUNDS_AFTER)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    stored = await learner.stored()
+    assert stored[: len(learner.acknowledged)] == learner.acknowledged
+    assert len(set(stored)) == len(stored) <= len(learner.acknowledged) + 1
+    restarted = running.state(layout).programs[program]
+    assert (restarted.pid != killed.pid, restarted.restarts > 0) == (True, True)
+
+
+async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
+    layout: Layout, school: School, learner: Learner
+) -> None:
+    before = running.state(layout)
+    processes = [psutil.Process(program.pid) for program in before.programs.values()]
+    children = [child for process in processes for child in process.children(recursive=True)]
+    os.kill(before.supervisor, signal.SIGKILL)
+    _, left = await asyncio.to_thread(psutil.wait_procs, [*processes, *children], GONE_WITHIN)
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+    _, started = await asyncio.to_thread(control.up, layout, Console(quiet=True))
+    assert started
+    request = GetSessionRequest(user_id="me", session_id=learner.session.session_id)
+    found = await learner.person.sessions.GetSession(request, wait_for_ready=True, **learner.person.auth)
+    assert found == learner.session
+
+
+async def _a_call_to_each(teacher: Person, made: Class) -> None:
+    """The next call to every service, made once: no client repeats it."""
+    how = {"wait_for_ready": True, "timeout": 30, **teacher.auth}
+    await teacher.users.GetUser(GetUserRequest(user_id="me"), **how)
+    await teacher.contents.ListContents(ListContentsRequest(class_id=made.class_id), **how)
+    await teacher.sessions.CreateSession(CreateSessionRequest(user_id="me"), **how)
+    chat = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL)
+    await teacher.chats.CreateChat(chat, **how)

