@@ -1,0 +1,128 @@
+"""The composition root: settings → database → servicers → background work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from procrastinate import App as Queue
+
+from chassis import authority, idempotency, jobs, peers
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.interceptors import Guard
+from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
+from chassis.server import App, Background, served
+from chassis.tls import Identity
+from content_service.contents.servicer import ContentServicer
+from content_service.ingestion.extraction import Limits
+from content_service.ingestion.pipeline import Pipeline
+from content_service.ingestion.queue import Process, process_task
+from content_service.ingestion.reading import Bounds
+from content_service.knowledge.servicer import KnowledgeServicer
+from content_service.materials.files import Files
+from content_service.materials.servicer import MaterialServicer
+from content_service.settings import Settings
+from meno.content.v1 import content_service_pb2 as contents
+from meno.content.v1 import content_service_pb2_grpc as contents_grpc
+from meno.content.v1 import knowledge_service_pb2 as knowledge
+from meno.content.v1 import knowledge_service_pb2_grpc as knowledge_grpc
+from meno.content.v1 import material_service_pb2 as materials
+from meno.content.v1 import material_service_pb2_grpc as materials_grpc
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the servicers and the worker stand on."""
+
+    database: Database
+    bell: Bell
+    files: Files
+    embedder: Embedder
+    queue: Queue
+    process: Process
+
+
+@asynccontextmanager
+async def compose(settings: Settings) -> AsyncIterator[App]:
+    """Builds the service; closes what it opened at the end."""
+    identity = Identity(settings.tls_directory)
+    channel = peers.channel(settings.identity_address, "identity_service", identity)
+    try:
+        guard, following = authority.follow(channel, settings.secret.get_secret_value().encode())
+        async with parts(settings, embedder_of(settings)) as opened:
+            yield build(settings, opened, guard, following)
+    finally:
+        await channel.close()
+
+
+async def work(settings: Settings) -> None:
+    """Processes materials and does nothing else, for ever."""
+    async with parts(settings, embedder_of(settings)) as opened, asyncio.TaskGroup() as tasks:
+        tasks.create_task(opened.bell.run())
+        tasks.create_task(_worker(settings, opened)())
+
+
+@asynccontextmanager
+async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
+    """Opens what the service stands on, and closes it at the end with the embedder."""
+    url = settings.database_url.get_secret_value()
+    database = Database(url, max_connections=settings.max_connections, name="content_service")
+    await database.open()
+    bell = Bell(database)
+    files = Files(settings.storage_url, settings.max_file_bytes)
+    limits = Limits(settings.max_text_characters, settings.max_pages)
+    bounds = Bounds(limits, settings.extraction_seconds, settings.extraction_bytes)
+    pipeline = Pipeline(database, bell, files, embedder, bounds)
+    queue = jobs.queue(url)
+    try:
+        yield Parts(database, bell, files, embedder, queue, process_task(queue, pipeline))
+    finally:
+        pipeline.close()
+        await embedder.close()
+        await database.close()
+
+
+def build(settings: Settings, parts: Parts, guard: Guard, following: Sequence[Background] = ()) -> App:
+    """The app of these parts, judged by `guard`, which `following` keeps current."""
+    worker = [_worker(settings, parts)] if settings.run_worker else []
+    return App(
+        services=[
+            served(contents, contents_grpc, ContentServicer(parts.database)),
+            served(
+                materials,
+                materials_grpc,
+                MaterialServicer(parts.database, parts.bell, parts.files, parts.process),
+            ),
+            served(knowledge, knowledge_grpc, KnowledgeServicer(parts.database, parts.embedder)),
+        ],
+        guard=guard,
+        background=[
+            *following,
+            parts.bell.run,
+            partial(idempotency.purge, parts.database),
+            *worker,
+        ],
+    )
+
+
+def embedder_of(settings: Settings) -> Embedder:
+    """The embedder that the settings ask for."""
+    if settings.embedder == "openai":
+        return OpenAICompatible(
+            base_url=settings.embedding_base_url,
+            model=settings.embedding_model,
+            dimension=settings.embedding_dimension,
+            key=settings.read_embedding_key().get_secret_value(),
+        )
+    return MiniLM(settings.model_cache.expanduser(), threads=settings.embedding_threads)
+
+
+def _worker(settings: Settings, parts: Parts) -> Background:
+    return partial(
+        jobs.work,
+        parts.queue,
+        concurrency=settings.worker_concurrency,
+        stalled_after=settings.stalled_after,
+    )
