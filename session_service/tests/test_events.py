@@ -19,19 +19,14 @@ from meno.session.v1.event_service_pb2 import (
     ListEventsRequest,
     WatchEventsRequest,
 )
-from meno.session.v1.session_service_pb2 import ACTION_COMPLETE, ACTION_START_TOPIC, Session
-from session_service.tests.conftest import Learner, Service, event
+from meno.session.v1.session_service_pb2 import ACTION_COMPLETE, ACTION_START_TOPIC
+from session_service.tests.conftest import Service, event
 
 
 def struct(**fields: Any) -> Struct:
     made = Struct()
     made.update(fields)
     return made
-
-
-async def completed(service: Service, learner: Learner) -> Session:
-    begun = await service.begin(learner)
-    return await service.apply(learner, begun, ACTION_START_TOPIC, ACTION_COMPLETE)
 
 
 async def test_events_are_numbered_in_the_order_they_are_given(service: Service) -> None:
@@ -143,9 +138,10 @@ async def test_a_completed_session_takes_no_more_events(service: Service) -> Non
     begun, given = await service.begin(learner), event()
     [first] = await service.append(learner, begun, [given])
     session = await service.apply(learner, begun, ACTION_START_TOPIC, ACTION_COMPLETE)
-    denied = await refused(service.append(learner, session, [given, event()]))
-    assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
-    assert denied.metadata == {"session_id": session.session_id}
+    for events in ([event()], [given, event()]):
+        denied = await refused(service.append(learner, session, events))
+        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
+        assert denied.metadata == {"session_id": session.session_id}
     assert await service.append(learner, session, [given]) == [first]
     assert len(await service.history(learner, session)) == 3
 
@@ -221,6 +217,20 @@ async def test_events_and_actions_at_once_leave_no_gap(service: Service) -> None
     assert [one.create_time.ToNanoseconds() for one in history] == sorted(
         one.create_time.ToNanoseconds() for one in history
     )
+
+
+async def test_nothing_comes_after_the_end_however_close_it_is(service: Service) -> None:
+    learner = service.learner()
+    session = await service.apply(learner, await service.begin(learner), ACTION_START_TOPIC)
+    outcomes = await asyncio.gather(
+        *[service.append(learner, session, [event()]) for _ in range(15)],
+        service.apply(learner, session, ACTION_COMPLETE),
+        *[service.append(learner, session, [event()]) for _ in range(15)],
+        return_exceptions=True,
+    )
+    history = await service.history(learner, session)
+    assert history[-1].payload["to"] == "COMPLETED"
+    assert len(history) == 1 + sum(not isinstance(outcome, Exception) for outcome in outcomes)
 
 
 async def test_pages_hold_every_event_once(service: Service) -> None:
