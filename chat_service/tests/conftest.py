@@ -15,6 +15,7 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from hypothesis import settings
 
+from chassis.bell import Rung
 from chassis.models.tutors import Passage, Tutor, Utterance
 from chassis.testing import House, Served, bearer
 from chat_service.app import assemble
@@ -178,6 +179,12 @@ async def running(
         house.serve(app, "chat_service") as served,
     ):
         yield served
+
+
+@pytest.fixture(autouse=True)
+def only_rings_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners do not look by themselves, so that a ring which is forgotten shows."""
+    monkeypatch.setattr(Rung.wait, "__defaults__", (3600.0,))
 
 
 @pytest.fixture
