@@ -27,6 +27,7 @@ _BEARS = 0.2
 _NEAR_BEST = 0.5
 _SAME = 0.8
 _CONTEXT = 0.35
+_NO_ANSWER = 0.5
 _RANK = 0.08
 _LONGEST = 600
 _FEWEST_WORDS = 4
@@ -45,6 +46,12 @@ _ABBREVIATION = re.compile(
 _LONGEST_ABBREVIATION = 9
 _LEAD = re.compile(r"\s*(?:[-*+•>]\s+|\d+[.)]\s+)?")
 _NO_PROSE = re.compile(r"#|\||`{3}")
+# Questions, exercises, and announcements of what is still to come.
+_ASKS = re.compile(
+    r"\?$|^(?:compare|define|describe|discuss|explain|identify|name|state|write)\b"
+    r"|\b(?:this|the|next) (?:chapter|lesson|section|unit)\b",
+    re.I,
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _MARKER = re.compile(r"\[(\d+)\]")
 _STOP_WORDS = """
@@ -177,8 +184,8 @@ def _score(sentence: Sentence, weights: dict[str, float], around: frozenset[str]
     """How much of the question the sentence speaks of, and the passage around it."""
     shared = sum(weight for stem, weight in weights.items() if stem in sentence.stems)
     context = sum(weight for stem, weight in weights.items() if stem in around - sentence.stems)
-    asks_itself = 0.5 if sentence.text.endswith("?") else 1.0
-    return (shared + _CONTEXT * context) * asks_itself / (1 + _RANK * sentence.passage)
+    answers = _NO_ANSWER if _ASKS.search(sentence.text) else 1.0
+    return (shared + _CONTEXT * context) * answers / (1 + _RANK * sentence.passage)
 
 
 def _distinct(best_first: Iterable[Sentence]) -> list[Sentence]:

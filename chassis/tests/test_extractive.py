@@ -84,6 +84,12 @@ def test_a_question_that_nothing_bears_on_is_answered_honestly() -> None:
     assert compose("Who won the battle of Hastings?", []) == NO_MATERIAL
 
 
+def test_an_exercise_does_not_come_before_what_answers_it() -> None:
+    text = "Explain why salt raises the boiling point of water. Salt binds water, and so its boiling point rises."
+    [first, *_] = choose("Why does salt raise the boiling point of water?", [Passage("Salt", 1, "", text)])
+    assert first.text == "Salt binds water, and so its boiling point rises."
+
+
 def test_nothing_is_said_twice() -> None:
     answer = compose("Does sea water freeze below zero degrees?", [WATER, WATER._replace(title="Copy")])
     assert answer.count("Sea water freezes below zero degrees.") == 1
