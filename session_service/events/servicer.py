@@ -79,14 +79,17 @@ class EventServicer(EventServiceServicer):
         with self._bell.listen(request.session_id.lower()) as rung:
             while True:
                 session = await self._session(request)
-                while sequence < session.last_sequence:
-                    for row in await store.after(self._database, session, sequence, BATCH):
+                while sequence < session.last_sequence and (rows := await self._after(session, sequence)):
+                    for row in rows:
                         sequence = row.sequence
                         yield WatchEventsResponse(event=_message(row))
                 if session.phase == _COMPLETED:
                     yield WatchEventsResponse(done=session_message(session))
                     return
                 await rung.wait()
+
+    async def _after(self, session: SessionRow, sequence: int) -> list[EventRow]:
+        return await store.after(self._database, session, sequence, BATCH)
 
     async def _append(
         self, request: AppendEventsRequest, given: dict[str, NewEvent], append: Append
