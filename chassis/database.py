@@ -19,11 +19,12 @@ Ids are strings in Python: psycopg hands uuid columns over as text.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from types import NoneType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import BaseRowFactory, args_row, scalar_row
 from psycopg.types.json import JsonbDumper
 from psycopg.types.string import TextLoader
@@ -96,20 +97,41 @@ class Executor(Protocol):
 class Transaction:
     """One transaction: what it does happens whole or not at all."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: "Connection") -> None:
         self.connection = connection
 
     async def one(self, query: Statement[Row], **values: Any) -> Row | None:
         """Returns the first row, or None."""
-        return await _one(self.connection, query, values)
+        return next(iter(await self.all(query, **values)), None)
 
     async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
         """Returns every row."""
-        return await _all(self.connection, query, values)
+        return await self.connection.all(query, values)
 
     async def run(self, query: Statement[Any], **values: Any) -> int:
         """Executes for its effect; returns how many rows it touched."""
-        cursor = await self.connection.execute(query.sql, query.parameters(values), prepare=True)
+        return await self.connection.run(query, values)
+
+
+class Connection(AsyncConnection[Any]):
+    """A connection that keeps its cursor, for making one takes longer than a simple read."""
+
+    @cached_property
+    def _cursor(self) -> AsyncCursor[Any]:
+        return self.cursor()
+
+    async def all(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
+        """Executes a statement, prepared, and returns its rows."""
+        cursor = self._cursor
+        cursor.row_factory = query.row_factory
+        await cursor.execute(query.sql, query.parameters(values), prepare=True)
+        rows: list[Row] = await cursor.fetchall()
+        return rows
+
+    async def run(self, query: Statement[Any], values: dict[str, Any]) -> int:
+        """Executes a statement, prepared, and returns how many rows it touched."""
+        cursor = self._cursor
+        await cursor.execute(query.sql, query.parameters(values), prepare=True)
         return cursor.rowcount
 
 
@@ -125,8 +147,9 @@ class Database:
     ) -> None:
         """`patience` is how many seconds a call waits for a connection."""
         self.url = url
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
+            connection_class=Connection,
             kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name},
             min_size=1,
             max_size=max_connections,
@@ -151,14 +174,12 @@ class Database:
     async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
         """Returns every row of a read."""
         try:
-            async with self._pool.connection() as connection:
-                return await _all(connection, query, values)
+            return await self._read(query, values)
         except psycopg.OperationalError as error:
             if not _lost(error):
                 raise
         await self._pool.check()
-        async with self._pool.connection() as connection:
-            return await _all(connection, query, values)
+        return await self._read(query, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -175,7 +196,15 @@ class Database:
         finally:
             await self._pool.putconn(connection)
 
-    async def _begin(self) -> AsyncConnection[Any]:
+    async def _read(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
+        # Not `with pool.connection()`: in autocommit there is nothing to commit.
+        connection = await self._pool.getconn()
+        try:
+            return await connection.all(query, values)
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _begin(self) -> Connection:
         connection = await self._pool.getconn()
         try:
             await connection.execute("BEGIN")
@@ -192,18 +221,6 @@ class Database:
             await self._pool.putconn(connection)
             raise
         return connection
-
-
-async def _one(connection: AsyncConnection[Any], query: Statement[Row], values: dict[str, Any]) -> Row | None:
-    async with connection.cursor(row_factory=query.row_factory) as cursor:
-        await cursor.execute(query.sql, query.parameters(values), prepare=True)
-        return await cursor.fetchone()
-
-
-async def _all(connection: AsyncConnection[Any], query: Statement[Row], values: dict[str, Any]) -> list[Row]:
-    async with connection.cursor(row_factory=query.row_factory) as cursor:
-        await cursor.execute(query.sql, query.parameters(values), prepare=True)
-        return await cursor.fetchall()
 
 
 def _lost(error: psycopg.OperationalError) -> bool:

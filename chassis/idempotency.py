@@ -16,11 +16,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from google.protobuf.message import Message
-from psycopg import AsyncConnection
 from sqlalchemy import (
     DateTime,
     Interval,
@@ -39,7 +38,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import calls
 from chassis.calls import Claim
-from chassis.database import Database, Transaction, statement
+from chassis.database import Connection, Database, Transaction, statement
 from chassis.errors import RequestIdReused
 
 KEPT_FOR = timedelta(hours=24)
@@ -112,7 +111,7 @@ class Replayed(Exception):
 class WriteTransaction(Transaction):
     """The transaction of a write's effect. It ends with `answer`, or with an exception."""
 
-    def __init__(self, connection: AsyncConnection[Any], claim: Claim | None) -> None:
+    def __init__(self, connection: Connection, claim: Claim | None) -> None:
         super().__init__(connection)
         self._claim = claim
         self._answer: bytes | None = None

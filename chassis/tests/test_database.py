@@ -85,7 +85,7 @@ async def test_connections_that_died_in_the_pool_are_not_noticed(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    await asyncio.gather(*(database.one(COUNT) for _ in range(20)))
+    await asyncio.gather(*[database.all(COUNT) for _ in range(20)])
     with psycopg.connect(database_url) as connection:
         killed = connection.execute(kill).fetchone()
         assert killed is not None
