@@ -1,7 +1,6 @@
 """The whole stack as `make up` runs it, in a directory and on a port of its own."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from deploy.local import control
@@ -36,11 +36,11 @@ def state(layout: Layout) -> State:
     return found
 
 
-def kill(layout: Layout, program: str) -> int:
-    """Kills one program with SIGKILL; returns its process id."""
-    pid = state(layout).programs[program].pid
-    os.kill(pid, signal.SIGKILL)
-    return pid
+def kill(layout: Layout, program: str) -> psutil.Process:
+    """Kills one program with SIGKILL."""
+    process = psutil.Process(state(layout).programs[program].pid)
+    process.kill()
+    return process
 
 
 def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.CompletedProcess[str]":

@@ -16,6 +16,9 @@ _STARTS_WITHIN = 180.0
 _STOPS_WITHIN = 60.0
 _LOOK_EVERY = 0.05
 
+# It outlives whoever starts it, which Popen takes for an oversight once the object is gone.
+_DETACHED: list["subprocess.Popen[bytes]"] = []
+
 
 def up(layout: Layout, console: Console) -> tuple[State, bool]:
     """Brings the stack up; returns its state, and whether this call started it.
@@ -63,7 +66,7 @@ def down(layout: Layout) -> bool:
 def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
     layout.prepare()
     with layout.log("supervisor").open("ab") as output:
-        return subprocess.Popen(
+        supervisor = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -80,3 +83,5 @@ def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
             cwd=ROOT,
             start_new_session=True,
         )
+    _DETACHED.append(supervisor)
+    return supervisor

@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.descriptor_pool import Default
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from chassis.testing import refused
+from chassis.testing import refusal, refused
 from deploy.gateway.contracts import routed_rpcs
 from deploy.local.demo.people import Person
 from deploy.local.stack import descriptors
@@ -315,14 +316,9 @@ async def _stop(school: School) -> Any:
 
 
 def test_every_write_has_its_case() -> None:
-    writes = set()
-    for rpc in routed_rpcs(descriptors()):
-        method = Default().FindServiceByName(rpc.grpc_service).methods_by_name[rpc.name]
-        if "request_id" in method.input_type.fields_by_name:
-            writes.add(rpc.name)
     # Their answers are secret and never stored; they are idempotent by rules of their own, tested with
     # identity_service.
-    assert writes - {"SignUp", "SignIn"} == set(CASES)
+    assert _writes() - {"SignUp", "SignIn"} == set(CASES)
 
 
 @pytest.mark.parametrize("rpc", sorted(CASES))
@@ -330,7 +326,9 @@ async def test_twenty_at_once_have_one_effect_and_equal_answers(school: School, 
     (method, request, person), count = await CASES[rpc](school)
     request.request_id = new_id()
     before = await count() if count else 0
-    answers = await asyncio.gather(*(_send(method, request, person) for _ in range(TIMES)))
+    # A person may ask twenty times a minute, and the last time comes below.
+    times = TIMES - 1 if rpc == "Ask" else TIMES
+    answers = await asyncio.gather(*(_send(method, request, person) for _ in range(times)))
     assert len({str(answer) for answer in answers}) == 1
     if count:
         assert await count() == before + 1
@@ -348,10 +346,40 @@ async def test_the_same_id_for_another_request_is_refused(school: School) -> Non
 
 
 async def _send(method: Callable[..., Any], request: Any, person: Person) -> Any:
-    """The answer of one call: a message, or all messages of a stream."""
+    """The answer of one call, made as clients make it: one that ended a right is repeated with a new token."""
+    try:
+        return await _answer(method, request, person)
+    except grpc.aio.AioRpcError as error:
+        if refusal(error).reason != "RIGHTS_CHANGED":
+            raise
+    await person.refresh()
+    return await _answer(method, request, person)
+
+
+async def _answer(method: Callable[..., Any], request: Any, person: Person) -> Any:
+    """A message, or all messages of a stream."""
     if isinstance(request, UploadMaterialRequest):
         return await method(iter([request]), **person.auth)
     call = method(request, **person.auth)
     if isinstance(request, AskRequest):
         return [step async for step in call]
     return await call
+
+
+def _writes() -> set[str]:
+    """Every routed RPC whose request has a request_id."""
+    files = FileDescriptorSet.FromString(descriptors().read_bytes()).file
+    remembering = {
+        f".{file.package}.{message.name}"
+        for file in files
+        for message in file.message_type
+        if any(field.name == "request_id" for field in message.field)
+    }
+    routed = {rpc.selector for rpc in routed_rpcs(descriptors())}
+    return {
+        method.name
+        for file in files
+        for service in file.service
+        for method in service.method
+        if method.input_type in remembering and f"{file.package}.{service.name}.{method.name}" in routed
+    }

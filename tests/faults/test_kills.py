@@ -111,7 +111,7 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     made = await school.new_class(teacher)
     writing = asyncio.create_task(learner.write())
     await learner.wrote(5)
-    killed = psutil.Process(running.kill(layout, program))
+    killed = running.kill(layout, program)
     await asyncio.to_thread(killed.wait, GONE_WITHIN)
     await _a_call_to_each(teacher, made)
     await learner.wrote(ROUNDS_AFTER)

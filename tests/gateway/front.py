@@ -55,7 +55,7 @@ async def front(directory: Path) -> AsyncIterator[Front]:
     house = House(directory / "certificates")
     async with AsyncExitStack() as stack:
         guard = await stack.enter_async_context(house.guard())
-        ops_port = await stack.enter_async_context(_healthy())
+        ops_port = await stack.enter_async_context(healthy())
         behind, endpoints = {}, {}
         for service in SERVICES:
             app = App(services=[*_answering_nothing(service, house)], guard=guard)
@@ -63,7 +63,7 @@ async def front(directory: Path) -> AsyncIterator[Front]:
             behind[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
         house.identity("gateway")
-        public, keys, admin = _free_ports(3)
+        public, keys, admin = free_ports(3)
         ports = Ports(public, keys, admin, services={})
         gateway = Gateway(
             descriptors=descriptors(),
@@ -76,7 +76,7 @@ async def front(directory: Path) -> AsyncIterator[Front]:
             allowed_origins=["https://learn.example.org"],
             access_log=str(directory / "access.log"),
         )
-        await stack.enter_async_context(envoy(gateway, directory, ports))
+        await stack.enter_async_context(envoy(configuration(gateway), directory, ports))
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
@@ -84,10 +84,10 @@ async def front(directory: Path) -> AsyncIterator[Front]:
 
 
 @asynccontextmanager
-async def envoy(gateway: Gateway, directory: Path, ports: Ports) -> AsyncIterator[None]:
-    """Runs Envoy until the body ends."""
+async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> AsyncIterator[None]:
+    """Runs Envoy with this configuration until the body ends."""
     config = directory / "envoy.json"
-    config.write_text(json.dumps(configuration(gateway)))
+    config.write_text(json.dumps(settings))
     program = Program(
         name="envoy",
         command=(str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
@@ -112,7 +112,7 @@ def _answering_nothing(service: str, house: House) -> Iterator[Served]:
             [descriptor] = contract.DESCRIPTOR.services_by_name.values()
             handlers = {method.name: _handler(method) for method in descriptor.methods}
             if "GetJsonWebKeys" in handlers:
-                handlers["GetJsonWebKeys"] = _keys_of(house)
+                handlers["GetJsonWebKeys"] = keys_of(house)
             yield served(contract, stubs, type("AnswersNothing", (), handlers)())
 
 
@@ -131,7 +131,9 @@ def _handler(method: Any) -> Any:
     return stream if method.server_streaming else once
 
 
-def _keys_of(house: House) -> Any:
+def keys_of(house: House) -> Any:
+    """A handler that answers with the house's keys."""
+
     async def keys(self: object, request: Any, context: Any) -> HttpBody:
         return HttpBody(content_type="application/json", data=json.dumps(house.issuer.key_set()).encode())
 
@@ -147,7 +149,7 @@ def _contracts(package: str) -> Iterator[tuple[ModuleType, ModuleType]]:
 
 
 @asynccontextmanager
-async def _healthy() -> AsyncIterator[int]:
+async def healthy() -> AsyncIterator[int]:
     """A health server that reports SERVING."""
     server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
@@ -159,7 +161,8 @@ async def _healthy() -> AsyncIterator[int]:
         await server.stop(None)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

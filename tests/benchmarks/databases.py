@@ -1,0 +1,30 @@
+"""A PostgreSQL for a benchmark."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local import postgres as local
+
+VARIABLE = "MENO_TEST_POSTGRES"
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a superuser: the one that MENO_TEST_POSTGRES names, or one that is gone afterwards."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        yield named
+        return
+    started = local.Postgres(Path(tempfile.mkdtemp(prefix="meno-benchmark-")), durable=False)
+    started.prepare()
+    process = started.program().start()
+    try:
+        started.wait(process)
+        yield started.url("postgres", local.SUPERUSER)
+    finally:
+        process.send_signal(started.program().stop_signal)
+        process.wait()
+        started.remove()

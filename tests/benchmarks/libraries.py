@@ -1,0 +1,221 @@
+"""Classes whose material went through content_service's own pipeline, and the data to fill them."""
+
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import psycopg
+from psycopg import sql
+
+from chassis.models.embeddings import MiniLM, Vector
+from content_service.app import Parts, parts
+from content_service.contents import revisions
+from content_service.contents.revisions import NewContent
+from content_service.contents.rules import LESSON, MATERIAL
+from content_service.knowledge import store as knowledge
+from content_service.materials import store as materials
+from content_service.materials.rules import MARKDOWN, PLAIN
+from content_service.materials.store import ChunkRow
+from content_service.settings import Settings
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+_AUTHOR = str(uuid.uuid4())
+_OF_A_CLASS = (
+    "contents",
+    "content_revisions",
+    "content_materials",
+    "materials",
+    "material_chunks",
+    "chunk_terms",
+    "chunk_embeddings",
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file of a course."""
+
+    name: str
+    text: str
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, and the document that answers it."""
+
+    text: str
+    document: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return self.document.partition("#")[0]
+
+
+def paragraphs() -> list[Document]:
+    """The paragraphs of SQuAD, a file each, named `subject#number`."""
+    lines = (DATA / "retrieval" / "paragraphs.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Document(line["id"], line["text"], PLAIN) for line in map(json.loads, lines)]
+
+
+def questions() -> list[Question]:
+    """The questions of SQuAD."""
+    lines = (DATA / "retrieval" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Question(line["question"], line["paragraph_id"]) for line in map(json.loads, lines)]
+
+
+def course() -> list[Document]:
+    """A course of programming, in Markdown."""
+    files = sorted((DATA / "course").glob("*.md"))
+    return [Document(file.stem, file.read_text(encoding="utf-8"), MARKDOWN) for file in files]
+
+
+class Library:
+    """Classes with published material, each under the name that a benchmark gives it."""
+
+    def __init__(self, parts: Parts, url: str) -> None:
+        self._parts = parts
+        self._url = url
+        self._classes: dict[str, str] = {}
+        self._documents: dict[str, str] = {}
+
+    async def fill(self, name: str, documents: Iterable[Document]) -> float:
+        """Makes a class of these documents; returns the seconds that processing took."""
+        scope_id = self._classes[name] = str(uuid.uuid4())
+        made = [await self._upload(scope_id, document) for document in documents]
+        began = time.perf_counter()
+        for material_id in made:
+            await self._parts.pipeline.process(scope_id, material_id)
+        seconds = time.perf_counter() - began
+        await self._publish(scope_id, made)
+        return seconds
+
+    async def embed(self, question: str) -> Vector:
+        """A question's vector."""
+        return await self._parts.embedder.embed_query(question)
+
+    async def embed_all(self, passages: Sequence[str]) -> None:
+        """Embeds passages and keeps nothing of it."""
+        await self._parts.embedder.embed_passages(passages)
+
+    async def search(self, name: str, question: str, vector: Vector, limit: int = 10) -> list[ChunkRow]:
+        """What a class finds."""
+        model = self._parts.embedder.name
+        rows = knowledge.search(
+            self._parts.database, self._classes[name], question, vector, model, limit=limit
+        )
+        return await rows
+
+    async def find(self, name: str, question: str) -> list[str]:
+        """The documents whose passages a class finds, best first."""
+        rows = await self.search(name, question, await self.embed(question))
+        return [self._documents[row.material_id] for row in rows]
+
+    def passages(self, name: str) -> list[str]:
+        """The texts of a class's passages."""
+        query = "SELECT text FROM material_chunks WHERE scope_id = %s ORDER BY material_id, ordinal"
+        with psycopg.connect(self._url) as connection:
+            return [text for (text,) in connection.execute(query, [self._classes[name]])]
+
+    def vectors(self, name: str) -> tuple[list[tuple[str, int]], Any]:
+        """Every vector of a class: whose it is, as material and ordinal, and the matrix of them."""
+        query = "SELECT material_id, ordinal, embedding::text FROM chunk_embeddings WHERE scope_id = %s"
+        with psycopg.connect(self._url) as connection:
+            rows = connection.execute(query, [self._classes[name]]).fetchall()
+        matrix = numpy.array([json.loads(vector) for _, _, vector in rows])
+        return [(str(material_id), ordinal) for material_id, ordinal, _ in rows], matrix
+
+    def multiply(self, name: str, classes: int) -> None:
+        """Gives so many other classes the same material."""
+        with psycopg.connect(self._url) as connection:
+            for table in _OF_A_CLASS:
+                listed = connection.execute(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+                    " AND NOT attisdropped AND attname <> 'scope_id'",
+                    [table],
+                )
+                columns = sql.SQL(", ").join(sql.Identifier(column) for (column,) in listed)
+                others = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {n}")) for n in range(classes)]
+                copy = sql.SQL(
+                    "INSERT INTO {table} (scope_id, {columns})"
+                    " SELECT other::uuid, {columns} FROM {table}, unnest(%s::text[]) AS other"
+                    " WHERE scope_id = %s"
+                )
+                query = copy.format(table=sql.Identifier(table), columns=columns)
+                connection.execute(query, [others, self._classes[name]])
+            connection.commit()
+            connection.autocommit = True
+            connection.execute("ANALYZE")
+
+    @asynccontextmanager
+    async def settings(self, **values: float) -> AsyncIterator[None]:
+        """Searches under other settings for a while."""
+        before = self._set(values)
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def _set(self, values: dict[str, float]) -> dict[str, float]:
+        names = [sql.Identifier(name) for name in values]
+        listed = sql.SQL("SELECT {} FROM knowledge_settings").format(sql.SQL(", ").join(names))
+        change = sql.SQL(", ").join(sql.SQL("{} = %s").format(name) for name in names)
+        with psycopg.connect(self._url) as connection:
+            before = connection.execute(listed).fetchone()
+            assert before is not None
+            connection.execute(sql.SQL("UPDATE knowledge_settings SET {}").format(change), [*values.values()])
+        return dict(zip(values, before, strict=True))
+
+    async def _upload(self, scope_id: str, document: Document) -> str:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield document.text.encode()
+
+        async def is_kept(key: str) -> bool:
+            return False
+
+        new = NewContent(scope_id, None, MATERIAL, document.name, {"material": {}}, _AUTHOR)
+        async with (
+            self._parts.files.incoming(scope_id, pieces(), is_kept) as file,
+            self._parts.database.transaction() as transaction,
+        ):
+            material_id = await revisions.create(transaction, new)
+            await materials.add(transaction, scope_id, material_id, file.key, document.content_type)
+        self._documents[material_id] = document.name
+        return material_id
+
+    async def _publish(self, scope_id: str, made: Iterable[str]) -> None:
+        lesson = NewContent(scope_id, None, LESSON, "Everything", {"lesson": {}}, _AUTHOR)
+        async with self._parts.database.transaction() as transaction:
+            lesson_id = await revisions.create(transaction, lesson)
+            for material_id in made:
+                await revisions.attach(transaction, scope_id, lesson_id, material_id)
+                await revisions.publish(transaction, scope_id, material_id)
+            await revisions.publish(transaction, scope_id, lesson_id)
+
+
+@asynccontextmanager
+async def library(url: str) -> AsyncIterator[Library]:
+    """An empty library in a database with content_service's tables."""
+    with tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory:
+        settings = Settings(
+            database_url=url,
+            secret="a secret of this benchmark, long enough",
+            tls_directory=Path(directory),
+            storage_url=f"file://{directory}/files",
+            model_cache=Path(directory),
+        )
+        embedder = MiniLM(settings.model_cache, threads=1)
+        async with parts(settings, embedder) as opened:
+            await embedder.embed_passages(["The model is loaded before anything is timed."])
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("ANALYZE")
+            yield Library(opened, url)
