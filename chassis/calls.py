@@ -49,6 +49,8 @@ class Call:
     """Names the call in logs and in the message of an internal error."""
     authorization: str = field(repr=False)
     """The authorization header as it came."""
+    has_zero_byte: bool = False
+    """Whether the request's bytes hold a zero: only then can a text of it hold NUL."""
     began: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
     """None where the RPC is public or a service calls."""

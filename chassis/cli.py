@@ -6,7 +6,7 @@ import typer
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
-from chassis import migrations, telemetry
+from chassis import telemetry
 from chassis.server import Compose, run
 from chassis.settings import Settings
 
@@ -27,6 +27,8 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
     @cli.command()
     def migrate() -> None:
         """Bring the database to the newest revision."""
+        from chassis import migrations
+
         settings = load(kind)
         migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
         typer.echo(f"{service}: the database is current")
@@ -40,7 +42,7 @@ def load(kind: type[AnySettings]) -> AnySettings:
         return kind()
     except ValidationError as error:
         for problem in error.errors():
-            name = "MENO_" + "_".join(str(part) for part in problem["loc"]).upper()
+            name = "_".join(("MENO", *(str(part) for part in problem["loc"]))).upper()
             typer.echo(f"{name}: {problem['msg']}", err=True)
         raise typer.Exit(2) from error
 

@@ -14,11 +14,9 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 import grpc
-import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
 from chassis import calls, idempotency
@@ -27,7 +25,6 @@ from chassis.calls import Call, Claim, Context
 from chassis.contracts import Method
 from chassis.errors import (
     AccessDenied,
-    FieldInvalid,
     Internal,
     MessageTooLarge,
     Refused,
@@ -37,6 +34,7 @@ from chassis.errors import (
 from chassis.idempotency import Replayed
 from chassis.rights import Rights
 from chassis.tokens import Tokens
+from chassis.validation import refuse_nul, validate
 
 DEFAULT_DEADLINE = 30.0
 """Seconds that a unary call may take when its caller sets no deadline."""
@@ -102,6 +100,8 @@ def validation(guard: Guard, method: Method) -> Before:
 
     async def check(call: Call, message: Message) -> None:
         validate(message)
+        if call.has_zero_byte:
+            refuse_nul(message)
 
     return check
 
@@ -254,7 +254,7 @@ class Chain(grpc.aio.ServerInterceptor):
 
         async def unary(raw: bytes, context: Context) -> Message | None:
             try:
-                reply: Message = await run(_begin(method, context), _read(method, raw))
+                reply: Message = await run(_begin(method, context, raw), _read(method, raw))
                 return reply
             except Refused as refused:
                 await context.abort_with_status(rpc_status.to_status(refused.status))
@@ -278,7 +278,7 @@ class Chain(grpc.aio.ServerInterceptor):
         async def stream(raw: bytes, context: Context) -> AsyncIterator[Message]:
             begun = False
             try:
-                async for reply in run(_begin(method, context), _read(method, raw)):
+                async for reply in run(_begin(method, context, raw), _read(method, raw)):
                     begun = True
                     yield reply
             except Refused as refused:
@@ -306,22 +306,6 @@ class Chain(grpc.aio.ServerInterceptor):
             around = stage.around(self._guard, method) if stage.around else None
             if before or around:
                 yield before, around
-
-
-def validate(message: Message) -> None:
-    """Raises FieldInvalid with every rule that a message breaks."""
-    violations = protovalidate.collect_violations(message)
-    if violations:
-        raise FieldInvalid(
-            *(
-                BadRequest.FieldViolation(
-                    field=_field_path(violation.proto.field),
-                    description=violation.proto.message,
-                    reason=violation.proto.rule_id,
-                )
-                for violation in violations
-            )
-        )
 
 
 def _before(before: Before, handle: Any) -> Any:
@@ -367,6 +351,8 @@ async def _continued(method: Method, first: Message, rest: AsyncIterator[bytes])
         if any(getattr(message, name) for name in method.identity):
             raise AccessDenied()
         validate(message)
+        if b"\0" in raw:
+            refuse_nul(message)
         yield message
 
 
@@ -386,7 +372,7 @@ def _read(method: Method, raw: bytes) -> Message:
     return message
 
 
-def _begin(method: Method, context: Context) -> Call:
+def _begin(method: Method, context: Context, raw: bytes) -> Call:
     metadata = dict(context.invocation_metadata() or ())
     given = str(metadata.get("x-request-id", ""))
     call = Call(
@@ -394,6 +380,7 @@ def _begin(method: Method, context: Context) -> Call:
         context=context,
         request_id=given if 0 < len(given) <= MAX_REQUEST_ID and given.isprintable() else uuid.uuid4().hex,
         authorization=str(metadata.get("authorization", "")),
+        has_zero_byte=b"\0" in raw,
     )
     calls.enter(call)
     return call
@@ -407,14 +394,3 @@ def _peer(context: Context) -> str | None:
         if domain == "meno" and service:
             return service
     return None
-
-
-def _field_path(path: Any) -> str:
-    """A field's path as a reader writes it: `events[3].kind`."""
-    text = ""
-    for element in path.elements if path else ():
-        text += ("." if text else "") + element.field_name
-        subscript = element.subscript
-        if subscript is not None:
-            text += f"[{subscript.value}]"
-    return text

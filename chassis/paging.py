@@ -55,8 +55,13 @@ def page(request: Any, rows: list[Row], after: Callable[[Row], Sequence[object]]
     limit = size(request)
     if len(rows) <= limit:
         return rows, ""
-    token = json.dumps([_binding(request), *(_text(key) for key in after(rows[limit - 1]))])
-    return rows[:limit], base64.urlsafe_b64encode(token.encode()).decode()
+    return rows[:limit], token(request, after(rows[limit - 1]))
+
+
+def token(request: Message, position: Sequence[object]) -> str:
+    """The page token that goes on after a position."""
+    values = json.dumps([_binding(request), *map(_text, position)])
+    return base64.urlsafe_b64encode(values.encode()).decode()
 
 
 def _text(key: object) -> str:

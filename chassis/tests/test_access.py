@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.interceptors import CHAIN
 from chassis.testing import House, Served, bearer, refused, soon_refused
@@ -163,3 +164,11 @@ async def test_bytes_that_are_no_request_are_refused_in_our_words(service: Serve
     assert (
         await refused(call(b"\x0a" + b"\x80\x80\x90\x02" + b"x" * 0x480000))
     ).reason == "MESSAGE_TOO_LARGE"
+
+
+async def test_no_text_holds_a_nul_character(house: House, stub: Any, probe: Probe) -> None:
+    asked = probe.messages.Asked
+    request = asked(user_id=ME, text="a\0b", more=[asked(), asked(text="\0")], notes={"key": "\0", "\0": ""})
+    denied = await refused(stub.Own(request, **bearer(house.issuer.token(ME))))
+    fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
+    assert (denied.reason, fields) == ("FIELD_INVALID", {"text", "more[1].text", "notes['key']", "notes"})

@@ -22,17 +22,6 @@ def title(given: str, lesson: Content | None) -> str:
     return given or (lesson.title if lesson is not None else "")
 
 
-def storable(field: str, text: str) -> str:
-    """The text itself. Raises FieldInvalid for what PostgreSQL holds in no text."""
-    if "\0" in text:
-        raise FieldInvalid(
-            BadRequest.FieldViolation(
-                field=field, description="must not contain the character NUL", reason="string.nul"
-            )
-        )
-    return text
-
-
 def fitting(sizes: Iterable[int]) -> int:
     """How many rows of these sizes, in bytes, a page holds: at least one."""
     room = LARGEST_PAGE

@@ -75,7 +75,7 @@ class ChatServicer(ChatServiceServicer):
                 source=SOURCES.text(request.source),
                 class_id=request.class_id or None,
                 content_id=request.content_id or None,
-                title=rules.storable("title", rules.title(request.title, lesson)),
+                title=rules.title(request.title, lesson),
             )
             return transaction.answer(_chat(await store.add(transaction, chat)))
 
@@ -102,7 +102,7 @@ class ChatServicer(ChatServiceServicer):
         return ListMessagesResponse(messages=said, next_page_token=following)
 
     async def Ask(self, request: AskRequest, context: Context) -> AsyncIterator[AnswerStep]:
-        text = rules.storable("text", request.text)
+        text = request.text
         key = await self._asking.ask(request.user_id.lower(), request.chat_id.lower(), text)
         async for step in self._streams.follow(key, 0):
             yield step
