@@ -54,10 +54,8 @@ develop:
 	@$(PYTHON) deploy/local/bootstrap.py develop
 
 # Locks every dependency with its hashes, for every platform. Needs uv.
+OURS := protos chassis identity-service content-service session-service chat-service
 lock:
-	@cd requirements && for kind in runtime develop; do \
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--override overrides.txt --no-emit-package meno-protos --no-emit-package meno-chassis \
-	--no-emit-package meno-identity-service --no-emit-package meno-content-service \
-	--no-emit-package meno-session-service --no-emit-package meno-chat-service \
-	$$kind.in --output-file $$kind.txt; done
+	@for kind in runtime develop; do uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --override requirements/overrides.txt \
+	$(OURS:%=--no-emit-package meno-%) requirements/$$kind.in --output-file requirements/$$kind.txt; done

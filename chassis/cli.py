@@ -1,4 +1,4 @@
-"""The commands that every service has: `python -m <service> serve | migrate`."""
+"""The commands that every service has: `python -m <service> serve | migrate | settings`."""
 
 from typing import Any, TypeVar
 
@@ -32,6 +32,15 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
         settings = load(kind)
         migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
         typer.echo(f"{service}: the database is current")
+
+    @cli.command()
+    def settings() -> None:
+        """Show every setting: its variable, its default and what it is for."""
+        for name, field in kind.model_fields.items():
+            default = "required" if field.is_required() else f"default {field.default!r}"
+            typer.echo(f"MENO_{name.upper()}  ({default})")
+            if field.description:
+                typer.echo(f"    {field.description}")
 
     return cli
 

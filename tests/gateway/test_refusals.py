@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import grpc
-import httpx
+import httpx2 as httpx
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import RetryInfo
