@@ -40,6 +40,7 @@ class Parts:
     bell: Bell
     files: Files
     embedder: Embedder
+    pipeline: Pipeline
     queue: Queue
     process: Process
 
@@ -77,7 +78,7 @@ async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
     pipeline = Pipeline(database, bell, files, embedder, bounds)
     queue = jobs.queue(url)
     try:
-        yield Parts(database, bell, files, embedder, queue, process_task(queue, pipeline))
+        yield Parts(database, bell, files, embedder, pipeline, queue, process_task(queue, pipeline))
     finally:
         pipeline.close()
         await embedder.close()
