@@ -85,17 +85,16 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
 def _empty(guard: Guard) -> App:
     """The server behind the same chain, whose GetSession does nothing."""
 
-    class AnswersNothing(sessions_grpc.SessionServiceServicer):
-        async def GetSession(self, request: sessions.GetSessionRequest, context: Any) -> sessions.Session:
-            return sessions.Session()
+    async def nothing(self: object, request: sessions.GetSessionRequest, context: Any) -> sessions.Session:
+        return sessions.Session()
 
-    return App(services=[served(sessions, sessions_grpc, AnswersNothing())], guard=guard)
+    servicer = type("AnswersNothing", (sessions_grpc.SessionServiceServicer,), {"GetSession": nothing})
+    return App(services=[served(sessions, sessions_grpc, servicer())], guard=guard)
 
 
 @asynccontextmanager
 async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
     """Serves an app, with a gateway of its own before it."""
-    directory.mkdir()
     key_set = served(keys, keys_grpc, type("Keys", (), {"GetJsonWebKeys": keys_of(house)})())
     async with (
         healthy() as ops,
@@ -162,4 +161,6 @@ def _port(address: str) -> int:
 
 if __name__ == "__main__":
     _directory, _database_url, _user_id = sys.argv[1:]
+    for _name in ("service", "empty"):
+        (Path(_directory) / _name).mkdir()
     uvloop.run(_run(Path(_directory), _database_url, _user_id))

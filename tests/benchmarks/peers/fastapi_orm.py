@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, HTTPException, Path
@@ -42,7 +42,7 @@ ACTIONS = {
 class Base(DeclarativeBase):
     """The tables."""
 
-    type_annotation_map = {dict[str, Any]: JSONB}
+    type_annotation_map: ClassVar = {dict[str, Any]: JSONB}
 
 
 class Session(Base):
