@@ -6,6 +6,7 @@ OUTPUT (default: `generated` beside this file) is replaced as a whole, and only 
 every file compiles.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -45,6 +46,7 @@ def compile_contracts(output: Path) -> None:
             *sources,
             f"--python_out={built}",
             f"--grpc_python_out={built}",
+            *(f"--plugin={name}={_plugin(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
             f"--mypy_out=quiet:{built}",
             f"--mypy_grpc_out=quiet:{built}",
             *contracts,
@@ -67,6 +69,15 @@ def compile_contracts(output: Path) -> None:
 def _protoc(*arguments: str) -> None:
     if status := protoc.main(["protoc", *arguments]):
         raise SystemExit(status)
+
+
+def _plugin(name: str) -> str:
+    """A plugin's path: beside this Python, whether or not its environment is activated, or on the PATH."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=places)
+    if found is None:
+        raise SystemExit(f"{name} is missing: install mypy-protobuf")
+    return found
 
 
 def _validate_descriptor() -> bytes:

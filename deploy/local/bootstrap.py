@@ -56,7 +56,7 @@ def install(name, inputs, arguments, what):
     if os.path.exists(stamp) and open(stamp).read() == wanted:
         return
     say("installing " + what)
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps"]
     run(pip + arguments, "cannot install the " + what)
     with open(stamp, "w") as file:
         file.write(wanted)
