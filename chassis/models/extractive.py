@@ -19,12 +19,12 @@ NO_MATERIAL = (
     "Without a language model I can only quote the material of a class, and this conversation has none."
 )
 
-MOST = 4
+MOST = 3
 """Sentences of an answer, at most."""
 
 _BEARS = 0.2
 """The least share of the question, by weight, that a sentence or its passage must speak of."""
-_NEAR_BEST = 0.5
+_NEAR_BEST = 0.6
 _SAME = 0.8
 _CONTEXT = 0.35
 _NO_ANSWER = 0.5
@@ -74,7 +74,7 @@ class Sentence(NamedTuple):
 
 
 class ExtractiveTutor:
-    """Quotes up to four sentences, word for word, each with the number of its passage."""
+    """Quotes up to three sentences, word for word, each with the number of its passage."""
 
     async def answer(
         self, question: str, history: Sequence[Utterance], passages: Sequence[Passage]

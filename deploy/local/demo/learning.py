@@ -13,6 +13,7 @@ from rich.text import Text
 from deploy.local.demo.people import Person
 from deploy.local.demo.record import Disappointed
 from deploy.local.demo.teaching import Lesson
+from deploy.local.demo.typewriter import Typewriter
 from meno.chat.v1.chat_service_pb2 import AskRequest, Chat, Citation, CreateChatRequest, Message, SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
 from meno.content.v1.material_service_pb2 import GetChunkRequest
@@ -119,7 +120,7 @@ async def ask_all(student: Person, lesson: Lesson, asked: Questions, console: Co
 async def _ask(student: Person, chat: Chat, question: str, console: Console) -> Message:
     """Asks one question and prints the answer while it comes."""
     console.print(Text("  ? ", style="bold cyan") + Text(question, style="cyan"))
-    console.print("    ", end="")
+    printed = Typewriter(console)
     began = time.perf_counter()
     streamed = ""
     request = AskRequest(user_id="me", chat_id=chat.chat_id, text=question, request_id=_id())
@@ -128,11 +129,11 @@ async def _ask(student: Person, chat: Chat, question: str, console: Console) -> 
             if not streamed:
                 student.record.first_text.append(1000 * (time.perf_counter() - began))
             streamed += step.text_delta
-            console.print(Text(step.text_delta), end="")
+            printed.type(step.text_delta)
         if step.HasField("error"):
             raise Disappointed(step.error.message)
         if step.HasField("done"):
-            console.print()
+            printed.finish()
             if step.done.text != streamed:
                 raise Disappointed("what was streamed is not what is stored")
             return step.done
@@ -152,8 +153,9 @@ async def _follow(student: Person, citation: Citation, console: Console) -> None
     if chunk.text[start : start + len(citation.excerpt)] != citation.excerpt:
         raise Disappointed(f"citation {citation.number} does not stand where it says")
     student.record.citations += 1
-    place = f"page {citation.page}" if citation.page else citation.section
-    console.print(Text(f"    [{citation.number}] {citation.material_title}, {place}", style="dim"))
+    place = f"page {citation.page}" if citation.page else citation.section.rpartition(" › ")[2]
+    where = Text(f"    [{citation.number}] {citation.material_title}, {place}", style="dim")
+    console.print(where, no_wrap=True, overflow="ellipsis")
 
 
 def _id() -> str:

@@ -106,6 +106,7 @@ async def _pieces(made: Class, name: str, content: bytes) -> AsyncIterator[Uploa
     """The upload as gRPC sends it: what it is first, then the file in pieces."""
     yield UploadMaterialRequest(
         class_id=made.class_id,
+        title=Path(name).stem.partition("-")[2].replace("-", " ").capitalize(),
         file_name=name,
         request_id=_id(),
         file=HttpBody(content_type=_TYPES[Path(name).suffix]),
