@@ -61,6 +61,15 @@ def _setting(value: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     return select(value).where(KnowledgeSettings.singleton).scalar_subquery()
 
 
+def _in(materials: CTE, material_id: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """Whether a material is among these, looked up in a hash of them.
+
+    Written so that no join can come of it: how many materials a class has is not in the
+    planner's statistics, and its guess of one makes a loop over all of them.
+    """
+    return material_id.in_(select(materials.c.material_id)).is_(true())
+
+
 def _library() -> CTE:
     """The materials that may be found: ready, published, and attached to something visible."""
     visible = tree(published=True, below=bindparam("content_id", type_=UUID))
@@ -73,7 +82,6 @@ def _library() -> CTE:
         .join(visible, visible.c.content_id == holder.content_id)
         .where(Attachment.scope_id == scope(), holder.scope_id == scope())
         .where(holder.state == PUBLISHED, visible.c.below)
-        .distinct()
         .cte("attached")
     )
     return (
@@ -84,7 +92,6 @@ def _library() -> CTE:
             Material.chunk_count,
             Material.term_count,
         )
-        .join(attached, attached.c.material_id == Material.material_id)
         .join(
             Content, and_(Content.scope_id == Material.scope_id, Content.content_id == Material.material_id)
         )
@@ -92,9 +99,10 @@ def _library() -> CTE:
             Revision,
             and_(Revision.scope_id == Material.scope_id, Revision.content_id == Material.material_id),
         )
-        .where(Material.scope_id == scope(), Material.status == READY)
+        .where(Material.scope_id == scope(), Material.status == READY, _in(attached, Material.material_id))
         .where(Revision.state == PUBLISHED, Content.deleted_at == null())
         .cte("library")
+        .prefix_with("MATERIALIZED")
     )
 
 
@@ -102,7 +110,9 @@ def _words(library: CTE) -> CTE:
     """`score` by BM25 as a share of the highest possible, and `coverage` of the question's words."""
     english = cast(literal("english"), REGCONFIG)
     lexemes = func.unnest(func.to_tsvector(english, bindparam("question", type_=Text)))
-    asked = select(lexemes.table_valued(column("lexeme", Text)).c.lexeme).cte("asked")
+    asked = (
+        select(lexemes.table_valued(column("lexeme", Text)).c.lexeme).cte("asked").prefix_with("MATERIALIZED")
+    )
     posting = (
         select(
             ChunkTerm.term,
@@ -112,9 +122,9 @@ def _words(library: CTE) -> CTE:
             ChunkTerm.chunk_length,
         )
         .join(asked, asked.c.lexeme == ChunkTerm.term)
-        .join(library, library.c.material_id == ChunkTerm.material_id)
-        .where(ChunkTerm.scope_id == scope())
+        .where(ChunkTerm.scope_id == scope(), _in(library, ChunkTerm.material_id))
         .cte("posting")
+        .prefix_with("MATERIALIZED")
     )
     chunks = func.sum(library.c.chunk_count)
     corpus = select(
@@ -142,6 +152,7 @@ def _words(library: CTE) -> CTE:
         .join(weights, weights.c.lexeme == posting.c.term)
         .group_by(posting.c.material_id, posting.c.ordinal)
         .cte("words")
+        .prefix_with("MATERIALIZED")
     )
 
 
@@ -153,7 +164,8 @@ def _meaning(library: CTE) -> CTE:
         .where(EmbeddingSet.model == bindparam("model"), EmbeddingSet.dimension == bindparam("dimension"))
         .scalar_subquery()
     )
-    question = cast(bindparam("vector", type_=Text), HALFVEC)
+    # A subquery, for else each row would read the question's digits again.
+    question = select(cast(bindparam("vector", type_=Text), HALFVEC)).scalar_subquery()
     distance = ChunkEmbedding.embedding.op("<=>", return_type=Double)(question)
     return (
         select(
@@ -161,10 +173,14 @@ def _meaning(library: CTE) -> CTE:
             ChunkEmbedding.ordinal,
             (1 - func.min(distance)).label("cosine"),
         )
-        .join(library, library.c.material_id == ChunkEmbedding.material_id)
-        .where(ChunkEmbedding.scope_id == scope(), ChunkEmbedding.set_id == active)
+        .where(
+            ChunkEmbedding.scope_id == scope(),
+            ChunkEmbedding.set_id == active,
+            _in(library, ChunkEmbedding.material_id),
+        )
         .group_by(ChunkEmbedding.material_id, ChunkEmbedding.ordinal)
         .cte("meaning")
+        .prefix_with("MATERIALIZED")
     )
 
 
@@ -180,7 +196,12 @@ def _best(ranking: CTE, score: ColumnElement[Any]) -> Select[Any]:
 
 def _rated(words: CTE, meaning: CTE) -> CTE:
     """The best by words and the best by meaning, each with all that is known of it."""
-    candidates = _best(words, words.c.score).union(_best(meaning, meaning.c.cosine)).cte("candidates")
+    candidates = (
+        _best(words, words.c.score)
+        .union(_best(meaning, meaning.c.cosine))
+        .cte("candidates")
+        .prefix_with("MATERIALIZED")
+    )
     key = (candidates.c.material_id, candidates.c.ordinal)
     score = func.coalesce(words.c.score, 0.0)
     cosine = func.coalesce(meaning.c.cosine, 0.0)
@@ -196,6 +217,7 @@ def _rated(words: CTE, meaning: CTE) -> CTE:
         )
         .select_from(candidates.outerjoin(words, in_words).outerjoin(meaning, in_meaning))
         .cte("rated")
+        .prefix_with("MATERIALIZED")
     )
 
 
@@ -205,17 +227,21 @@ def _fused(rated: CTE) -> CTE:
         rank = func.row_number().over(order_by=order)
         return case((score > 0, _setting(weight) / (_setting(KnowledgeSettings.fusion_k) + rank)), else_=0.0)
 
-    return select(
-        rated.c.material_id,
-        rated.c.ordinal,
-        rated.c.bearing,
-        func.max(rated.c.bearing).over().label("best_bearing"),
-        (
-            share(rated.c.score, KnowledgeSettings.words_weight)
-            + share(rated.c.cosine, KnowledgeSettings.meaning_weight)
-            + share(rated.c.both, KnowledgeSettings.both_weight)
-        ).label("merit"),
-    ).cte("fused")
+    return (
+        select(
+            rated.c.material_id,
+            rated.c.ordinal,
+            rated.c.bearing,
+            func.max(rated.c.bearing).over().label("best_bearing"),
+            (
+                share(rated.c.score, KnowledgeSettings.words_weight)
+                + share(rated.c.cosine, KnowledgeSettings.meaning_weight)
+                + share(rated.c.both, KnowledgeSettings.both_weight)
+            ).label("merit"),
+        )
+        .cte("fused")
+        .prefix_with("MATERIALIZED")
+    )
 
 
 def _search() -> Select[Any]:
@@ -225,29 +251,42 @@ def _search() -> Select[Any]:
     wanted = func.coalesce(
         func.nullif(bindparam("limit", type_=Integer), 0), _setting(KnowledgeSettings.top_k)
     )
-    return (
-        select(
-            Chunk.scope_id,
-            Chunk.material_id,
-            library.c.revision_id,
-            Chunk.chunk_id,
-            library.c.title,
-            Chunk.ordinal,
-            Chunk.page,
-            Chunk.section,
-            Chunk.char_start,
-            Chunk.char_end,
-            Chunk.text,
-        )
-        .join(fused, and_(fused.c.material_id == Chunk.material_id, fused.c.ordinal == Chunk.ordinal))
-        .join(library, library.c.material_id == Chunk.material_id)
+    best = (
+        select(fused.c.material_id, fused.c.ordinal, fused.c.merit, library.c.revision_id, library.c.title)
+        .join(library, library.c.material_id == fused.c.material_id)
         .where(
-            Chunk.scope_id == scope(),
             fused.c.best_bearing >= threshold,
             fused.c.bearing >= threshold - _setting(KnowledgeSettings.bearing_margin),
         )
-        .order_by(fused.c.merit.desc(), Chunk.material_id, Chunk.ordinal)
+        .order_by(fused.c.merit.desc(), fused.c.material_id, fused.c.ordinal)
         .limit(wanted)
+        .cte("best")
+        .prefix_with("MATERIALIZED")
+    )
+    # The limit makes each passage a look-up by its key, whatever the planner expects.
+    chunk = (
+        select(Chunk)
+        .where(Chunk.scope_id == scope())
+        .where(Chunk.material_id == best.c.material_id, Chunk.ordinal == best.c.ordinal)
+        .limit(1)
+        .lateral("chunk")
+    )
+    return (
+        select(
+            chunk.c.scope_id,
+            chunk.c.material_id,
+            best.c.revision_id,
+            chunk.c.chunk_id,
+            best.c.title,
+            chunk.c.ordinal,
+            chunk.c.page,
+            chunk.c.section,
+            chunk.c.char_start,
+            chunk.c.char_end,
+            chunk.c.text,
+        )
+        .select_from(best.join(chunk, true()))
+        .order_by(best.c.merit.desc(), best.c.material_id, best.c.ordinal)
     )
 
 
