@@ -50,24 +50,30 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
     """Builds the service; closes what it opened at the end."""
     identity = Identity(settings.tls_directory)
     channel = peers.channel(settings.identity_address, "identity_service", identity)
+    guard, following = authority.follow(channel, settings.secret.get_secret_value().encode())
+    embedder = embedder_of(settings)
     try:
-        guard, following = authority.follow(channel, settings.secret.get_secret_value().encode())
-        async with parts(settings, embedder_of(settings)) as opened:
+        async with parts(settings, embedder) as opened:
             yield build(settings, opened, guard, following)
     finally:
+        await embedder.close()
         await channel.close()
 
 
 async def work(settings: Settings) -> None:
     """Processes materials and does nothing else, for ever."""
-    async with parts(settings, embedder_of(settings)) as opened, asyncio.TaskGroup() as tasks:
-        tasks.create_task(opened.bell.run())
-        tasks.create_task(_worker(settings, opened)())
+    embedder = embedder_of(settings)
+    try:
+        async with parts(settings, embedder) as opened, asyncio.TaskGroup() as tasks:
+            tasks.create_task(opened.bell.run())
+            tasks.create_task(_worker(settings, opened)())
+    finally:
+        await embedder.close()
 
 
 @asynccontextmanager
 async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
-    """Opens what the service stands on, and closes it at the end with the embedder."""
+    """Opens what the service stands on, and closes at the end what it opened."""
     url = settings.database_url.get_secret_value()
     database = Database(url, max_connections=settings.max_connections, name="content_service")
     await database.open()
@@ -81,7 +87,6 @@ async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
         yield Parts(database, bell, files, embedder, pipeline, queue, process_task(queue, pipeline))
     finally:
         pipeline.close()
-        await embedder.close()
         await database.close()
 
 

@@ -213,10 +213,10 @@ class KnowledgeSettings(Base):
     window_characters: Mapped[int] = mapped_column(SmallInteger, server_default="420")
     top_k: Mapped[int] = mapped_column(SmallInteger, server_default="8")
     candidates: Mapped[int] = mapped_column(SmallInteger, server_default="50")
-    fusion_k: Mapped[int] = mapped_column(SmallInteger, server_default="5")
+    fusion_k: Mapped[int] = mapped_column(SmallInteger, server_default="10")
     words_weight: Mapped[float] = mapped_column(Double, server_default="1")
     meaning_weight: Mapped[float] = mapped_column(Double, server_default="1")
-    both_weight: Mapped[float] = mapped_column(Double, server_default="3")
+    both_weight: Mapped[float] = mapped_column(Double, server_default="4")
     bearing_threshold: Mapped[float] = mapped_column(Double, server_default="0.5")
     bearing_margin: Mapped[float] = mapped_column(Double, server_default="0.2")
 

@@ -3,27 +3,21 @@
     python -m tests.benchmarks.retrieval
 
 Questions and paragraphs of SQuAD and a course of 114 documents, from ../shared/data, go through
-the service's own pipeline into a database of this run. It uses the PostgreSQL that
-MENO_TEST_POSTGRES names, or starts one that is gone afterwards.
+the service's own pipeline into a database of this run.
 """
 
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy
 import uvloop
 
 from chassis.testing import Postgres
-from deploy.local import postgres as local
-from tests.benchmarks import libraries
+from tests.benchmarks import databases, libraries
 from tests.benchmarks.libraries import DATA, Library, Question
 
 OTHER_CLASSES = 50
@@ -42,7 +36,7 @@ def measure() -> list[dict[str, Any]]:
     if not DATA.is_dir():
         sys.stderr.write(f"skipped, for there is no {DATA}\n")
         return []
-    with _server() as admin_url:
+    with databases.server() as admin_url:
         postgres = Postgres(admin_url)
         url = postgres.create("content_service")
         try:
@@ -174,25 +168,6 @@ def _nearest(owners: Sequence[tuple[str, int]], cosines: Any) -> set[tuple[str, 
         if len(nearest) == 10:
             break
     return set(nearest)
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """The URL of a PostgreSQL's superuser."""
-    named = os.environ.get("MENO_TEST_POSTGRES")
-    if named:
-        yield named
-        return
-    server = local.Postgres(Path(tempfile.mkdtemp(prefix="meno-benchmark-")), durable=False)
-    server.prepare()
-    process = server.program().start()
-    try:
-        server.wait(process)
-        yield server.url("postgres", local.SUPERUSER)
-    finally:
-        process.send_signal(server.program().stop_signal)
-        process.wait()
-        server.remove()
 
 
 def _entry(name: str, value: float, unit: str, baseline: float | None) -> dict[str, Any]:

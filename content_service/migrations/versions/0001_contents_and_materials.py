@@ -206,10 +206,10 @@ def upgrade() -> None:
         sa.Column("window_characters", sa.SmallInteger(), server_default="420", nullable=False),
         sa.Column("top_k", sa.SmallInteger(), server_default="8", nullable=False),
         sa.Column("candidates", sa.SmallInteger(), server_default="50", nullable=False),
-        sa.Column("fusion_k", sa.SmallInteger(), server_default="5", nullable=False),
+        sa.Column("fusion_k", sa.SmallInteger(), server_default="10", nullable=False),
         sa.Column("words_weight", sa.Double(), server_default="1", nullable=False),
         sa.Column("meaning_weight", sa.Double(), server_default="1", nullable=False),
-        sa.Column("both_weight", sa.Double(), server_default="3", nullable=False),
+        sa.Column("both_weight", sa.Double(), server_default="4", nullable=False),
         sa.Column("bearing_threshold", sa.Double(), server_default="0.5", nullable=False),
         sa.Column("bearing_margin", sa.Double(), server_default="0.2", nullable=False),
         sa.CheckConstraint(
