@@ -210,10 +210,11 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
     }
 
 
-# Only what never reached a service is sent again: it cannot have had an effect.
+# Only what never reached a service is sent again: it cannot have had an effect. The tries last for
+# about ten seconds, in which a killed service is back.
 _RETRIES = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": 12,
+    "num_retries": 20,
     "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
     "host_selection_retry_max_attempts": 3,
 }
