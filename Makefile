@@ -1,7 +1,7 @@
 # `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status logs check bench clean lock format migration
+.PHONY: help demo test up down status logs check bench clean lock format release
 
 # The newest Python that is here; choose another with PYTHON=python3.12.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
@@ -46,6 +46,10 @@ clean: runtime  ## Stop the stack and delete its data
 
 format: develop
 	@$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .
+
+# Makes the contracts of today the ones that `make check` protects; part of a release.
+release: develop
+	@$(RUN) -m deploy.check release
 
 .PHONY: runtime develop
 runtime:

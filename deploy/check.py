@@ -1,9 +1,13 @@
-"""`python -m deploy.check`: style, types, layers and contracts, as `make check` runs them before the tests."""
+"""`python -m deploy.check`: style, types, layers and contracts, as `make check` runs them before the tests.
+
+`python -m deploy.check release` makes the contracts of today those that the next may not break.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from rich.console import Console
 
 from deploy.local.layout import ROOT
@@ -38,6 +42,14 @@ def checks() -> dict[str, list[str]]:
     }
 
 
+def release() -> None:
+    """Keeps the contracts of today, without their comments, which break nobody."""
+    contracts = FileDescriptorSet.FromString(descriptors().read_bytes())
+    for file in contracts.file:
+        file.ClearField("source_code_info")
+    RELEASED.write_bytes(contracts.SerializeToString(deterministic=True))
+
+
 def main() -> int:
     """Runs every check and shows what fails; returns the exit status."""
     console = Console(highlight=False)
@@ -61,4 +73,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] == ["release"]:
+        release()
+    else:
+        sys.exit(main())

@@ -43,10 +43,11 @@ def check_python():
 
 
 def make_venv():
-    if os.path.exists(PYTHON):
+    # pip comes last into a new environment: without it, making one was broken off.
+    if os.path.exists(os.path.join(VENV, "bin", "pip")):
         return
     say("making .venv with Python %s" % sys.version.split()[0])
-    run([sys.executable, "-m", "venv", VENV], "cannot make .venv")
+    run([sys.executable, "-m", "venv", "--clear", VENV], "cannot make .venv")
 
 
 def install(name, inputs, arguments, what):
