@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution, distributions
+from collections.abc import Iterator, Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from deploy.local.layout import ROOT, SERVICES
 
@@ -37,21 +37,24 @@ def install(service: str, wheels: Path, directory: Path) -> None:
         _link(needed, directory)
 
 
-def _needs(ours: dict[str, Distribution], name: str) -> Iterator[Distribution]:
+def _needs(ours: Mapping[NormalizedName, Distribution], name: str) -> Iterator[Distribution]:
     """Every distribution of others that ours need, directly or not, each once."""
-    waiting, seen = [(canonicalize_name(name), "")], set[tuple[str, str]]()
+    waiting, seen = [(canonicalize_name(name), "")], set[tuple[NormalizedName, str]]()
     while waiting:
-        name, extra = waiting.pop()
-        if (name, extra) in seen:
+        wanted, extra = waiting.pop()
+        if (wanted, extra) in seen:
             continue
-        seen.add((name, extra))
-        found = ours.get(name) or distribution(name)
-        if name not in ours:
+        seen.add((wanted, extra))
+        try:
+            found = ours.get(wanted) or distribution(wanted)
+        except PackageNotFoundError:
+            continue  # left out of the lock: what starts without it does not need it
+        if wanted not in ours:
             yield found
         for requirement in map(Requirement, found.requires or ()):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 needed = canonicalize_name(requirement.name)
-                waiting += [(needed, wanted) for wanted in ("", *requirement.extras)]
+                waiting += [(needed, chosen) for chosen in ("", *requirement.extras)]
 
 
 def _link(needed: Distribution, directory: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,18 +51,17 @@ async def test_each_wheel_serves_with_nothing_but_what_it_declares(
     wheels: Path, stack: Stack, tmp_path: Path
 ) -> None:
     with ExitStack() as running:
+        started = {}
         for service in SERVICES:
             packages = tmp_path / service
             environments.install(service, wheels, packages)
             with _running(_alone(stack.migration(service), packages)) as migrating:
                 assert migrating.wait(PATIENCE) == 0, stack.layout.log(service).read_text()
-            process = running.enter_context(_running(_alone(stack.service(service), packages)))
-            ops_port = stack.ports.services[service][OPS]
-            assert await ready.until(
-                lambda ops_port=ops_port: ready.service_serves(ops_port),
-                lambda process=process: process.poll() is None,
-                PATIENCE,
-            ), stack.layout.log(service).read_text()
+            started[service] = running.enter_context(_running(_alone(stack.service(service), packages)))
+        for service, process in started.items():
+            serves = partial(ready.service_serves, stack.ports.services[service][OPS])
+            alive = partial(_alive, process)
+            assert await ready.until(serves, alive, PATIENCE), stack.layout.log(service).read_text()
 
 
 def test_a_wheel_has_no_tests_and_says_its_licence(wheels: Path) -> None:
@@ -78,6 +78,10 @@ def _alone(program: Program, packages: Path) -> Program:
     command = (sys.executable, "-S", "-P", *program.command[1:])
     environment = {**(program.environment or {}), "PYTHONPATH": str(packages)}
     return replace(program, command=command, environment=environment, directory=packages)
+
+
+def _alive(process: "subprocess.Popen[bytes]") -> bool:
+    return process.poll() is None
 
 
 @contextmanager
