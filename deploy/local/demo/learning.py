@@ -90,8 +90,10 @@ async def study(student: Person, lesson: Lesson, console: Console) -> Session:
     events = [Event(client_event_id=_id(), kind=kind, step=1, payload=payload) for kind in kinds]
     append = AppendEventsRequest(user_id="me", session_id=session.session_id, events=events, request_id=_id())
     appended = await student.record.call(student.events.AppendEvents, append, **student.auth)
-    sequences = [event.sequence for event in appended.events]
-    console.print(f"  session on [bold]{session.lesson_title}[/]: {' → '.join(names)}; events {sequences}")
+    first, last = appended.events[0].sequence, appended.events[-1].sequence
+    console.print(
+        f"  session on [bold]{session.lesson_title}[/]: {' → '.join(names)}; events {first} to {last} appended"
+    )
     return session
 
 
@@ -154,8 +156,9 @@ async def _follow(student: Person, citation: Citation, console: Console) -> None
         raise Disappointed(f"citation {citation.number} does not stand where it says")
     student.record.citations += 1
     place = f"page {citation.page}" if citation.page else citation.section.rpartition(" › ")[2]
-    where = Text(f"    [{citation.number}] {citation.material_title}, {place}", style="dim")
-    console.print(where, no_wrap=True, overflow="ellipsis")
+    where = f"    [{citation.number}] {citation.material_title}, {place}: "
+    quoted = Text(f"{where}“{citation.excerpt}”".replace("\n", " "), style="dim")
+    console.print(quoted, no_wrap=True, overflow="ellipsis")
 
 
 def _id() -> str:

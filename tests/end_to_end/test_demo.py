@@ -1,0 +1,24 @@
+"""The demo, as a newcomer runs it."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.layout import Layout
+from deploy.local.postgres import Postgres
+from deploy.local.state import is_running
+from tests import running
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_the_demo_plays_to_its_end_and_leaves_the_stack_stopped(tmp_path: Path) -> None:
+    try:
+        done = running.command("demo", directory=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not is_running(Layout(tmp_path))
+        for seen in ("does not answer this question", "citations checked", "refusals seen"):
+            assert seen in done.stdout
+    finally:
+        running.command("clean", directory=tmp_path)
+        Postgres(tmp_path).remove()

@@ -1,0 +1,86 @@
+"""What is taken away is gone at once and everywhere: for the reader, for the tutor, for live streams."""
+
+from functools import partial
+
+from chassis.testing import refused, soon_refused
+from deploy.local.demo.people import Person
+from meno.chat.v1.chat_service_pb2 import AskRequest, Chat, CreateChatRequest, Message, SourceMode
+from meno.content.v1.content_service_pb2 import GetContentRequest, UnpublishContentRequest
+from meno.identity.v1.class_service_pb2 import Class, RemoveMembershipRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, WatchEventsRequest
+from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
+from tests.end_to_end.conftest import School, new_id
+
+LICHEN = """# Lichen
+
+## What it is
+
+A lichen is a partnership of a fungus and an alga. The alga makes sugar from light, and the fungus
+keeps it from drying out.
+"""
+QUESTION = "What is a lichen a partnership of?"
+
+
+async def test_what_is_unpublished_is_gone_for_the_student_and_for_the_tutor(school: School) -> None:
+    teacher, student, made = await _classroom(school)
+    lesson = await school.taught(teacher, made, LICHEN)
+    where = {"class_id": made.class_id, "content_id": lesson.content_id}
+    chat = await _chat(student, made)
+    answer = await _ask(student, chat)
+    assert [citation.excerpt in LICHEN for citation in answer.citations] == [True]
+    assert (await student.contents.GetContent(GetContentRequest(**where), **student.auth)).title == "Lesson"
+    await teacher.contents.UnpublishContent(UnpublishContentRequest(**where), **teacher.auth)
+    read = student.contents.GetContent(GetContentRequest(**where), **student.auth)
+    assert (await refused(read)).code == "NOT_FOUND"
+    answer = await _ask(student, chat)
+    assert (list(answer.citations), answer.grounded) == ([], False)
+
+
+async def test_a_removed_member_is_refused_by_every_service_and_their_streams_end(school: School) -> None:
+    teacher, student, made = await _classroom(school)
+    lesson = await school.taught(teacher, made, LICHEN)
+    chat = await _chat(student, made)
+    session = await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
+    own = {"user_id": "me", "session_id": session.session_id}
+    event = Event(client_event_id=new_id(), kind=EventKind.EVENT_KIND_CHECK)
+    await student.events.AppendEvents(AppendEventsRequest(**own, events=[event]), **student.auth)
+    watched = aiter(student.events.WatchEvents(WatchEventsRequest(**own), **student.auth))
+    assert (await anext(watched)).event.client_event_id == event.client_event_id
+
+    remove = RemoveMembershipRequest(class_id=made.class_id, user_id=student.tokens.user.user_id)
+    await teacher.classes.RemoveMembership(remove, **teacher.auth)
+
+    assert (await anext(watched)).HasField("error")
+    assert (await refused(watched)).reason == "RIGHTS_CHANGED"
+    content = GetContentRequest(class_id=made.class_id, content_id=lesson.content_id)
+    for attempt in (
+        partial(student.contents.GetContent, content, **student.auth),
+        partial(student.sessions.GetSession, GetSessionRequest(**own), **student.auth),
+        partial(_ask, student, chat),
+    ):
+        assert (await soon_refused(attempt)).reason == "RIGHTS_CHANGED"
+    await student.refresh()
+    kept = await student.sessions.GetSession(GetSessionRequest(**own), **student.auth)
+    assert kept.session_id == session.session_id
+    assert (await refused(student.contents.GetContent(content, **student.auth))).code == "PERMISSION_DENIED"
+    assert (await refused(_ask(student, chat))).code == "PERMISSION_DENIED"
+
+
+async def _classroom(school: School) -> tuple[Person, Person, Class]:
+    """A teacher, a student, and the class that they are in."""
+    teacher, student = await school.teacher(), await school.student()
+    made = await school.new_class(teacher)
+    await school.join(student, made)
+    return teacher, student, made
+
+
+async def _chat(student: Person, made: Class) -> Chat:
+    request = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_CLASS, class_id=made.class_id)
+    return await student.chats.CreateChat(request, **student.auth)
+
+
+async def _ask(student: Person, chat: Chat) -> Message:
+    """Asks what the material answers, and returns the whole answer."""
+    request = AskRequest(user_id="me", chat_id=chat.chat_id, text=QUESTION, request_id=new_id())
+    steps = [step async for step in student.chats.Ask(request, **student.auth)]
+    return steps[-1].done
