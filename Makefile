@@ -34,9 +34,8 @@ status: runtime  ## Show what runs
 logs: runtime  ## Show what the programs say
 	@$(LOCAL) logs
 
-check: develop  ## Check style, types, layers and contracts, then run the tests
+check: develop  ## Check style, types, layers and contracts
 	@$(RUN) -m deploy.check
-	@$(RUN) -m pytest -n 2
 
 bench: develop  ## Measure speed and memory
 	@$(RUN) -m tests.benchmarks

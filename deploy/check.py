@@ -1,4 +1,4 @@
-"""`python -m deploy.check`: style, types, layers and contracts, as `make check` runs them before the tests.
+"""`python -m deploy.check`: style, types, layers and contracts, as `make check` runs them.
 
 `python -m deploy.check release` makes the contracts of today those that the next may not break.
 """

@@ -1,6 +1,7 @@
 """What is taken away is gone at once and everywhere: for the reader, for the tutor, for live streams."""
 
 from functools import partial
+from typing import Any
 
 from chassis.testing import refused, soon_refused
 from deploy.local.demo.people import Person
@@ -41,7 +42,7 @@ async def test_a_removed_member_is_refused_by_every_service_and_their_streams_en
     lesson = await school.taught(teacher, made, LICHEN)
     chat = await _chat(student, made)
     session = await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
-    own = {"user_id": "me", "session_id": session.session_id}
+    own: dict[str, Any] = {"user_id": "me", "session_id": session.session_id}
     event = Event(client_event_id=new_id(), kind=EventKind.EVENT_KIND_CHECK)
     await student.events.AppendEvents(AppendEventsRequest(**own, events=[event]), **student.auth)
     watched = aiter(student.events.WatchEvents(WatchEventsRequest(**own), **student.auth))
