@@ -13,8 +13,6 @@ CREATE FUNCTION id(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
 RETURN lpad(to_hex(n), 32, '0')::uuid
 """
 
-# 800 people, 200 classes of 20; 2,000 sessions and as many chats; 100 classes with 20 modules and
-# lessons and 20 materials each.
 _REQUESTS = """
 SELECT id(n % 800)::text AS principal, '/meno.Service/Method' AS method, id(n)::text AS request_id,
        '\\x00'::bytea AS body_hash, now() - n * interval '10 seconds' AS created_at
@@ -80,21 +78,21 @@ _CONTENT = {
     "materials": """
         SELECT id(n / 40) AS scope_id, id(n) AS material_id, 'key' || n AS storage_key,
                'text/plain' AS content_type, 'READY' AS status, 'READY' AS stage, 100 AS progress,
-               10 AS chunk_count, 500 AS term_count
+               5 AS chunk_count, 15 AS term_count
         FROM generate_series(0, 3999) n WHERE n % 40 >= 20""",
     "material_chunks": """
-        SELECT id(n / 40) AS scope_id, id(n) AS material_id, ordinal, id(n * 10 + ordinal) AS chunk_id,
+        SELECT id(n / 40) AS scope_id, id(n) AS material_id, ordinal, id(n * 5 + ordinal) AS chunk_id,
                1 AS page, '' AS section, 0 AS char_start, 1 AS char_end, repeat('word ', 100) AS text
-        FROM generate_series(0, 3999) n, generate_series(0, 9) ordinal WHERE n % 40 >= 20""",
+        FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal WHERE n % 40 >= 20""",
     "chunk_terms": """
         SELECT id(n / 40) AS scope_id, 'term' || term AS term, id(n) AS material_id, ordinal,
-               1 AS occurrences, 50 AS chunk_length
-        FROM generate_series(0, 3999) n, generate_series(0, 9) ordinal, generate_series(1, 3) term
+               1 AS occurrences, 3 AS chunk_length
+        FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal, generate_series(1, 3) term
         WHERE n % 40 >= 20""",
     "chunk_embeddings": """
         SELECT id(n / 40) AS scope_id, 1 AS set_id, id(n) AS material_id, ordinal, 0 AS "window",
                '[1,0,1,0]'::halfvec AS embedding
-        FROM generate_series(0, 3999) n, generate_series(0, 9) ordinal WHERE n % 40 >= 20""",
+        FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal WHERE n % 40 >= 20""",
     "request_memory": _REQUESTS,
 }
 _SESSION = {

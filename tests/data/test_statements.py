@@ -1,0 +1,151 @@
+"""Every statement asks one person's or one class's rows, and finds them without walking through a table.
+
+The statements are planned on generated rows, as PostgreSQL plans what a service has prepared.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import bindparam, select
+from sqlalchemy.sql.elements import CompilerElement
+
+from chassis.database import Statement, statement
+from chassis.testing import Postgres
+from deploy.local.layout import SERVICES
+from identity_service.tables import Membership, SignIn, User
+from tests.data import growth, statements
+from tests.data.plans import Planner, Scan
+from tests.data.schema import Schema
+
+ACROSS: Mapping[str, str] = {
+    "chassis.idempotency.PURGE": "a job that forgets everybody's requests, by their age",
+    "chat_service.answers.store.ORPHANED": "a job that looks after everybody's answers",
+    "identity_service.classes.store.MEMBERSHIPS": "a class's members are shown by their own names",
+    "identity_service.classes.store.OF_USER": "a person's classes are shown by their own titles",
+    "identity_service.tokens.store.CREDENTIAL_BY_IDENTIFIER": "who signs in is not known by id yet",
+    "identity_service.tokens.store.PURGE_SIGN_INS": "a job that forgets everybody's sign-ins, by their age",
+}
+"""The statements that read the rows of several persons or classes, and why."""
+
+CONSTANT: Mapping[str, str] = {
+    "embedding_sets": "one row a model",
+    "knowledge_settings": "one row",
+    "signing_keys": "one row a key, replaced a few times a year",
+}
+"""The tables that do not grow with people, classes or use."""
+
+LEAST = {"identity_service": 45, "content_service": 40, "session_service": 12, "chat_service": 20}
+"""So many statements each service had at least when this was written."""
+
+
+class Filled:
+    """A service's database with rows in it."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]", service: str) -> None:
+        growth.fill(connection, service)
+        self.schema = Schema(connection)
+        self.planner = Planner(connection)
+
+    def astray(self, asked: Statement[Any]) -> list[Scan]:
+        """The scans of a statement that are not kept to one value of the table's distribution key."""
+        keys = self.schema.distribution_keys()
+        scans = [scan for scan in self.planner.general(asked) if scan.table in keys]
+        # A table is kept to what is given, or to the key of one that is.
+        kept: set[str] = set()
+        for _ in scans:
+            kept |= {
+                f"{scan.alias}.{keys[scan.table]}"
+                for scan in scans
+                if any(value.startswith("$") or value in kept for value in scan.equals(keys[scan.table]))
+            }
+        return [scan for scan in scans if f"{scan.alias}.{keys[scan.table]}" not in kept]
+
+    def walks(self, asked: Statement[Any]) -> list[Scan]:
+        """The scans of a statement that walk through all of a table that grows."""
+        return [scan for scan in self.planner.settled(asked) if scan.whole and scan.table not in CONSTANT]
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Iterator[Mapping[str, Filled]]:
+    urls = {service: postgres.create(service) for service in SERVICES}
+    connections = {service: psycopg.connect(url, autocommit=True) for service, url in urls.items()}
+    yield {service: Filled(connection, service) for service, connection in connections.items()}
+    for service, connection in connections.items():
+        connection.close()
+        postgres.drop(urls[service])
+
+
+def found(every: Iterable[statements.Named], fault: Any) -> dict[str, list[Scan]]:
+    """The statements that have a fault, and where."""
+    return {named.name: scans for named in every if (scans := fault(named.statement))}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_statements_stand_where_they_are_found(service: str) -> None:
+    assert statements.hidden(service) == []
+    assert len([*statements.of_service(service)]) >= LEAST[service]
+
+
+def test_what_the_chassis_asks_is_planned_too() -> None:
+    planned = {module.__name__ for module in statements.OF_EVERY_SERVICE}
+    # No service has an outbox yet.
+    assert set(statements.compiling("chassis")) == {*planned, "chassis.outbox"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_table_that_grows_has_rows(filled: Mapping[str, Filled], service: str) -> None:
+    grows = filled[service].schema.tables() - CONSTANT.keys()
+    assert grows == growth.ROWS[service].keys()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_statements_keep_to_one_person_or_class(filled: Mapping[str, Filled], service: str) -> None:
+    every = [named for named in statements.of_service(service) if named.name not in ACROSS]
+    assert found(every, filled[service].astray) == {}
+
+
+def test_those_that_do_not_are_all_needed(filled: Mapping[str, Filled]) -> None:
+    astray = {
+        name for service in SERVICES for name in found(statements.of_service(service), filled[service].astray)
+    }
+    assert astray == ACROSS.keys()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_statement_walks_through_a_table_that_grows(filled: Mapping[str, Filled], service: str) -> None:
+    assert found(statements.of_service(service), filled[service].walks) == {}
+
+
+def compiled(clause: CompilerElement) -> Statement[Any]:
+    """A statement that no service makes."""
+    made = statement(clause)
+    Statement.registry.remove(made)
+    return made
+
+
+BY_NICKNAME = select(User.user_id).where(User.nickname == bindparam("nickname"))
+ONE_OR_OTHER = select(User.user_id).where(
+    (User.user_id == bindparam("user_id")) | (User.nickname == bindparam("nickname"))
+)
+OF_MEMBERS = (
+    select(SignIn.sign_in_id)
+    .join(Membership, Membership.user_id == SignIn.user_id)
+    .where(Membership.class_id == bindparam("class_id"))
+)
+LATE = select(SignIn.sign_in_id).where(SignIn.sign_in_id == bindparam("sign_in_id"))
+
+
+@pytest.mark.parametrize("clause", [BY_NICKNAME, ONE_OR_OTHER, OF_MEMBERS, LATE])
+def test_a_statement_that_forgets_its_key_is_noticed(
+    filled: Mapping[str, Filled], clause: CompilerElement
+) -> None:
+    assert filled["identity_service"].astray(compiled(clause))
+
+
+@pytest.mark.parametrize("clause", [BY_NICKNAME, ONE_OR_OTHER, select(SignIn.user_id)])
+def test_a_statement_without_an_index_is_noticed(
+    filled: Mapping[str, Filled], clause: CompilerElement
+) -> None:
+    assert filled["identity_service"].walks(compiled(clause))
