@@ -43,7 +43,7 @@ def position(request: Any, start: Start) -> Start:
             raise PageTokenInvalid()
         keys = tuple(_PARSE[type(key)](text) for key, text in zip(start, texts, strict=True))
         return cast("Start", keys)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise PageTokenInvalid() from error
 
 

@@ -52,6 +52,12 @@ def test_a_damaged_token_is_refused(token: str) -> None:
         paging.position(ListEventsRequest(user_id=USER, page_token=token or "\0"), (0,))
 
 
+@pytest.mark.parametrize("key", [1, None, [USER], {"id": USER}])
+def test_what_is_no_text_is_no_id(key: object) -> None:
+    with pytest.raises(PageTokenInvalid):
+        paging.position(ListEventsRequest(user_id=USER, page_token=_with(key)), (paging.BEFORE_ALL_IDS,))
+
+
 def test_a_token_is_bound_to_its_list() -> None:
     token = _token()
     assert paging.position(ListEventsRequest(user_id=USER, page_token=token, page_size=9), (0,)) == (1,)
