@@ -71,11 +71,11 @@ class Revision(Base):
     created_by_user_id: Mapped[str] = mapped_column(UUID)
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     published_at: Mapped[datetime | None]
-    """When it was published last; stays when it is hidden, for a citation of it must resolve."""
+    """From then on the revision never changes; it outlives its publication, for citations of it resolve."""
 
     __table_args__ = (
         CheckConstraint("state IN ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name="state"),
-        CheckConstraint("state = 'DRAFT' OR published_at IS NOT NULL", name="published_at"),
+        CheckConstraint("(state = 'DRAFT') = (published_at IS NULL)", name="published_at"),
         CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),
         Index("content_revisions_number_key", "scope_id", "content_id", "number", unique=True),
         Index(

@@ -142,7 +142,7 @@ TOUCH_DRAFT = statement(
 RETIRE = statement(
     update(Revision)
     .where(*_OF_CONTENT, Revision.state == PUBLISHED)
-    .values(state=bindparam("becomes"), updated_at=func.now())
+    .values(state=value(ARCHIVED), updated_at=func.now())
 )
 PUBLISH = statement(
     update(Revision)
@@ -183,7 +183,7 @@ async def create(transaction: Transaction, content: NewContent) -> str:
     if content.kind == MATERIAL:
         content_id = await transaction.one(ADD_MATERIAL, scope_id=scope_id, created_by_user_id=author)
     else:
-        await transaction.run(LOCK_SIBLINGS, siblings=f"{scope_id} {content.parent_id}")
+        await transaction.run(LOCK_SIBLINGS, siblings=f"{scope_id} {content.parent_id}".lower())
         place = {"parent_id": content.parent_id, "kind": content.kind}
         content_id = await transaction.one(ADD, scope_id=scope_id, created_by_user_id=author, **place)
     assert content_id is not None
@@ -212,14 +212,14 @@ async def change_draft(
 async def publish(transaction: Transaction, scope_id: str, content_id: str) -> None:
     """Puts the draft in the place of the published revision."""
     key = {"scope_id": scope_id, "content_id": content_id}
-    await transaction.run(RETIRE, becomes=ARCHIVED, **key)
+    await transaction.run(RETIRE, **key)
     await transaction.run(PUBLISH, **key)
     await transaction.run(TOUCH, **key)
 
 
-async def hide(transaction: Transaction, scope_id: str, content_id: str, becomes: str) -> None:
-    """Takes the published revision away from its readers; it becomes DRAFT or ARCHIVED."""
-    await transaction.run(RETIRE, scope_id=scope_id, content_id=content_id, becomes=becomes)
+async def hide(transaction: Transaction, scope_id: str, content_id: str) -> None:
+    """Takes the published revision away from its readers."""
+    await transaction.run(RETIRE, scope_id=scope_id, content_id=content_id)
     await transaction.run(TOUCH, scope_id=scope_id, content_id=content_id)
 
 

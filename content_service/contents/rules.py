@@ -28,8 +28,3 @@ def kind_of(body: Body) -> str:
 def may_stand(kind: str, parent_kind: str | None) -> bool:
     """Whether content of one kind may stand under another, or at the top."""
     return parent_kind in _PARENTS[kind]
-
-
-def when_hidden(*, has_draft: bool) -> str:
-    """What the published revision becomes when its content is hidden."""
-    return ARCHIVED if has_draft else DRAFT

@@ -109,8 +109,8 @@ class ContentServicer(ContentServiceServicer):
             locked = await lock(transaction, class_id, content_id, request.etag)
             if not locked.has_published:
                 raise NotPublished(content_id)
-            becomes = rules.when_hidden(has_draft=locked.has_draft)
-            await revisions.hide(transaction, class_id, content_id, becomes)
+            await need_draft(transaction, class_id, content_id, locked)
+            await revisions.hide(transaction, class_id, content_id)
             return transaction.answer(await changed(transaction, class_id, content_id))
 
 

@@ -84,7 +84,7 @@ def upgrade() -> None:
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("jsonb_typeof(body) = 'object'", name=op.f("content_revisions_body_check")),
         sa.CheckConstraint(
-            "state = 'DRAFT' OR published_at IS NOT NULL", name=op.f("content_revisions_published_at_check")
+            "(state = 'DRAFT') = (published_at IS NULL)", name=op.f("content_revisions_published_at_check")
         ),
         sa.CheckConstraint(
             "state IN ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name=op.f("content_revisions_state_check")
