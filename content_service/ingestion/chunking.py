@@ -2,7 +2,8 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +13,13 @@ from chassis.models.embeddings import minilm_tokenizer
 from content_service.ingestion.extraction import Extracted
 
 SECTION_SEPARATOR = " › "
+MAX_CHARACTERS_A_TOKEN = 10
+"""Of a passage: a run that the tokenizer does not know is one token, however long it is."""
+MAX_BLOCK = 10_000
+"""Characters that are cut at once, for the time that it takes may grow with their square."""
 
+# Where a text falls apart, the strongest break first.
+_BREAKS = ("\n#", "\n\n", "\n", " ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _MAX_CONTEXT = 120
 
@@ -31,29 +38,51 @@ class Passage(NamedTuple):
 def passages(extracted: Extracted, *, markdown: bool, tokens: int, overlap: int) -> list[Passage]:
     """Cuts a text into passages of at most so many tokens, at the strongest break that fits."""
     splitter = _splitter(markdown, tokens, overlap)
+    most = tokens * MAX_CHARACTERS_A_TOKEN
+    sections = Sections(extracted.headings)
     return [
         Passage(
             page=bisect_right(extracted.page_starts, start),
-            section=section_at(extracted.headings, start),
+            section=sections.at(start),
             char_start=start,
             char_end=start + len(text),
             text=text,
         )
-        for start, text in splitter.chunk_indices(extracted.text)
+        for place, block in blocks(extracted.text)
+        for begin, part in splitter.chunk_indices(block)
+        for start, text in _bounded(place + begin, part, most)
         if any(character.isalnum() for character in text)
     ]
 
 
-def section_at(headings: Iterable[tuple[int, int, str]], position: int) -> str:
-    """The headings above a position, outermost first."""
-    path: list[tuple[int, str]] = []
-    for start, level, words in headings:
-        if start > position:
-            break
-        while path and path[-1][0] >= level:
-            path.pop()
-        path.append((level, words))
-    return SECTION_SEPARATOR.join(words for _, words in path if words)
+def blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Parts of a text of at most MAX_BLOCK characters, and where they begin; together they are the text."""
+    start = 0
+    while len(text) - start > MAX_BLOCK:
+        # A block is at least half full, so that their number is bounded as well.
+        least, limit = start + MAX_BLOCK // 2, start + MAX_BLOCK
+        found = (text.rfind(mark, least, limit) for mark in _BREAKS)
+        end = next((place for place in found if place > 0), limit)
+        yield start, text[start:end]
+        start = end
+    yield start, text[start:]
+
+
+class Sections:
+    """The headings above each position of a text, asked for from its beginning to its end."""
+
+    def __init__(self, headings: Iterable[tuple[int, int, str]]) -> None:
+        self._ahead = deque(headings)
+        self._path: list[tuple[int, str]] = []
+
+    def at(self, position: int) -> str:
+        """The headings above a position, outermost first. No position comes after a later one."""
+        while self._ahead and self._ahead[0][0] <= position:
+            _, level, words = self._ahead.popleft()
+            while self._path and self._path[-1][0] >= level:
+                self._path.pop()
+            self._path.append((level, words))
+        return SECTION_SEPARATOR.join(words for _, words in self._path if words)
 
 
 def windows(text: str, characters: int) -> list[str]:
@@ -78,6 +107,13 @@ def windows(text: str, characters: int) -> list[str]:
 def with_context(section: str, part: str) -> str:
     """A part as it is embedded: under its innermost headings, which name its subject."""
     return f"{section[-_MAX_CONTEXT:]}\n{part}" if section else part
+
+
+def _bounded(start: int, text: str, most: int) -> list[tuple[int, str]]:
+    """A passage and where it begins, cut by characters where it has too many."""
+    if len(text) <= most:
+        return [(start, text)]
+    return [(start + begin, part) for begin, part in TextSplitter(most).chunk_indices(text)]
 
 
 @lru_cache(maxsize=4)

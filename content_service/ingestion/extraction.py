@@ -82,8 +82,9 @@ def extract(file_format: str, path: Path, limits: Limits) -> Extracted:
 def normalised(text: str) -> str:
     """Text in one form (NFKC), without what nobody can see, with at most one blank line in a row."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return _BLANK_LINES.sub("\n\n", _CONTROL.sub("", text)).strip("\n")
+    # Before they are composed, for what is dropped may stand between a letter and its accent.
+    text = _CONTROL.sub("", _INVISIBLE.sub("", text))
+    return _BLANK_LINES.sub("\n\n", unicodedata.normalize("NFKC", text)).strip("\n")
 
 
 def _joined(pages: list[str]) -> Extracted:
