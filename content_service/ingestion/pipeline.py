@@ -90,7 +90,7 @@ class Pipeline:
             if not work.claimed.chunk_count:
                 await self._cut(work)
             await self._embed(work)
-            async with self._step(work, FINALIZING, rules.percent(FINALIZING), fruitful=True):
+            async with self._step(work, FINALIZING, rules.percent(FINALIZING)):
                 pass
             async with self._step(work, FINALIZING, rules.percent(FINALIZING)) as transaction:
                 await work.attempt.finish(transaction)

@@ -7,5 +7,5 @@ MAX_QUERY = 1000
 
 
 def query_of(text: str) -> str:
-    """A question in the form in which passages are stored, as far as it counts."""
-    return normalised(text[:MAX_QUERY])[:MAX_QUERY]
+    """A question in the form in which passages are stored, as far as it counts; empty where nothing shows."""
+    return normalised(text[:MAX_QUERY])[:MAX_QUERY].strip()

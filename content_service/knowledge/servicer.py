@@ -18,6 +18,8 @@ class KnowledgeServicer(KnowledgeServiceServicer):
 
     async def Search(self, request: SearchRequest, context: Context) -> SearchResponse:
         query = rules.query_of(request.query)
+        if not query:
+            return SearchResponse()
         rows = await store.search(
             self._database,
             request.class_id,
