@@ -12,6 +12,9 @@ OUTCOMES = frozenset({READY, FAILED})
 MAX_PIECE_BYTES = 2 * 2**20
 """Of one message of an upload."""
 
+MAX_SHOWN = 200
+"""Characters of what a refusal quotes."""
+
 _MAX_TITLE = 200
 _FORMATS = {
     MARKDOWN: MARKDOWN,

@@ -8,14 +8,14 @@ from google.rpc.error_details_pb2 import BadRequest
 from chassis import etags, idempotency, jobs
 from chassis.bell import Bell
 from chassis.calls import Context, caller
-from chassis.database import Database, Executor
+from chassis.database import Database, Executor, Transaction
 from chassis.errors import FieldInvalid
 from chassis.idempotency import write
 from chassis.wire import Spelling, timestamp
 from content_service.contents import revisions
 from content_service.contents import servicer as contents
 from content_service.contents import store as contents_store
-from content_service.contents.revisions import NewContent
+from content_service.contents.revisions import LockedRow, NewContent
 from content_service.contents.rules import MATERIAL, TAKES_MATERIAL
 from content_service.errors import (
     ChunkNotFound,
@@ -127,9 +127,7 @@ class MaterialServicer(MaterialServiceServicer):
     async def AttachMaterial(self, request: AttachMaterialRequest, context: Context) -> Content:
         class_id, content_id = request.class_id, request.content_id
         async with write(self._database) as transaction:
-            locked = await contents.lock(transaction, class_id, content_id)
-            if locked.kind not in TAKES_MATERIAL:
-                raise ContentNotFound(content_id)
+            locked = await _lock_holder(transaction, class_id, content_id)
             await _row(transaction, class_id, request.material_id)
             row = await contents_store.as_teacher(transaction, class_id, content_id)
             if row is not None and request.material_id.lower() not in row.material_ids:
@@ -140,7 +138,7 @@ class MaterialServicer(MaterialServiceServicer):
     async def DetachMaterial(self, request: DetachMaterialRequest, context: Context) -> Content:
         class_id, content_id = request.class_id, request.content_id
         async with write(self._database) as transaction:
-            locked = await contents.lock(transaction, class_id, content_id)
+            locked = await _lock_holder(transaction, class_id, content_id)
             row = await contents_store.as_teacher(transaction, class_id, content_id)
             if row is not None and request.material_id.lower() in row.material_ids:
                 await contents.need_draft(transaction, class_id, content_id, locked)
@@ -159,6 +157,14 @@ class MaterialServicer(MaterialServiceServicer):
         if row is None:
             raise ChunkNotFound(request.chunk_id)
         return chunk_message(row)
+
+
+async def _lock_holder(transaction: Transaction, class_id: str, content_id: str) -> LockedRow:
+    """Keeps others off a content that takes materials. Raises ContentNotFound."""
+    locked = await contents.lock(transaction, class_id, content_id)
+    if locked.kind not in TAKES_MATERIAL:
+        raise ContentNotFound(content_id)
+    return locked
 
 
 async def _row(executor: Executor, class_id: str, material_id: str) -> MaterialRow:
@@ -208,7 +214,7 @@ def _described(first: UploadMaterialRequest) -> Body.MaterialFile:
         raise _invalid("file_name", "say how the file is called", "required")
     file_format = rules.file_format(first.file.content_type, name)
     if file_format is None:
-        raise FileTypeUnsupported(first.file.content_type)
+        raise FileTypeUnsupported(first.file.content_type[: rules.MAX_SHOWN])
     return Body.MaterialFile(file_name=name, content_type=file_format)
 
 
