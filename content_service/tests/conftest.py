@@ -2,22 +2,25 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 
-from chassis.models.embeddings import MiniLM
-from chassis.testing import House, Served, bearer
+from chassis.models.embeddings import Embedder, MiniLM
+from chassis.testing import House, Postgres, Served, bearer
 from content_service.app import Parts, build, parts
 from content_service.settings import Settings
 from meno.content.v1.content_service_pb2 import (
     Body,
     Content,
     CreateContentRequest,
+    ListDraftsRequest,
     PublishContentRequest,
     UnpublishContentRequest,
 )
@@ -39,6 +42,9 @@ hypothesis_settings.load_profile("unhurried")
 
 SECRET = "a secret of this test, long enough"
 PIECE = 64 * 1024
+MAX_FILE_BYTES = 2**20
+MAX_CHARACTERS = 50_000
+MAX_PAGES = 5
 
 PHOTOSYNTHESIS = """# Plants
 
@@ -69,10 +75,10 @@ class ContentService:
     """Stubs of the running service, and what a test does with them again and again."""
 
     def __init__(self, house: House, served: Served, parts: Parts, settings: Settings) -> None:
+        self.house = house
         self.parts = parts
         self.settings = settings
         self.database_url = parts.database.url
-        self._house = house
         channel = served.channel()
         self.contents = ContentServiceStub(channel)
         self.materials = MaterialServiceStub(channel)
@@ -84,15 +90,15 @@ class ContentService:
     def student(self, class_id: str) -> Person:
         return self._person(class_id, "STUDENT")
 
-    def files(self) -> list[Path]:
-        """What lies in object storage."""
+    def files(self, class_id: str) -> list[Path]:
+        """What lies in object storage for a class, broken-off uploads too."""
         directory = Path(self.settings.storage_url.removeprefix("file://"))
-        return [path for path in directory.rglob("*") if path.is_file()]
+        return [path for path in (directory / class_id).rglob("*") if path.is_file()]
 
-    async def create(self, teacher: Person, body: Body, title: str = "Something", parent_id: str = "") -> Content:
-        request = CreateContentRequest(
-            class_id=teacher.class_id, parent_id=parent_id, title=title, body=body
-        )
+    async def create(
+        self, teacher: Person, body: Body, title: str = "Something", parent_id: str = ""
+    ) -> Content:
+        request = CreateContentRequest(class_id=teacher.class_id, parent_id=parent_id, title=title, body=body)
         return await self.contents.CreateContent(request, **teacher.auth)
 
     async def module(self, teacher: Person, title: str = "A module") -> Content:
@@ -100,6 +106,26 @@ class ContentService:
 
     async def lesson(self, teacher: Person, title: str = "A lesson", parent_id: str = "") -> Content:
         return await self.create(teacher, Body(lesson=Body.Lesson(text="Read this.")), title, parent_id)
+
+    async def drafts(self, teacher: Person, page_size: int = 0) -> list[Content]:
+        """Everything in a class as its teachers see it, page by page."""
+        request = ListDraftsRequest(class_id=teacher.class_id, page_size=page_size)
+        found: list[Content] = []
+        while True:
+            reply = await self.contents.ListDrafts(request, **teacher.auth)
+            found += reply.contents
+            if not reply.next_page_token:
+                return found
+            request.page_token = reply.next_page_token
+
+    def delete(self, class_id: str, content_id: str) -> None:
+        """Deletes a content as another release or an operator does."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(
+                "UPDATE contents SET deleted_at = now(), deleted_by_user_id = created_by_user_id"
+                " WHERE scope_id = %s AND content_id = %s",
+                [class_id, content_id],
+            )
 
     async def publish(self, teacher: Person, content_id: str, **values: str) -> Content:
         request = PublishContentRequest(class_id=teacher.class_id, content_id=content_id, **values)
@@ -115,6 +141,11 @@ class ContentService:
         return await self.materials.UploadMaterial(
             pieces(teacher.class_id, data, file_name, **values), **teacher.auth
         )
+
+    async def processed(self, teacher: Person, data: bytes | str, file_name: str = "notes.md") -> Material:
+        """Uploads a file and waits until it is READY or FAILED."""
+        uploaded = await self.upload(teacher, data, file_name)
+        return await self.outcome(teacher, uploaded.material_id)
 
     async def outcome(self, teacher: Person, material_id: str) -> Material:
         """Waits until a material is READY or FAILED."""
@@ -133,12 +164,11 @@ class ContentService:
         self, teacher: Person, data: bytes | str, content_id: str, file_name: str = "notes.md"
     ) -> Material:
         """A material that is ready, published, and attached to a published content."""
-        uploaded = await self.upload(teacher, data, file_name)
-        await self.outcome(teacher, uploaded.material_id)
-        await self.publish(teacher, uploaded.material_id)
-        await self.attach(teacher, content_id, uploaded.material_id)
+        ready = await self.processed(teacher, data, file_name)
+        await self.publish(teacher, ready.material_id)
+        await self.attach(teacher, content_id, ready.material_id)
         await self.publish(teacher, content_id)
-        return uploaded
+        return ready
 
     async def search(self, person: Person, query: str, **values: Any) -> list[Chunk]:
         request = SearchRequest(class_id=person.class_id, query=query, **values)
@@ -146,7 +176,7 @@ class ContentService:
 
     def _person(self, class_id: str, role: str) -> Person:
         user_id = str(uuid.uuid4())
-        token = self._house.issuer.token(user_id, role=role, classes={class_id: role})
+        token = self.house.issuer.token(user_id, role=role, classes={class_id: role})
         return Person(user_id, class_id, bearer(token))
 
 
@@ -169,6 +199,17 @@ def titles(contents: Sequence[Content]) -> list[str]:
     return [content.title for content in contents]
 
 
+@asynccontextmanager
+async def serving(house: House, settings: Settings, embedder: Embedder) -> AsyncIterator[ContentService]:
+    """One process of the service; several may share a database."""
+    async with (
+        house.guard() as guard,
+        parts(settings, embedder) as opened,
+        house.serve(build(settings, opened, guard), "content_service") as served,
+    ):
+        yield ContentService(house, served, opened, settings)
+
+
 @pytest.fixture(scope="session")
 def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
@@ -181,25 +222,41 @@ async def embedder(model_cache: Path) -> AsyncIterator[MiniLM]:
     await embedder.close()
 
 
+@pytest_asyncio.fixture(scope="session")
+async def content(
+    postgres: Postgres, embedder: MiniLM, model_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ContentService]:
+    """One service for all tests, each of which has classes of its own."""
+    directory = tmp_path_factory.mktemp("content")
+    settings = bounded(postgres.create("content_service"), directory, model_cache)
+    async with serving(House(directory), settings, embedder) as running:
+        yield running
+
+
 @pytest.fixture
 def settings(new_database: Callable[[str], str], tmp_path: Path, model_cache: Path) -> Settings:
-    return Settings(
-        database_url=new_database("content_service"),
-        secret=SECRET,
-        tls_directory=tmp_path,
-        storage_url=f"file://{tmp_path}/files",
-        max_file_bytes=2**20,
-        model_cache=model_cache,
-    )
+    """Settings of a service that a test has to itself; it leaves the work to others."""
+    settings = bounded(new_database("content_service"), tmp_path, model_cache)
+    return settings.model_copy(update={"run_worker": False})
 
 
 @pytest_asyncio.fixture
-async def content(
-    house: House, settings: Settings, embedder: MiniLM
-) -> AsyncIterator[ContentService]:
-    async with (
-        house.guard() as guard,
-        parts(settings, embedder) as opened,
-        house.serve(build(settings, opened, guard), "content_service") as served,
-    ):
-        yield ContentService(house, served, opened, settings)
+async def alone(house: House, settings: Settings, embedder: MiniLM) -> AsyncIterator[ContentService]:
+    """A service with a database of its own, which processes no file by itself."""
+    async with serving(house, settings, embedder) as running:
+        yield running
+
+
+def bounded(database_url: str, directory: Path, model_cache: Path) -> Settings:
+    """Settings whose bounds a test reaches with small files."""
+    return Settings(
+        database_url=database_url,
+        secret=SECRET,
+        tls_directory=directory,
+        storage_url=f"file://{directory}/files",
+        max_file_bytes=MAX_FILE_BYTES,
+        max_text_characters=MAX_CHARACTERS,
+        max_pages=MAX_PAGES,
+        stalled_after=0.5,
+        model_cache=model_cache,
+    )

@@ -1,0 +1,46 @@
+"""PDFs that the tests upload."""
+
+import io
+import zlib
+from collections.abc import Sequence
+
+from fpdf import FPDF
+from pypdf import PdfReader, PdfWriter
+
+
+def pdf(pages: Sequence[str]) -> bytes:
+    """A PDF with these texts, a page each; a page without text is blank."""
+    document = FPDF()
+    document.set_font("Times", size=12)
+    for text in pages:
+        document.add_page()
+        document.multi_cell(0, 6, text)
+    return bytes(document.output())
+
+
+def encrypted(document: bytes, password: str) -> bytes:
+    """The same PDF, which opens with this password."""
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(document)))
+    writer.encrypt(user_password=password, owner_password="an owner's", algorithm="AES-256")
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
+
+
+def bomb(length: int) -> bytes:
+    """A PDF whose page unpacks to so many bytes."""
+    packed = zlib.compress(b" " * length, 9)
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R >>",
+        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
+    ]
+    written = bytearray(b"%PDF-1.4\n")
+    places = []
+    for number, body in enumerate(objects, 1):
+        places.append(len(written))
+        written += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    trailer = b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+    return bytes(written) + trailer % (table, len(written))
