@@ -21,19 +21,19 @@ FROM generate_series(1, 8000) n
 _IDENTITY = {
     "users": """
         SELECT id(n) AS user_id, 'Person' AS display_name, 'Person' AS nickname, 'STUDENT' AS role
-        FROM generate_series(1, 5000) n""",
+        FROM generate_series(1, 4000) n""",
     "login_identifiers": """
         SELECT id(n) AS user_id, kind, kind || n AS value
-        FROM generate_series(1, 5000) n, unnest(ARRAY['LOGIN_NAME', 'EMAIL']) kind""",
+        FROM generate_series(1, 4000) n, unnest(ARRAY['LOGIN_NAME', 'EMAIL']) kind""",
     "credentials": """
-        SELECT id(n) AS user_id, repeat('h', 100) AS password_hash FROM generate_series(1, 5000) n""",
+        SELECT id(n) AS user_id, repeat('h', 100) AS password_hash FROM generate_series(1, 4000) n""",
     "sign_up_requests": """
         SELECT id(n) AS request_id, id(n) AS user_id, now() - n * interval '10 seconds' AS created_at
-        FROM generate_series(1, 5000) n""",
+        FROM generate_series(1, 4000) n""",
     "sign_in_failures": """
         SELECT sha256(n::text::bytea) AS identifier_hash, 1 AS failures,
                now() - n * interval '10 seconds' AS failed_at
-        FROM generate_series(1, 5000) n""",
+        FROM generate_series(1, 4000) n""",
     "sign_ins": """
         SELECT id(n % 800) AS user_id, id(n) AS sign_in_id, id(n) AS request_id, '\\x00'::bytea AS current_hash,
                now() + n * interval '5 minutes' AS expires_at,
@@ -45,9 +45,9 @@ _IDENTITY = {
         FROM generate_series(1, 10000) n""",
     "classes": """
         SELECT id(n) AS class_id, 'Class' AS title, 'CODE' || n AS join_code
-        FROM generate_series(1, 5000) n""",
+        FROM generate_series(1, 4000) n""",
     "join_codes": """
-        SELECT 'CODE' || n AS join_code, id(n) AS class_id FROM generate_series(1, 5000) n""",
+        SELECT 'CODE' || n AS join_code, id(n) AS class_id FROM generate_series(1, 4000) n""",
     "class_memberships": """
         SELECT id(n / 20) AS class_id, id((n * 7) % 800) AS user_id,
                CASE WHEN n % 20 = 0 THEN 'TEACHER' ELSE 'STUDENT' END AS role
@@ -98,36 +98,36 @@ _CONTENT = {
 _SESSION = {
     "sessions": """
         SELECT id(n / 10) AS user_id, id(n) AS session_id, 'teach_me' AS mode, 10 AS last_sequence
-        FROM generate_series(0, 4999) n""",
+        FROM generate_series(0, 2999) n""",
     "session_events": """
         SELECT id(n / 10) AS user_id, id(n) AS session_id, sequence, id(n * 5 + sequence) AS client_event_id,
                'CHECK' AS kind, 0 AS step
-        FROM generate_series(0, 4999) n, generate_series(1, 5) sequence""",
+        FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
     "request_memory": _REQUESTS,
 }
 _CHAT = {
     "chats": """
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, 'GENERAL' AS source, 6 AS last_sequence,
                now() - n * interval '1 minute' AS updated_at
-        FROM generate_series(0, 4999) n""",
+        FROM generate_series(0, 2999) n""",
     "chat_messages": """
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, id(n * 6 + sequence) AS message_id, sequence,
                CASE WHEN sequence % 2 = 0 THEN 'ASSISTANT' ELSE 'USER' END AS role, 'text' AS text,
                CASE WHEN streams THEN 'STREAMING' ELSE 'COMPLETED' END AS status,
                CASE WHEN streams THEN id(n) END AS fencing_token,
                CASE WHEN streams THEN now() + interval '10 seconds' END AS lease_expires_at
-        FROM generate_series(0, 4999) n, generate_series(1, 6) sequence,
+        FROM generate_series(0, 2999) n, generate_series(1, 6) sequence,
              LATERAL (SELECT sequence = 6 AND n % 500 = 0 AS streams) status""",
     "message_citations": """
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, id(n * 6 + sequence) AS message_id, 1 AS number,
                id(1) AS class_id, id(2) AS material_id, id(3) AS revision_id, id(4) AS chunk_id,
                'Title' AS material_title, 1 AS page, '' AS section, 0 AS char_start, 1 AS char_end,
                'word' AS excerpt
-        FROM generate_series(0, 4999) n, unnest(ARRAY[2, 4, 6]) sequence""",
+        FROM generate_series(0, 2999) n, unnest(ARRAY[2, 4, 6]) sequence""",
     "answer_steps": """
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, id(n * 6 + 2) AS message_id, sequence,
                'TEXT_DELTA' AS kind, 'word' AS text
-        FROM generate_series(0, 4999) n, generate_series(1, 5) sequence""",
+        FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
     "request_memory": _REQUESTS,
 }
 ROWS: Mapping[str, Mapping[str, str]] = {

@@ -20,18 +20,43 @@ REFERENCE: Mapping[str, str] = {
 }
 """The tables that belong to nobody, and why."""
 
-# The tools' own tables are theirs.
-_TABLES = """
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
-  AND c.relname NOT LIKE 'procrastinate%'
+_QUEUE = "procrastinate"
+_OBJECTS = f"""
+WITH mine AS (
+    SELECT oid, relname AS name, relkind FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+      AND NOT (%(own)s AND relname LIKE '{_QUEUE}%%')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
+)
+SELECT CASE WHEN relkind IN ('r', 'p') THEN 'table ' ELSE 'relation ' END || name
+FROM mine WHERE relkind NOT IN ('i', 'I')
+UNION ALL
+SELECT concat_ws(' ', name, attname, format_type(atttypid, atttypmod), attidentity, attgenerated,
+                 CASE WHEN attnotnull THEN 'NOT NULL' END, pg_get_expr(adbin, adrelid))
+FROM mine JOIN pg_attribute ON attrelid = mine.oid LEFT JOIN pg_attrdef ON adrelid = mine.oid AND adnum = attnum
+WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p', 'v')
+UNION ALL
+SELECT concat_ws(' ', name, conname, pg_get_constraintdef(pg_constraint.oid))
+FROM mine JOIN pg_constraint ON conrelid = mine.oid WHERE contype <> 'n'
+UNION ALL
+SELECT pg_get_indexdef(indexrelid) FROM mine JOIN pg_index ON indrelid = mine.oid
+UNION ALL
+SELECT pg_get_triggerdef(pg_trigger.oid) FROM mine JOIN pg_trigger ON tgrelid = mine.oid WHERE NOT tgisinternal
+UNION ALL
+SELECT concat_ws(' ', typname, array_agg(enumlabel ORDER BY enumsortorder))
+FROM pg_type JOIN pg_enum ON enumtypid = pg_type.oid
+WHERE typnamespace = 'public'::regnamespace AND NOT (%(own)s AND typname LIKE '{_QUEUE}%%') GROUP BY typname
+UNION ALL
+SELECT pg_get_functiondef(oid) FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND prokind <> 'a' AND NOT (%(own)s AND proname LIKE '{_QUEUE}%%')
+  AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
 """
-_UNIQUE = f"""
-SELECT relname, indisprimary, ARRAY(
+_UNIQUE = """
+SELECT indrelid::regclass::text, indisprimary, ARRAY(
     SELECT coalesce(attname::text, '') FROM unnest(indkey) WITH ORDINALITY AS key (number, place)
     LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = number ORDER BY place
 )
-FROM pg_index JOIN (SELECT c.oid, c.relname {_TABLES}) AS tables ON oid = indrelid WHERE indisunique
+FROM pg_index WHERE indisunique AND indrelid::regclass::text = ANY (%s)
 """
 
 
@@ -45,18 +70,26 @@ class Unique(NamedTuple):
 
 
 class Schema:
-    """The tables of one database, without those of the tools."""
+    """The schema of one database."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
 
+    def everything(self) -> set[str]:
+        """Every table, column, constraint, index, trigger, type and function, in SQL."""
+        return self._objects(own=False)
+
+    def own(self) -> set[str]:
+        """The same without the job queue's."""
+        return self._objects(own=True)
+
     def tables(self) -> set[str]:
-        """Their names."""
-        return {name for [name] in self._ask(f"SELECT c.relname {_TABLES}")}
+        """The names of the tables, without the job queue's."""
+        return {text.removeprefix("table ") for text in self.own() if text.startswith("table ")}
 
     def unique(self) -> list[Unique]:
-        """Their unique indexes."""
-        return [Unique(*row) for row in self._ask(_UNIQUE)]
+        """The unique indexes of these tables."""
+        return [Unique(*row) for row in self._connection.execute(_UNIQUE, [[*self.tables()]])]
 
     def distribution_keys(self) -> dict[str, str]:
         """The column by which each table would be spread over machines, without the reference tables."""
@@ -66,5 +99,5 @@ class Schema:
             if index.primary and index.table not in REFERENCE
         }
 
-    def _ask(self, query: str) -> list[Any]:
-        return self._connection.execute(query.encode()).fetchall()
+    def _objects(self, *, own: bool) -> set[str]:
+        return {text for [text] in self._connection.execute(_OBJECTS, {"own": own})}

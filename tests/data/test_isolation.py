@@ -1,0 +1,110 @@
+"""A service's roles reach the service's own database, and what serves cannot change a table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from chassis import migrations
+from deploy.local.layout import SERVICES, Layout, Ports
+from deploy.local.postgres import SUPERUSER, Access, Postgres
+from deploy.local.stack import Stack
+
+NO_PORTS = Ports(gateway=0, keys=0, admin=0, services={})
+
+
+@pytest.fixture(scope="module")
+def accesses(tmp_path_factory: pytest.TempPathFactory) -> list[Access]:
+    """What the local stack gives to its services, in their order."""
+    return Stack(Layout(tmp_path_factory.mktemp("stack")), NO_PORTS).accesses
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, accesses: list[Access]) -> Iterator[Postgres]:
+    """A server as the local stack sets it up, with the tables of every service."""
+    made = Postgres(Path(tmp_path_factory.mktemp("cluster")), durable=False)
+    made.prepare()
+    process = made.program().start()
+    try:
+        made.wait(process)
+        made.provision(accesses)
+        for service, access in zip(SERVICES, accesses, strict=True):
+            url = made.url(access.database, access.owner)
+            migrations.upgrade(service, url, serving_role=access.server)
+        yield made
+    finally:
+        process.send_signal(made.program().stop_signal)
+        process.wait()
+        made.remove()
+
+
+def test_a_role_connects_to_its_own_database_alone(server: Postgres, accesses: list[Access]) -> None:
+    roles = {role: access.database for access in accesses for role in (access.owner, access.server)}
+    databases = {*roles.values(), "postgres", "template1"}
+    connects = {
+        (role, database) for role in roles for database in databases if is_open(server.url(database, role))
+    }
+    assert connects == {*roles.items()}
+
+
+def test_a_role_may_not_connect_elsewhere_even_where_it_is_let_in(
+    server: Postgres, accesses: list[Access]
+) -> None:
+    """Two locks: who is let in at all, and what the database itself grants."""
+    query = (
+        "SELECT rolname, datname FROM pg_roles, pg_database WHERE rolname = ANY (%s) AND datname = ANY (%s)"
+    )
+    roles = {role: access.database for access in accesses for role in (access.owner, access.server)}
+    with psycopg.connect(server.url("postgres", SUPERUSER)) as connection:
+        granted = connection.execute(
+            f"{query} AND has_database_privilege(rolname, datname, 'CONNECT')", [[*roles], [*roles.values()]]
+        ).fetchall()
+    assert {*granted} == {*roles.items()}
+
+
+@pytest.mark.parametrize("number", range(len(SERVICES)), ids=SERVICES)
+def test_what_serves_reads_and_writes_rows(server: Postgres, accesses: list[Access], number: int) -> None:
+    access = accesses[number]
+    with psycopg.connect(server.url(access.database, access.server)) as connection:
+        tables = connection.execute("""
+            SELECT relname, has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+                   AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
+            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+            """).fetchall()
+    assert len(tables) > 1
+    assert [name for name, granted in tables if not granted] == []
+
+
+@pytest.mark.parametrize("number", range(len(SERVICES)), ids=SERVICES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE more (n integer)",
+        "DROP TABLE request_memory",
+        "TRUNCATE request_memory",
+        "ALTER TABLE request_memory ADD n integer",
+        "CREATE SCHEMA more",
+    ],
+)
+def test_what_serves_cannot_change_tables(
+    server: Postgres, accesses: list[Access], number: int, change: str
+) -> None:
+    access = accesses[number]
+    with (
+        psycopg.connect(server.url(access.database, access.server)) as connection,
+        pytest.raises(InsufficientPrivilege),
+    ):
+        connection.execute(change.encode())
+
+
+def is_open(url: str) -> bool:
+    """Whether a connection is made; where not, the access rules must be why."""
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError as error:
+        if "no pg_hba.conf entry" not in str(error):
+            raise
+        return False
+    return True
