@@ -1,6 +1,7 @@
 """Contents and their revisions, over gRPC: drafts, publication, and what each person sees."""
 
 import uuid
+from typing import Any
 
 import psycopg
 import pytest
@@ -53,8 +54,8 @@ async def hidden(service: ContentService, person: Person, content_id: str) -> No
     assert content_id not in [content.content_id for content in await listed(service, person)]
 
 
-def update(person: Person, content_id: str, **values: object) -> UpdateDraftRequest:
-    return UpdateDraftRequest(class_id=person.class_id, content_id=content_id, **values)  # type: ignore[arg-type]
+def update(person: Person, content_id: str, **values: Any) -> UpdateDraftRequest:
+    return UpdateDraftRequest(class_id=person.class_id, content_id=content_id, **values)
 
 
 async def test_a_new_content_is_a_draft(content: ContentService) -> None:
@@ -264,7 +265,7 @@ async def test_what_was_once_published_never_changes(content: ContentService) ->
 async def test_what_the_state_does_not_allow_is_refused(content: ContentService) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
-    where = {"class_id": teacher.class_id, "content_id": lesson.content_id}
+    where: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
     unpublish = UnpublishContentRequest(**where)
     denied = await refused(content.contents.UnpublishContent(unpublish, **teacher.auth))
     assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "NOT_PUBLISHED")
@@ -284,7 +285,11 @@ async def test_a_change_of_something_read_before_another_change_is_refused(conte
     changed = await content.contents.UpdateDraft(
         update(teacher, lesson.content_id, title="New", etag=lesson.etag), **teacher.auth
     )
-    stale = {"class_id": teacher.class_id, "content_id": lesson.content_id, "etag": lesson.etag}
+    stale: dict[str, Any] = {
+        "class_id": teacher.class_id,
+        "content_id": lesson.content_id,
+        "etag": lesson.etag,
+    }
     for call in (
         content.contents.UpdateDraft(UpdateDraftRequest(title="Newer", **stale), **teacher.auth),
         content.contents.PublishContent(PublishContentRequest(**stale), **teacher.auth),
@@ -302,7 +307,7 @@ async def test_a_student_may_not_see_or_change_drafts(content: ContentService) -
     teacher = content.teacher()
     student = content.student(teacher.class_id)
     lesson = await content.lesson(teacher)
-    where = {"class_id": teacher.class_id, "content_id": lesson.content_id}
+    where: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
     calls = content.contents
     for call in (
         calls.CreateContent(
@@ -329,7 +334,7 @@ async def test_another_class_has_nothing_to_do_with_it(content: ContentService) 
         )
     )
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
-    under_their_own = {"class_id": stranger.class_id, "content_id": lesson.content_id}
+    under_their_own: dict[str, Any] = {"class_id": stranger.class_id, "content_id": lesson.content_id}
     for call in (
         calls.GetContent(GetContentRequest(**under_their_own), **stranger.auth),
         calls.GetDraft(GetDraftRequest(**under_their_own), **stranger.auth),

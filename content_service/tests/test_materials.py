@@ -1,40 +1,305 @@
-"""Materials over gRPC: uploads, processing as a teacher sees it, attachments, passages."""
+"""Materials over gRPC: uploads, and what a teacher sees of their processing."""
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
 
+import grpc
 import pytest
+from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import refused
-from content_service.tests.conftest import PHOTOSYNTHESIS, ContentService
+from chassis.bell import Rung
+from chassis.testing import refusal, refused
+from content_service.tests.conftest import (
+    MAX_FILE_BYTES,
+    PHOTOSYNTHESIS,
+    VOLCANOES,
+    ContentService,
+    Person,
+    pieces,
+    titles,
+)
+from meno.content.v1.content_service_pb2 import (
+    CONTENT_KIND_MATERIAL,
+    VISIBILITY_DRAFT,
+    Body,
+    UpdateDraftRequest,
+)
 from meno.content.v1.material_service_pb2 import (
-    DetachMaterialRequest,
-    FailureReason,
-    GetChunkRequest,
+    PROCESSING_STAGE_QUEUED,
+    PROCESSING_STAGE_READY,
+    PROCESSING_STATUS_PENDING,
+    PROCESSING_STATUS_READY,
     GetMaterialRequest,
-    ProcessingStage,
-    ProcessingStatus,
+    Material,
     RetryProcessingRequest,
+    UploadMaterialRequest,
     WatchMaterialRequest,
+    WatchMaterialResponse,
 )
 
-READY = ProcessingStatus.PROCESSING_STATUS_READY
-FAILED = ProcessingStatus.PROCESSING_STATUS_FAILED
+
+@pytest.fixture
+def only_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watchers look when it rings and never otherwise, so that a ring which is lost is seen."""
+    monkeypatch.setattr(Rung.wait, "__defaults__", (3600.0,))
 
 
-async def test_an_uploaded_file_becomes_ready(content: ContentService) -> None:
+async def get(service: ContentService, person: Person, material_id: str) -> Material:
+    request = GetMaterialRequest(class_id=person.class_id, material_id=material_id)
+    return await service.materials.GetMaterial(request, **person.auth)
+
+
+def of(person: Person, material_id: str) -> dict[str, Any]:
+    return {"class_id": person.class_id, "material_id": material_id}
+
+
+async def test_an_uploaded_file_is_kept_at_once_and_becomes_ready(content: ContentService) -> None:
     teacher = content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS, "plants.md")
-    assert (uploaded.status, uploaded.stage) == (
-        ProcessingStatus.PROCESSING_STATUS_PENDING,
-        ProcessingStage.PROCESSING_STAGE_QUEUED,
-    )
+    assert (uploaded.status, uploaded.stage) == (PROCESSING_STATUS_PENDING, PROCESSING_STAGE_QUEUED)
     assert (uploaded.title, uploaded.file.file_name) == ("plants", "plants.md")
+    assert uploaded.file.content_type == "text/markdown"
     assert uploaded.file.size_bytes == len(PHOTOSYNTHESIS)
+    [kept] = content.files(teacher.class_id)
+    assert kept.read_text() == PHOTOSYNTHESIS
     ready = await content.outcome(teacher, uploaded.material_id)
     assert (ready.status, ready.stage, ready.progress_percent) == (
-        READY,
-        ProcessingStage.PROCESSING_STAGE_READY,
+        PROCESSING_STATUS_READY,
+        PROCESSING_STAGE_READY,
         100,
     )
-    assert ready.chunk_count == 1
+    assert (ready.chunk_count, ready.page_count, ready.failure_message) == (1, 0, "")
+    assert await get(content, teacher, uploaded.material_id) == ready
+
+
+async def test_a_material_is_a_content_too(content: ContentService) -> None:
+    teacher = content.teacher()
+    uploaded = await content.upload(teacher, PHOTOSYNTHESIS, title="Leaves")
+    [listed] = await content.drafts(teacher)
+    assert (listed.content_id, listed.revision_id, listed.etag) == (
+        uploaded.material_id,
+        uploaded.revision_id,
+        uploaded.etag,
+    )
+    assert (listed.kind, listed.visibility) == (CONTENT_KIND_MATERIAL, VISIBILITY_DRAFT)
+    assert (listed.title, listed.body) == ("Leaves", Body(material=uploaded.file))
+    rename = UpdateDraftRequest(class_id=teacher.class_id, content_id=uploaded.material_id, title="Trees")
+    await content.contents.UpdateDraft(rename, **teacher.auth)
+    renamed = await get(content, teacher, uploaded.material_id)
+    assert (renamed.title, renamed.file) == ("Trees", uploaded.file)
+
+
+async def test_a_file_arrives_in_many_pieces(content: ContentService) -> None:
+    teacher = content.teacher()
+    data = (VOLCANOES * 1000).encode()[:MAX_FILE_BYTES]
+    whole = await content.upload(teacher, data)
+    assert whole.file.size_bytes == len(data)
+
+    async def drops() -> AsyncIterator[UploadMaterialRequest]:
+        async for piece in pieces(teacher.class_id, data):
+            yield piece
+            yield UploadMaterialRequest()
+
+    assert (await content.materials.UploadMaterial(drops(), **teacher.auth)).file == whole.file
+    assert [file.read_bytes() for file in content.files(teacher.class_id)] == [data] * 2
+
+
+@pytest.mark.parametrize(
+    ("file_name", "content_type", "title", "expected"),
+    [
+        ("C:\\My files\\leaves.TXT", "", "", ("leaves.TXT", "text/plain", "leaves")),
+        ("../../etc/passwd.md", "", "", ("passwd.md", "text/markdown", "passwd")),
+        ("a\u202etxt.fdp.html", "", "", ("atxt.fdp.html", "text/html", "atxt.fdp")),
+        (".md", "text/markdown; charset=utf-8", "", (".md", "text/markdown", ".md")),
+        ("noext", "Text/X-Markdown", "  Given ", ("noext", "text/markdown", "Given")),
+        ("scan.pdf", "application/octet-stream", "", ("scan.pdf", "application/pdf", "scan")),
+    ],
+)
+async def test_how_a_file_is_called(
+    content: ContentService, file_name: str, content_type: str, title: str, expected: tuple[str, str, str]
+) -> None:
+    teacher = content.teacher()
+    upload = pieces(teacher.class_id, "Words.", file_name, content_type, title=title)
+    made = await content.materials.UploadMaterial(upload, **teacher.auth)
+    assert (made.file.file_name, made.file.content_type, made.title) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "file_name", "content_type", "reason", "metadata"),
+    [
+        (b"", "notes.md", "", "FILE_EMPTY", {}),
+        (b"x" * (MAX_FILE_BYTES + 1), "notes.md", "", "FILE_TOO_LARGE", {"limit_bytes": str(MAX_FILE_BYTES)}),
+        (b"\x89PNG", "notes.md", "image/png", "FILE_TYPE_UNSUPPORTED", {"content_type": "image/png"}),
+        (b"MZ", "setup.exe", "", "FILE_TYPE_UNSUPPORTED", {"content_type": ""}),
+        (b"x", "notes.md", "x" * 60_000, "FILE_TYPE_UNSUPPORTED", {"content_type": "x" * 200}),
+    ],
+)
+async def test_a_file_that_cannot_be_taken_is_refused_and_not_kept(
+    content: ContentService,
+    data: bytes,
+    file_name: str,
+    content_type: str,
+    reason: str,
+    metadata: dict[str, str],
+) -> None:
+    teacher = content.teacher()
+    upload = pieces(teacher.class_id, data, file_name, content_type)
+    denied = await refused(content.materials.UploadMaterial(upload, **teacher.auth))
+    assert (denied.code, denied.reason, denied.metadata) == ("INVALID_ARGUMENT", reason, metadata)
+    assert content.files(teacher.class_id) == await content.drafts(teacher) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "data", "violated"),
+    [
+        ({"file_name": ""}, b"x", "file_name"),
+        ({"file_name": "dir/"}, b"x", None),
+        ({"file_name": " \u200b/"}, b"x", "file_name"),
+        ({"file_name": "x" * 201}, b"x", "file_name"),
+        ({"file_name": "a\0.md"}, b"x", "file_name"),
+        ({"title": "x" * 201}, b"x", "title"),
+        ({"request_id": "1"}, b"x", "request_id"),
+        ({}, b"x" * (2**21 + 1), "file.data"),
+    ],
+)
+async def test_a_malformed_upload_is_refused_with_the_field(
+    content: ContentService, fields: dict[str, Any], data: bytes, violated: str | None
+) -> None:
+    teacher = content.teacher()
+    message = UploadMaterialRequest(**{"class_id": teacher.class_id, "file_name": "notes.md", **fields})
+    message.file.data = data
+
+    async def upload() -> AsyncIterator[UploadMaterialRequest]:
+        yield message
+
+    denied = await refused(content.materials.UploadMaterial(upload(), **teacher.auth))
+    if violated is None:
+        assert denied.reason == "FILE_TYPE_UNSUPPORTED"
+    else:
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+        assert [broken.field for broken in denied.detail(BadRequest).field_violations] == [violated]
+    assert content.files(teacher.class_id) == []
+
+
+async def test_only_the_first_message_names_the_class(content: ContentService) -> None:
+    teacher, stranger = content.teacher(), content.teacher()
+
+    async def smuggled() -> AsyncIterator[UploadMaterialRequest]:
+        async for piece in pieces(teacher.class_id, PHOTOSYNTHESIS):
+            yield piece
+        yield UploadMaterialRequest(class_id=stranger.class_id)
+
+    denied = await refused(content.materials.UploadMaterial(smuggled(), **teacher.auth))
+    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+    for person in (teacher, stranger):
+        assert content.files(person.class_id) == await content.drafts(person) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(content: ContentService) -> None:
+    teacher = content.teacher()
+    arrived = asyncio.Event()
+
+    async def half() -> AsyncIterator[UploadMaterialRequest]:
+        async for piece in pieces(teacher.class_id, b"words " * 100_000):
+            yield piece
+        arrived.set()
+        await asyncio.Event().wait()
+
+    call = content.materials.UploadMaterial(half(), **teacher.auth)
+    await arrived.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    whole = await content.upload(teacher, PHOTOSYNTHESIS, title="Whole")
+    assert titles(await content.drafts(teacher)) == ["Whole"]
+    assert [file.stat().st_size for file in content.files(teacher.class_id)] == [whole.file.size_bytes]
+
+
+async def test_one_request_id_makes_one_material(content: ContentService) -> None:
+    teacher, request_id = content.teacher(), str(uuid.uuid4())
+    made = await asyncio.gather(
+        *[content.upload(teacher, PHOTOSYNTHESIS, request_id=request_id) for _ in range(20)]
+    )
+    assert made == [made[0]] * 20
+    assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 1
+    ready = await content.outcome(teacher, made[0].material_id)
+    assert (ready.status, ready.chunk_count) == (PROCESSING_STATUS_READY, 1)
+
+
+async def test_another_file_under_the_same_request_id_is_refused(content: ContentService) -> None:
+    teacher, request_id = content.teacher(), str(uuid.uuid4())
+    await content.upload(teacher, PHOTOSYNTHESIS, request_id=request_id)
+    for data, name in ((VOLCANOES, "notes.md"), (PHOTOSYNTHESIS, "other.md")):
+        denied = await refused(content.upload(teacher, data, name, request_id=request_id))
+        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
+    assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 1
+
+
+async def test_the_same_file_may_be_uploaded_twice(content: ContentService) -> None:
+    teacher = content.teacher()
+    made = [await content.upload(teacher, PHOTOSYNTHESIS) for _ in range(2)]
+    assert made[0].file == made[1].file
+    assert titles(await content.drafts(teacher)) == ["notes", "notes"]
+
+
+async def test_a_watcher_sees_the_work_go_on_to_its_end(content: ContentService, only_rings: None) -> None:
+    teacher = content.teacher()
+    uploaded = await content.upload(teacher, PHOTOSYNTHESIS)
+    request = WatchMaterialRequest(**of(teacher, uploaded.material_id))
+    steps = [step async for step in content.materials.WatchMaterial(request, **teacher.auth)]
+    assert [step.WhichOneof("step") for step in steps] == ["material"] * (len(steps) - 1) + ["done"]
+    seen = [step.material for step in steps[:-1]] + [steps[-1].done]
+    progress = [(material.stage, material.progress_percent) for material in seen]
+    assert progress == sorted(progress)
+    assert all(before != after for before, after in pairwise(seen))
+    again = [step async for step in content.materials.WatchMaterial(request, **teacher.auth)]
+    assert again == [WatchMaterialResponse(done=seen[-1])]
+
+
+async def test_a_watcher_is_told_when_the_material_is_deleted(
+    alone: ContentService, only_rings: None
+) -> None:
+    teacher = alone.teacher()
+    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
+    stream: Any = alone.materials.WatchMaterial(
+        WatchMaterialRequest(**of(teacher, uploaded.material_id)), **teacher.auth
+    )
+    assert (await stream.read()).material == uploaded
+    alone.delete(teacher.class_id, uploaded.material_id)
+    await alone.parts.pipeline.process(teacher.class_id, uploaded.material_id)
+    assert (await stream.read()).error.code == grpc.StatusCode.NOT_FOUND.value[0]
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await stream.read()
+    assert refusal(ended.value).reason == "MATERIAL_NOT_FOUND"
+
+
+async def test_students_and_strangers_have_no_materials(content: ContentService) -> None:
+    teacher, stranger = content.teacher(), content.teacher()
+    uploaded = await content.upload(teacher, PHOTOSYNTHESIS)
+    student = content.student(teacher.class_id)
+    calls = content.materials
+    for person, code, reason in (
+        (student, "PERMISSION_DENIED", "ACCESS_DENIED"),
+        (stranger, "NOT_FOUND", "MATERIAL_NOT_FOUND"),
+    ):
+        mine = of(person, uploaded.material_id)
+        for call in (
+            calls.GetMaterial(GetMaterialRequest(**mine), **person.auth),
+            calls.WatchMaterial(WatchMaterialRequest(**mine), **person.auth),
+            calls.RetryProcessing(RetryProcessingRequest(**mine), **person.auth),
+        ):
+            denied = await refused(call)
+            assert (denied.code, denied.reason) == (code, reason)
+    denied = await refused(content.upload(student, PHOTOSYNTHESIS))
+    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+    assert len(content.files(teacher.class_id)) == 1
+
+
+async def test_a_lesson_is_no_material(content: ContentService) -> None:
+    teacher = content.teacher()
+    lesson = await content.lesson(teacher)
+    denied = await refused(get(content, teacher, lesson.content_id))
+    assert (denied.code, denied.reason) == ("NOT_FOUND", "MATERIAL_NOT_FOUND")

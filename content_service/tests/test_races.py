@@ -42,7 +42,7 @@ def states(service: ContentService, content: Content) -> list[str]:
         return [state for (state,) in found]
 
 
-def asked(teacher: Person, content: Content) -> dict[str, str]:
+def asked(teacher: Person, content: Content) -> dict[str, Any]:
     return {"class_id": teacher.class_id, "content_id": content.content_id}
 
 
@@ -70,15 +70,16 @@ async def test_one_request_id_changes_a_content_once(content: ContentService) ->
     material = await content.upload(teacher, "Words.")
     calls, materials, where = content.contents, content.materials, asked(teacher, lesson)
     version = int(lesson.etag, 16)
-    for method, request in (
+    changes: list[tuple[Any, Any]] = [
         (calls.UpdateDraft, UpdateDraftRequest(title="Other", etag=lesson.etag, **where)),
         (materials.AttachMaterial, AttachMaterialRequest(material_id=material.material_id, **where)),
         (calls.PublishContent, PublishContentRequest(**where)),
         (materials.DetachMaterial, DetachMaterialRequest(material_id=material.material_id, **where)),
         (calls.UnpublishContent, UnpublishContentRequest(**where)),
-    ):
+    ]
+    for method, request in changes:
         request.request_id = str(uuid.uuid4())
-        replies = await asyncio.gather(*[method(request, **teacher.auth) for _ in range(20)])  # type: ignore[operator]
+        replies = await asyncio.gather(*[method(request, **teacher.auth) for _ in range(20)])
         assert replies == [replies[0]] * 20
         version += 1
         assert int(replies[0].etag, 16) == version
