@@ -1,0 +1,215 @@
+"""The contracts keep to every rule, and what breaks a rule is found."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from buf.validate import validate_pb2
+from google.api import annotations_pb2, field_behavior_pb2
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+
+from deploy.local.stack import descriptors
+from meno.access.v1 import access_pb2
+from meno.access.v1.access_pb2 import Allow, ClassRole
+from tests.contracts import rules
+from tests.contracts.declared import Declared, rules_of
+from tests.contracts.rules import RULES, Rule
+
+GET_SESSION = "session.v1.SessionService.GetSession"
+LIST = "session.v1.SessionService.ListSessions"
+CREATE = "session.v1.SessionService.CreateSession"
+UPDATE = "identity.v1.UserService.UpdateUser"
+UPDATE_DRAFT = "content.v1.ContentService.UpdateDraft"
+SIGN_IN = "identity.v1.AuthService.SignIn"
+FEED = "access.v1.AccountFeedService.WatchAccountEvents"
+
+Change = Callable[[Declared], Any]
+
+
+def allow(declared: Declared, rpc: str, **grant: Any) -> None:
+    """Opens an RPC in one way alone."""
+    options = declared[rpc].options
+    options.ClearExtension(access_pb2.allow)
+    options.Extensions[access_pb2.allow].append(Allow(**grant))
+
+
+def route(declared: Declared, rpc: str, **rule: str) -> None:
+    """Gives an RPC another verb, path or body."""
+    options = declared[rpc].options
+    options.ClearExtension(annotations_pb2.http)
+    for name, value in rule.items():
+        setattr(options.Extensions[annotations_pb2.http], name, value)
+
+
+def alter(declared: Declared, field: str, **properties: Any) -> None:
+    for name, value in properties.items():
+        setattr(declared[field], name, value)
+
+
+def add(
+    declared: Declared, message: str, name: str, kind: "Field.Type.ValueType" = Field.TYPE_STRING
+) -> None:
+    declared[message].field.add(name=name, number=99, type=kind, label=Field.LABEL_OPTIONAL)
+
+
+def drop(declared: Declared, field: str) -> None:
+    message, _, name = field.rpartition(".")
+    fields = declared[message].field
+    fields.remove(next(one for one in fields if one.name == name))
+
+
+def validate(declared: Declared, field: str) -> Any:
+    """The field's rules, emptied."""
+    declared[field].options.ClearExtension(validate_pb2.field)
+    return rules_of(declared[field])
+
+
+def unmark(declared: Declared, field: str) -> None:
+    declared[field].options.ClearExtension(field_behavior_pb2.field_behavior)
+
+
+BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
+    rules.every_rpc_has_a_way_in: [
+        (GET_SESSION, lambda d: d[GET_SESSION].options.ClearExtension(access_pb2.allow))
+    ],
+    rules.every_way_in_is_one_that_is_understood: [
+        (GET_SESSION, lambda d: allow(d, GET_SESSION)),
+        (GET_SESSION, lambda d: allow(d, GET_SESSION, public=True, owner="user_id")),
+        (GET_SESSION, lambda d: allow(d, GET_SESSION, owner="user_id", guest=True)),
+        (
+            GET_SESSION,
+            lambda d: allow(d, GET_SESSION, owner="user_id", at_least=ClassRole.CLASS_ROLE_TEACHER),
+        ),
+        (FEED, lambda d: allow(d, FEED, service="mail_service")),
+    ],
+    rules.who_may_call_is_read_from_plain_strings: [
+        (GET_SESSION, lambda d: allow(d, GET_SESSION, owner="learner_id")),
+        (GET_SESSION, lambda d: alter(d, "session.v1.GetSessionRequest.user_id", label=Field.LABEL_REPEATED)),
+        (GET_SESSION, lambda d: alter(d, "session.v1.GetSessionRequest.user_id", type=Field.TYPE_BYTES)),
+        (GET_SESSION, lambda d: alter(d, "session.v1.GetSessionRequest.user_id", oneof_index=0)),
+    ],
+    rules.everything_is_commented: [
+        ("chat.v1.Chat.mood", lambda d: add(d, "chat.v1.Chat", "mood")),
+        ("content.v1.Body.Lesson.mood", lambda d: add(d, "content.v1.Body.Lesson", "mood")),
+        ("chat.v1.ChatService.Sing", lambda d: d["chat.v1.ChatService"].method.add(name="Sing")),
+        (
+            "session.v1.Phase.PHASE_LOST",
+            lambda d: d["session.v1.Phase"].value.add(name="PHASE_LOST", number=99),
+        ),
+    ],
+    rules.writes_are_repeatable: [
+        (CREATE, lambda d: drop(d, "session.v1.CreateSessionRequest.request_id")),
+        (CREATE, lambda d: validate(d, "session.v1.CreateSessionRequest.request_id")),
+        (GET_SESSION, lambda d: add(d, "session.v1.GetSessionRequest", "request_id")),
+        ("identity.v1.AuthService.SignOut", lambda d: add(d, "identity.v1.SignOutRequest", "request_id")),
+    ],
+    rules.lists_come_in_pages: [
+        (LIST, lambda d: drop(d, "session.v1.ListSessionsRequest.page_size")),
+        (LIST, lambda d: drop(d, "session.v1.ListSessionsRequest.page_token")),
+        (LIST, lambda d: drop(d, "session.v1.ListSessionsResponse.next_page_token")),
+        (LIST, lambda d: drop(d, "session.v1.ListSessionsResponse.sessions")),
+        (GET_SESSION, lambda d: add(d, "session.v1.GetSessionRequest", "page_token")),
+    ],
+    rules.changes_do_not_overwrite_what_was_not_read: [
+        (UPDATE_DRAFT, lambda d: drop(d, "content.v1.UpdateDraftRequest.etag")),
+        (UPDATE_DRAFT, lambda d: drop(d, "content.v1.Content.etag")),
+        (UPDATE, lambda d: drop(d, "identity.v1.UpdateUserRequest.update_mask")),
+    ],
+    rules.what_leaves_the_house_has_a_path: [
+        (GET_SESSION, lambda d: d[GET_SESSION].options.ClearExtension(annotations_pb2.http)),
+        (FEED, lambda d: route(d, FEED, get="/v1/accounts")),
+    ],
+    rules.verbs_say_what_is_done: [
+        (
+            GET_SESSION,
+            lambda d: route(d, GET_SESSION, post="/v1/users/{user_id}/sessions/{session_id}", body="*"),
+        ),
+        (CREATE, lambda d: route(d, CREATE, post="/v1/users/{user_id}/sessions")),
+        (UPDATE, lambda d: route(d, UPDATE, put="/v1/users/{user_id}", body="*")),
+    ],
+    rules.paths_hold_the_fields_that_decide_access: [
+        (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/sessions/{session_id}")),
+        (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/sessions/{id}")),
+        (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/sessions/{user_id}")),
+    ],
+    rules.no_two_rpcs_answer_one_request: [
+        (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/chats/{session_id}"))
+    ],
+    rules.request_fields_say_whether_they_are_needed: [
+        (GET_SESSION, lambda d: unmark(d, "session.v1.GetSessionRequest.session_id"))
+    ],
+    rules.request_fields_are_bounded: [
+        (CREATE, lambda d: validate(d, "session.v1.Goal.text")),
+        (
+            "session.v1.EventService.AppendEvents",
+            lambda d: validate(d, "session.v1.AppendEventsRequest.events"),
+        ),
+        (LIST, lambda d: validate(d, "session.v1.ListSessionsRequest.page_size")),
+        (CREATE, lambda d: validate(d, "session.v1.CreateSessionRequest.mode")),
+        (
+            SIGN_IN,
+            lambda d: setattr(
+                validate(d, "identity.v1.SignInRequest.identifier").string, "pattern", "^[a-z]+$"
+            ),
+        ),
+    ],
+    rules.callers_do_not_write_what_we_write: [(UPDATE, lambda d: unmark(d, "identity.v1.User.update_time"))],
+    rules.secrets_are_carried_by_secret_rpcs_alone: [
+        (SIGN_IN, lambda d: d[SIGN_IN].options.ClearExtension(access_pb2.secret)),
+        ("identity.v1.UserService.GetUser", lambda d: add(d, "identity.v1.User", "password_hash")),
+        (
+            "content.v1.ContentService.ListContents",
+            lambda d: add(d, "content.v1.Body.Lesson", "hidden_prompt"),
+        ),
+    ],
+    rules.guessing_is_limited: [(SIGN_IN, lambda d: d[SIGN_IN].options.ClearExtension(access_pb2.limit))],
+    rules.streams_say_how_they_end: [
+        ("chat.v1.ChatService.Ask", lambda d: drop(d, "chat.v1.AnswerStep.done")),
+        (FEED, lambda d: drop(d, "access.v1.WatchAccountEventsResponse.error")),
+        (
+            "chat.v1.ChatService.Ask",
+            lambda d: alter(d, "chat.v1.AnswerStep.error", type_name=".meno.chat.v1.Message"),
+        ),
+    ],
+    rules.reasons_travel_with_a_code: [
+        (
+            "chat.v1.ErrorReason.ERROR_REASON_CLASS_LEFT",
+            lambda d: d["chat.v1.ErrorReason.ERROR_REASON_CLASS_LEFT"].options.ClearExtension(
+                access_pb2.code
+            ),
+        )
+    ],
+    rules.no_name_is_a_word_of_python: [("chat.v1.Chat.from", lambda d: add(d, "chat.v1.Chat", "from"))],
+}
+"""For each rule, what is changed, and the name that is found to break it then."""
+
+
+@pytest.fixture
+def declared() -> Declared:
+    return Declared(descriptors().read_bytes())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_contracts_keep_to(rule: Rule, declared: Declared) -> None:
+    assert [*rule(declared)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "change"),
+    [
+        pytest.param(rule, *one, id=f"{rule.__name__}-{one[0]}")
+        for rule, breaks in BREAKS.items()
+        for one in breaks
+    ],
+)
+def test_what_breaks_a_rule_is_found(declared: Declared, rule: Rule, name: str, change: Change) -> None:
+    change(declared)
+    assert [found for found in rule(declared) if found.startswith(f"meno.{name}")]
+
+
+def test_every_rule_can_be_broken() -> None:
+    assert BREAKS.keys() == {*RULES}
+
+
+def test_what_is_repeatable_without_an_id_exists(declared: Declared) -> None:
+    assert rules.REPEATABLE.keys() <= {rpc.name for rpc in declared.rpcs()}
