@@ -43,7 +43,7 @@ def token_provider(keys_cluster: str) -> dict[str, Any]:
             },
             "cache_duration": f"{int(tokens.KEY_CACHE.total_seconds())}s",
             # The listener must be up before the keys are: they come through this very gateway.
-            "async_fetch": {"fast_listener": True, "failed_refetch_duration": "1s"},
+            "async_fetch": {"fast_listener": True, "failed_refetch_duration": "0.2s"},
         },
     }
 
