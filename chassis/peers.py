@@ -32,6 +32,8 @@ _OPTIONS = (
         ),
     ),
     ("grpc.max_metadata_size", 32 * 1024),
+    # Services of one installation start together, and the others wait for the one that signs.
+    ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 30_000),
 )
