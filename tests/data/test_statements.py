@@ -45,6 +45,7 @@ class Filled:
 
     def __init__(self, connection: "psycopg.Connection[Any]", service: str) -> None:
         growth.fill(connection, service)
+        self.service = service
         self.schema = Schema(connection)
         self.planner = Planner(connection)
 
@@ -67,14 +68,12 @@ class Filled:
         return [scan for scan in self.planner.settled(asked) if scan.whole and scan.table not in CONSTANT]
 
 
-@pytest.fixture(scope="module")
-def filled(postgres: Postgres) -> Iterator[Mapping[str, Filled]]:
-    urls = {service: postgres.create(service) for service in SERVICES}
-    connections = {service: psycopg.connect(url, autocommit=True) for service, url in urls.items()}
-    yield {service: Filled(connection, service) for service, connection in connections.items()}
-    for service, connection in connections.items():
-        connection.close()
-        postgres.drop(urls[service])
+@pytest.fixture(scope="module", params=SERVICES)
+def filled(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Filled]:
+    url = postgres.create(request.param)
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield Filled(connection, request.param)
+    postgres.drop(url)
 
 
 def found(every: Iterable[statements.Named], fault: Any) -> dict[str, list[Scan]]:
@@ -94,22 +93,19 @@ def test_what_the_chassis_asks_is_planned_too() -> None:
     assert set(statements.compiling("chassis")) == {*planned, "chassis.outbox"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_table_that_grows_has_rows(filled: Mapping[str, Filled], service: str) -> None:
-    grows = filled[service].schema.tables() - CONSTANT.keys()
-    assert grows == growth.ROWS[service].keys()
+def test_every_table_that_grows_has_rows(filled: Filled) -> None:
+    grows = filled.schema.tables() - CONSTANT.keys()
+    assert grows == growth.ROWS[filled.service].keys()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_statements_keep_to_one_person_or_class(filled: Mapping[str, Filled], service: str) -> None:
-    astray = found(statements.of_service(service), filled[service].astray)
+def test_statements_keep_to_one_person_or_class(filled: Filled) -> None:
+    astray = found(statements.of_service(filled.service), filled.astray)
     assert {name: scans for name, scans in astray.items() if name not in ACROSS} == {}
-    assert astray.keys() == {name for name in ACROSS if name.split(".")[0] in (service, "chassis")}
+    assert astray.keys() == {name for name in ACROSS if name.split(".")[0] in (filled.service, "chassis")}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_no_statement_walks_through_a_table_that_grows(filled: Mapping[str, Filled], service: str) -> None:
-    assert found(statements.of_service(service), filled[service].walks) == {}
+def test_no_statement_walks_through_a_table_that_grows(filled: Filled) -> None:
+    assert found(statements.of_service(filled.service), filled.walks) == {}
 
 
 def compiled(clause: CompilerElement) -> Statement[Any]:
@@ -131,15 +127,13 @@ OF_MEMBERS = (
 LATE = select(SignIn.sign_in_id).where(SignIn.sign_in_id == bindparam("sign_in_id"))
 
 
+@pytest.mark.parametrize("filled", ["identity_service"], indirect=True)
 @pytest.mark.parametrize("clause", [BY_NICKNAME, ONE_OR_OTHER, OF_MEMBERS, LATE])
-def test_a_statement_that_forgets_its_key_is_noticed(
-    filled: Mapping[str, Filled], clause: CompilerElement
-) -> None:
-    assert filled["identity_service"].astray(compiled(clause))
+def test_a_statement_that_forgets_its_key_is_noticed(filled: Filled, clause: CompilerElement) -> None:
+    assert filled.astray(compiled(clause))
 
 
+@pytest.mark.parametrize("filled", ["identity_service"], indirect=True)
 @pytest.mark.parametrize("clause", [BY_NICKNAME, ONE_OR_OTHER, select(SignIn.user_id)])
-def test_a_statement_without_an_index_is_noticed(
-    filled: Mapping[str, Filled], clause: CompilerElement
-) -> None:
-    assert filled["identity_service"].walks(compiled(clause))
+def test_a_statement_without_an_index_is_noticed(filled: Filled, clause: CompilerElement) -> None:
+    assert filled.walks(compiled(clause))
