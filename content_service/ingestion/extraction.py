@@ -1,15 +1,8 @@
-"""The text of a file, as passages are cut from it.
+"""The text of a file, as passages are cut from it."""
 
-It runs in a process of its own for formats whose readers a hostile file may exhaust, and
-imports nothing but the readers: `python -m content_service.ingestion.extraction`.
-"""
-
-import json
 import re
-import resource
-import sys
 import unicodedata
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from content_service.materials.rules import HTML, MARKDOWN, PDF
@@ -127,32 +120,3 @@ def _with_headings(text: str) -> Extracted:
             headings.append((offset, len(found[1]), words[:_MAX_HEADING]))
         offset += len(line) + 1
     return Extracted(text, headings=headings)
-
-
-def main() -> None:
-    """Reads one file within bounds; writes its text, or why there is none, as JSON.
-
-    Its arguments: format, path, characters, pages, seconds, bytes of memory.
-    """
-    file_format, path, *numbers = sys.argv[1:]
-    characters, pages, seconds, memory = map(int, numbers)
-    _confine(seconds, memory)
-    try:
-        reply = json.dumps(asdict(extract(file_format, Path(path), Limits(characters, pages))))
-    except Unreadable as failure:
-        reply = json.dumps({"failure": failure.reason})
-    except (MemoryError, RecursionError):
-        reply = json.dumps({"failure": "TEXT_TOO_LONG"})
-    sys.stdout.write(reply)
-
-
-def _confine(seconds: int, memory: int) -> None:
-    """From here on this process is stopped when it takes too much; it writes no file at all."""
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        resource.setrlimit(nothing, (0, 0))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pypdf import PasswordType, PdfReader
+from pypdf.errors import LimitReachedError
 
 from content_service.ingestion.extraction import Limits, Unreadable
 
@@ -13,6 +14,8 @@ def pages(path: Path, limits: Limits) -> list[str]:
         return _pages(path, limits)
     except (Unreadable, MemoryError, RecursionError):
         raise
+    except LimitReachedError as error:
+        raise Unreadable("TEXT_TOO_LONG") from error
     except Exception as error:
         raise Unreadable("FILE_CORRUPT") from error
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from content_service.ingestion.extraction import Extracted, Limits, Unreadable, extract
 from content_service.materials.rules import HTML, PDF
 
-_CHILD = "content_service.ingestion.extraction"
+_CHILD = "content_service.ingestion.reader"
 # Of JSON a character; escapes of the basic plane take six bytes, of the others twelve.
 _BYTES_A_CHARACTER = 12
 _OUT_OF_TIME = -signal.SIGXCPU
