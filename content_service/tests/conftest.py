@@ -1,5 +1,6 @@
 """content_service as it runs, on a database and a directory of the test's own."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -230,7 +231,19 @@ async def content(
     directory = tmp_path_factory.mktemp("content")
     settings = bounded(postgres.create("content_service"), directory, model_cache)
     async with serving(House(directory), settings, embedder) as running:
+        await working(running.database_url)
         yield running
+
+
+async def working(database_url: str) -> None:
+    """Returns when a worker hears of jobs; one that comes before waits for the worker's next look."""
+    async with (
+        asyncio.timeout(10),
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
+    ):
+        hears = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%any_queue%'"
+        while not (await connection.execute(hears)).rowcount:
+            await connection.execute("SELECT pg_sleep(0.01)")
 
 
 @pytest.fixture

@@ -29,12 +29,14 @@ def encrypted(document: bytes, password: str) -> bytes:
 
 def bomb(length: int) -> bytes:
     """A PDF whose page unpacks to so many bytes."""
-    packed = zlib.compress(b" " * length, 9)
+    packed = zlib.compress(b"BT /F1 9 Tf (word) Tj ET\n" * (length // 25), 9)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>",
     ]
     written = bytearray(b"%PDF-1.4\n")
     places = []
@@ -42,5 +44,5 @@ def bomb(length: int) -> bytes:
         places.append(len(written))
         written += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    trailer = b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+    trailer = b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
     return bytes(written) + trailer % (table, len(written))

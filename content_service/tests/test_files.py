@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,7 +40,7 @@ async def emptied(directory: Path) -> None:
     """Returns when nothing is left; what was begun is removed by a thread of the store's own."""
     async with asyncio.timeout(10):
         while kept(directory):
-            await asyncio.sleep(0)
+            await asyncio.to_thread(time.sleep, 0.001)
 
 
 async def never(key: str) -> bool:
