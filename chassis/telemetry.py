@@ -3,7 +3,14 @@
 import logging
 import sys
 
-import structlog
+# structlog imports rich wherever it finds it, which is 5 MiB that lines of JSON do not need.
+_has_rich = "rich" in sys.modules
+if not _has_rich:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+
+if not _has_rich:
+    del sys.modules["rich"]
 
 
 def configure(service: str, level: str = "INFO") -> None:
