@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from semantic_text_splitter import MarkdownSplitter, TextSplitter
-
 from chassis.models.embeddings import minilm_tokenizer
 from content_service.ingestion.extraction import Extracted
 
@@ -113,10 +111,14 @@ def _bounded(start: int, text: str, most: int) -> list[tuple[int, str]]:
     """A passage and where it begins, cut by characters where it has too many."""
     if len(text) <= most:
         return [(start, text)]
+    from semantic_text_splitter import TextSplitter
+
     return [(start + begin, part) for begin, part in TextSplitter(most).chunk_indices(text)]
 
 
 @lru_cache(maxsize=4)
 def _splitter(markdown: bool, tokens: int, overlap: int) -> Any:
+    from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
     kind = MarkdownSplitter if markdown else TextSplitter
     return kind.from_huggingface_tokenizer(minilm_tokenizer(), tokens, overlap)
