@@ -131,7 +131,7 @@ def _peer(database_url: str, key_set: Mapping[str, Any]) -> Iterator[tuple[str, 
     command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     command += ["--no-access-log", "--log-level", "warning"]
     settings = {
-        "PEER_DATABASE_URL": database_url.replace("postgresql://", "postgresql+psycopg://", 1),
+        "PEER_DATABASE_URL": database_url.replace("postgresql://", "postgresql+asyncpg://", 1),
         "PEER_KEYS": json.dumps(key_set),
     }
     with _process(command, env={**os.environ, **settings}) as process:

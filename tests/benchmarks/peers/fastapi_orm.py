@@ -3,8 +3,8 @@
     uvicorn tests.benchmarks.peers.fastapi_orm:app --loop uvloop --http httptools
 
 It verifies the same tokens and remembers them as we do, lets in the owner alone, reads the
-same table with as many connections, and answers with the same fields. PEER_DATABASE_URL and
-PEER_KEYS (a JSON Web Key Set) configure it.
+same table with as many connections through the fastest driver that the ORM has, and answers
+with the same fields. PEER_DATABASE_URL and PEER_KEYS (a JSON Web Key Set) configure it.
 """
 
 import json
