@@ -18,6 +18,8 @@ from chassis.database import Transaction
 STALLED_AFTER = 15.0
 """Seconds without a heartbeat after which a worker is taken for dead."""
 _HEARTBEAT = 5.0
+# Nothing rings for a job that is due again, or that came before the worker could hear of it.
+_LOOK_EVERY = 1.0
 _PAUSE = 1.0
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ async def _run_worker(app: App, concurrency: int, stalled_after: float) -> None:
     await app.run_worker_async(
         concurrency=concurrency,
         install_signal_handlers=False,
+        fetch_job_polling_interval=_LOOK_EVERY,
         update_heartbeat_interval=min(_HEARTBEAT, stalled_after / 3),
         stalled_worker_timeout=stalled_after,
         shutdown_graceful_timeout=0,
