@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,12 +16,11 @@ from rich.console import Console
 from deploy.local.layout import ROOT
 from tests.benchmarks import databases, events, load, reads, retrieval, whole
 from tests.benchmarks.neighbours import Neighbours
-from tests.benchmarks.report import Row, save, table
+from tests.benchmarks.report import Row, Say, save, table
 
 FILE = ROOT / "build" / "bench.json"
 NAMES = ("reads", "events", "retrieval", *whole.PARTS)
 
-Say: TypeAlias = Callable[[str], None]
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -40,12 +39,19 @@ def main(
     used = load.best()
     rows: list[Row] = []
     neighbours = Neighbours()
-    with databases.server() as url:
-        os.environ[databases.VARIABLE] = url
-        for name, measure in _work(chosen, used, quick=quick):
-            with _progress(name) as say:
-                rows += measure(say)
-    save(rows, FILE)
+    try:
+        with databases.server() as url:
+            os.environ[databases.VARIABLE] = url
+            for name, measure in _work(chosen, used, quick=quick):
+                with _progress(name) as say:
+                    rows += measure(say)
+    finally:
+        # What is measured is kept, also when a later part fails.
+        save(rows, FILE)
+        _show(rows, used, neighbours)
+
+
+def _show(rows: Sequence[Row], used: load.Load, neighbours: Neighbours) -> None:
     title = f"load: {used.name} · other programs took {neighbours.share:.0%} of this machine meanwhile"
     Console(highlight=False, width=max(console.width, 130)).print(table(rows, title))
     console.print(f"[dim]the same is in {FILE.relative_to(ROOT)}[/]")
@@ -58,9 +64,9 @@ def _work(
     if "reads" in chosen:
         yield "reads", lambda say: reads.measure(used, quick=quick, say=say)
     if "events" in chosen:
-        yield "events", lambda say: [Row.of(entry) for entry in events.measure()]
+        yield "events", lambda say: events.measure()
     if "retrieval" in chosen:
-        yield "retrieval", lambda say: [Row.of(entry) for entry in retrieval.measure()]
+        yield "retrieval", lambda say: retrieval.measure(quick=quick, say=say)
     if parts := [part for part in whole.PARTS if part in chosen]:
         yield ", ".join(parts), lambda say: whole.measure(parts, quick=quick, say=say)
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -22,13 +22,12 @@ from meno.content.v1.material_service_pb2 import (
     WatchMaterialRequest,
 )
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from tests.benchmarks.report import Say
 
 EACH_ASKS = 15
 """Below what a person may ask in a minute."""
 AT_ONCE = 8
 """Uploads that run at a time."""
-
-Say = Callable[[str], None]
 
 
 async def ask(

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-DIRECTORY = Path(__file__).parents[3] / "shared" / "data" / "course"
+DATA = Path(__file__).parents[3] / "shared" / "data"
+"""What is shared beside the repository, and never copied into it."""
 
 _OBJECTIVES = re.compile(r"^#+ Learning objectives$(.+?)^#", re.MULTILINE | re.DOTALL)
 _POINT = re.compile(r"^- (.+)$", re.MULTILINE)
@@ -11,7 +12,7 @@ _POINT = re.compile(r"^- (.+)$", re.MULTILINE)
 
 def documents() -> list[Path]:
     """Its documents in order; none where there is no such data beside the repository."""
-    return sorted(DIRECTORY.glob("*.md"))
+    return sorted((DATA / "course").glob("*.md"))
 
 
 def questions(documents: list[Path]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chassis.testing import Postgres
 from deploy.local import postgres as local
 
 VARIABLE = "MENO_TEST_POSTGRES"
@@ -28,3 +29,16 @@ def server() -> Iterator[str]:
         process.send_signal(started.program().stop_signal)
         process.wait()
         started.remove()
+
+
+@contextmanager
+def migrated(service: str) -> Iterator[str]:
+    """The URL of a new database with a service's tables, dropped afterwards."""
+    with server() as admin_url:
+        postgres = Postgres(admin_url)
+        url = postgres.create(service)
+        try:
+            yield url
+        finally:
+            postgres.drop(url)
+            postgres.close()

@@ -1,33 +1,29 @@
 """What one more event costs: late in a session's life, against early.
 
-    python -m tests.benchmarks.events
-
-Both kinds are appended in turn over gRPC, in one run; medians count. It uses the PostgreSQL
-that MENO_TEST_POSTGRES names, or starts one that is gone afterwards.
+Both kinds are appended in turn over gRPC, in one run; medians count.
 """
 
-import json
-import os
 import statistics
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from chassis.testing import House, Postgres, bearer
-from deploy.local import postgres as local
+from chassis.testing import House, bearer
 from meno.session.v1.event_service_pb2 import EVENT_KIND_CHECK, AppendEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
 from session_service.app import guarded
 from session_service.settings import Settings
+from tests.benchmarks import databases
+from tests.benchmarks.bars import LATE_EVENT
+from tests.benchmarks.report import Row
 
 EARLY = 10
 LATE = 10_000
@@ -37,20 +33,11 @@ YOUNG_SESSIONS = 100
 """So many that each stays young while it is measured."""
 
 
-def measure() -> list[dict[str, Any]]:
-    """The cost of an event early and late in a session: {name, value, unit, baseline, ratio}."""
-    with _server() as admin_url:
-        postgres = Postgres(admin_url)
-        url = postgres.create("session_service")
-        try:
-            early, late = uvloop.run(_costs(url))
-        finally:
-            postgres.drop(url)
-            postgres.close()
-    return [
-        _entry(f"AppendEvents, event {EARLY} of a session", early, early),
-        _entry(f"AppendEvents, event {LATE} of a session", late, early),
-    ]
+def measure() -> list[Row]:
+    """The row of an event late in a session."""
+    with databases.migrated("session_service") as url:
+        early, late = uvloop.run(_costs(url))
+    return [Row(LATE_EVENT, 1000 * late, "ms", 1000 * early, late / early)]
 
 
 class Learner:
@@ -110,37 +97,3 @@ async def _learner(url: str) -> AsyncIterator[Learner]:
             house.serve(app, "session_service") as served,
         ):
             yield Learner(house, served.channel())
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """The URL of a PostgreSQL's superuser."""
-    named = os.environ.get("MENO_TEST_POSTGRES")
-    if named:
-        yield named
-        return
-    server = local.Postgres(Path(tempfile.mkdtemp(prefix="meno-benchmark-")), durable=False)
-    server.prepare()
-    process = server.program().start()
-    try:
-        server.wait(process)
-        yield server.url("postgres", local.SUPERUSER)
-    finally:
-        process.send_signal(server.program().stop_signal)
-        process.wait()
-        server.remove()
-
-
-def _entry(name: str, value: float, baseline: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": round(value * 1000, 3),
-        "unit": "ms",
-        "baseline": round(baseline * 1000, 3),
-        "ratio": round(value / baseline, 3),
-    }
-
-
-if __name__ == "__main__":
-    json.dump(measure(), sys.stdout, indent=2)
-    sys.stdout.write("\n")

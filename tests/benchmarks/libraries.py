@@ -24,8 +24,7 @@ from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN
 from content_service.materials.store import ChunkRow
 from content_service.settings import Settings
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
+from tests.benchmarks.course import DATA, documents
 
 _AUTHOR = str(uuid.uuid4())
 _OF_A_CLASS = (
@@ -46,6 +45,11 @@ class Document:
     name: str
     text: str
     content_type: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, where its name says so."""
+        return self.name.partition("#")[0]
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,9 @@ def questions() -> list[Question]:
     return [Question(line["question"], line["paragraph_id"]) for line in map(json.loads, lines)]
 
 
-def course() -> list[Document]:
+def lessons() -> list[Document]:
     """A course of programming, in Markdown."""
-    files = sorted((DATA / "course").glob("*.md"))
-    return [Document(file.stem, file.read_text(encoding="utf-8"), MARKDOWN) for file in files]
+    return [Document(file.stem, file.read_text(encoding="utf-8"), MARKDOWN) for file in documents()]
 
 
 class Library:

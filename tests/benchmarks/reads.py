@@ -5,20 +5,17 @@ the median of its rounds, and a ratio the median of the ratios within each round
 """
 
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psutil
 
 from tests.benchmarks.bars import GATEWAY_SHARE, THROUGH_AGAINST_EMPTY, THROUGH_AGAINST_PEER
 from tests.benchmarks.load import Load, Target
-from tests.benchmarks.report import Row
+from tests.benchmarks.report import Row, Say
 from tests.benchmarks.targets import Targets, targets
 
 WARM_UP = 2000
 """Calls before the first round."""
-
-Say = Callable[[str], None]
 
 
 @dataclass

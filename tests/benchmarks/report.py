@@ -1,14 +1,17 @@
 """Rows of the report: what was measured, against what, and whether it reaches its bar."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.table import Table
 
 from tests.benchmarks.bars import BARS, Bar
+
+Say: TypeAlias = Callable[[str], None]
+"""Shows what is being done."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,6 @@ class Row:
     ratio: float | None = None
     """Of value to baseline: where several rounds were run, the median of the rounds' ratios."""
     remark: str = ""
-
-    @classmethod
-    def of(cls, entry: dict[str, Any]) -> "Row":
-        """The row of an entry as benchmarks with a module of their own return it."""
-        return cls(entry["name"], entry["value"], entry["unit"], entry["baseline"], entry["ratio"])
 
     @property
     def bar(self) -> Bar | None:

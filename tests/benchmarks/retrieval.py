@@ -1,14 +1,10 @@
 """What a class finds in its material, how fast, and how fast material becomes findable.
 
-    python -m tests.benchmarks.retrieval
-
 Questions and paragraphs of SQuAD and a course of 114 documents, from ../shared/data, go through
 the service's own pipeline into a database of this run.
 """
 
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -16,13 +12,25 @@ from typing import Any, TypeAlias
 import numpy
 import uvloop
 
-from chassis.testing import Postgres
 from tests.benchmarks import databases, libraries
-from tests.benchmarks.libraries import DATA, Library, Question
+from tests.benchmarks.bars import (
+    HIT_5,
+    HIT_10,
+    INGESTION,
+    RECALL,
+    RECIPROCAL_RANK,
+    ROWS_RETURNED,
+)
+from tests.benchmarks.course import DATA
+from tests.benchmarks.libraries import Document, Library, Question
+from tests.benchmarks.report import Row, Say
 
 OTHER_CLASSES = 50
 SAMPLE = 200
 """Questions of the slower comparisons."""
+QUICK_SHARE = 6
+"""A quick run takes one lesson, and one question, of so many."""
+
 
 Ranks: TypeAlias = Sequence[int | None]
 """The place of the right document among the first ten, from 0, for each question."""
@@ -31,66 +39,63 @@ _ONLY_WORDS = {"meaning_weight": 0.0, "both_weight": 0.0, "bearing_threshold": -
 _ONLY_MEANING = {"words_weight": 0.0, "both_weight": 0.0, "bearing_threshold": -9.0}
 
 
-def measure() -> list[dict[str, Any]]:
-    """Quality, speed and scope of retrieval: {name, value, unit, baseline, ratio}; empty without data."""
+def measure(*, quick: bool, say: Say) -> list[Row]:
+    """Quality, speed and scope of retrieval."""
     if not DATA.is_dir():
-        sys.stderr.write(f"skipped, for there is no {DATA}\n")
-        return []
-    with databases.server() as admin_url:
-        postgres = Postgres(admin_url)
-        url = postgres.create("content_service")
-        try:
-            return uvloop.run(_measure(url))
-        finally:
-            postgres.drop(url)
-            postgres.close()
+        names = (INGESTION, HIT_5, HIT_10, RECIPROCAL_RANK, RECALL, ROWS_RETURNED)
+        return [Row(name, remark="skipped: no shared data") for name in names]
+    with databases.migrated("content_service") as url:
+        return uvloop.run(_measure(url, quick=quick, say=say))
 
 
-async def _measure(url: str) -> list[dict[str, Any]]:
-    paragraphs, questions = libraries.paragraphs(), libraries.questions()
+async def _measure(url: str, *, quick: bool, say: Say) -> list[Row]:
+    lessons, paragraphs, questions = libraries.lessons(), libraries.paragraphs(), libraries.questions()
     some = {*sorted({question.subject for question in questions})[::2]}
+    asked = questions[::QUICK_SHARE] if quick else questions
+    sample = asked[:SAMPLE]
     async with libraries.library(url) as library:
-        entries = [await _ingestion(library)]
+        say("teaching a course")
+        rows = [await _ingestion(library, lessons[::QUICK_SHARE] if quick else lessons)]
+        say("teaching all subjects")
         await library.fill("all subjects", paragraphs)
-        await library.fill("some subjects", [one for one in paragraphs if one.name.partition("#")[0] in some])
-        entries += await _quality(library, questions)
-        entries += await _silence(library, questions, some)
-        entries.append(await _speed(library, questions[:SAMPLE]))
-        return [*entries, *await _scope(library, questions[:SAMPLE])]
+        await library.fill("some subjects", [one for one in paragraphs if one.subject in some])
+        say(f"asking {len(asked)} questions")
+        rows += await _quality(library, asked)
+        rows += await _silence(library, asked, some)
+        rows.append(await _speed(library, sample))
+        say(f"asking one class of {OTHER_CLASSES + 1}")
+        return [*rows, *await _scope(library, sample)]
 
 
-async def _ingestion(library: Library) -> dict[str, Any]:
+async def _ingestion(library: Library, lessons: Sequence[Document]) -> Row:
     """Passages a second from file to search with one embedding thread, against embedding alone."""
-    seconds = await library.fill("course", libraries.course())
+    seconds = await library.fill("course", lessons)
     passages = library.passages("course")
     began = time.perf_counter()
     await library.embed_all(passages)
     alone = time.perf_counter() - began
-    return _entry(
-        "ingestion of the course, against embedding its passages whole",
+    return _row(
+        INGESTION,
         len(passages) / seconds,
         "passages/s",
         len(passages) / alone,
     )
 
 
-async def _quality(library: Library, questions: Sequence[Question]) -> list[dict[str, Any]]:
+async def _quality(library: Library, questions: Sequence[Question]) -> list[Row]:
     """How well the right paragraph is found among all, against words alone."""
     ranks = await _ranks(library, questions)
     async with library.settings(**_ONLY_WORDS):
         words = await _ranks(library, questions)
     measures: dict[str, Callable[[Ranks], float]] = {
-        "hit@5": lambda ranks: _hits(ranks, 5),
-        "hit@10": lambda ranks: _hits(ranks, 10),
-        "MRR@10": _mean_reciprocal_rank,
+        HIT_5: lambda ranks: _hits(ranks, 5),
+        HIT_10: lambda ranks: _hits(ranks, 10),
+        RECIPROCAL_RANK: _mean_reciprocal_rank,
     }
-    return [
-        _entry(f"retrieval {name}, against words alone", of(ranks), "share", of(words))
-        for name, of in measures.items()
-    ]
+    return [_row(name, of(ranks), "share", of(words)) for name, of in measures.items()]
 
 
-async def _silence(library: Library, questions: Sequence[Question], some: set[str]) -> list[dict[str, Any]]:
+async def _silence(library: Library, questions: Sequence[Question], some: set[str]) -> list[Row]:
     """Questions outside the material that find nothing, against those inside that find something."""
     inside = [question for question in questions if question.subject in some]
     outside = [question for question in questions if question.subject not in some]
@@ -98,12 +103,12 @@ async def _silence(library: Library, questions: Sequence[Question], some: set[st
     other_subject = 1 - await _answered(library, "some subjects", outside)
     other_field = 1 - await _answered(library, "course", questions)
     return [
-        _entry("questions of other subjects that find nothing", other_subject, "share", answered),
-        _entry("questions of another field that find nothing", other_field, "share", answered),
+        _row("questions of other subjects that find nothing", other_subject, "share", answered),
+        _row("questions of another field that find nothing", other_field, "share", answered),
     ]
 
 
-async def _speed(library: Library, questions: Sequence[Question]) -> dict[str, Any]:
+async def _speed(library: Library, questions: Sequence[Question]) -> Row:
     """Milliseconds of a search, against embedding its question."""
     whole, embedding = [], []
     for question in questions:
@@ -113,10 +118,10 @@ async def _speed(library: Library, questions: Sequence[Question]) -> dict[str, A
         await library.search("all subjects", question.text, vector)
         whole.append(time.perf_counter() - began)
     median, alone = (1000 * statistics.median(seconds) for seconds in (whole, embedding))
-    return _entry("search, against embedding its question", median, "ms", alone)
+    return _row("search, against embedding its question", median, "ms", alone)
 
 
-async def _scope(library: Library, questions: Sequence[Question]) -> list[dict[str, Any]]:
+async def _scope(library: Library, questions: Sequence[Question]) -> list[Row]:
     """The ten nearest passages of a class among many, against all cosines of the class."""
     owners, vectors = library.vectors("all subjects")
     library.multiply("all subjects", OTHER_CLASSES)
@@ -133,9 +138,9 @@ async def _scope(library: Library, questions: Sequence[Question]) -> list[dict[s
         recalls.append(len(found & nearest) / len(nearest))
         counts.append(len(rows))
     return [
-        _entry("recall@10 in one class of many, against brute force", statistics.mean(recalls), "share", 1.0),
-        _entry("rows returned in one class of many", statistics.mean(counts), "rows", 10.0),
-        _entry("search in one class of many", 1000 * statistics.median(seconds), "ms", None),
+        _row(RECALL, statistics.mean(recalls), "share", 1.0),
+        _row(ROWS_RETURNED, statistics.mean(counts), "rows", 10.0),
+        Row("search in one class of many", 1000 * statistics.median(seconds), "ms"),
     ]
 
 
@@ -170,16 +175,5 @@ def _nearest(owners: Sequence[tuple[str, int]], cosines: Any) -> set[tuple[str, 
     return set(nearest)
 
 
-def _entry(name: str, value: float, unit: str, baseline: float | None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "baseline": round(baseline, 4) if baseline is not None else None,
-        "ratio": round(value / baseline, 4) if baseline else None,
-    }
-
-
-if __name__ == "__main__":
-    json.dump(measure(), sys.stdout, indent=2)
-    sys.stdout.write("\n")
+def _row(name: str, value: float, unit: str, baseline: float) -> Row:
+    return Row(name, value, unit, baseline, value / baseline)

@@ -9,18 +9,18 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
 import psycopg
 
-from chassis.testing import Postgres
 from deploy.local.layout import ROOT
 from meno.session.v1.session_service_pb2 import GetSessionRequest, Session
 from tests.benchmarks import databases
 from tests.benchmarks.load import Target
+from tests.benchmarks.report import Say
 from tests.running import free_port
 
 RPC = "/meno.session.v1.SessionService/GetSession"
@@ -29,7 +29,6 @@ SESSIONS = 10_000
 
 _PATIENCE = 30
 
-Say: TypeAlias = Callable[[str], None]
 One = TypeVar("One")
 
 
@@ -54,27 +53,21 @@ class Learner(NamedTuple):
 def targets(say: Say) -> Iterator[Targets[tuple[Target, int]]]:
     """Starts everything; yields each target, and the id of the process that answers there."""
     with (
-        databases.server() as admin_url,
+        databases.migrated("session_service") as url,
         tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory,
     ):
-        postgres = Postgres(admin_url)
-        url = postgres.create("session_service")
-        try:
-            learner = _fill(url)
-            say("starting servers and gateways")
-            arguments = [sys.executable, "-m", "tests.benchmarks.serving", directory, url, learner.user_id]
-            with _process(arguments, stdout=subprocess.PIPE) as ours:
-                assert ours.stdout is not None
-                serving = json.loads(ours.stdout.readline())
-                with _peer(url, serving["key_set"]) as (peer_url, peer_pid):
-                    through, direct, empty_through, empty_direct = (
-                        (target, serving["pid"]) for target in _ours(serving, learner)
-                    )
-                    peer = (_peers(peer_url, serving["token"], learner), peer_pid)
-                    yield Targets(through, direct, empty_through, empty_direct, peer)
-        finally:
-            postgres.drop(url)
-            postgres.close()
+        learner = _fill(url)
+        say("starting servers and gateways")
+        arguments = [sys.executable, "-m", "tests.benchmarks.serving", directory, url, learner.user_id]
+        with _process(arguments, stdout=subprocess.PIPE) as ours:
+            assert ours.stdout is not None
+            serving = json.loads(ours.stdout.readline())
+            with _peer(url, serving["key_set"]) as (peer_url, peer_pid):
+                through, direct, empty_through, empty_direct = (
+                    (target, serving["pid"]) for target in _ours(serving, learner)
+                )
+                peer = (_peers(peer_url, serving["token"], learner), peer_pid)
+                yield Targets(through, direct, empty_through, empty_direct, peer)
 
 
 def _fill(url: str) -> Learner:
