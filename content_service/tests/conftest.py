@@ -271,5 +271,6 @@ def bounded(database_url: str, directory: Path, model_cache: Path) -> Settings:
         max_text_characters=MAX_CHARACTERS,
         max_pages=MAX_PAGES,
         stalled_after=0.5,
+        worker_concurrency=2,
         model_cache=model_cache,
     )

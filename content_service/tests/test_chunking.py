@@ -17,6 +17,7 @@ from content_service.ingestion.chunking import (
 from content_service.ingestion.extraction import Extracted
 
 TOKENS = 50
+TOKENIZER = minilm_tokenizer()
 
 words = st.sampled_from(
     [
@@ -58,17 +59,16 @@ def test_passages_hold_the_whole_text_in_its_order(text: str, markdown: bool) ->
 @settings(max_examples=60)
 @given(texts, st.booleans(), st.sampled_from([0, TOKENS // 2]))
 def test_a_passage_is_no_longer_than_it_may_be(text: str, markdown: bool, overlap: int) -> None:
-    tokenizer = minilm_tokenizer()
     found = passages(Extracted(text), markdown=markdown, tokens=TOKENS, overlap=overlap)
     for passage in found:
-        assert len(tokenizer.encode(passage.text, add_special_tokens=False).ids) <= TOKENS
+        assert len(TOKENIZER.encode(passage.text, add_special_tokens=False).ids) <= TOKENS
         assert len(passage.text) <= TOKENS * MAX_CHARACTERS_A_TOKEN
     assert [passage.char_start for passage in found] == sorted({passage.char_start for passage in found})
 
 
 @pytest.mark.parametrize("unit", ["x", "ก", "水", "> ", "# a\n", "* _", "[a](b", "\n", "ab. "])
 def test_a_text_that_repeats_one_thing_is_cut_too(unit: str) -> None:
-    text = unit * (3 * MAX_BLOCK // len(unit))
+    text = unit * (3 * MAX_BLOCK // 2 // len(unit))
     found = passages(Extracted(text), markdown=True, tokens=200, overlap=0)
     assert said("".join(passage.text for passage in found)) == said(text)
     assert max((len(passage.text) for passage in found), default=0) <= 200 * MAX_CHARACTERS_A_TOKEN

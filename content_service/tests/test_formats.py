@@ -143,20 +143,25 @@ async def test_a_file_that_exhausts_its_reader_is_too_long(tmp_path: Path) -> No
             assert unread.value.reason == "TEXT_TOO_LONG"
 
 
-@pytest.mark.parametrize("kind", UNREADABLE)
-async def test_a_file_that_cannot_be_read_fails_with_what_to_do_about_it(
-    content: ContentService, kind: str
+async def test_a_file_that_cannot_be_read_fails_alone_with_what_to_do_about_it(
+    content: ContentService,
 ) -> None:
-    file_name, data, reason = UNREADABLE[kind]
     teacher = content.teacher()
-    other = await content.upload(teacher, PHOTOSYNTHESIS)
-    failed = await content.processed(teacher, data, file_name)
-    assert FailureReason.Name(failed.failure_reason).removeprefix("FAILURE_REASON_") == reason
-    assert (failed.status, failed.stage) == (PROCESSING_STATUS_FAILED, PROCESSING_STAGE_FAILED)
-    assert failed.failure_message == rules.sentence(reason)
-    assert (failed.chunk_count, passages(content, failed)) == (0, [])
-    assert (await content.outcome(teacher, other.material_id)).status == PROCESSING_STATUS_READY
-    assert len(content.files(teacher.class_id)) == 2
+    uploaded = {
+        kind: await content.upload(teacher, data, file_name)
+        for kind, (file_name, data, _) in UNREADABLE.items()
+    }
+    good = await content.processed(teacher, PHOTOSYNTHESIS)
+    reasons = {}
+    for kind, material in uploaded.items():
+        failed = await content.outcome(teacher, material.material_id)
+        reasons[kind] = FailureReason.Name(failed.failure_reason).removeprefix("FAILURE_REASON_")
+        assert (failed.status, failed.stage) == (PROCESSING_STATUS_FAILED, PROCESSING_STAGE_FAILED)
+        assert failed.failure_message == rules.sentence(reasons[kind])
+        assert (failed.chunk_count, passages(content, failed)) == (0, [])
+    assert reasons == {kind: reason for kind, (_, _, reason) in UNREADABLE.items()}
+    assert good.status == PROCESSING_STATUS_READY
+    assert len(content.files(teacher.class_id)) == len(UNREADABLE) + 1
 
 
 async def test_what_failed_is_processed_again_on_request_alone(content: ContentService) -> None:
