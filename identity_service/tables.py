@@ -84,7 +84,7 @@ class SignUpRequest(Base):
 
 
 class SignInFailure(Base):
-    """Failed attempts in a row on a name, whether or not anybody has it."""
+    """Attempts in a row on a name that failed or are under way, whether or not anybody has it."""
 
     __tablename__ = "sign_in_failures"
 

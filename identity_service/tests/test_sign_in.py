@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from typing import Any
 
 import psycopg
@@ -61,6 +62,34 @@ async def test_failed_attempts_are_throttled_for_known_and_unknown_names(
     denied = await refused(identity.auth.SignIn(attempt))
     assert (denied.code, denied.reason) == ("RESOURCE_EXHAUSTED", "SIGN_IN_THROTTLED")
     assert denied.detail(RetryInfo).retry_delay.ToMilliseconds() > 0
+
+
+@pytest.mark.parametrize("name", ["Uma", "nobody"])
+async def test_of_attempts_at_the_same_time_no_more_are_tried_than_one_after_another(
+    identity: Identity, name: str
+) -> None:
+    await identity.sign_up("Uma")
+    attempt = SignInRequest(identifier=name, password="wrong" * 4)
+    await refused(identity.auth.SignIn(attempt))
+    with psycopg.connect(identity.database_url) as connection:
+        # The wait of 512 seconds is over, and the next is longer than any test.
+        connection.execute(
+            "UPDATE sign_in_failures SET failures = 14, failed_at = failed_at - interval '10 minutes'"
+        )
+    denied = await asyncio.gather(*(refused(identity.auth.SignIn(attempt)) for _ in range(40)))
+    assert Counter(one.reason for one in denied) == {"CREDENTIALS_INVALID": 1, "SIGN_IN_THROTTLED": 39}
+    waits = [one.detail(RetryInfo).retry_delay.ToSeconds() for one in denied if one.code != "UNAUTHENTICATED"]
+    assert min(waits) > 512
+
+
+async def test_signing_in_begins_the_count_anew(identity: Identity) -> None:
+    await identity.sign_up("Uma")
+    for password in [*["wrong" * 4] * 4, PASSWORD] * 2:
+        attempt = identity.auth.SignIn(SignInRequest(identifier="Uma", password=password))
+        if password == PASSWORD:
+            await attempt
+        else:
+            assert (await refused(attempt)).reason == "CREDENTIALS_INVALID"
 
 
 @pytest.mark.parametrize("field", ["login_name", "email", "phone"])
@@ -123,6 +152,21 @@ async def test_a_sign_up_repeated_with_another_password_is_refused(identity: Ide
     await identity.auth.SignUp(request)
     request.password = "a long walk in the snow"
     assert (await refused(identity.auth.SignUp(request))).reason == "REQUEST_ID_REUSED"
+
+
+async def test_passwords_are_not_guessed_by_repeating_a_sign_up(identity: Identity) -> None:
+    request = SignUpRequest(
+        request_id=str(uuid.uuid4()), login_name="Olga", display_name="Olga", password=PASSWORD
+    )
+    await identity.auth.SignUp(request)
+    request.password = "a long walk in the snow"
+    await refused(identity.auth.SignUp(request))
+    with psycopg.connect(identity.database_url) as connection:
+        connection.execute(
+            "UPDATE sign_in_failures SET failures = 14, failed_at = failed_at - interval '10 minutes'"
+        )
+    denied = await asyncio.gather(*(refused(identity.auth.SignUp(request)) for _ in range(20)))
+    assert Counter(one.reason for one in denied) == {"REQUEST_ID_REUSED": 1, "SIGN_IN_THROTTLED": 19}
 
 
 async def test_twenty_concurrent_refreshes_return_one_successor(identity: Identity) -> None:

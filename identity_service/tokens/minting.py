@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from chassis.database import Database, Transaction
+from chassis.database import Database, Executor, Transaction
 from chassis.errors import RequestIdReused
 from chassis.wire import timestamp
 from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid, TokensAlreadyRotated
 from identity_service.keys.issuer import Issuer, Subject
 from identity_service.tokens import rules, store
 from identity_service.tokens.rules import Family, RefreshToken, Verdict
+from identity_service.tokens.store import SignInRow
 from identity_service.users import servicer as users
 from identity_service.users import store as user_store
 from meno.identity.v1.auth_service_pb2 import Tokens
@@ -42,11 +43,21 @@ class Mint:
         secret = rules.first_secret(self._secret, request_id, password)
         first_hash = RefreshToken(user_id, "", secret).hash()
         row = await store.begin(transaction, user_id, request_id, first_hash, self._lifetime)
-        if row.rotated_at is not None or row.revoked_at is not None:
-            raise TokensAlreadyRotated()
-        if row.current_hash != first_hash:
+        begun = _first(user_id, secret, row)
+        if begun is None:
             raise RequestIdReused(request_id)
-        return Refreshable(RefreshToken(user_id, row.sign_in_id, secret), row.expires_at)
+        return begun
+
+    async def begun(
+        self, executor: Executor, user_id: str, request_id: str, password: str
+    ) -> Refreshable | None:
+        """The sign-in that this request began; None where the password is another.
+
+        Raises TokensAlreadyRotated where its first token was replaced since.
+        """
+        secret = rules.first_secret(self._secret, request_id, password)
+        row = await store.begun(executor, user_id, request_id)
+        return _first(user_id, secret, row) if row is not None else None
 
     async def refresh(self, presented: RefreshToken) -> Refreshable:
         """Exchanges a refresh token for its successor. Raises RefreshTokenInvalid."""
@@ -90,3 +101,11 @@ class Mint:
             refresh_token_expire_time=timestamp(refreshable.expires_at),
             user=users.message(user),
         )
+
+
+def _first(user_id: str, secret: str, row: SignInRow) -> Refreshable | None:
+    """The first token of a sign-in, where this is its secret. Raises TokensAlreadyRotated."""
+    if row.rotated_at is not None or row.revoked_at is not None:
+        raise TokensAlreadyRotated()
+    token = RefreshToken(user_id, row.sign_in_id, secret)
+    return Refreshable(token, row.expires_at) if token.hash() == row.current_hash else None

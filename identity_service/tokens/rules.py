@@ -14,6 +14,8 @@ GRACE = timedelta(seconds=10)
 
 FREE_ATTEMPTS = 5
 LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_WAIT_AFTER = 15
+"""Failed attempts in a row after which the wait grows no more."""
 FAILURES_FORGOTTEN_AFTER = timedelta(days=1)
 
 # Long enough to pass the rule of length, and still among the first that are tried.
@@ -105,8 +107,14 @@ def wait_after(failures: int) -> timedelta:
     """How long a name waits after so many failed attempts in a row: none, then doubling from a second."""
     if failures < FREE_ATTEMPTS:
         return timedelta()
-    exponent = min(failures - FREE_ATTEMPTS, 10)
-    return min(timedelta(seconds=2**exponent), LONGEST_WAIT)
+    if failures >= LONGEST_WAIT_AFTER:
+        return LONGEST_WAIT
+    return timedelta(seconds=2 ** (failures - FREE_ATTEMPTS))
+
+
+def counter(name: str) -> bytes:
+    """What the attempts on a name are counted under, whether or not anybody has it."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 def is_common(password: str, *known: str) -> bool:

@@ -1,12 +1,9 @@
 """AuthService."""
 
-import hashlib
-from datetime import UTC, datetime
-
 from google.protobuf.empty_pb2 import Empty
 
 from chassis.calls import Context, caller
-from chassis.database import Database
+from chassis.database import Database, Executor
 from chassis.errors import RequestIdReused
 from identity_service.errors import (
     CredentialsInvalid,
@@ -62,16 +59,14 @@ class AuthServicer(AuthServiceServicer):
         return await self._mint.tokens(begun)
 
     async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
-        name = hashlib.sha256(request.identifier.casefold().encode()).digest()
-        await self._check_throttle(name)
+        counter = rules.counter(request.identifier.casefold())
+        await self._count_attempt(self._database, counter)
         credential = await store.credential_by_identifier(self._database, request.identifier)
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
-            async with self._database.transaction() as transaction:
-                await store.add_failure(transaction, name)
             raise CredentialsInvalid()
         assert credential is not None
         async with self._database.transaction() as transaction:
-            await store.forget_failures(transaction, name)
+            await store.forget_failures(transaction, counter)
             begun = await self._mint.begin(
                 transaction, credential.user_id, request.request_id, request.password
             )
@@ -96,20 +91,24 @@ class AuthServicer(AuthServiceServicer):
             raise RoleNotOffered(role)
         return role
 
-    async def _check_throttle(self, name: bytes) -> None:
-        failed = await store.failures(self._database, name)
-        if failed is None:
-            return
-        remaining = failed.failed_at + rules.wait_after(failed.failures) - datetime.now(UTC)
-        if remaining.total_seconds() > 0:
-            raise SignInThrottled(remaining)
+    async def _count_attempt(self, executor: Executor, counter: bytes) -> None:
+        """Counts an attempt before its password is looked at. Raises SignInThrottled."""
+        if not await store.count_attempt(executor, counter):
+            raise SignInThrottled(await store.wait(executor, counter))
 
     async def _sign_in_again(self, request: SignUpRequest) -> Refreshable:
         """The sign-in of a sign-up that is repeated, for who knows the password."""
         user_id = await store.requested(self._database, request.request_id)
-        credential = await store.credential(self._database, user_id) if user_id else None
-        if not await self._passwords.verify(request.password, credential and credential.password_hash):
+        if user_id is None:
             raise RequestIdReused(request.request_id)
-        assert user_id is not None
+        counter = rules.counter(user_id)
+        # One transaction, for the password is compared without hashing: repetitions at the same
+        # time queue, and none of them has to wait for the others' attempts.
         async with self._database.transaction() as transaction:
-            return await self._mint.begin(transaction, user_id, request.request_id, request.password)
+            await self._count_attempt(transaction, counter)
+            begun = await self._mint.begun(transaction, user_id, request.request_id, request.password)
+            if begun is not None:
+                await store.forget_failures(transaction, counter)
+        if begun is None:
+            raise RequestIdReused(request.request_id)
+        return begun

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Interval, bindparam, cast, delete, func, insert, literal, null, select, update
+from sqlalchemy import Interval, bindparam, case, cast, delete, func, insert, literal, null, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -17,6 +17,7 @@ from identity_service.tables import (
     User,
     UserClass,
 )
+from identity_service.tokens import rules
 
 
 class CredentialRow(NamedTuple):
@@ -24,13 +25,6 @@ class CredentialRow(NamedTuple):
 
     user_id: str
     password_hash: str
-
-
-class FailureRow(NamedTuple):
-    """Failed attempts in a row on a name."""
-
-    failures: int
-    failed_at: datetime
 
 
 class SubjectRow(NamedTuple):
@@ -70,7 +64,6 @@ CREDENTIAL_BY_IDENTIFIER = statement(
     ),
     CredentialRow,
 )
-CREDENTIAL = statement(select(*_CREDENTIAL).where(Credential.user_id == bindparam("user_id")), CredentialRow)
 ADD_CREDENTIAL = statement(
     insert(Credential).values({name: bindparam(name) for name in CredentialRow._fields})
 )
@@ -104,6 +97,12 @@ BEGIN = statement(
     .returning(*_SIGN_IN),
     SignInRow,
 )
+BEGUN = statement(
+    select(*_SIGN_IN).where(
+        SignIn.user_id == bindparam("user_id"), SignIn.request_id == bindparam("request_id")
+    ),
+    SignInRow,
+)
 LOCKED = statement(select(*_SIGN_IN).where(*_THE_SIGN_IN).with_for_update(), SignInRow)
 ROTATE = statement(
     update(SignIn)
@@ -123,19 +122,31 @@ REVOKE = statement(
     .where(*_THE_SIGN_IN, SignIn.revoked_at == null())
     .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
 )
-FAILURES = statement(
-    select(SignInFailure.failures, SignInFailure.failed_at).where(
-        SignInFailure.identifier_hash == bindparam("identifier_hash")
-    ),
-    FailureRow,
+# The rule as a table, for the database decides, with the row in its hands.
+_WAIT = case(
+    {failures: rules.wait_after(failures) for failures in range(rules.LONGEST_WAIT_AFTER)},
+    value=SignInFailure.failures,
+    else_=rules.LONGEST_WAIT,
 )
-ADD_FAILURE = statement(
+_WAIT_ENDS = SignInFailure.failed_at + _WAIT
+# Attempts at the same time queue on the row, and each sees those before it: hence the clock,
+# for now() is when an attempt began to queue.
+COUNT_ATTEMPT = statement(
     upsert(SignInFailure)
-    .values(identifier_hash=bindparam("identifier_hash"), failures=1, failed_at=func.now())
+    .values(identifier_hash=bindparam("identifier_hash"), failures=1, failed_at=func.clock_timestamp())
     .on_conflict_do_update(
         index_elements=["identifier_hash"],
-        set_={"failures": SignInFailure.failures + 1, "failed_at": func.now()},
+        set_={"failures": SignInFailure.failures + 1, "failed_at": func.clock_timestamp()},
+        where=func.clock_timestamp() >= _WAIT_ENDS,
     )
+    .returning(SignInFailure.failures),
+    int,
+)
+WAIT = statement(
+    select(_WAIT_ENDS - func.clock_timestamp()).where(
+        SignInFailure.identifier_hash == bindparam("identifier_hash")
+    ),
+    timedelta,
 )
 FORGET_FAILURES = statement(
     delete(SignInFailure).where(SignInFailure.identifier_hash == bindparam("identifier_hash"))
@@ -154,11 +165,6 @@ PURGE_FAILURES = statement(
 async def credential_by_identifier(executor: Executor, identifier: str) -> CredentialRow | None:
     """Who signs in with a name, and their password's hash."""
     return await executor.one(CREDENTIAL_BY_IDENTIFIER, identifier=identifier)
-
-
-async def credential(executor: Executor, user_id: str) -> CredentialRow | None:
-    """A person's password hash."""
-    return await executor.one(CREDENTIAL, user_id=user_id)
 
 
 async def add_credential(transaction: Transaction, credential: CredentialRow) -> None:
@@ -192,6 +198,11 @@ async def begin(
     return row
 
 
+async def begun(executor: Executor, user_id: str, request_id: str) -> SignInRow | None:
+    """The sign-in that a request began."""
+    return await executor.one(BEGUN, user_id=user_id, request_id=request_id)
+
+
 async def locked(transaction: Transaction, user_id: str, sign_in_id: str) -> SignInRow | None:
     """A sign-in that nobody else refreshes until the transaction ends."""
     return await transaction.one(LOCKED, user_id=user_id, sign_in_id=sign_in_id)
@@ -213,14 +224,15 @@ async def revoke(transaction: Transaction, user_id: str, sign_in_id: str) -> Non
     await transaction.run(REVOKE, user_id=user_id, sign_in_id=sign_in_id)
 
 
-async def failures(executor: Executor, identifier_hash: bytes) -> FailureRow | None:
-    """Failed attempts in a row on a name."""
-    return await executor.one(FAILURES, identifier_hash=identifier_hash)
+async def count_attempt(executor: Executor, identifier_hash: bytes) -> bool:
+    """Counts an attempt as one that fails, until it succeeds; False where it has to wait, and is not counted."""
+    return await executor.one(COUNT_ATTEMPT, identifier_hash=identifier_hash) is not None
 
 
-async def add_failure(transaction: Transaction, identifier_hash: bytes) -> None:
-    """Counts a failed attempt."""
-    await transaction.run(ADD_FAILURE, identifier_hash=identifier_hash)
+async def wait(executor: Executor, identifier_hash: bytes) -> timedelta:
+    """How long the next attempt has to wait."""
+    remaining = await executor.one(WAIT, identifier_hash=identifier_hash)
+    return max(remaining or timedelta(), timedelta())
 
 
 async def forget_failures(transaction: Transaction, identifier_hash: bytes) -> None:
