@@ -17,9 +17,9 @@ statement: single reads in autocommit, everything that writes in an explicit tra
 Ids are strings in Python: psycopg hands uuid columns over as text.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from types import NoneType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
@@ -28,18 +28,22 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import BaseRowFactory, args_row, scalar_row
 from psycopg.types.json import JsonbDumper
 from psycopg.types.string import TextLoader
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
 
 Row = TypeVar("Row")
+Done = TypeVar("Done")
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _POOL_TIMEOUT = 10.0
 _MAX_WAITING = 200
 _SERVER_GOING_DOWN = frozenset({"57P01", "57P02", "57P03"})
+_NEVER_CONNECTED = (PoolTimeout, TooManyRequests, PoolClosed)
+# A server that falls silent is given up instead of waited for.
+_SILENCE = {"connect_timeout": 5, "tcp_user_timeout": 20_000}
 
 psycopg.adapters.register_loader("uuid", TextLoader)
 psycopg.adapters.register_dumper(dict, JsonbDumper)
@@ -150,7 +154,7 @@ class Database:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,
-            kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name},
+            kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name, **_SILENCE},
             min_size=1,
             max_size=max_connections,
             max_waiting=_MAX_WAITING,
@@ -173,18 +177,12 @@ class Database:
 
     async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
         """Returns every row of a read."""
-        try:
-            return await self._read(query, values)
-        except psycopg.OperationalError as error:
-            if not _lost(error):
-                raise
-        await self._pool.check()
-        return await self._read(query, values)
+        return await self._repeated_if_lost(partial(self._read, query, values))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Opens a transaction that commits when the body ends and rolls back when it raises."""
-        connection = await self._begin()
+        connection = await self._repeated_if_lost(self._begin)
         try:
             try:
                 yield Transaction(connection)
@@ -208,26 +206,26 @@ class Database:
         connection = await self._pool.getconn()
         try:
             await connection.execute("BEGIN")
-            return connection
-        except psycopg.OperationalError as error:
-            await self._pool.putconn(connection)
-            if not _lost(error):
-                raise
-        await self._pool.check()
-        connection = await self._pool.getconn()
-        try:
-            await connection.execute("BEGIN")
         except BaseException:
             await self._pool.putconn(connection)
             raise
         return connection
 
+    async def _repeated_if_lost(self, attempt: Callable[[], Awaitable[Done]]) -> Done:
+        try:
+            return await attempt()
+        except psycopg.OperationalError as error:
+            if not _lost(error):
+                raise
+        await self._pool.check()
+        return await attempt()
+
 
 def _lost(error: psycopg.OperationalError) -> bool:
     """Whether the connection is gone, rather than the statement refused."""
-    return not isinstance(error, psycopg.errors.QueryCanceled) and (
-        error.sqlstate is None or error.sqlstate in _SERVER_GOING_DOWN
-    )
+    if isinstance(error, (psycopg.errors.QueryCanceled, *_NEVER_CONNECTED)):
+        return False
+    return error.sqlstate is None or error.sqlstate in _SERVER_GOING_DOWN
 
 
 def _literals(compiled: SQLCompiler) -> dict[str, Any]:

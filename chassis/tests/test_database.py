@@ -78,6 +78,26 @@ async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_serves_
     assert await database.one(COUNT) == 0
 
 
+async def test_calls_that_are_given_up_at_any_moment_keep_no_connection(database_url: str) -> None:
+    database = Database(database_url, max_connections=2, patience=20)
+    await database.open()
+
+    async def work() -> None:
+        async with database.transaction() as transaction:
+            await transaction.one(COUNT)
+        await database.one(COUNT)
+
+    for turns in range(60):
+        given_up = [asyncio.create_task(work()) for _ in range(4)]
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+    await asyncio.gather(*(work() for _ in range(8)))
+    await database.close()
+
+
 async def test_connections_that_died_in_the_pool_are_not_noticed(
     database: Database, database_url: str
 ) -> None:
