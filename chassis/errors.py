@@ -33,6 +33,7 @@ from meno.access.v1.errors_pb2 import ErrorReason
 
 DOMAIN = "meno"
 RETRY_SOON = timedelta(seconds=1)
+RETRY_LATER = timedelta(seconds=3)
 
 
 class DomainError(Exception):
@@ -130,6 +131,11 @@ class PageTokenInvalid(Refusal):
 class EtagMismatch(Refusal):
     def __init__(self, etag: str) -> None:
         super().__init__("It was changed since you read it. Read it again and repeat.", etag=etag)
+
+
+class RateLimited(Refusal):
+    def __init__(self) -> None:
+        super().__init__("Too many calls. Wait a little.", details=(retry_after(RETRY_LATER),))
 
 
 class ServiceUnavailable(Refusal):

@@ -38,7 +38,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import calls
 from chassis.calls import Claim
-from chassis.database import Connection, Database, Transaction, statement
+from chassis.database import Connection, Database, Executor, Transaction, statement
 from chassis.errors import RequestIdReused
 
 KEPT_FOR = timedelta(hours=24)
@@ -125,14 +125,10 @@ class WriteTransaction(Transaction):
         """Claims the request_id. Raises Replayed or RequestIdReused where it was used before."""
         if self._claim is None:
             return
-        key = _key(self._claim)
-        if await self.run(CLAIM, **key, body_hash=self._claim.body_hash):
+        if await self.run(CLAIM, **_key(self._claim), body_hash=self._claim.body_hash):
             return
-        remembered = await self.one(RECALL, **key)
-        assert remembered is not None, "a request is claimed and answered in one transaction"
-        if not hmac.compare_digest(remembered.body_hash, self._claim.body_hash):
-            raise RequestIdReused(self._claim.request_id)
-        raise Replayed(remembered.answer)
+        await _recall(self, self._claim)
+        raise LookupError("a request is claimed and answered in one transaction")
 
     async def finish(self) -> None:
         """Stores the answer. Raises RuntimeError where the body gave none."""
@@ -153,6 +149,17 @@ async def write(database: Database) -> AsyncIterator[WriteTransaction]:
         await effect.begin()
         yield effect
         await effect.finish()
+
+
+async def replay(database: Database) -> None:
+    """Answers the current request if it was answered before; does nothing otherwise.
+
+    For a write that cannot be done now, though it may have been done once. Raises Replayed, and
+    RequestIdReused.
+    """
+    claim = calls.current().claim
+    if claim is not None:
+        await _recall(database, claim)
 
 
 def hash_body(secret: bytes, body: bytes) -> bytes:
@@ -176,6 +183,15 @@ async def purge(database: Database) -> None:
         except Exception as error:
             log.warning("requests_not_purged", error=repr(error))
         await asyncio.sleep(PURGE_EVERY.total_seconds())
+
+
+async def _recall(executor: Executor, claim: Claim) -> None:
+    remembered = await executor.one(RECALL, **_key(claim))
+    if remembered is None:
+        return
+    if not hmac.compare_digest(remembered.body_hash, claim.body_hash):
+        raise RequestIdReused(claim.request_id)
+    raise Replayed(remembered.answer)
 
 
 def _key(claim: Claim) -> dict[str, str]:

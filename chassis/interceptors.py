@@ -38,6 +38,8 @@ from chassis.validation import refuse_nul, validate
 
 DEFAULT_DEADLINE = 30.0
 """Seconds that a unary call may take when its caller sets no deadline."""
+UPLOAD_DEADLINE = 600.0
+"""Seconds that an upload may take."""
 SLOW = 0.3
 """Seconds after which a call is worth a line in the log."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -114,33 +116,29 @@ def remembering(guard: Guard, method: Method) -> Before | None:
     async def claim(call: Call, message: Any) -> None:
         if not message.request_id:
             return
+        # However it is spelled, a UUID is one id.
+        message.request_id = message.request_id.lower()
         principal = call.caller.user_id if call.caller else _peer(call.context) or ""
         body = message.SerializeToString(deterministic=True)
-        call.claim = Claim(
-            principal, method.path, message.request_id.lower(), idempotency.hash_body(guard.secret, body)
-        )
+        digest = idempotency.hash_body(guard.secret, body)
+        call.claim = Claim(principal, method.path, message.request_id, digest)
 
     return claim
 
 
 def lifetime(guard: Guard, method: Method) -> Around | None:
-    """Ends a stream when the token that opened it ends, or a right behind it."""
-    if not method.server_streaming:
+    """Ends a stream when the token that opened it ends, a right behind it, or this process."""
+    if not method.server_streaming and not method.client_streaming:
         return None
-    return lambda call: guard.rights.cutoff(call.caller) if call.caller else _Unbounded()
+    return lambda call: guard.rights.cutoff(call.caller)
 
 
 def deadline(guard: Guard, method: Method) -> Around | None:
     """Bounds a unary call whose caller sets no bound; gRPC itself keeps to the caller's."""
     if method.server_streaming:
         return None
-    return lambda call: asyncio.timeout(DEFAULT_DEADLINE if call.context.time_remaining() is None else None)
-
-
-class _Unbounded:
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None: ...
+    bound = UPLOAD_DEADLINE if method.client_streaming else DEFAULT_DEADLINE
+    return lambda call: asyncio.timeout(bound if call.context.time_remaining() is None else None)
 
 
 class _Errors:

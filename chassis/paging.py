@@ -22,7 +22,7 @@ Key: TypeAlias = UUID | int | datetime
 Row = TypeVar("Row")
 Start = TypeVar("Start", bound=tuple[Key, ...])
 
-_PARSE: dict[type[Key], Callable[[str], Key]] = {UUID: UUID, int: int, datetime: datetime.fromisoformat}
+_LARGEST_BIGINT = 2**63 - 1
 
 
 def size(request: Any) -> int:
@@ -62,6 +62,15 @@ def token(request: Message, position: Sequence[object]) -> str:
     """The page token that goes on after a position."""
     values = json.dumps([_binding(request), *map(_text, position)])
     return base64.urlsafe_b64encode(values.encode()).decode()
+
+
+def _bigint(text: str) -> int:
+    if abs(number := int(text)) > _LARGEST_BIGINT:
+        raise ValueError("no row has this number")
+    return number
+
+
+_PARSE: dict[type[Key], Callable[[str], Key]] = {UUID: UUID, int: _bigint, datetime: datetime.fromisoformat}
 
 
 def _text(key: object) -> str:

@@ -14,11 +14,14 @@ import structlog
 
 from chassis import tokens
 from chassis.calls import Caller
-from chassis.errors import DomainError, RightsChanged, ServiceUnavailable, TokenExpired
+from chassis.errors import DomainError, RateLimited, RightsChanged, ServiceUnavailable, TokenExpired
 from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
 
 REPLAY = tokens.LIFETIME + 2 * tokens.CLOCK_SKEW
 """How far back the feed is replayed: longer than any token that is still valid."""
+
+MAX_STREAMS = 20
+"""Streams and uploads of one person that a process holds open."""
 
 _SILENCE = 5.0
 _PAUSE = 0.5
@@ -27,6 +30,7 @@ log = structlog.get_logger()
 
 Feed: TypeAlias = Callable[[int], AsyncIterator[WatchAccountEventsResponse]]
 """Streams the account feed after a sequence; after 0, as far back as REPLAY."""
+Cut: TypeAlias = Callable[[DomainError], None]
 
 
 class Rights:
@@ -38,7 +42,7 @@ class Rights:
         self._minimum: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._sequence = 0
         self._heard_at = float("-inf")
-        self._cuts: dict[str, set[Callable[[DomainError], None]]] = {}
+        self._cuts: dict[str, set[Cut]] = {}
 
     def check(self, caller: Caller) -> None:
         """Passes a caller whose rights stand.
@@ -53,10 +57,12 @@ class Rights:
             raise RightsChanged()
 
     @asynccontextmanager
-    async def cutoff(self, caller: Caller) -> AsyncIterator[None]:
-        """Ends the running task when the caller's token does, or when they lose a right.
+    async def cutoff(self, caller: Caller | None) -> AsyncIterator[None]:
+        """Ends the running task when the caller's token does, when they lose a right, or in a drain.
 
-        The body is cancelled, and TokenExpired or RightsChanged raised in its place.
+        The body is cancelled, and TokenExpired, RightsChanged or ServiceUnavailable raised in its
+        place. A caller of None is a service, which has neither a token nor rights to lose. Raises
+        RateLimited for more than MAX_STREAMS of one person at a time.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -64,12 +70,16 @@ class Rights:
 
         def cut(error: DomainError) -> None:
             nonlocal reason
-            reason = error
-            task.cancel()
+            if reason is None:
+                reason = error
+                task.cancel()
 
-        lifetime = caller.expires_at - time.time()
-        timer = asyncio.get_running_loop().call_later(max(lifetime, 0), cut, TokenExpired())
-        self._cuts.setdefault(caller.user_id, set()).add(cut)
+        person = caller.user_id if caller else ""
+        cuts = self._cuts.setdefault(person, set())
+        if caller and len(cuts) >= MAX_STREAMS:
+            raise RateLimited()
+        cuts.add(cut)
+        timer = _at_end_of_token(caller, cut) if caller else None
         try:
             yield
         except asyncio.CancelledError:
@@ -78,11 +88,16 @@ class Rights:
             task.uncancel()
             raise reason from None
         finally:
-            timer.cancel()
-            cuts = self._cuts[caller.user_id]
+            if timer:
+                timer.cancel()
             cuts.discard(cut)
             if not cuts:
-                del self._cuts[caller.user_id]
+                del self._cuts[person]
+
+    def drain(self) -> None:
+        """Cuts every stream that is left, for this process ends."""
+        for cut in [cut for cuts in self._cuts.values() for cut in cuts]:
+            cut(ServiceUnavailable())
 
     async def follow(self, feed: Feed) -> None:
         """Follows the feed for ever, and takes it up again wherever it breaks off."""
@@ -125,3 +140,8 @@ class Rights:
             if seen_at >= oldest_needed:
                 return
             del self._minimum[user_id]
+
+
+def _at_end_of_token(caller: Caller, cut: Cut) -> asyncio.TimerHandle:
+    lifetime = caller.expires_at - time.time()
+    return asyncio.get_running_loop().call_later(max(lifetime, 0), cut, TokenExpired())

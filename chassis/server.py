@@ -25,7 +25,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
 from chassis import contracts
-from chassis.interceptors import CHAIN, MAX_MESSAGE_BYTES, Chain, Guard, Stage
+from chassis.interceptors import CHAIN, Chain, Guard, Stage
 from chassis.settings import Settings
 from chassis.tls import Identity
 
@@ -34,8 +34,8 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    # Above what is accepted, so that a message that is too large is refused in our own words.
-    ("grpc.max_receive_message_length", 4 * MAX_MESSAGE_BYTES),
+    # Above what the gateway lets in, so that a message that is too large is refused in our own words.
+    ("grpc.max_receive_message_length", 9 * 1024 * 1024),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -117,6 +117,8 @@ async def _serve(compose: Compose, settings: Settings) -> None:
             await asyncio.wait({stopping, failure}, return_when=asyncio.FIRST_COMPLETED)
             await status(HealthCheckResponse.NOT_SERVING)
             log.info("draining", seconds=settings.drain_seconds)
+            # What watches never ends by itself, and any stream can be taken up elsewhere.
+            asyncio.get_running_loop().call_later(settings.drain_seconds / 4, app.guard.rights.drain)
             await serving.stop(settings.drain_seconds)
         ready.cancel()
         stopping.cancel()
@@ -189,7 +191,8 @@ def _run_workers(settings: Settings) -> int:
         signal.signal(number, stop)
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     stop()
-    return max(worker.wait() for worker in workers)
+    statuses = [worker.wait() for worker in workers]
+    return int(any(statuses))
 
 
 def _of_worker(port: int, ops_port: int) -> dict[str, str]:

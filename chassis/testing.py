@@ -121,7 +121,7 @@ class Issuer:
             "rv": 0,
             **claims,
         }
-        return jwt.encode({"alg": tokens.ALGORITHM, "kid": "test"}, body, self.key)
+        return jwt.encode({"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": "test"}, body, self.key)
 
 
 class AccountFeed:

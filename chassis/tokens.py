@@ -27,6 +27,8 @@ CLOCK_SKEW = timedelta(seconds=10)
 KEY_CACHE = timedelta(minutes=5)
 MAX_TOKEN_BYTES = 24 * 1024
 ALGORITHM = "ES256"
+TYPE = "at+jwt"
+"""RFC 9068: of an access token, and of nothing else that the same keys may sign."""
 
 # Spelled as the gateway looks for it.
 _SCHEME = "Bearer "
@@ -92,6 +94,8 @@ class Tokens:
         try:
             keys = await self._keys_for(token)
             decoded = jwt.decode(token, keys, algorithms=[ALGORITHM])
+            if decoded.header.get("typ") != TYPE:
+                raise ValueError("a token for another purpose")
             return caller_from(decoded.claims, token)
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise TokenInvalid() from error

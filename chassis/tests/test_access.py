@@ -1,11 +1,15 @@
 """Every way into an RPC, and every way that is shut."""
 
+import base64
+import json
 import uuid
 from typing import Any
 
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
+from joserfc import jwt
 
+from chassis import tokens
 from chassis.interceptors import CHAIN
 from chassis.testing import House, Served, bearer, refused, soon_refused
 from chassis.tests.conftest import Probe
@@ -130,6 +134,16 @@ async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
 async def test_a_token_of_another_authority_is_refused(house: House, stub: Any, probe: Probe) -> None:
     forger = type(house.issuer)()
     denied = await refused(stub.Own(probe.messages.Asked(user_id=ME), **bearer(forger.token(ME))))
+    assert denied.reason == "TOKEN_INVALID"
+
+
+async def test_a_token_for_another_purpose_is_refused(house: House, stub: Any, probe: Probe) -> None:
+    _, claims, _ = house.issuer.token(ME).split(".")
+    text = base64.urlsafe_b64decode(claims + "==")
+    other = jwt.encode(
+        {"alg": tokens.ALGORITHM, "typ": "JWT", "kid": "test"}, json.loads(text), house.issuer.key
+    )
+    denied = await refused(stub.Own(probe.messages.Asked(user_id="me"), **bearer(other)))
     assert denied.reason == "TOKEN_INVALID"
 
 

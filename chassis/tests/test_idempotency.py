@@ -27,6 +27,16 @@ async def test_twenty_at_once_have_one_effect_and_equal_answers(
     assert await database.one(COUNT) == 1
 
 
+async def test_an_id_is_the_same_however_it_is_spelled(
+    stub: Any, probe: Probe, database: Database, me: dict[str, Any]
+) -> None:
+    request = probe.messages.Noted(user_id="me", text="once", request_id=str(uuid.uuid4()))
+    await stub.Note(request, **me)
+    request.request_id = request.request_id.upper()
+    await stub.Note(request, **me)
+    assert await database.one(COUNT) == 1
+
+
 async def test_without_a_request_id_every_call_counts(
     stub: Any, probe: Probe, database: Database, me: dict[str, Any]
 ) -> None:

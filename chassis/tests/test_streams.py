@@ -6,7 +6,9 @@ from typing import Any
 import grpc
 import pytest
 
-from chassis.testing import House, Issuer, bearer, refusal
+from chassis.interceptors import Guard
+from chassis.rights import MAX_STREAMS
+from chassis.testing import House, Issuer, bearer, refusal, refused
 from chassis.tests.conftest import Probe
 
 
@@ -17,6 +19,14 @@ async def _until_error(call: Any) -> tuple[list[Any], str]:
         async for step in call:
             received.append(step)
     return received, refusal(caught.value).reason
+
+
+async def _is_refused(call: Any) -> bool:
+    try:
+        await anext(aiter(call))
+    except grpc.aio.AioRpcError:
+        return True
+    return False
 
 
 async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe: Probe) -> None:
@@ -39,6 +49,37 @@ async def test_a_stream_is_cut_when_a_right_is_lost(house: House, stub: Any, pro
     assert (reason, received[-1].WhichOneof("step")) == ("RIGHTS_CHANGED", "error")
     assert not another.done()
     another.cancel()
+
+
+async def test_an_upload_is_cut_when_a_right_is_lost(house: House, stub: Any, probe: Probe) -> None:
+    person, taught = str(uuid.uuid4()), str(uuid.uuid4())
+    token = house.issuer.token(person, rv=1, role="TEACHER", classes={taught: "TEACHER"})
+    call = stub.Send(**bearer(token))
+    await call.write(probe.messages.Piece(class_id=taught, text="a"))
+    house.feed.lose_rights(person, 2)
+    assert (await refused(call)).reason == "RIGHTS_CHANGED"
+
+
+async def test_a_drain_ends_every_stream(house: House, guard: Guard, stub: Any, probe: Probe) -> None:
+    token = house.issuer.token(str(uuid.uuid4()))
+    watched = aiter(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
+    assert (await anext(watched)).text == "first"
+    guard.rights.drain()
+    received, reason = await _until_error(watched)
+    assert (reason, received[-1].WhichOneof("step")) == ("SERVICE_UNAVAILABLE", "error")
+
+
+async def test_nobody_holds_more_than_so_many_streams_open(house: House, stub: Any, probe: Probe) -> None:
+    mine, others = (bearer(house.issuer.token(str(uuid.uuid4()))) for _ in range(2))
+    request = probe.messages.Asked(user_id="me")
+    watching = [stub.Watch(request, **mine) for _ in range(MAX_STREAMS)]
+    for call in watching:
+        await anext(aiter(call))
+    assert (await refused(stub.Watch(request, **mine))).reason == "RATE_LIMITED"
+    assert (await anext(aiter(stub.Watch(request, **others)))).text == "first"
+    watching[0].cancel()
+    while await _is_refused(stub.Watch(request, **mine)):
+        continue
 
 
 async def test_a_refusal_within_a_stream_comes_as_its_last_message_too(

@@ -17,10 +17,14 @@ KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
 
 _TYPES = "type.googleapis.com/envoy.extensions."
 _MAX_BODY_BYTES = 8 * 1024 * 1024
-_MAX_HEADERS_KIB = 60
+_MAX_HEADERS_KIB = 30
+"""A token of 24 KiB and the rest; with what Envoy adds, less than the 32 KiB that services take."""
 _UNARY_TIMEOUT = "30s"
+_UNARY_LIFETIME = "35s"
+"""Of the whole call: the timeout begins only when the request has arrived."""
 _UPLOAD_TIMEOUT = "600s"
 _STREAM_IDLE_TIMEOUT = "600s"
+_CONNECTION_IDLE_TIMEOUT = "120s"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Gateway:
     """Browser origins that may call, such as `https://learn.example.org`."""
     pages: Sequence[Page] = ()
     access_log: str = "/dev/stdout"
+    max_heap_mib: int = 1024
+    """Of Envoy: near it, the calls that hold most are broken off, and new ones are refused."""
     trusted_proxies: int = 0
     """Proxies in front of the gateway whose X-Forwarded-For is believed."""
 
@@ -67,7 +73,7 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
                 _NOWHERE,
             ],
         },
-        "overload_manager": _overload_manager(),
+        "overload_manager": limits.overload_manager(gateway.max_heap_mib),
     }
 
 
@@ -165,6 +171,7 @@ def _connection_manager(name: str, chain: list[dict[str, Any]], routes: dict[str
         "route_config": routes,
         "stream_idle_timeout": _STREAM_IDLE_TIMEOUT,
         "request_headers_timeout": "10s",
+        "common_http_protocol_options": {"idle_timeout": _CONNECTION_IDLE_TIMEOUT},
         "http2_protocol_options": {"max_concurrent_streams": 100},
     }
 
@@ -202,7 +209,10 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
     else:
         timing = {
             "timeout": _UNARY_TIMEOUT,
-            "max_stream_duration": {"grpc_timeout_header_max": _UNARY_TIMEOUT},
+            "max_stream_duration": {
+                "max_stream_duration": _UNARY_LIFETIME,
+                "grpc_timeout_header_max": _UNARY_TIMEOUT,
+            },
         }
     return {
         "match": {"path": rpc.path},
@@ -222,7 +232,10 @@ _RETRIES = {
 
 # A path of HTTP has no route before it is transcoded, but CORS wants one to find its policy. Nothing
 # goes there: RBAC, which comes later, lets pass what it names alone.
-_ELSEWHERE = {"match": {"prefix": "/"}, "route": {"cluster": "nowhere"}}
+_ELSEWHERE = {
+    "match": {"prefix": "/"},
+    "route": {"cluster": "nowhere", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
+}
 _NOWHERE = {"name": "nowhere", "type": "STATIC", "connect_timeout": "1s"}
 
 
@@ -365,20 +378,6 @@ def _access_log(path: str) -> dict[str, Any]:
                 }
             },
         },
-    }
-
-
-def _overload_manager() -> dict[str, Any]:
-    return {
-        "resource_monitors": [
-            {
-                "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": f"{_TYPES}resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": 10_000,
-                },
-            }
-        ]
     }
 
 

@@ -1,4 +1,4 @@
-"""How often somebody may call: counted by each gateway replica, by address and by person."""
+"""How often somebody may call, counted by each replica by address and by person; how much it may hold."""
 
 from typing import Any
 
@@ -80,3 +80,41 @@ def _counted(entries: list[dict[str, str]], per_minute: int) -> dict[str, Any]:
         "fill_interval": f"{_MINUTE * fill / per_minute:.3f}s",
     }
     return {"entries": entries, "token_bucket": bucket}
+
+
+def overload_manager(max_heap_mib: int) -> dict[str, Any]:
+    """What unfinished requests may hold, and how many connections there may be."""
+    monitors = "type.googleapis.com/envoy.extensions.resource_monitors."
+    heap = "envoy.resource_monitors.fixed_heap"
+    return {
+        "refresh_interval": "0.25s",
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{monitors}downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": 10_000,
+                },
+            },
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{monitors}fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": max_heap_mib * 1024 * 1024,
+                },
+            },
+        ],
+        "actions": [
+            {
+                "name": "envoy.overload_actions.reset_high_memory_stream",
+                "triggers": [
+                    {"name": heap, "scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95}}
+                ],
+            },
+            {
+                "name": "envoy.overload_actions.stop_accepting_requests",
+                "triggers": [{"name": heap, "threshold": {"value": 0.95}}],
+            },
+        ],
+    }

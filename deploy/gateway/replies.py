@@ -5,7 +5,6 @@ A gRPC client gets them as a google.rpc.Status in the trailers, everybody else a
 
 import base64
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -14,14 +13,7 @@ from google.rpc.status_pb2 import Status
 from chassis import errors
 from chassis.errors import DomainError
 
-RETRY_AFTER = timedelta(seconds=3)
-
 _OWN_WORDS = "%LOCAL_REPLY_BODY%"
-
-
-class RateLimited(errors.Refusal):
-    def __init__(self) -> None:
-        super().__init__("Too many calls. Wait a little.", details=(errors.retry_after(RETRY_AFTER),))
 
 
 class MethodUnknown(errors.Refusal):
@@ -46,7 +38,7 @@ class Reply:
 # First match wins.
 REPLIES = (
     # A valid token cannot be told from a forged one before the keys were ever fetched.
-    Reply(401, errors.ServiceUnavailable(), details="Jwks", becomes=503),
+    Reply(401, errors.ServiceUnavailable(), details="Jwks_remote_fetch", becomes=503),
     Reply(401, errors.TokenMissing(), details="Jwt_is_missing"),
     Reply(401, errors.TokenExpired(), details="Jwt_is_expired"),
     Reply(401, errors.TokenInvalid()),
@@ -57,7 +49,8 @@ REPLIES = (
     Reply(405, MethodUnknown()),
     Reply(408, errors.DeadlinePassed()),
     Reply(413, errors.MessageTooLarge()),
-    Reply(429, RateLimited()),
+    Reply(431, errors.MessageTooLarge()),
+    Reply(429, errors.RateLimited()),
     Reply(400, errors.RequestMalformed(), own_words=True),
     Reply(415, errors.RequestMalformed(), own_words=True),
     Reply(502, errors.ServiceUnavailable()),
@@ -140,8 +133,8 @@ def _details_contain(text: str) -> dict[str, Any]:
 
 
 def _headers(reply: Reply) -> list[dict[str, Any]]:
-    if isinstance(reply.refusal, RateLimited):
-        return [_header("retry-after", str(int(RETRY_AFTER.total_seconds())))]
+    if isinstance(reply.refusal, errors.RateLimited):
+        return [_header("retry-after", str(int(errors.RETRY_LATER.total_seconds())))]
     return []
 
 

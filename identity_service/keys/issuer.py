@@ -97,7 +97,7 @@ class Issuer:
             "sid": subject.sign_in_id,
             "rv": subject.rights_version,
         }
-        header = {"alg": tokens.ALGORITHM, "typ": "at+jwt", "kid": self._signing.kid}
+        header = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": self._signing.kid}
         text = jwt.encode(header, claims, self._signing)
         return AccessToken(text, datetime.fromtimestamp(expires, UTC))
 

@@ -1,6 +1,7 @@
 """What a caller sees when the gateway refuses, or translates, in each protocol."""
 
 import asyncio
+import base64
 import json
 import struct
 import uuid
@@ -57,6 +58,7 @@ async def test_json_and_grpc_name_the_same_refusals(
         (None, 401, "UNAUTHENTICATED", "TOKEN_MISSING"),
         ("nonsense", 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
         (expired, 401, "UNAUTHENTICATED", "TOKEN_EXPIRED"),
+        (_of_unknown_key(token), 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
         (token, 403, "PERMISSION_DENIED", "ACCESS_DENIED"),
     ]
     stub = UserServiceStub(front.channel)
@@ -67,6 +69,21 @@ async def test_json_and_grpc_name_the_same_refusals(
         how = bearer(sent) if sent else {}
         denied = await refused(stub.GetUser(GetUserRequest(user_id=somebody), **how))
         assert (denied.code, denied.reason) == (code, why)
+
+
+def _of_unknown_key(token: str) -> str:
+    """The token under the id of a key that nobody has published."""
+    header = {"alg": "ES256", "typ": "at+jwt", "kid": "nobody's"}
+    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    return f"{encoded}.{token.partition('.')[2]}"
+
+
+async def test_headers_beyond_what_services_take_are_refused_in_our_words(
+    http: httpx.AsyncClient, token: str
+) -> None:
+    headers = {**authorized(token), "x-filler": "x" * 31 * 1024}
+    reply = await http.get("/v1/users/me", headers=headers)
+    assert (reply.status_code, reason(reply)) == (431, "MESSAGE_TOO_LARGE")
 
 
 @pytest.mark.parametrize(
