@@ -111,7 +111,7 @@ def test_the_section_is_the_path_of_headings_above(headings: list[tuple[int, int
         assert sections.at(position) == " › ".join(path)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=6))
 def test_a_passage_is_on_the_page_on_which_it_begins(lengths: list[int]) -> None:
     pages = ["page" + " word" * length for length in lengths]

@@ -56,18 +56,24 @@ async def school(content: ContentService) -> School:
     return await School(content, content.teacher()).open()
 
 
-async def test_a_class_finds_by_words_and_by_meaning(school: School) -> None:
-    assert await school.found("chlorophyll glucose") == [school.plants.material_id]
-    assert await school.found("How do leaves make food from the sun?") == [school.plants.material_id]
-    assert await school.found("Why does molten rock come out of mountains?") == [school.earth.material_id]
+@pytest_asyncio.fixture(scope="module")
+async def library(content: ContentService) -> School:
+    """A school in which nothing is changed."""
+    return await School(content, content.teacher()).open()
 
 
-async def test_a_passage_comes_with_what_a_citation_needs(school: School) -> None:
-    [found] = await school.service.search(school.student, "What is basalt?")
+async def test_a_class_finds_by_words_and_by_meaning(library: School) -> None:
+    assert await library.found("chlorophyll glucose") == [library.plants.material_id]
+    assert await library.found("How do leaves make food from the sun?") == [library.plants.material_id]
+    assert await library.found("Why does molten rock come out of mountains?") == [library.earth.material_id]
+
+
+async def test_a_passage_comes_with_what_a_citation_needs(library: School) -> None:
+    [found] = await library.service.search(library.student, "What is basalt?")
     assert (found.class_id, found.material_id, found.revision_id) == (
-        school.student.class_id,
-        school.earth.material_id,
-        school.earth.revision_id,
+        library.student.class_id,
+        library.earth.material_id,
+        library.earth.revision_id,
     )
     assert (found.material_title, found.section, found.ordinal, found.page) == (
         "notes",
@@ -82,8 +88,8 @@ async def test_a_passage_comes_with_what_a_citation_needs(school: School) -> Non
         revision_id=found.revision_id,
         chunk_id=found.chunk_id,
     )
-    for person in (school.teacher, school.student):
-        assert await school.service.materials.GetChunk(request, **person.auth) == found
+    for person in (library.teacher, library.student):
+        assert await library.service.materials.GetChunk(request, **person.auth) == found
 
 
 async def test_a_passage_of_a_pdf_names_its_page(content: ContentService) -> None:
@@ -98,9 +104,9 @@ async def test_a_passage_of_a_pdf_names_its_page(content: ContentService) -> Non
     ]
 
 
-async def test_what_does_not_bear_on_the_question_is_left_out(school: School) -> None:
+async def test_what_does_not_bear_on_the_question_is_left_out(library: School) -> None:
     for query in ("Who won the football cup in 1998?", "Mietvertrag kündigen", "quarterly tax return form"):
-        assert await school.found(query) == []
+        assert await library.found(query) == []
 
 
 async def test_nothing_is_found_in_a_class_without_material(content: ContentService) -> None:
@@ -202,16 +208,16 @@ async def test_what_cannot_be_attached_is_refused(school: School, content: Conte
             assert (denied.code, denied.reason) == ("NOT_FOUND", reason)
 
 
-async def test_a_search_keeps_to_where_it_is_asked(school: School) -> None:
-    both = {school.plants.material_id, school.earth.material_id}
+async def test_a_search_keeps_to_where_it_is_asked(library: School) -> None:
+    both = {library.plants.material_id, library.earth.material_id}
     query = "chlorophyll in leaves; magma and lava"
-    assert {*await school.found(query)} == both
-    assert {*await school.found(query, content_id=school.module.content_id)} == both
-    assert await school.found(query, content_id=school.lesson.content_id.upper()) == [
-        school.plants.material_id
+    assert {*await library.found(query)} == both
+    assert {*await library.found(query, content_id=library.module.content_id)} == both
+    assert await library.found(query, content_id=library.lesson.content_id.upper()) == [
+        library.plants.material_id
     ]
-    assert await school.found(query, content_id=str(uuid.uuid4())) == []
-    assert len(await school.found(query, limit=1)) == 1
+    assert await library.found(query, content_id=str(uuid.uuid4())) == []
+    assert len(await library.found(query, limit=1)) == 1
 
 
 ASKED = "How does the chlorophyll in leaves absorb light for photosynthesis?"
@@ -232,15 +238,15 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_hostile_question_is_a_question_like_any_other(school: School, kind: str) -> None:
-    assert school.plants.material_id in await school.found(HOSTILE[kind])
+async def test_a_hostile_question_is_a_question_like_any_other(library: School, kind: str) -> None:
+    assert library.plants.material_id in await library.found(HOSTILE[kind])
 
 
 @pytest.mark.parametrize(
     "query", ["the of and", "?!... -- ''", "🙂", "\u200b\u2060", "\u00ad", "نص بلا صلة", "a" * 10_000]
 )
-async def test_a_question_that_says_nothing_finds_nothing(school: School, query: str) -> None:
-    assert await school.found(query) == []
+async def test_a_question_that_says_nothing_finds_nothing(library: School, query: str) -> None:
+    assert await library.found(query) == []
 
 
 @pytest.mark.parametrize(
