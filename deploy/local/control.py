@@ -11,6 +11,7 @@ from rich.console import Console
 from deploy.local.layout import ROOT, Layout
 from deploy.local.problems import Problem
 from deploy.local.state import State, is_running, load
+from deploy.local.supervisor import ANOTHER_RUNS
 
 _STARTS_WITHIN = 180.0
 _STOPS_WITHIN = 60.0
@@ -25,27 +26,10 @@ def up(layout: Layout, console: Console) -> tuple[State, bool]:
 
     Raises Problem, with nothing left running.
     """
-    started = not is_running(layout)
-    supervisor = _launch(layout) if started else None
-    deadline = time.monotonic() + _STARTS_WITHIN
-    shown = 0
-    with console.status("starting") as status:
-        while time.monotonic() < deadline:
-            state = load(layout)
-            alive = supervisor is None or supervisor.poll() is None
-            if state is not None and (alive or state.problem):
-                for line in state.done[shown:]:
-                    console.print(f"  [green]✓[/] {line}")
-                shown = len(state.done)
-                status.update(state.step)
-                if state.problem:
-                    raise Problem(state.problem)
-                if state.ready:
-                    return state, started
-            elif not alive:
-                raise Problem(f"the supervisor ended: see {layout.log('supervisor')}")
-            time.sleep(_LOOK_EVERY)
-    raise Problem(f"the stack was not ready within {_STARTS_WITHIN:.0f} s: see {layout.directory / 'logs'}")
+    while True:
+        supervisor = None if is_running(layout) else _launch(layout)
+        if state := _watch(layout, supervisor, console):
+            return state, supervisor is not None
 
 
 def down(layout: Layout) -> bool:
@@ -61,6 +45,36 @@ def down(layout: Layout) -> bool:
             raise Problem(f"the stack did not stop within {_STOPS_WITHIN:.0f} s")
         time.sleep(_LOOK_EVERY)
     return True
+
+
+def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console: Console) -> State | None:
+    """Shows what our supervisor does, or the one that runs already, until the stack is ready.
+
+    Returns None where it is time to look again: another got ahead of ours, or the other has ended.
+    Raises Problem.
+    """
+    deadline = time.monotonic() + _STARTS_WITHIN
+    shown = 0
+    with console.status("starting") as status:
+        while time.monotonic() < deadline:
+            # Asked first, so that the state of one that has ended is its last word.
+            ended = supervisor.poll() is not None if supervisor else not is_running(layout)
+            state = load(layout)
+            if state is not None and (supervisor is None or state.supervisor == supervisor.pid):
+                for line in state.done[shown:]:
+                    console.print(f"  [green]✓[/] {line}")
+                shown = len(state.done)
+                status.update(state.step)
+                if state.problem:
+                    raise Problem(state.problem)
+                if state.ready and not ended:
+                    return state
+            if ended:
+                if supervisor is None or supervisor.returncode == ANOTHER_RUNS:
+                    return None
+                raise Problem(f"the supervisor ended: see {layout.log('supervisor')}")
+            time.sleep(_LOOK_EVERY)
+    raise Problem(f"the stack was not ready within {_STARTS_WITHIN:.0f} s: see {layout.directory / 'logs'}")
 
 
 def _launch(layout: Layout) -> "subprocess.Popen[bytes]":

@@ -5,11 +5,12 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterable
 
 import psutil
 
-from deploy.local.layout import ROOT, Layout
-from deploy.local.state import Running, load
+from deploy.local.layout import ROOT
+from deploy.local.state import Running
 
 _GONE_WITHIN = 10.0
 _SAME_PROCESS = 2.0
@@ -67,12 +68,9 @@ class Reaper:
                 self._process.stdin.write(f"{line}\n".encode())
 
 
-def clear(layout: Layout) -> None:
+def clear(noted: Iterable[Running]) -> None:
     """Ends what an earlier supervisor left running although its reaper was killed too."""
-    state = load(layout)
-    if state is None:
-        return
-    left = [process for running in state.programs.values() if (process := _process(running))]
+    left = [process for running in noted if (process := _process(running))]
     for process in left:
         number = signal.SIGQUIT if "postgres" in process.name() else signal.SIGKILL
         with contextlib.suppress(ProcessLookupError):

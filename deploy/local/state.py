@@ -50,7 +50,7 @@ def load(layout: Layout) -> State | None:
     """The last state that was saved, or None."""
     try:
         content: dict[str, Any] = json.loads(layout.state.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     programs = {name: Running(**program) for name, program in content.pop("programs").items()}
     return State(**content, programs=programs)
@@ -62,7 +62,8 @@ def is_running(layout: Layout) -> bool:
         return False
     with layout.lock.open() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two that ask at once do not take each other for a supervisor.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False

@@ -18,7 +18,10 @@ from deploy.local.orphans import Reaper
 from deploy.local.problems import Problem
 from deploy.local.programs import Program
 from deploy.local.stack import Stack, descriptors
-from deploy.local.state import Running, State, held
+from deploy.local.state import Running, State, held, load
+
+ANOTHER_RUNS = 3
+"""Exit status of a supervisor that found another at work."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -48,11 +51,15 @@ class Supervisor:
         self._layout.prepare()
         with held(self._layout) as alone:
             if not alone:
-                return 0
-            await self._reaper.start()
+                return ANOTHER_RUNS
+            before = load(self._layout)
+            self._state.programs = before.programs if before else {}
             try:
+                self._step("clearing up")
+                await self._reaper.start()
                 await self._start_unless(stop)
                 await stop.wait()
+                self._state.ready = False
                 self._step("stopping")
             except (Problem, OSError) as problem:
                 self._state.problem = str(problem)
@@ -76,8 +83,8 @@ class Supervisor:
             await starting
 
     async def _start(self) -> None:
-        self._step("clearing up")
-        await asyncio.to_thread(orphans.clear, self._layout)
+        await asyncio.to_thread(orphans.clear, list(self._state.programs.values()))
+        self._state.programs.clear()
         ports = choose_ports(self._layout)
         stack = Stack(self._layout, ports)
         self._state.port, self._state.admin_port = ports.gateway, ports.admin

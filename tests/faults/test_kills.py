@@ -14,6 +14,7 @@ from rich.console import Console
 from deploy.local import control
 from deploy.local.demo.people import Person
 from deploy.local.layout import SERVICES, Layout
+from deploy.local.state import State
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
 from meno.identity.v1.class_service_pb2 import Class
@@ -128,16 +129,63 @@ async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
     layout: Layout, school: School, learner: Learner
 ) -> None:
     before = running.state(layout)
-    processes = [psutil.Process(program.pid) for program in before.programs.values()]
-    children = [child for process in processes for child in process.children(recursive=True)]
+    programs = _programs(before)
     os.kill(before.supervisor, signal.SIGKILL)
-    _, left = await asyncio.to_thread(psutil.wait_procs, [*processes, *children], GONE_WITHIN)
-    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
-    _, started = await asyncio.to_thread(control.up, layout, Console(quiet=True))
-    assert started
+    await asyncio.to_thread(_are_gone, programs)
+    after, started = await _up(layout)
+    assert (started, after.supervisor != before.supervisor) == (True, True)
     request = GetSessionRequest(user_id="me", session_id=learner.session.session_id)
-    found = await learner.person.sessions.GetSession(request, wait_for_ready=True, **learner.person.auth)
-    assert found == learner.session
+    assert await learner.person.sessions.GetSession(request, **learner.person.auth) == learner.session
+
+
+async def test_up_ends_what_a_supervisor_and_its_reaper_left_when_both_were_killed(layout: Layout) -> None:
+    before = running.state(layout)
+    programs = _programs(before)
+    supervisor = psutil.Process(before.supervisor)
+    [reaper] = [child for child in supervisor.children() if "deploy.local.reaper" in child.cmdline()]
+    # A reaper that is killed alone is replaced.
+    supervisor.suspend()
+    reaper.kill()
+    supervisor.kill()
+    await asyncio.to_thread(supervisor.wait, GONE_WITHIN)
+    _, started = await _up(layout)
+    assert started
+    await asyncio.to_thread(_are_gone, programs)
+
+
+async def test_of_two_who_start_it_at_once_one_waits_for_the_other(layout: Layout) -> None:
+    await asyncio.to_thread(control.down, layout)
+    (one, started), (other, started_too) = await asyncio.gather(_up(layout), _up(layout))
+    assert one.supervisor == other.supervisor
+    assert {started, started_too} == {True, False}
+
+
+async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) -> None:
+    before = running.state(layout)
+    slow = psutil.Process(before.programs["chat_service"].pid)
+    slow.suspend()
+    down = asyncio.create_task(asyncio.to_thread(control.down, layout))
+    await asyncio.to_thread(psutil.Process(before.programs["gateway"].pid).wait, GONE_WITHIN)
+    up = asyncio.create_task(_up(layout))
+    slow.resume()
+    assert await down
+    after, started = await up
+    assert (started, after.supervisor != before.supervisor) == (True, True)
+
+
+async def _up(layout: Layout) -> tuple[State, bool]:
+    return await asyncio.to_thread(control.up, layout, Console(quiet=True))
+
+
+def _programs(state: State) -> list[psutil.Process]:
+    """Every process of the stack's programs."""
+    processes = [psutil.Process(program.pid) for program in state.programs.values()]
+    return processes + [child for process in processes for child in process.children(recursive=True)]
+
+
+def _are_gone(processes: list[psutil.Process]) -> None:
+    _, left = psutil.wait_procs(processes, GONE_WITHIN)
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 async def _a_call_to_each(teacher: Person, made: Class) -> None:

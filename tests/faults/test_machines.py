@@ -40,6 +40,14 @@ def test_a_port_in_use(directory: Path) -> None:
     assert "PORT=" in line
 
 
+def test_a_start_that_failed_is_forgotten_by_the_next(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        for owner in (first, second):
+            port = owner.getsockname()[1]
+            line = _one_line(running.command("up", directory=directory, port=port), directory)
+            assert f"port {port} is in use" in line
+
+
 def test_a_data_directory_of_another_version(directory: Path) -> None:
     cluster = Postgres(directory)
     cluster.prepare()
