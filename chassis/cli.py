@@ -1,7 +1,11 @@
 """The commands that every service has: `python -m <service> serve | migrate | settings`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import psycopg
+import sqlalchemy.exc
 import typer
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
@@ -22,7 +26,9 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
         """Serve until SIGTERM."""
         settings = load(kind)
         telemetry.configure(service, settings.log_level)
-        raise typer.Exit(run(compose, settings))
+        with explained():
+            status = run(compose, settings)
+        raise typer.Exit(status)
 
     @cli.command()
     def migrate() -> None:
@@ -30,7 +36,8 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
         from chassis import migrations
 
         settings = load(kind)
-        migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
+        with explained():
+            migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
         typer.echo(f"{service}: the database is current")
 
     @cli.command()
@@ -54,6 +61,20 @@ def load(kind: type[AnySettings]) -> AnySettings:
             name = "_".join(("MENO", *(str(part) for part in problem["loc"]))).upper()
             typer.echo(f"{name}: {problem['msg']}", err=True)
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Exits with one line for what is wrong around the service: a database, a file, a port."""
+    try:
+        yield
+    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        typer.echo(f"the database cannot be used: {reason}; see MENO_DATABASE_URL", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _serving_role(settings: Settings) -> str | None:
