@@ -48,18 +48,22 @@ class User(Base):
 
 
 class LoginIdentifier(Base):
-    """What a person signs in with: a login name, an e-mail address, a phone number."""
+    """What a person signs in with: a login name, an e-mail address, a phone number.
+
+    `value` is how they write it, `canonical` how it is compared.
+    """
 
     __tablename__ = "login_identifiers"
 
     user_id: Mapped[str] = mapped_column(UUID, primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
+    canonical: Mapped[str]
 
     __table_args__ = (
         CheckConstraint("kind IN ('LOGIN_NAME', 'EMAIL', 'PHONE')", name="kind"),
         # One index for all kinds, for a person signs in with any of them in one field.
-        Index("login_identifiers_value_key", text("lower(value)"), unique=True),
+        Index("login_identifiers_canonical_key", "canonical", unique=True),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -29,7 +30,7 @@ async def test_a_new_person_can_read_themselves(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize(
-    "identifier", ["Ravi", "rAVI", "ravi@example.org", "RAVI@EXAMPLE.ORG", "+919876543210"]
+    "identifier", ["Ravi", "rAVI", "Ｒａｖｉ", "ravi@example.org", "RAVI@EXAMPLE.ORG", "+919876543210"]
 )
 async def test_any_identifier_signs_in_regardless_of_case(identity: Identity, identifier: str) -> None:
     request = SignUpRequest(
@@ -64,6 +65,24 @@ async def test_failed_attempts_are_throttled_for_known_and_unknown_names(
     assert denied.detail(RetryInfo).retry_delay.ToMilliseconds() > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mIMI", "SIGN_IN_THROTTLED"),
+        ("Ｍｉｍｉ", "SIGN_IN_THROTTLED"),
+        ("mİmİ", "CREDENTIALS_INVALID"),
+    ],
+)
+async def test_whatever_name_finds_a_person_is_counted_with_the_others(
+    identity: Identity, name: str, reason: str
+) -> None:
+    await identity.sign_up("Mimi")
+    await refused(identity.auth.SignIn(SignInRequest(identifier="Mimi", password="wrong" * 4)))
+    have_failed(identity, 15)
+    denied = await refused(identity.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
+    assert denied.reason == reason
+
+
 @pytest.mark.parametrize("name", ["Uma", "nobody"])
 async def test_of_attempts_at_the_same_time_no_more_are_tried_than_one_after_another(
     identity: Identity, name: str
@@ -71,11 +90,8 @@ async def test_of_attempts_at_the_same_time_no_more_are_tried_than_one_after_ano
     await identity.sign_up("Uma")
     attempt = SignInRequest(identifier=name, password="wrong" * 4)
     await refused(identity.auth.SignIn(attempt))
-    with psycopg.connect(identity.database_url) as connection:
-        # The wait of 512 seconds is over, and the next is longer than any test.
-        connection.execute(
-            "UPDATE sign_in_failures SET failures = 14, failed_at = failed_at - interval '10 minutes'"
-        )
+    # The wait of 512 seconds is over, and the next is longer than any test.
+    have_failed(identity, 14, ago=timedelta(minutes=10))
     denied = await asyncio.gather(*(refused(identity.auth.SignIn(attempt)) for _ in range(40)))
     assert Counter(one.reason for one in denied) == {"CREDENTIALS_INVALID": 1, "SIGN_IN_THROTTLED": 39}
     waits = [one.detail(RetryInfo).retry_delay.ToSeconds() for one in denied if one.code != "UNAUTHENTICATED"]
@@ -161,10 +177,7 @@ async def test_passwords_are_not_guessed_by_repeating_a_sign_up(identity: Identi
     await identity.auth.SignUp(request)
     request.password = "a long walk in the snow"
     await refused(identity.auth.SignUp(request))
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(
-            "UPDATE sign_in_failures SET failures = 14, failed_at = failed_at - interval '10 minutes'"
-        )
+    have_failed(identity, 14, ago=timedelta(minutes=10))
     denied = await asyncio.gather(*(refused(identity.auth.SignUp(request)) for _ in range(20)))
     assert Counter(one.reason for one in denied) == {"REQUEST_ID_REUSED": 1, "SIGN_IN_THROTTLED": 19}
 
@@ -209,3 +222,11 @@ async def test_a_forged_token_is_refused_and_never_anonymous(identity: Identity)
     for token in (f"{head}.{body}.{'A' * 86}", "nonsense", f"{head}.{body}."):
         denied = await refused(identity.users.GetUser(GetUserRequest(user_id="me"), **bearer(token)))
         assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
+def have_failed(identity: Identity, times: int, ago: timedelta = timedelta()) -> None:
+    """Makes so many failed attempts of the one that is stored."""
+    with psycopg.connect(identity.database_url) as connection:
+        connection.execute(
+            "UPDATE sign_in_failures SET failures = %s, failed_at = failed_at - %s", [times, ago]
+        )

@@ -8,7 +8,7 @@ from identity_service.tokens import store
 from identity_service.tokens.store import CredentialRow
 from identity_service.users import rules as user_rules
 from identity_service.users import store as users
-from identity_service.users.store import NewUser
+from identity_service.users.store import Identifier, NewUser
 
 
 class NewAccount(NamedTuple):
@@ -21,10 +21,12 @@ class NewAccount(NamedTuple):
     email: str = ""
     phone: str = ""
 
-    def identifiers(self) -> dict[str, str]:
-        """Kind to value of everything that the person can sign in with."""
+    def identifiers(self) -> list[Identifier]:
+        """Everything that the person can sign in with."""
         given = {"LOGIN_NAME": self.login_name, "EMAIL": self.email, "PHONE": self.phone}
-        return {kind: value for kind, value in given.items() if value}
+        return [
+            Identifier(kind, value, user_rules.canonical(value)) for kind, value in given.items() if value
+        ]
 
 
 class AlreadyMade(Exception):
@@ -37,8 +39,8 @@ async def create(transaction: Transaction, account: NewAccount, request_id: str 
     user_id = await users.add(transaction, NewUser(account.display_name, nickname, account.role))
     if request_id and not await store.claim_request(transaction, request_id, user_id):
         raise AlreadyMade()
-    for kind, value in account.identifiers().items():
-        if not await users.claim_identifier(transaction, user_id, kind, value):
-            raise IdentifierTaken(kind.lower())
+    for identifier in account.identifiers():
+        if not await users.claim_identifier(transaction, user_id, identifier):
+            raise IdentifierTaken(identifier.kind.lower())
     await store.add_credential(transaction, CredentialRow(user_id, account.password_hash))
     return user_id

@@ -17,6 +17,7 @@ from identity_service.tokens import accounts, rules, store
 from identity_service.tokens.accounts import AlreadyMade, NewAccount
 from identity_service.tokens.minting import Mint, Refreshable
 from identity_service.tokens.passwords import Passwords
+from identity_service.users import rules as user_rules
 from identity_service.users.servicer import ROLES
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.auth_service_pb2 import (
@@ -59,9 +60,10 @@ class AuthServicer(AuthServiceServicer):
         return await self._mint.tokens(begun)
 
     async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
-        counter = rules.counter(request.identifier.casefold())
+        name = user_rules.canonical(request.identifier)
+        counter = rules.counter(name)
         await self._count_attempt(self._database, counter)
-        credential = await store.credential_by_identifier(self._database, request.identifier)
+        credential = await store.credential_by_identifier(self._database, name)
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
             raise CredentialsInvalid()
         assert credential is not None

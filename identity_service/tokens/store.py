@@ -59,9 +59,7 @@ CREDENTIAL_BY_IDENTIFIER = statement(
     select(*_CREDENTIAL)
     .join(LoginIdentifier, LoginIdentifier.user_id == Credential.user_id)
     .join(User, User.user_id == Credential.user_id)
-    .where(
-        func.lower(LoginIdentifier.value) == func.lower(bindparam("identifier")), User.deleted_at == null()
-    ),
+    .where(LoginIdentifier.canonical == bindparam("canonical"), User.deleted_at == null()),
     CredentialRow,
 )
 ADD_CREDENTIAL = statement(
@@ -162,9 +160,9 @@ PURGE_FAILURES = statement(
 )
 
 
-async def credential_by_identifier(executor: Executor, identifier: str) -> CredentialRow | None:
+async def credential_by_identifier(executor: Executor, canonical: str) -> CredentialRow | None:
     """Who signs in with a name, and their password's hash."""
-    return await executor.one(CREDENTIAL_BY_IDENTIFIER, identifier=identifier)
+    return await executor.one(CREDENTIAL_BY_IDENTIFIER, canonical=canonical)
 
 
 async def add_credential(transaction: Transaction, credential: CredentialRow) -> None:

@@ -1,5 +1,6 @@
 """Rules of people's profiles."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,11 @@ from identity_service.users.store import Profile
 
 NICKNAME = range(2, 51)
 CHANGEABLE = Profile._fields
+
+
+def canonical(identifier: str) -> str:
+    """A login name, e-mail address or phone number as it is compared: whatever its case and its form."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", identifier).casefold())
 
 
 def default_nickname(display_name: str) -> str:

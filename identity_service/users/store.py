@@ -35,6 +35,14 @@ class NewUser(NamedTuple):
     role: str
 
 
+class Identifier(NamedTuple):
+    """What a person signs in with, as they write it and as it is compared."""
+
+    kind: str
+    value: str
+    canonical: str
+
+
 class Profile(NamedTuple):
     """What a person may change of themselves."""
 
@@ -72,7 +80,7 @@ ADD = statement(
 # Silent where the value is somebody's already; the caller asks whether a row came back.
 CLAIM_IDENTIFIER = statement(
     upsert(LoginIdentifier)
-    .values(user_id=bindparam("user_id"), kind=bindparam("kind"), value=bindparam("value"))
+    .values({name: bindparam(name) for name in ("user_id", *Identifier._fields)})
     .on_conflict_do_nothing()
     .returning(LoginIdentifier.kind),
     str,
@@ -102,9 +110,10 @@ async def add(transaction: Transaction, user: NewUser) -> str:
     return user_id
 
 
-async def claim_identifier(transaction: Transaction, user_id: str, kind: str, value: str) -> bool:
+async def claim_identifier(transaction: Transaction, user_id: str, identifier: Identifier) -> bool:
     """Gives a login name, e-mail address or phone number to a person; False where it is taken."""
-    return await transaction.one(CLAIM_IDENTIFIER, user_id=user_id, kind=kind, value=value) is not None
+    claimed = await transaction.one(CLAIM_IDENTIFIER, user_id=user_id, **identifier._asdict())
+    return claimed is not None
 
 
 async def update_profile(transaction: Transaction, user_id: str, profile: Profile) -> None:

@@ -23,7 +23,7 @@ _IDENTITY = {
         SELECT id(n) AS user_id, 'Person' AS display_name, 'Person' AS nickname, 'STUDENT' AS role
         FROM generate_series(1, 4000) n""",
     "login_identifiers": """
-        SELECT id(n) AS user_id, kind, kind || n AS value
+        SELECT id(n) AS user_id, kind, kind || n AS value, lower(kind) || n AS canonical
         FROM generate_series(1, 4000) n, unnest(ARRAY['LOGIN_NAME', 'EMAIL']) kind""",
     "credentials": """
         SELECT id(n) AS user_id, repeat('h', 100) AS password_hash FROM generate_series(1, 4000) n""",

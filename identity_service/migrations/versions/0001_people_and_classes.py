@@ -79,14 +79,13 @@ def upgrade() -> None:
         sa.Column("user_id", sa.UUID(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "kind IN ('LOGIN_NAME', 'EMAIL', 'PHONE')", name=op.f("login_identifiers_kind_check")
         ),
         sa.PrimaryKeyConstraint("user_id", "kind", name=op.f("login_identifiers_pkey")),
     )
-    op.create_index(
-        "login_identifiers_value_key", "login_identifiers", [sa.literal_column("lower(value)")], unique=True
-    )
+    op.create_index("login_identifiers_canonical_key", "login_identifiers", ["canonical"], unique=True)
     op.create_table(
         "request_memory",
         sa.Column("principal", sa.Text(), nullable=False),
@@ -200,7 +199,7 @@ def downgrade() -> None:
     op.drop_table("sign_in_failures")
     op.drop_index(op.f("request_memory_created_at_idx"), table_name="request_memory")
     op.drop_table("request_memory")
-    op.drop_index("login_identifiers_value_key", table_name="login_identifiers")
+    op.drop_index("login_identifiers_canonical_key", table_name="login_identifiers")
     op.drop_table("login_identifiers")
     op.drop_table("join_codes")
     op.drop_table("credentials")
