@@ -1,11 +1,12 @@
 """Long work as rows in PostgreSQL, done by any number of workers: procrastinate.
 
 A job is deferred in the transaction that makes it necessary. A worker that dies leaves its
-job stalled; another takes it up again, and the job goes on where its own rows say it was.
+job stalled; another takes it up again, and the job goes on where its own rows say it was. A
+worker that is told to stop aborts its job: a task needs a retry strategy that begins it anew.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import structlog
@@ -21,6 +22,8 @@ _HEARTBEAT = 5.0
 # Nothing rings for a job that is due again, or that came before the worker could hear of it.
 _LOOK_EVERY = 1.0
 _PAUSE = 1.0
+
+_TRY_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('stalled jobs'))"
 
 log = structlog.get_logger()
 
@@ -60,8 +63,17 @@ async def _run_worker(app: App, concurrency: int, stalled_after: float) -> None:
 
 
 async def _retry_stalled(app: App, stalled_after: float) -> None:
+    connector = cast("PsycopgConnector", app.connector)
     while True:
-        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_after):
-            log.warning("job_taken_up_again", job=job.id, task=job.task_name)
-            await app.job_manager.retry_job(job)
+        async with connector.pool.connection() as connection, connection.transaction():
+            # One process at a time: whoever looks at the same moment would find the same jobs.
+            alone = await (await connection.execute(_TRY_ALONE)).fetchone()
+            if alone == (True,):
+                await _retry_those(app, stalled_after)
         await asyncio.sleep(stalled_after / 3)
+
+
+async def _retry_those(app: App, stalled_after: float) -> None:
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_after):
+        log.warning("job_taken_up_again", job=job.id, task=job.task_name)
+        await app.job_manager.retry_job(job)
