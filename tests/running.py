@@ -4,14 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from rich.console import Console
 
-from deploy.local import control
+from deploy.local import control, ready
 from deploy.local.layout import Layout
 from deploy.local.postgres import Postgres
 from deploy.local.state import State, load
@@ -41,6 +41,15 @@ def kill(layout: Layout, program: str) -> psutil.Process:
     process = psutil.Process(state(layout).programs[program].pid)
     process.kill()
     return process
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Returns when it is so; fails where it takes too long."""
+
+    async def check() -> bool:
+        return met()
+
+    assert await ready.until(check, lambda: True, seconds=30)
 
 
 def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.CompletedProcess[str]":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -12,6 +13,9 @@ import psutil
 from deploy.local.layout import ROOT
 from deploy.local.state import Running
 
+_log = logging.getLogger(__name__)
+
+_PAUSE = 0.1
 _GONE_WITHIN = 10.0
 _SAME_PROCESS = 2.0
 """Seconds within which two notes of a process's start mean the same process."""
@@ -25,19 +29,15 @@ class Reaper:
         self._noted: dict[int, signal.Signals] = {}
         self._keeper: asyncio.Task[None] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that stands by; 0 before the start."""
+        return self._process.pid if self._process is not None else 0
+
     async def start(self) -> None:
         """Has it stand by."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "deploy.local.reaper",
-            stdin=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        for pid, number in self._noted.items():
-            self._tell(f"+{pid} {int(number)}")
-        self._keeper = asyncio.create_task(self._keep(self._process))
+        process = await self._spawn()
+        self._keeper = asyncio.create_task(self._keep(process))
 
     async def stop(self) -> None:
         """Sends it away; call it when nothing runs any more."""
@@ -59,8 +59,26 @@ class Reaper:
 
     async def _keep(self, process: asyncio.subprocess.Process) -> None:
         """Another takes its place when it is killed itself."""
-        await process.wait()
-        await self.start()
+        while True:
+            await process.wait()
+            try:
+                process = await self._spawn()
+            except OSError as error:
+                _log.warning("starting the reaper again: %s", error)
+                await asyncio.sleep(_PAUSE)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "deploy.local.reaper",
+            stdin=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        for pid, number in self._noted.items():
+            self._tell(f"+{pid} {int(number)}")
+        return self._process
 
     def _tell(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:

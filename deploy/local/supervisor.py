@@ -5,6 +5,7 @@ the supervisor itself is killed, its reaper ends everything.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -19,6 +20,8 @@ from deploy.local.problems import Problem
 from deploy.local.programs import Program
 from deploy.local.stack import Stack, descriptors
 from deploy.local.state import Running, State, held, load
+
+_log = logging.getLogger(__name__)
 
 ANOTHER_RUNS = 3
 """Exit status of a supervisor that found another at work."""
@@ -145,7 +148,7 @@ class Supervisor:
         raise Problem(f"{name} was not ready within {_STARTS_WITHIN:.0f} s: see {program.log}")
 
     async def _keep(self, name: str) -> None:
-        """Starts a program again whenever it ends."""
+        """Starts a program again whenever it ends, and tries again when even that fails."""
         pause = _FIRST_PAUSE
         while True:
             began = time.monotonic()
@@ -156,7 +159,10 @@ class Supervisor:
                 pause = _FIRST_PAUSE
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-            await self._launch(self._programs[name])
+            try:
+                await self._launch(self._programs[name])
+            except OSError as error:
+                _log.warning("starting %s again: %s", name, error)
 
     async def _launch(self, program: Program) -> None:
         """Starts a program that is to run for as long as the stack does."""

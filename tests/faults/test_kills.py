@@ -125,6 +125,33 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     assert (restarted.pid != killed.pid, restarted.restarts > 0) == (True, True)
 
 
+async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layout: Layout) -> None:
+    before = running.state(layout).programs["session_service"]
+    log = layout.log("session_service")
+    kept = log.rename(log.with_suffix(".kept"))
+    log.mkdir()
+    running.kill(layout, "session_service")
+    await running.until(lambda: "starting session_service again" in layout.log("supervisor").read_text())
+    log.rmdir()
+    kept.rename(log)
+    await running.until(lambda: running.state(layout).programs["session_service"].pid != before.pid)
+
+
+async def test_programs_are_kept_though_what_runs_cannot_be_noted(layout: Layout) -> None:
+    supervisor = psutil.Process(running.state(layout).supervisor)
+    in_the_way = layout.state.with_suffix(".new")
+    in_the_way.mkdir()
+    noted = running.state(layout).programs["chat_service"]
+    running.kill(layout, "chat_service")
+    await running.until(lambda: _serving(supervisor, "chat_service") - {noted.pid} != set())
+    [unnoted] = _serving(supervisor, "chat_service") - {noted.pid}
+    in_the_way.rmdir()
+    psutil.Process(unnoted).kill()
+    await running.until(
+        lambda: running.state(layout).programs["chat_service"].pid not in {noted.pid, unnoted}
+    )
+
+
 async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
     layout: Layout, school: School, learner: Learner
 ) -> None:
@@ -171,6 +198,10 @@ async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) 
     assert await down
     after, started = await up
     assert (started, after.supervisor != before.supervisor) == (True, True)
+
+
+def _serving(supervisor: psutil.Process, service: str) -> set[int]:
+    return {child.pid for child in supervisor.children() if service in child.cmdline()}
 
 
 async def _up(layout: Layout) -> tuple[State, bool]:

@@ -1,0 +1,34 @@
+"""The process that ends the stack's programs when their supervisor is killed."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from deploy.local import orphans
+from deploy.local.layout import ROOT
+from deploy.local.orphans import Reaper
+from tests import running
+
+GONE_WITHIN = 15
+
+
+async def test_a_reaper_that_cannot_be_replaced_at_once_is_replaced_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+    reaper = Reaper()
+    await reaper.start()
+    reaper.note(program.pid, signal.SIGKILL)
+    first = reaper.pid
+    monkeypatch.setattr(orphans, "ROOT", tmp_path / "missing")
+    os.kill(first, signal.SIGKILL)
+    await running.until(lambda: "starting the reaper again" in caplog.text)
+    monkeypatch.setattr(orphans, "ROOT", ROOT)
+    await running.until(lambda: reaper.pid != first)
+    # For the reaper this is the end of its supervisor.
+    await reaper.stop()
+    async with asyncio.timeout(GONE_WITHIN):
+        assert await program.wait() == -signal.SIGKILL
