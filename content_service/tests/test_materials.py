@@ -15,6 +15,7 @@ from chassis.testing import refusal, refused
 from content_service.tests.conftest import (
     MAX_FILE_BYTES,
     PHOTOSYNTHESIS,
+    PIECE,
     VOLCANOES,
     ContentService,
     Person,
@@ -231,8 +232,10 @@ async def test_one_request_id_makes_one_material(content: ContentService) -> Non
 
 async def test_another_file_under_the_same_request_id_is_refused(content: ContentService) -> None:
     teacher, request_id = content.teacher(), str(uuid.uuid4())
-    await content.upload(teacher, PHOTOSYNTHESIS, request_id=request_id)
-    for data, name in ((VOLCANOES, "notes.md"), (PHOTOSYNTHESIS, "other.md")):
+    beginning = "Words. " * PIECE
+    await content.upload(teacher, f"{beginning}The end.", request_id=request_id)
+    # The first differs in its last message alone.
+    for data, name in ((f"{beginning}An end.", "notes.md"), (f"{beginning}The end.", "other.md")):
         denied = await refused(content.upload(teacher, data, name, request_id=request_id))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
     assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 1

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from chassis.testing import refused
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from content_service.tests.pdf import pdf
-from meno.content.v1.content_service_pb2 import Content, UpdateDraftRequest
+from meno.content.v1.content_service_pb2 import Content, GetContentRequest, UpdateDraftRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest
 from meno.content.v1.material_service_pb2 import (
     AttachMaterialRequest,
@@ -160,6 +160,21 @@ async def test_a_material_is_found_once_it_is_ready_published_and_attached(conte
         await step
     [found] = await content.search(teacher, "sourdough yeast")
     assert found.text == BREAD
+
+
+async def test_a_lesson_names_its_students_the_published_materials_alone(content: ContentService) -> None:
+    teacher = content.teacher()
+    student = content.student(teacher.class_id)
+    lesson = await content.lesson(teacher)
+    material = await content.upload(teacher, BREAD)
+    await content.attach(teacher, lesson.content_id, material.material_id)
+    published = await content.publish(teacher, lesson.content_id)
+    assert [*published.material_ids] == [material.material_id]
+    request = GetContentRequest(class_id=teacher.class_id, content_id=lesson.content_id)
+    assert [*(await content.contents.GetContent(request, **student.auth)).material_ids] == []
+    await content.publish(teacher, material.material_id)
+    seen = await content.contents.GetContent(request, **student.auth)
+    assert [*seen.material_ids] == [material.material_id]
 
 
 async def test_a_detached_material_is_found_until_that_is_published(school: School) -> None:
