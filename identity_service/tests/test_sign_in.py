@@ -19,7 +19,7 @@ from meno.identity.v1.auth_service_pb2 import (
     SignOutRequest,
     SignUpRequest,
 )
-from meno.identity.v1.user_service_pb2 import GetUserRequest
+from meno.identity.v1.user_service_pb2 import GetUserRequest, UpdateUserRequest, User
 
 
 async def test_a_new_person_can_read_themselves(identity: Identity) -> None:
@@ -145,6 +145,21 @@ async def test_a_malformed_sign_up_names_every_field(identity: Identity) -> None
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
     assert fields == {"email", "password", "display_name"}
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000\u3000", "\x1c", " \x0b "])
+async def test_names_of_white_space_alone_are_refused(identity: Identity, blank: str) -> None:
+    anna = await identity.sign_up("Anna")
+    stranger = SignUpRequest(login_name="Eva", display_name=blank, password=PASSWORD)
+    attempts: dict[str, Any] = {"display_name": identity.auth.SignUp(stranger)}
+    for wish in (User(display_name=blank), User(nickname=blank * 2)):
+        [(field, _)] = wish.ListFields()
+        change = UpdateUserRequest(user_id="me", user=wish)
+        attempts[f"user.{field.name}"] = identity.users.UpdateUser(change, **anna.auth)
+    for name, attempt in attempts.items():
+        denied = await refused(attempt)
+        assert denied.reason == "FIELD_INVALID"
+        assert denied.detail(BadRequest).field_violations[0].field == name
 
 
 async def test_nobody_makes_themselves_an_administrator(identity: Identity) -> None:

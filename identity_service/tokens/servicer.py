@@ -41,6 +41,7 @@ class AuthServicer(AuthServiceServicer):
 
     async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
         role = self._role(request.role)
+        user_rules.check_visible("display_name", request.display_name)
         if rules.is_common(request.password, request.login_name, request.email, request.display_name):
             raise PasswordCommon()
         account = NewAccount(
