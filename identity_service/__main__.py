@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from chassis.cli import load, service_cli
-from chassis.database import Database
+from chassis.cli import explained, load, service_cli
+from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
+from chassis.validation import validate
 from identity_service.app import compose
 from identity_service.settings import Settings
 from identity_service.tokens import accounts
 from identity_service.tokens.accounts import NewAccount
 from identity_service.tokens.passwords import Passwords
+from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
-MIN_PASSWORD = 15
+_CONNECT_SECONDS = 10
 
 cli = service_cli("identity_service", Settings, compose)
 
@@ -25,7 +27,7 @@ def create_admin(
     password: Annotated[
         str,
         typer.Option(
-            help=f"at least {MIN_PASSWORD} characters; asked for when it is not given",
+            help="15 to 200 characters; asked for when it is not given",
             envvar="MENO_ADMIN_PASSWORD",
             prompt=True,
             hide_input=True,
@@ -35,34 +37,34 @@ def create_admin(
     email: Annotated[str, typer.Option(help="an e-mail address, to sign in with as well")] = "",
 ) -> None:
     """Create an administrator: the only way to the first one."""
-    if len(password) < MIN_PASSWORD:
-        raise typer.BadParameter(f"a password has at least {MIN_PASSWORD} characters")
     settings = load(Settings)
+    # What holds for whoever signs up holds for an administrator.
+    admin = SignUpRequest(login_name=login_name, email=email, display_name=login_name, password=password)
     try:
-        user_id = asyncio.run(_create_admin(settings, login_name, email, password))
+        validate(admin)
+        with explained():
+            user_id = asyncio.run(_create_admin(settings, admin))
     except DomainError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     typer.echo(f"created administrator {login_name} ({user_id})")
 
 
-async def _create_admin(settings: Settings, login_name: str, email: str, password: str) -> str:
-    database = Database(settings.database_url.get_secret_value(), max_connections=1)
+async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
     passwords = Passwords(threads=1)
-    await database.open()
     try:
         account = NewAccount(
-            display_name=login_name,
+            display_name=admin.display_name,
             role="ADMIN",
-            password_hash=await passwords.hash(password),
-            login_name=login_name,
-            email=email,
+            password_hash=await passwords.hash(admin.password),
+            login_name=admin.login_name,
+            email=admin.email,
         )
-        async with database.transaction() as transaction:
-            return await accounts.create(transaction, account)
     finally:
         passwords.close()
-        await database.close()
+    url = settings.database_url.get_secret_value()
+    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
+        return await accounts.create(Transaction(connection), account)
 
 
 if __name__ == "__main__":

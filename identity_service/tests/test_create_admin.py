@@ -1,0 +1,55 @@
+"""The command that makes the first administrator."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from identity_service.__main__ import cli
+from identity_service.tests.conftest import PASSWORD, Identity
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.identity.v1.auth_service_pb2 import SignInRequest
+
+NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
+
+
+def create_admin(url: str, login_name: str, password: str = PASSWORD) -> Result:
+    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
+    arguments = ["create-admin", "--login-name", login_name, "--password", password]
+    return CliRunner().invoke(cli, arguments, env=settings)
+
+
+async def test_an_administrator_signs_in_as_one(identity: Identity) -> None:
+    made = await asyncio.to_thread(create_admin, identity.database_url, "Root")
+    assert made.exit_code == 0
+    tokens = await identity.auth.SignIn(SignInRequest(identifier="root", password=PASSWORD))
+    assert tokens.user.role == GlobalRole.GLOBAL_ROLE_ADMIN
+    assert tokens.user.user_id in made.stdout
+
+
+def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
+    url = new_database("identity_service")
+    outcomes = [create_admin(url, name).exit_code for name in ("Root", "ROOT")]
+    assert outcomes == [0, 1]
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("login_name", "password", "said"),
+    [
+        (" ", PASSWORD, "login_name"),
+        ("\u00a0\u3000", PASSWORD, "login_name"),
+        ("x" * 65, PASSWORD, "login_name"),
+        ("", PASSWORD, "login_name"),
+        ("Root", "too short", "password"),
+        ("Root", PASSWORD, "the database cannot be used"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(login_name: str, password: str, said: str) -> None:
+    done = create_admin(NOWHERE, login_name, password)
+    [line] = done.stderr.strip().splitlines()
+    assert (done.exit_code, said in line, "nothing@" in line) == (1, True, False)
