@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
@@ -14,6 +14,8 @@ from chassis.errors import PageTokenInvalid
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
+LARGEST_PAGE = 2 * 1024 * 1024
+"""Bytes of a page, above which it ends early; a message of gRPC holds 4 MiB."""
 
 BEFORE_ALL_IDS = UUID(int=0)
 AFTER_ALL_IDS = UUID(int=2**128 - 1)
@@ -47,12 +49,26 @@ def position(request: Any, start: Start) -> Start:
         raise PageTokenInvalid() from error
 
 
-def page(request: Any, rows: list[Row], after: Callable[[Row], Sequence[object]]) -> tuple[list[Row], str]:
+def fitting(sizes: Iterable[int]) -> int:
+    """How many rows of these sizes, in bytes, one answer has room for: at least one."""
+    room, count = LARGEST_PAGE, 0
+    for size in sizes:
+        room -= size
+        if room < 0:
+            break
+        count += 1
+    return max(count, 1)
+
+
+def page(
+    request: Any, rows: list[Row], after: Callable[[Row], Sequence[object]], fits: int = MAX_SIZE
+) -> tuple[list[Row], str]:
     """Splits `size(request) + 1` rows into a page and the token of the next, empty at the end.
 
-    `after` gives the position of a row, in the order in which `position` was given its start.
+    `after` gives the position of a row, in the order in which `position` was given its start; `fits`
+    is how many of the rows one answer has room for.
     """
-    limit = size(request)
+    limit = min(size(request), fits)
     if len(rows) <= limit:
         return rows, ""
     return rows[:limit], token(request, after(rows[limit - 1]))

@@ -155,9 +155,7 @@ def _following(request: ListEventsRequest, rows: list[EventRow], last_sequence: 
     """The token of the page after these rows, whether their number ended this one or their weight."""
     if not rows or rows[-1].sequence >= last_sequence:
         return ""
-    request.page_size = len(rows)
-    _, token = paging.page(request, [*rows, rows[-1]], lambda row: (row.sequence,))
-    return token
+    return paging.token(request, (rows[-1].sequence,))
 
 
 async def _messages(rows: list[EventRow]) -> list[Event]:
