@@ -137,7 +137,7 @@ class SigningKey(Base):
 
 
 class AccountEvent(Base):
-    """The account feed. Sequences ascend in the order of commits, under one lock."""
+    """The account feed. Sequences and times ascend in the order of commits, under one lock."""
 
     __tablename__ = "account_events"
 
@@ -145,7 +145,7 @@ class AccountEvent(Base):
     user_id: Mapped[str] = mapped_column(UUID)
     kind: Mapped[str]
     rights_version: Mapped[int]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
     __table_args__ = (CheckConstraint("kind IN ('RIGHTS_LOST')", name="kind"),)
 

@@ -48,7 +48,8 @@ AFTER = statement(
     .limit(_BATCH),
     EventRow,
 )
-# The sequence before the first event that is younger than an age: where a replay begins.
+# The sequence before the first event that is younger than an age, for both ascend together:
+# where a replay begins.
 BEFORE_AGE = statement(
     select(func.coalesce(func.max(AccountEvent.sequence), 0)).where(
         AccountEvent.created_at < func.now() - bindparam("age", type_=Interval)

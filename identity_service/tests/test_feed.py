@@ -1,0 +1,31 @@
+"""The account feed as it is stored."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from chassis.database import Database
+from identity_service.accounts import store
+from identity_service.tests.conftest import Identity
+
+
+@pytest_asyncio.fixture
+async def database(identity: Identity) -> AsyncIterator[Database]:
+    opened = Database(identity.database_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def test_times_ascend_with_sequences_however_long_a_transaction_waits(
+    identity: Identity, database: Database
+) -> None:
+    """A replay that begins at an age would skip what is younger, else."""
+    early, late = await identity.sign_up(), await identity.sign_up()
+    async with database.transaction() as waits:
+        async with database.transaction() as overtakes:
+            await store.lose_rights(overtakes, late.user_id)
+        await store.lose_rights(waits, early.user_id)
+    events = await store.after(database, 0)
+    assert [event.user_id for event in events] == [late.user_id, early.user_id]
+    assert events[0].created_at < events[1].created_at
