@@ -63,12 +63,7 @@ class Layout:
 
     def secret(self, service: str) -> str:
         """A service's secret, made at the first start."""
-        file = self.directory / "secrets" / service
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(32))
-        return file.read_text()
+        return secret_in(self.directory / "secrets" / service)
 
     def prepare(self) -> None:
         """Makes the directories. Raises Problem where that cannot be done."""
@@ -77,6 +72,20 @@ class Layout:
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise Problem(f"cannot write {self.directory}: {error.strerror or error}") from error
+
+
+def secret_in(file: Path) -> str:
+    """The secret that a file holds, made where there is none: whole, and for its owner alone."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = file.with_suffix(".new")
+        scratch.touch(mode=0o600)
+        with scratch.open("w") as content:
+            content.write(secrets.token_urlsafe(32))
+            content.flush()
+            os.fsync(content.fileno())
+        scratch.replace(file)
+    return file.read_text()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ a copy of the binaries where that user can read them.
 import hashlib
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from deploy.local.layout import secret_in
 from deploy.local.problems import Problem
 from deploy.local.programs import Program
 
@@ -62,7 +62,6 @@ class Postgres:
     def prepare(self) -> None:
         """Makes the cluster where there is none. Raises Problem."""
         binaries = self._binaries()
-        made_by = self.data / "PG_VERSION"
         try:
             for directory in (self._home, self._sockets, self._passwords, self._log.parent):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,8 +69,10 @@ class Postgres:
                 self._give_away(directory)
             _check_disk(self._home)
             # Root's clusters lie elsewhere: without its passwords, one is left of a directory that is gone.
-            if made_by.exists() and (self._passwords / SUPERUSER).exists():
-                self._check_version(made_by.read_text().strip(), binaries)
+            if not (self._passwords / SUPERUSER).exists():
+                shutil.rmtree(self.data, ignore_errors=True)
+            if self.data.exists():
+                self._check_version((self.data / "PG_VERSION").read_text().strip(), binaries)
             else:
                 self._initialise(binaries)
         except OSError as error:
@@ -162,14 +163,18 @@ class Postgres:
         return installed
 
     def _initialise(self, binaries: Path) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
+        """Makes the data directory, whole or not at all."""
+        for broken_off in self._home.glob("initdb-*"):
+            shutil.rmtree(broken_off, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._home))
+        self._give_away(scratch)
         superuser = self._home / "superuser"
         superuser.touch(mode=0o600)
         superuser.write_text(self._password(SUPERUSER))
         self._give_away(superuser)
         command = [
             str(binaries / "bin/initdb"),
-            f"--pgdata={self.data}",
+            f"--pgdata={scratch}",
             f"--username={SUPERUSER}",
             f"--pwfile={superuser}",
             "--auth=scram-sha-256",
@@ -183,8 +188,9 @@ class Postgres:
         status = initdb.start().wait()
         superuser.unlink()
         if status:
-            shutil.rmtree(self.data, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
             raise Problem(f"PostgreSQL could not make its data directory; see {self._log}")
+        scratch.rename(self.data)
         self._write_access_rules(())
 
     def _check_version(self, found: str, binaries: Path) -> None:
@@ -226,12 +232,7 @@ class Postgres:
                 connection.execute("SELECT pg_reload_conf()")
 
     def _password(self, role: str) -> str:
-        file = self._passwords / role
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(24))
-        return file.read_text()
+        return secret_in(self._passwords / role)
 
     def _give_away(self, path: Path) -> None:
         if self._user:

@@ -1,13 +1,17 @@
 """What is wrong with a machine is said in one line, with what to do, and nothing is left running."""
 
 import os
+import resource
 import shutil
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local import postgres
@@ -30,6 +34,26 @@ def _one_line(done: "subprocess.CompletedProcess[str]", directory: Path) -> str:
     [line] = done.stderr.strip().splitlines()
     assert not is_running(Layout(directory))
     return line
+
+
+def _starts(cluster: Postgres) -> None:
+    process = cluster.program().start()
+    try:
+        cluster.wait(process)
+    finally:
+        process.send_signal(cluster.program().stop_signal)
+        process.wait()
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """No file can be written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_port_in_use(directory: Path) -> None:
@@ -62,12 +86,38 @@ def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
     shutil.rmtree(directory)
     cluster = Postgres(directory, durable=False)
     cluster.prepare()
-    process = cluster.program().start()
-    try:
-        cluster.wait(process)
-    finally:
-        process.send_signal(cluster.program().stop_signal)
-        process.wait()
+    _starts(cluster)
+
+
+async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path) -> None:
+    cluster = Postgres(directory)
+    made = cluster.data.parent
+    script = "import pathlib; from deploy.local.postgres import Postgres; "
+    script += f"Postgres(pathlib.Path({str(directory)!r})).prepare()"
+    making = psutil.Popen([sys.executable, "-c", script], cwd=ROOT)
+    await running.until(lambda: any(made.glob("*/PG_VERSION")))
+    for process in [*making.children(recursive=True), making]:
+        process.kill()
+    making.wait()
+    cluster.prepare()
+    _starts(cluster)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        lambda directory: Layout(directory).secret("identity_service"),
+        lambda directory: Postgres(directory).url("identity", "identity_service"),
+    ],
+)
+def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
+    directory: Path, secret: Callable[[Path], str]
+) -> None:
+    with _full_disk(), pytest.raises(OSError, match="File too large"):
+        secret(directory)
+    secret(directory)
+    [file] = [file for file in directory.rglob("*") if file.is_file()]
+    assert (len(file.read_text()) >= 32, stat.S_IMODE(file.stat().st_mode)) == (True, 0o600)
 
 
 def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
