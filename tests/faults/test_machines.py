@@ -89,6 +89,28 @@ def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
     _starts(cluster)
 
 
+def test_a_cluster_whose_passwords_are_lost_is_kept(directory: Path) -> None:
+    cluster = Postgres(directory)
+    cluster.prepare()
+    Layout(directory).secret("identity_service")
+    shutil.rmtree(directory / "passwords")
+    with pytest.raises(Problem, match=r"passwords .* are missing .* `make clean`"):
+        cluster.prepare()
+    assert (cluster.data / "PG_VERSION").exists()
+
+
+def test_a_cluster_beside_its_lost_passwords_is_kept(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    cluster = Postgres(directory)
+    cluster.data.mkdir(parents=True)
+    (cluster.data / "PG_VERSION").write_text("18\n")
+    with pytest.raises(Problem, match=r"passwords .* are missing .* `make clean`"):
+        cluster.prepare()
+    assert (cluster.data / "PG_VERSION").exists()
+
+
 async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path) -> None:
     cluster = Postgres(directory)
     made = cluster.data.parent
