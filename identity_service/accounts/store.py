@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Interval, bindparam, func, insert, literal, select, update
+from sqlalchemy import Interval, bindparam, delete, func, insert, literal, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import AccountEvent, User
@@ -56,6 +56,13 @@ BEFORE_AGE = statement(
     ),
     int,
 )
+# The last one is kept, however old, for the next takes its number after it.
+PURGE = statement(
+    delete(AccountEvent).where(
+        AccountEvent.created_at < func.now() - bindparam("kept_for", type_=Interval),
+        AccountEvent.sequence < select(func.max(AccountEvent.sequence)).scalar_subquery(),
+    )
+)
 
 
 async def lose_rights(transaction: Transaction, user_id: str) -> None:
@@ -75,3 +82,8 @@ async def after(executor: Executor, sequence: int) -> list[EventRow]:
 async def before_age(executor: Executor, age: timedelta) -> int:
     """The last sequence that is older than `age`."""
     return await executor.one(BEFORE_AGE, age=age) or 0
+
+
+async def purge(transaction: Transaction, kept_for: timedelta) -> None:
+    """Deletes the events that are older, but for the last."""
+    await transaction.run(PURGE, kept_for=kept_for)

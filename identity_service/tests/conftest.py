@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from chassis.database import Database
 from chassis.testing import House, Served, bearer
 from identity_service.app import compose
 from identity_service.settings import Settings
@@ -87,3 +88,12 @@ async def identity(
     async with compose(settings) as app, house.serve(app, "identity_service") as served:
         await app.guard.rights.ready.wait()
         yield Identity(served, url)
+
+
+@pytest_asyncio.fixture
+async def database(identity: Identity) -> AsyncIterator[Database]:
+    """The service's database, for what no RPC does."""
+    opened = Database(identity.database_url)
+    await opened.open()
+    yield opened
+    await opened.close()

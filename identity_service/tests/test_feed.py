@@ -1,20 +1,8 @@
 """The account feed as it is stored."""
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
-
 from chassis.database import Database
 from identity_service.accounts import store
 from identity_service.tests.conftest import Identity
-
-
-@pytest_asyncio.fixture
-async def database(identity: Identity) -> AsyncIterator[Database]:
-    opened = Database(identity.database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_times_ascend_with_sequences_however_long_a_transaction_waits(
