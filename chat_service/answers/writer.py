@@ -205,5 +205,11 @@ class Writer:
             self._show([steps.last(sequence, message(row), error)])
 
     def _show(self, shown: list[AnswerStep]) -> None:
-        self.live.append(shown)
+        """Shows steps here and elsewhere.
+
+        Where some before them are stored that were never shown, for their write was taken for
+        lost, listeners read on in the database, where nothing is missing.
+        """
+        if shown[0].sequence == self.live.next_sequence:
+            self.live.append(shown)
         self._desk.bell.ring(steps.ring(self._turn.key))

@@ -9,7 +9,10 @@ from asyncio.subprocess import PIPE
 import psycopg
 import pytest
 
+from chassis.database import Database
 from chassis.models.tutors import TutorFailed
+from chat_service.answers import store
+from chat_service.answers.store import AnswerKey, Written
 from chat_service.tests.conftest import (
     Line,
     NewServer,
@@ -191,3 +194,31 @@ async def test_a_server_that_closes_ends_its_answers(new_server: NewServer, data
     other = await new_server()
     [message_id] = [message.message_id for message in await other.messages(person, chat)][1:]
     assert reason((await collect(other.resume(person, chat, message_id)))[-1]) == "ANSWER_INTERRUPTED"
+
+
+async def test_a_write_that_is_taken_for_lost_leaves_no_gap(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = server.person()
+    chat = await server.chat(person)
+    writes = 0
+    write = store.write
+
+    async def lossy(database: Database, key: AnswerKey, fencing_token: str, written: Written) -> bool:
+        nonlocal writes
+        writes += 1
+        is_the_writers = await write(database, key, fencing_token, written)
+        if writes == 2:
+            raise psycopg.OperationalError("the connection is lost after the commit")
+        return is_the_writers
+
+    monkeypatch.setattr(store, "write", lossy)
+    going_on = asyncio.Event()
+    server.tutor.script = ["It is ", going_on, "so."]
+    stream = server.ask(person, chat)
+    steps = await read(stream, 2)
+    going_on.set()
+    steps += await collect(stream)
+    assert [step.sequence for step in steps] == [1, 2, 3, 4]
+    assert kinds(steps) == ["begun", "text_delta", "text_delta", "error"]
+    assert await collect(server.resume(person, chat, steps[0].begun.message_id)) == steps
