@@ -65,8 +65,8 @@ class ContentServicer(ContentServiceServicer):
         after = paging.position(request, (0, paging.BEFORE_ALL_IDS))
         limit = paging.size(request) + 1
         rows = await store.list_published(self._database, request.class_id, after, limit)
-        rows, following = paging.page(request, rows, lambda row: (row.place, row.content_id))
-        return ListContentsResponse(contents=map(message, rows), next_page_token=following)
+        contents, following = _page(request, rows)
+        return ListContentsResponse(contents=contents, next_page_token=following)
 
     async def GetDraft(self, request: GetDraftRequest, context: Context) -> Content:
         row = await store.as_teacher(self._database, request.class_id, request.content_id)
@@ -80,8 +80,8 @@ class ContentServicer(ContentServiceServicer):
         after = paging.position(request, (0, paging.BEFORE_ALL_IDS))
         limit = paging.size(request) + 1
         rows = await store.list_as_teacher(self._database, request.class_id, after, limit)
-        rows, following = paging.page(request, rows, lambda row: (row.place, row.content_id))
-        return ListDraftsResponse(contents=map(message, rows), next_page_token=following)
+        contents, following = _page(request, rows)
+        return ListDraftsResponse(contents=contents, next_page_token=following)
 
     async def UpdateDraft(self, request: UpdateDraftRequest, context: Context) -> Content:
         class_id, content_id = request.class_id, request.content_id
@@ -160,6 +160,16 @@ def message(row: ContentRow) -> Content:
 def body_row(body: Body) -> dict[str, object]:
     """A body as it is stored."""
     return MessageToDict(body, preserving_proto_field_name=True)
+
+
+def _page(
+    request: ListContentsRequest | ListDraftsRequest, rows: list[ContentRow]
+) -> tuple[list[Content], str]:
+    """A page of contents and the token of the next; it ends early where they are large."""
+    contents = [message(row) for row in rows]
+    fits = paging.fitting(content.ByteSize() for content in contents)
+    kept, following = paging.page(request, rows, lambda row: (row.place, row.content_id), fits)
+    return contents[: len(kept)], following
 
 
 async def _check_parent(transaction: Transaction, class_id: str, parent_id: str, kind: str) -> None:

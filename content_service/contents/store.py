@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, null, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, null, select, tuple_
 from sqlalchemy import literal as value
 from sqlalchemy.orm import aliased
 
+from chassis import paging
 from chassis.database import Executor, statement
 from content_service.contents.rules import MATERIAL, PUBLISHED
 from content_service.contents.visibility import AFTER_THE_TREE, is_published, scope, seen_by_teachers, tree
@@ -80,22 +81,31 @@ def _rows(*more: ColumnElement[Any], published: bool) -> Select[Any]:
 
 
 def _listed(*, published: bool) -> Select[Any]:
-    """The contents of the tree in their order, and after them the materials."""
+    """The contents of the tree in their order, and after them the materials; no more than a page holds."""
     walked = tree(published=published)
     kept = [Content.scope_id == scope(), Content.kind == MATERIAL, Content.deleted_at == null()]
     materials = select(Content.content_id, value(AFTER_THE_TREE)).where(
         *kept, *([is_published(Content)] if published else [])
     )
     listed = select(walked.c.content_id, walked.c.place).union_all(materials).cte("listed")
-    return (
-        _rows(listed.c.place, published=published)
+    order = (listed.c.place, Content.content_id)
+    before = func.sum(func.octet_length(cast(Revision.body, Text))).over(order_by=order, rows=(None, -1))
+    following = (
+        _rows(listed.c.place, before.label("bytes_before"), published=published)
         .join(listed, and_(Content.scope_id == scope(), Content.content_id == listed.c.content_id))
         .where(
             Revision.state == PUBLISHED if published else seen_by_teachers(),
             tuple_(listed.c.place, Content.content_id) > tuple_(bindparam("after"), bindparam("after_id")),
         )
-        .order_by(listed.c.place, Content.content_id)
+        .order_by(*order)
         .limit(bindparam("limit"))
+        .subquery("following")
+    )
+    # The first that does not fit as well, for it tells that there is another page.
+    return (
+        select(*(column for column in following.c if column.name != "bytes_before"))
+        .where(func.coalesce(following.c.bytes_before, 0) <= paging.LARGEST_PAGE)
+        .order_by(following.c.place, following.c.content_id)
     )
 
 

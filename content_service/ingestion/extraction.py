@@ -17,8 +17,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 _HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
-_MARKUP = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
+# Nothing here matches one text in two ways, so that no line takes long.
+_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+([^ \t].*)$")
+_MARKUP = re.compile(r"[*_`]+|!?\[([^\[\]]*)\]\([^()]*\)")
 
 _NOISE = 0.05
 _MAX_HEADING = 120
@@ -116,7 +117,15 @@ def _with_headings(text: str) -> Extracted:
         elif mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
             fence = ""
         elif not fence and (found := _HEADING.match(line)):
-            words = _MARKUP.sub(lambda markup: markup[1] or "", found[2]).strip()
-            headings.append((offset, len(found[1]), words[:_MAX_HEADING]))
+            headings.append((offset, len(found[1]), _words(found[2])))
         offset += len(line) + 1
     return Extracted(text, headings=headings)
+
+
+def _words(heading: str) -> str:
+    """What a heading says, without its closing marks and its markup."""
+    words = heading.rstrip(" \t")
+    bare = words.rstrip("#")
+    if not bare or bare[-1] in " \t":
+        words = bare
+    return _MARKUP.sub(lambda markup: markup[1] or "", words).strip()[:_MAX_HEADING]

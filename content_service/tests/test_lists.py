@@ -10,7 +10,7 @@ import pytest
 from chassis.testing import refused
 from content_service.contents.visibility import AFTER_THE_TREE
 from content_service.tests.conftest import ContentService, Person, titles
-from meno.content.v1.content_service_pb2 import Content, ListContentsRequest, ListDraftsRequest
+from meno.content.v1.content_service_pb2 import Body, Content, ListContentsRequest, ListDraftsRequest
 
 
 async def course(service: ContentService, teacher: Person) -> list[str]:
@@ -51,6 +51,17 @@ async def test_each_stands_before_what_stands_under_it(content: ContentService) 
     assert titles(await published(content, student)) == order
     positions = {made.title: made.position for made in drafts}
     assert [positions[title] for title in ("1", "2", "3", "1.1", "1.2", "3.3")] == [0, 1, 2, 0, 1, 2]
+
+
+async def test_a_page_of_large_contents_ends_before_it_outgrows_a_message(content: ContentService) -> None:
+    teacher = content.teacher()
+    body = Body(lesson=Body.Lesson(text="漢" * 60_000))
+    made = await asyncio.gather(*(content.create(teacher, body, str(number)) for number in range(25)))
+    for lesson in made:
+        await content.publish(teacher, lesson.content_id)
+    page = await content.contents.ListContents(ListContentsRequest(class_id=teacher.class_id), **teacher.auth)
+    assert (0 < len(page.contents) < len(made), bool(page.next_page_token)) == (True, True)
+    assert sorted(titles(await published(content, teacher))) == sorted(titles(made))
 
 
 async def test_pages_of_any_size_hold_every_content_once(content: ContentService) -> None:
