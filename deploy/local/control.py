@@ -11,10 +11,11 @@ from rich.console import Console
 from deploy.local.layout import ROOT, Layout
 from deploy.local.problems import Problem
 from deploy.local.state import State, is_running, load
-from deploy.local.supervisor import ANOTHER_RUNS
+from deploy.local.supervisor import ANOTHER_RUNS, STOPS_WITHIN
 
 _STARTS_WITHIN = 180.0
-_STOPS_WITHIN = 60.0
+_STOPS_WITHIN = 3 * STOPS_WITHIN + 10
+"""The gateway, the services and the database stop one after the other."""
 _LOOK_EVERY = 0.05
 
 # It outlives whoever starts it, which Popen takes for an oversight once the object is gone.

@@ -31,7 +31,8 @@ _LONGEST_PAUSE = 5.0
 _STEADY_AFTER = 30.0
 """Seconds of running after which the next end counts as the first."""
 _STARTS_WITHIN = 60.0
-_STOPS_WITHIN = 25.0
+STOPS_WITHIN = 30.0
+"""More than the 20 s of a service's drain and the 5 s for the answers that are written after it."""
 
 
 class Supervisor:
@@ -187,7 +188,7 @@ class Supervisor:
         with suppress(ProcessLookupError):
             process.send_signal(self._programs[name].stop_signal)
         try:
-            async with asyncio.timeout(_STOPS_WITHIN):
+            async with asyncio.timeout(STOPS_WITHIN):
                 await process.wait()
         except TimeoutError:
             process.kill()

@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
+from chat_service.settings import Settings
 from deploy.local import control
 from deploy.local.demo.people import Person
 from deploy.local.layout import SERVICES, Layout
 from deploy.local.state import State
+from deploy.local.supervisor import STOPS_WITHIN
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
 from meno.identity.v1.class_service_pb2 import Class
@@ -123,6 +125,11 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     assert len(set(stored)) == len(stored) <= len(learner.acknowledged) + 1
     restarted = running.state(layout).programs[program]
     assert (restarted.pid != killed.pid, restarted.restarts > 0) == (True, True)
+
+
+def test_a_service_has_the_time_that_it_takes_to_stop() -> None:
+    chat = Settings.model_fields
+    assert chat["drain_seconds"].default + chat["finish_seconds"].default < STOPS_WITHIN
 
 
 async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layout: Layout) -> None:
