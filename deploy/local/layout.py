@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from deploy.local.problems import Problem
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("identity_service", "content_service", "session_service", "chat_service")
 DEFAULT_PORT = 8080
+NEEDED_BYTES = 300 * 1024 * 1024
+"""Free on every disk that the stack writes to, before it starts."""
 
 _FIRST_PORT = 20_000
 _LAST_PORT = 30_000
@@ -66,12 +69,23 @@ class Layout:
         return secret_in(self.directory / "secrets" / service)
 
     def prepare(self) -> None:
-        """Makes the directories. Raises Problem where that cannot be done."""
+        """Makes the directories. Raises Problem where that cannot be done, or the disk is full."""
         try:
             for directory in (self.directory, self.directory / "logs", self.storage, self.cache):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise Problem(f"cannot write {self.directory}: {error.strerror or error}") from error
+        check_disk(self.directory)
+
+
+def check_disk(directory: Path) -> None:
+    """Raises Problem where a directory's disk is all but full."""
+    free = shutil.disk_usage(directory).free
+    if free < NEEDED_BYTES:
+        raise Problem(
+            f"the disk of {directory} has {free // 2**20} MiB free, "
+            f"{NEEDED_BYTES // 2**20} MiB are needed: make room and run the command again"
+        )
 
 
 def secret_in(file: Path) -> str:

