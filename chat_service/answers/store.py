@@ -268,6 +268,7 @@ STEPS_AFTER = statement(
     .limit(_BATCH),
     StepRow,
 )
+LAST_STEP = statement(select(func.max(AnswerStep.sequence)).where(*_ITS_STEPS), int)
 
 
 async def take_turn(transaction: Transaction, user_id: str, chat_id: str) -> TurnRow | None:
@@ -346,3 +347,8 @@ async def steps_after(executor: Executor, key: AnswerKey, sequence: int) -> list
     No row at all means that there is no such answer.
     """
     return await executor.all(STEPS_AFTER, **key._asdict(), after_sequence=sequence)
+
+
+async def last_step(executor: Executor, key: AnswerKey) -> int:
+    """The sequence of an answer's newest step; 0 where there is no such answer."""
+    return await executor.one(LAST_STEP, **key._asdict()) or 0

@@ -25,7 +25,7 @@ class Streams:
         self._writing = writing
 
     async def follow(self, key: AnswerKey, after_sequence: int) -> AsyncIterator[AnswerStep]:
-        """Yields the steps after a sequence, to the answer's end.
+        """Yields the steps after a sequence, to the answer's end; where that was seen, it comes again.
 
         Raises ChatNotFound or MessageNotFound.
         """
@@ -54,9 +54,10 @@ class Streams:
                     if steps.ends(step):
                         return
                 if rows[-1].sequence is None:
-                    if rows[-1].status != "STREAMING":
-                        return
-                    await rung.wait()
+                    if rows[-1].status == "STREAMING":
+                        await rung.wait()
+                    else:
+                        after_sequence = await store.last_step(self._database, key) - 1
 
     async def _step(self, key: AnswerKey, row: StepRow) -> AnswerStep:
         """A step as it travels: word for word what its writer showed."""

@@ -3,8 +3,11 @@
 import asyncio
 import uuid
 
+import pytest
+
+from chassis.models.tutors import TutorFailed
 from chassis.testing import refused
-from chat_service.tests.conftest import NewServer, Server, chunk, collect, kinds, read, text_of
+from chat_service.tests.conftest import Line, NewServer, Server, chunk, collect, kinds, read, text_of
 from meno.chat.v1.chat_service_pb2 import GenerationStatus
 
 SCRIPT = ["One. ", "Two [2]", ", three [1]", " and [9] four [", "2]."]
@@ -22,7 +25,7 @@ async def test_a_finished_answer_is_resumed_after_every_step_on_both_replicas(
     whole = await collect(here.ask(person, chat))
     message_id = whole[-1].done.message_id
     assert text_of(whole) == whole[-1].done.text == "One. Two [1], three [2] and  four [1]."
-    for cut in range(len(whole) + 1):
+    for cut in range(len(whole)):
         for server in (here, there):
             rest = await collect(server.resume(person, chat, message_id, after_sequence=cut))
             assert whole[:cut] + rest == whole
@@ -69,12 +72,15 @@ async def test_an_answer_goes_on_though_the_streams_replica_only_reads(new_serve
     assert steps[-1].done.status == GenerationStatus.GENERATION_STATUS_COMPLETED
 
 
-async def test_resuming_after_the_end_brings_nothing_more(server: Server) -> None:
+@pytest.mark.parametrize("script", [["It is so."], [TutorFailed("down")]])
+async def test_resuming_after_the_end_brings_the_end_again(server: Server, script: list[Line]) -> None:
     person = server.person()
     chat = await server.chat(person)
+    server.tutor.script = script
     whole = await collect(server.ask(person, chat))
     for after in (len(whole), len(whole) + 5):
-        assert await collect(server.resume(person, chat, whole[-1].done.message_id, after)) == []
+        again = await collect(server.resume(person, chat, whole[0].begun.message_id, after))
+        assert again == whole[-1:]
 
 
 async def test_resuming_waits_for_the_end_where_more_was_seen_than_there_is(server: Server) -> None:
@@ -86,8 +92,8 @@ async def test_resuming_waits_for_the_end_where_more_was_seen_than_there_is(serv
     [begun] = await read(stream, 1)
     ahead = asyncio.create_task(collect(server.resume(person, chat, begun.begun.message_id, 50)))
     going_on.set()
-    await collect(stream)
-    assert await ahead == []
+    whole = await collect(stream)
+    assert await ahead == whole[-1:]
 
 
 async def test_ids_are_read_however_they_are_spelled(server: Server) -> None:
