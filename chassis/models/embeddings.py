@@ -19,6 +19,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from chassis.errors import ServiceUnavailable
+
 Vector: TypeAlias = Sequence[float]
 """Of length 1."""
 
@@ -112,7 +114,10 @@ class MiniLM:
 
 
 class OpenAICompatible:
-    """A model behind OpenAI's embeddings endpoint, or one that speaks like it."""
+    """A model behind OpenAI's embeddings endpoint, or one that speaks like it.
+
+    While it does not answer, embedding raises ServiceUnavailable.
+    """
 
     _BATCH = 64
     _MAX_CHARACTERS = 8_000
@@ -139,11 +144,16 @@ class OpenAICompatible:
         await self._client.close()
 
     async def _embed(self, texts: Sequence[str]) -> list[Vector]:
-        reply = await self._client.embeddings.create(
-            model=self.name,
-            input=[text[: self._MAX_CHARACTERS] for text in texts],
-            encoding_format="float",
-        )
+        from openai import APIError
+
+        try:
+            reply = await self._client.embeddings.create(
+                model=self.name,
+                input=[text[: self._MAX_CHARACTERS] for text in texts],
+                encoding_format="float",
+            )
+        except APIError as error:
+            raise ServiceUnavailable("The embedding model does not answer. Try again.") from error
         vectors = [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
         if [len(vector) for vector in vectors] != [self.dimension] * len(texts):
             raise ValueError(f"{self.name} did not answer with {len(texts)} vectors of {self.dimension}")

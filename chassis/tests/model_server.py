@@ -1,4 +1,4 @@
-"""An HTTP server that speaks the wire format of OpenAI's chat completions, and says what a test wants."""
+"""An HTTP server that speaks the wire format of OpenAI's endpoints, and says what a test wants."""
 
 import asyncio
 import json
@@ -35,6 +35,12 @@ class ModelServer:
         """Says these pieces, and ends well."""
         self.events = [*map(said, pieces), said("", "stop"), DONE]
 
+    def embeds(self, *vectors: Sequence[float]) -> None:
+        """Answers with these vectors, the last first, for their order is told by their index."""
+        data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
+        body = {"object": "list", "model": "m", "data": data[::-1]}
+        self.events = [json.dumps(body).encode()]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._converse(reader, writer)
@@ -46,7 +52,8 @@ class ModelServer:
         self.headers.append(head)
         [length] = [line for line in head.splitlines() if line.lower().startswith("content-length:")]
         self.asked.append(json.loads(await reader.readexactly(int(length.split(":")[1]))))
-        kind = "text/event-stream" if self.status == 200 else "application/json"
+        asks_for_stream = self.asked[-1].get("stream") and self.status == 200
+        kind = "text/event-stream" if asks_for_stream else "application/json"
         writer.write(
             f"HTTP/1.1 {self.status} X\r\ncontent-type: {kind}\r\n"
             "transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode()
