@@ -10,8 +10,8 @@ from google.protobuf.message import Message as AnyMessage
 from chassis import paging, peers
 from chassis.calls import Context, caller
 from chassis.database import Database
-from chassis.errors import AccessDenied
-from chassis.idempotency import write
+from chassis.errors import AccessDenied, DomainError
+from chassis.idempotency import replay, write
 from chassis.wire import Spelling, timestamp
 from chat_service.answers import store as answers
 from chat_service.answers.asking import Asking
@@ -65,18 +65,20 @@ class ChatServicer(ChatServiceServicer):
         self._writing = writing
 
     async def CreateChat(self, request: CreateChatRequest, context: Context) -> Chat:
-        lesson = await self._lesson(request)
+        try:
+            title = rules.title(request.title, await self._lesson(request))
+        except (DomainError, grpc.aio.AioRpcError):
+            # A repetition is answered whatever has become of the lesson.
+            await replay(self._database)
+            raise
+        chat = NewChat(
+            user_id=request.user_id,
+            source=SOURCES.text(request.source),
+            class_id=request.class_id or None,
+            content_id=request.content_id or None,
+            title=title,
+        )
         async with write(self._database) as transaction:
-            # Raised only here: a repetition is answered whatever has become of the lesson.
-            if isinstance(lesson, Exception):
-                raise lesson
-            chat = NewChat(
-                user_id=request.user_id,
-                source=SOURCES.text(request.source),
-                class_id=request.class_id or None,
-                content_id=request.content_id or None,
-                title=rules.title(request.title, lesson),
-            )
             return transaction.answer(_chat(await store.add(transaction, chat)))
 
     async def GetChat(self, request: GetChatRequest, context: Context) -> Chat:
@@ -123,17 +125,17 @@ class ChatServicer(ChatServiceServicer):
         self._writing.ended_by_others(key)
         return answer
 
-    async def _lesson(self, request: CreateChatRequest) -> Lesson | Exception | None:
-        """The lesson that a chat is about, where it is about one, or why it cannot be."""
+    async def _lesson(self, request: CreateChatRequest) -> Lesson | None:
+        """The lesson that a chat is about, where it is about one.
+
+        Raises AccessDenied, or what content_service refuses it with.
+        """
         if request.class_id and request.class_id.lower() not in caller().classes:
-            return AccessDenied()
+            raise AccessDenied()
         if not request.content_id:
             return None
         wanted = GetContentRequest(class_id=request.class_id, content_id=request.content_id)
-        try:
-            return await self._get_content(wanted, **peers.forwarded())
-        except grpc.aio.AioRpcError as error:
-            return error
+        return await self._get_content(wanted, **peers.forwarded())
 
 
 def _page(

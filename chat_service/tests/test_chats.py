@@ -112,8 +112,14 @@ async def test_a_repeated_creation_is_answered_though_the_lesson_is_gone(server:
         request_id=an_id(),
     )
     first = await server.stub.CreateChat(request, **person.auth)
+    server.library.lesson = Content(kind=ContentKind.CONTENT_KIND_MODULE, title="Week 1")
+    assert await server.stub.CreateChat(request, **person.auth) == first
     server.library.error = rpc_error(grpc.StatusCode.UNAVAILABLE)
     assert await server.stub.CreateChat(request, **person.auth) == first
+    left = server.again(person.user_id)
+    assert await server.stub.CreateChat(request, **left.auth) == first
+    request.title = "Another"
+    assert (await refused(server.stub.CreateChat(request, **left.auth))).reason == "REQUEST_ID_REUSED"
 
 
 async def test_chats_are_listed_with_the_one_used_last_first_and_its_last_message(server: Server) -> None:
