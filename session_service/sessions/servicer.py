@@ -9,7 +9,8 @@ from chassis import paging, peers
 from chassis.bell import Bell
 from chassis.calls import Context
 from chassis.database import Database
-from chassis.idempotency import write
+from chassis.errors import DomainError
+from chassis.idempotency import replay, write
 from chassis.wire import Spelling, timestamp
 from meno.content.v1.content_service_pb2 import CONTENT_KIND_LESSON, GetContentRequest
 from meno.content.v1.content_service_pb2_grpc import ContentServiceStub
@@ -47,13 +48,19 @@ class SessionServicer(SessionServiceServicer):
         self._content = ContentServiceStub(content)
 
     async def CreateSession(self, request: CreateSessionRequest, context: Context) -> Session:
+        try:
+            lesson_title = await self._lesson_title(request) if request.content_id else ""
+        except (DomainError, grpc.aio.AioRpcError):
+            # A repetition is answered as it was before, whatever has become of the lesson.
+            await replay(self._database)
+            raise
         session = NewSession(
             user_id=request.user_id,
             mode=MODES.text(request.mode or SESSION_MODE_TEACH_ME),
             goal=_goal(request),
             class_id=request.class_id or None,
             content_id=request.content_id or None,
-            lesson_title=await self._lesson_title(request) if request.content_id else "",
+            lesson_title=lesson_title,
         )
         async with write(self._database) as transaction:
             return transaction.answer(message(await store.add(transaction, session)))
@@ -86,12 +93,7 @@ class SessionServicer(SessionServiceServicer):
 
     async def _lesson_title(self, request: CreateSessionRequest) -> str:
         wanted = GetContentRequest(class_id=request.class_id, content_id=request.content_id)
-        try:
-            content = await self._content.GetContent(wanted, **peers.forwarded())
-        except grpc.aio.AioRpcError:
-            # A repetition is answered as it was before, whatever has become of the lesson.
-            async with write(self._database):
-                raise
+        content = await self._content.GetContent(wanted, **peers.forwarded())
         if content.kind != CONTENT_KIND_LESSON:
             raise field_invalid("content_id", "must name a lesson", "create_session.content_kind")
         return content.title
