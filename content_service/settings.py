@@ -13,7 +13,8 @@ class Settings(ServiceSettings):
     """The service's settings, with those of every service."""
 
     storage_url: str = Field(
-        description="where files lie: file:///a/directory, s3://bucket/prefix, gs://… or az://…"
+        pattern="^(file|s3|gs|az)://",
+        description="where files lie: file:///a/directory, s3://bucket/prefix, gs://… or az://…",
     )
     max_file_bytes: int = Field(default=64 * 2**20, ge=1, description="length of the longest file")
 

@@ -5,11 +5,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
 
-import obstore
 import structlog
-from obstore.store import ObjectStore, from_url
 
 from content_service.errors import FileEmpty, FileTooLarge
 
@@ -33,8 +33,17 @@ class Files:
     """The files of all classes; keys begin with the class."""
 
     def __init__(self, url: str, max_bytes: int) -> None:
-        self._store: ObjectStore = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+        self._url = url
         self._max_bytes = max_bytes
+        if url.startswith("file://"):
+            Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def _store(self) -> Any:
+        # With the first file: an idle service does without the 4 MiB of it.
+        from obstore.store import from_url
+
+        return from_url(self._url)
 
     @asynccontextmanager
     async def incoming(
@@ -46,9 +55,7 @@ class Files:
         """
         key = f"{scope_id}/{uuid.uuid4()}"
         arriving = _Arriving(self._max_bytes)
-        await obstore.put_async(
-            self._store, key, arriving.counted(pieces), chunk_size=_PART_BYTES, max_concurrency=1
-        )
+        await self._store.put_async(key, arriving.counted(pieces), chunk_size=_PART_BYTES, max_concurrency=1)
         try:
             yield StoredFile(key, arriving.size, arriving.digest.digest())
         except BaseException:
@@ -57,7 +64,7 @@ class Files:
 
     async def copy_to(self, key: str, target: IO[bytes]) -> None:
         """Writes a file's bytes to `target`. Raises FileNotFoundError."""
-        found = await obstore.get_async(self._store, key)
+        found = await self._store.get_async(key)
         async for piece in found.stream(min_chunk_size=_READ_BYTES):
             target.write(piece)
 
@@ -65,7 +72,7 @@ class Files:
         """A commit whose answer was lost may have kept the file, so the rows are asked."""
         try:
             if not await is_kept(key):
-                await obstore.delete_async(self._store, key)
+                await self._store.delete_async(key)
         except Exception as error:
             log.warning("file_left_behind", key=key, error=repr(error))
 
