@@ -145,13 +145,13 @@ async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layo
 
 
 async def test_programs_are_kept_though_what_runs_cannot_be_noted(layout: Layout) -> None:
-    supervisor = psutil.Process(running.state(layout).supervisor)
+    supervisor = running.state(layout).supervisor
     in_the_way = layout.state.with_suffix(".new")
     in_the_way.mkdir()
     noted = running.state(layout).programs["chat_service"]
     running.kill(layout, "chat_service")
-    await running.until(lambda: _serving(supervisor, "chat_service") - {noted.pid} != set())
-    [unnoted] = _serving(supervisor, "chat_service") - {noted.pid}
+    await running.until(lambda: _serving(supervisor) - {noted.pid} != set())
+    [unnoted] = _serving(supervisor) - {noted.pid}
     in_the_way.rmdir()
     psutil.Process(unnoted).kill()
     await running.until(
@@ -207,8 +207,15 @@ async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) 
     assert (started, after.supervisor != before.supervisor) == (True, True)
 
 
-def _serving(supervisor: psutil.Process, service: str) -> set[int]:
-    return {child.pid for child in supervisor.children() if service in child.cmdline()}
+def _serving(supervisor: int) -> set[int]:
+    """The processes of the chat service."""
+    # A zombie has no command line.
+    found = psutil.process_iter(["ppid", "cmdline"])
+    return {
+        process.pid
+        for process in found
+        if process.info["ppid"] == supervisor and "chat_service" in (process.info["cmdline"] or ())
+    }
 
 
 async def _up(layout: Layout) -> tuple[State, bool]:
