@@ -82,7 +82,8 @@ class ClassServicer(ClassServiceServicer):
                 await _make_room(transaction, request.user_id)
                 await store.join(transaction, class_id, request.user_id, "STUDENT")
                 row = await store.membership(transaction, class_id, request.user_id)
-            assert row is not None
+            if row is None:
+                raise JoinCodeUnknown()
             return transaction.answer(_membership(row))
 
     async def LeaveClass(self, request: LeaveClassRequest, context: Context) -> Empty:

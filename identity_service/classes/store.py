@@ -137,6 +137,8 @@ JOIN = statement(
             "ended_at": null(),
             "ended_by_user_id": null(),
         },
+        # Who was removed does not come back by themselves.
+        where=Membership.status == "LEFT",
     )
 )
 JOIN_BY_USER = statement(insert(UserClass).values(_NEW))

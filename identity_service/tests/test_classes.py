@@ -74,7 +74,7 @@ async def test_joining_twice_at_once_makes_one_membership(identity: Identity) ->
     assert [member.user_id for member in listed.memberships] == [teacher.user_id, student.user_id]
 
 
-async def test_a_removed_member_is_refused_and_may_join_again(identity: Identity) -> None:
+async def test_a_removed_member_is_refused_and_cannot_join_again(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     await identity.join(student, made)
@@ -85,7 +85,22 @@ async def test_a_removed_member_is_refused_and_may_join_again(identity: Identity
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
     await identity.refresh(student)
     assert (await refused(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
+    join = JoinClassRequest(user_id="me", join_code=made.join_code)
+    assert (await refused(identity.classes.JoinClass(join, **student.auth))).reason == "JOIN_CODE_UNKNOWN"
+    members = ListMembershipsRequest(class_id=made.class_id)
+    found = await identity.classes.ListMemberships(members, **teacher.auth)
+    assert [member.user_id for member in found.memberships] == [teacher.user_id]
+
+
+async def test_who_left_a_class_may_join_again(identity: Identity) -> None:
+    teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
+    made = await identity.new_class(teacher)
     await identity.join(student, made)
+    leave = LeaveClassRequest(class_id=made.class_id, user_id="me")
+    await identity.classes.LeaveClass(leave, **student.auth)
+    await identity.refresh(student)
+    await identity.join(student, made)
+    look = GetClassRequest(class_id=made.class_id)
     assert (await identity.classes.GetClass(look, **student.auth)).my_role == STUDENT
 
 

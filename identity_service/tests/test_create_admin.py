@@ -16,23 +16,24 @@ from meno.identity.v1.auth_service_pb2 import SignInRequest
 NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
-def create_admin(url: str, login_name: str, password: str = PASSWORD) -> Result:
+async def create_admin(url: str, login_name: str, password: str = PASSWORD) -> Result:
+    """Runs the command in a thread, for it has an event loop of its own."""
     settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
     arguments = ["create-admin", "--login-name", login_name, "--password", password]
-    return CliRunner().invoke(cli, arguments, env=settings)
+    return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings)
 
 
 async def test_an_administrator_signs_in_as_one(identity: Identity) -> None:
-    made = await asyncio.to_thread(create_admin, identity.database_url, "Root")
+    made = await create_admin(identity.database_url, "Root")
     assert made.exit_code == 0
     tokens = await identity.auth.SignIn(SignInRequest(identifier="root", password=PASSWORD))
     assert tokens.user.role == GlobalRole.GLOBAL_ROLE_ADMIN
     assert tokens.user.user_id in made.stdout
 
 
-def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
+async def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
     url = new_database("identity_service")
-    outcomes = [create_admin(url, name).exit_code for name in ("Root", "ROOT")]
+    outcomes = [(await create_admin(url, name)).exit_code for name in ("Root", "ROOT")]
     assert outcomes == [0, 1]
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (1,)
@@ -49,7 +50,7 @@ def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
         ("Root", PASSWORD, "the database cannot be used"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(login_name: str, password: str, said: str) -> None:
-    done = create_admin(NOWHERE, login_name, password)
+async def test_what_is_wrong_is_told_in_one_line(login_name: str, password: str, said: str) -> None:
+    done = await create_admin(NOWHERE, login_name, password)
     [line] = done.stderr.strip().splitlines()
     assert (done.exit_code, said in line, "nothing@" in line) == (1, True, False)
