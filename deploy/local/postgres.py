@@ -8,8 +8,10 @@ a copy of the binaries where that user can read them.
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -54,7 +56,7 @@ class Postgres:
         name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
         self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
         # A socket's path has about a hundred characters; a clone's may have more.
-        self._sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
+        self.sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
         self.data = self._home / "data"
         self._passwords = directory / "passwords"
         self._log = directory / "logs" / "postgres.log"
@@ -63,10 +65,10 @@ class Postgres:
         """Makes the cluster where there is none. Raises Problem."""
         binaries = self._binaries()
         try:
-            for directory in (self._home, self._sockets, self._passwords, self._log.parent):
+            for directory in (self._home, self.sockets, self._passwords, self._log.parent):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for directory in (self._home, self._sockets):
-                self._give_away(directory)
+            for directory in (self._home, self.sockets):
+                self._keep_to_us(directory)
             check_disk(self._home)
             if self.data.exists() and not (self._passwords / SUPERUSER).exists():
                 self._give_up()
@@ -81,7 +83,7 @@ class Postgres:
         """How the server is run."""
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": str(self._sockets),
+            "unix_socket_directories": str(self.sockets),
             "max_connections": "100",
             "shared_buffers": "128MB",
             "jit": "off",
@@ -141,11 +143,12 @@ class Postgres:
     def url(self, database: str, role: str) -> str:
         """Where a role connects to a database."""
         password = quote(self._password(role), safe="")
-        return f"postgresql://{role}:{password}@/{database}?host={quote(str(self._sockets), safe='/')}"
+        server = f"host={quote(str(self.sockets), safe='/')}"
+        return f"postgresql://{role}:{password}@/{database}?{server}&require_auth=scram-sha-256"
 
     def remove(self) -> None:
         """Deletes the cluster and all that is in it."""
-        for directory in (self._home, self._sockets, self._passwords):
+        for directory in (self._home, self.sockets, self._passwords):
             shutil.rmtree(directory, ignore_errors=True)
 
     def _binaries(self) -> Path:
@@ -245,6 +248,15 @@ class Postgres:
 
     def _password(self, role: str) -> str:
         return secret_in(self._passwords / role)
+
+    def _keep_to_us(self, directory: Path) -> None:
+        """Nobody else may look in. Raises Problem for a directory that somebody else has put there."""
+        found = directory.lstat()
+        server = pwd.getpwnam(self._user).pw_uid if self._user else os.getuid()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.getuid(), server}:
+            raise Problem(f"{directory} belongs to somebody else: remove it, or choose another TMPDIR")
+        directory.chmod(0o700)
+        self._give_away(directory)
 
     def _give_away(self, path: Path) -> None:
         if self._user:

@@ -121,7 +121,8 @@ class Stack:
         return marker.read_text() if marker.exists() else ""
 
     def _marker(self, name: str) -> Path:
-        return self.layout.directory / f"{name}.migrated"
+        # With the tables, so that a cluster that is made anew knows nothing of it.
+        return self.postgres.data / f"{name}.migrated"
 
     def _environment(self, name: str) -> dict[str, str]:
         port, ops_port = self.ports.services[name]

