@@ -1,4 +1,4 @@
-"""One running stack for a file of tests, and the people in it."""
+"""One running stack for all tests of a worker, and the people in it."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -23,9 +23,9 @@ from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinCl
 from tests import running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
-    """A stack of its own."""
+    """The stack of this worker."""
     with running.stack(tmp_path_factory.mktemp("stack")) as started:
         yield started
 

@@ -50,8 +50,11 @@ class Front:
 
 
 @asynccontextmanager
-async def front(directory: Path) -> AsyncIterator[Front]:
-    """Starts servers for every contract, and Envoy with the configuration generated for them."""
+async def front(directory: Path, *, limited: bool = True) -> AsyncIterator[Front]:
+    """Starts servers for every contract, and Envoy with the configuration generated for them.
+
+    Without limits it is for tests that call far more often than anybody may.
+    """
     house = House(directory / "certificates")
     async with AsyncExitStack() as stack:
         guard = await stack.enter_async_context(house.guard())
@@ -76,11 +79,22 @@ async def front(directory: Path) -> AsyncIterator[Front]:
             allowed_origins=["https://learn.example.org"],
             access_log=str(directory / "access.log"),
         )
-        await stack.enter_async_context(envoy(configuration(gateway), directory, ports))
+        settings = configuration(gateway)
+        if not limited:
+            _lift_limits(settings)
+        await stack.enter_async_context(envoy(settings, directory, ports))
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
         yield Front(house, address, channel, behind)
+
+
+def _lift_limits(settings: dict[str, Any]) -> None:
+    [public, _] = settings["static_resources"]["listeners"]
+    manager = public["filter_chains"][0]["filters"][0]["typed_config"]
+    every = manager["http_filters"]
+    manager["http_filters"] = [one for one in every if "local_ratelimit" not in one["name"]]
+    assert len(manager["http_filters"]) < len(every)
 
 
 @asynccontextmanager

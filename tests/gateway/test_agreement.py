@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.local.stack import descriptors
 from tests.gateway.front import Front
+from tests.gateway.front import front as start_front
 
 RPCS = routed_rpcs(descriptors())
 
@@ -138,6 +140,13 @@ class Outcome:
     @property
     def let_in(self) -> bool:
         return self.code == "OK" or (self.code == "INVALID_ARGUMENT" and self.reason == "FIELD_INVALID")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    """A gateway that lets everybody call as often as they like."""
+    async with start_front(tmp_path_factory.mktemp("front"), limited=False) as started:
+        yield started
 
 
 @settings(
