@@ -30,7 +30,7 @@ async def _is_refused(call: Any) -> bool:
 
 
 async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe: Probe) -> None:
-    token = house.issuer.token(str(uuid.uuid4()), lifetime=1)
+    token = house.issuer.token(str(uuid.uuid4()), lifetime=2)
     received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
     assert reason == "TOKEN_EXPIRED"
     assert [step.WhichOneof("step") for step in received] == ["text", "error"]

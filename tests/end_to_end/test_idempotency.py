@@ -57,7 +57,7 @@ from meno.session.v1.session_service_pb2 import (
     ListSessionsRequest,
     Session,
 )
-from tests.end_to_end.conftest import School, new_id
+from tests.school import School, new_id
 
 TIMES = 20
 PDF = HttpBody(content_type="application/pdf", data=b"%PDF-1.4 and no more")

@@ -10,7 +10,7 @@ from meno.content.v1.content_service_pb2 import GetContentRequest, UnpublishCont
 from meno.identity.v1.class_service_pb2 import Class, RemoveMembershipRequest
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, WatchEventsRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
-from tests.end_to_end.conftest import School, new_id
+from tests.school import School, new_id
 
 LICHEN = """# Lichen
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import psutil
@@ -24,27 +23,13 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest, Session
 from tests import running
-from tests.end_to_end.conftest import School, new_id
+from tests.school import School, new_id
 
 PROGRAMS = ("postgres", *SERVICES, "gateway")
 GONE_WITHIN = 15
 ROUNDS_AFTER = 15
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
-    """A stack to be hurt."""
-    with running.stack(tmp_path_factory.mktemp("stack")) as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def school(layout: Layout) -> AsyncIterator[School]:
-    """The people of a test."""
-    async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        yield School(layout, channel)
 
 
 class Learner:

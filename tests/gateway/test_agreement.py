@@ -150,7 +150,7 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front
 
 
 @settings(
-    max_examples=800,
+    max_examples=600,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

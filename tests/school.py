@@ -1,11 +1,8 @@
-"""One running stack for all tests of a worker, and the people in it."""
+"""The people of a test of the whole system."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
 
 import grpc
-import pytest
-import pytest_asyncio
 from google.api.httpbody_pb2 import HttpBody
 
 from deploy.local.demo.people import Person
@@ -20,14 +17,6 @@ from meno.content.v1.material_service_pb2 import (
     WatchMaterialRequest,
 )
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
-from tests import running
-
-
-@pytest.fixture(scope="session")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
-    """The stack of this worker."""
-    with running.stack(tmp_path_factory.mktemp("stack")) as started:
-        yield started
 
 
 class School:
@@ -98,13 +87,6 @@ class School:
         for content_id in (material.material_id, lesson.content_id):
             await self.publish(teacher, made, content_id)
         return lesson
-
-
-@pytest_asyncio.fixture
-async def school(layout: Layout) -> AsyncIterator[School]:
-    """The people of a test."""
-    async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        yield School(layout, channel)
 
 
 def new_id() -> str:
