@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line on the standard error, under the request's id."""
 
 import logging
+import re
 import sys
 
 # structlog imports rich wherever it finds it, which is 5 MiB that lines of JSON do not need.
@@ -13,6 +14,10 @@ if not _has_rich:
     del sys.modules["rich"]
 
 
+# Where PostgreSQL quotes the values of a row: `DETAIL:  Key (email)=(…) already exists.`
+_QUOTES_ROWS = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
+
+
 def configure(service: str, level: str = "INFO") -> None:
     """Sends structlog's and the standard library's records to the standard error as JSON."""
     shared: list[structlog.typing.Processor] = [
@@ -20,6 +25,7 @@ def configure(service: str, level: str = "INFO") -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        without_rows,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -35,3 +41,12 @@ def configure(service: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def without_rows(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leaves out of a traceback what PostgreSQL quotes of people's data."""
+    if "exception" in event:
+        event["exception"] = _QUOTES_ROWS.sub(r"\1: left out", event["exception"])
+    return event

@@ -1,0 +1,39 @@
+"""Logs tell what went wrong, and nothing of the people whom it happened to."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import structlog
+
+from chassis import telemetry
+
+EMAIL = "ada@example.org"
+
+
+@pytest.fixture
+def _settings_of_the_others() -> Iterator[None]:
+    """Puts back what the other tests log with."""
+    kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    yield
+    structlog.configure(**kept)
+    logging.getLogger().handlers[:] = handlers
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.mark.usefixtures("_settings_of_the_others")
+def test_a_traceback_quotes_no_row(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure("probe_service")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE people (email text PRIMARY KEY)")
+        try:
+            connection.execute("INSERT INTO people VALUES (%(email)s), (%(email)s)", {"email": EMAIL})
+        except psycopg.errors.UniqueViolation as error:
+            structlog.get_logger().error("internal_error", exc_info=error)
+    [line] = capsys.readouterr().err.strip().splitlines()
+    written = json.loads(line)
+    assert (written["service"], written["event"]) == ("probe_service", "internal_error")
+    assert "people_pkey" in written["exception"]
+    assert EMAIL not in line
