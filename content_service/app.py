@@ -16,10 +16,10 @@ from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
 from chassis.server import App, Background, served
 from chassis.tls import Identity
 from content_service.contents.servicer import ContentServicer
-from content_service.ingestion.extraction import Limits
 from content_service.ingestion.pipeline import Pipeline
 from content_service.ingestion.queue import Process, process_task
 from content_service.ingestion.reading import Bounds
+from content_service.ingestion.rules import Limits
 from content_service.knowledge.servicer import KnowledgeServicer
 from content_service.materials.files import Files
 from content_service.materials.servicer import MaterialServicer

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from content_service.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, MARKDOWN, PDF
 
 # Characters that show nothing: zero-width ones, marks of direction, soft hyphens, tags. They
@@ -23,22 +24,6 @@ _MARKUP = re.compile(r"[*_`]+|!?\[([^\[\]]*)\]\([^()]*\)")
 
 _NOISE = 0.05
 _MAX_HEADING = 120
-
-
-class Unreadable(Exception):
-    """The file cannot be used; `reason` is a FailureReason without its prefix."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is taken from a file."""
-
-    max_characters: int
-    max_pages: int
 
 
 @dataclass

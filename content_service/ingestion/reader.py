@@ -11,9 +11,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-# Not in the module that defines Unreadable: as the main one that would be there twice, and the
-# readers would raise another Unreadable than the one that is caught here.
-from content_service.ingestion.extraction import Limits, Unreadable, extract
+from content_service.ingestion.extraction import extract
+from content_service.ingestion.rules import Limits, Unreadable
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from content_service.ingestion.extraction import Extracted, Limits, Unreadable, extract
+from content_service.ingestion.extraction import Extracted, extract
+from content_service.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, PDF
 
 _CHILD = "content_service.ingestion.reader"

@@ -1,5 +1,7 @@
 """Rules of processing: how far it is at each step, when to give up, and what to tell the teacher."""
 
+from dataclasses import dataclass
+
 EXTRACTING, CHUNKING, EMBEDDING, FINALIZING = "EXTRACTING", "CHUNKING", "EMBEDDING", "FINALIZING"
 """Stages of the work, in order."""
 
@@ -15,6 +17,22 @@ _SENTENCES = {
     "TEXT_TOO_LONG": "The text is longer than this installation reads in one file. Upload it in parts.",
     "INTERNAL": "Something went wrong on our side. Try again; if it fails again, tell the operator.",
 }
+
+
+class Unreadable(Exception):
+    """The file cannot be used; `reason` is a FailureReason without its prefix."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken from a file."""
+
+    max_characters: int
+    max_pages: int
 
 
 def percent(stage: str, done: int = 0, of: int = 1) -> int:

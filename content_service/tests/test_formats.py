@@ -8,8 +8,9 @@ import pytest
 
 from chassis.testing import refused
 from content_service.ingestion import rules
-from content_service.ingestion.extraction import Limits, Unreadable, normalised
+from content_service.ingestion.extraction import normalised
 from content_service.ingestion.reading import Bounds, Reader
+from content_service.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, PDF
 from content_service.tests.conftest import (
     MAX_CHARACTERS,
