@@ -35,6 +35,15 @@ def test_a_page_is_never_larger_than_a_thousand() -> None:
     assert paging.size(ListEventsRequest(page_size=5000)) == 1000
 
 
+def test_a_page_ends_before_it_grows_too_large_but_holds_one_row() -> None:
+    half = paging.LARGEST_PAGE // 2
+    assert [paging.fitting(sizes) for sizes in ([], [3 * half], [half, half, 1], [1, 1])] == [1, 1, 2, 2]
+    rows = [1, 2, 3]
+    request = ListEventsRequest(user_id=USER)
+    kept, request.page_token = paging.page(request, rows, lambda row: (row,), paging.fitting([half, half, 1]))
+    assert (kept, paging.position(request, (0,))) == ([1, 2], (2,))
+
+
 def _token() -> str:
     return paging.page(ListEventsRequest(user_id=USER, page_size=1), [1, 2], lambda row: (row,))[1]
 

@@ -146,8 +146,8 @@ def _page(
 ) -> tuple[list[Built], str]:
     """A page of messages and the token of the next; it ends early where they are large."""
     built = [build(row) for row in rows]
-    request.page_size = min(paging.size(request), rules.fitting(one.ByteSize() for one in built))
-    kept, following = paging.page(request, rows, after)
+    fits = paging.fitting(one.ByteSize() for one in built)
+    kept, following = paging.page(request, rows, after, fits)
     return built[: len(kept)], following
 
 

@@ -62,10 +62,7 @@ class ContentServicer(ContentServiceServicer):
         return message(row)
 
     async def ListContents(self, request: ListContentsRequest, context: Context) -> ListContentsResponse:
-        after = paging.position(request, (0, paging.BEFORE_ALL_IDS))
-        limit = paging.size(request) + 1
-        rows = await store.list_published(self._database, request.class_id, after, limit)
-        contents, following = _page(request, rows)
+        contents, following = await self._page(request, store.list_published)
         return ListContentsResponse(contents=contents, next_page_token=following)
 
     async def GetDraft(self, request: GetDraftRequest, context: Context) -> Content:
@@ -77,10 +74,7 @@ class ContentServicer(ContentServiceServicer):
         return message(row)
 
     async def ListDrafts(self, request: ListDraftsRequest, context: Context) -> ListDraftsResponse:
-        after = paging.position(request, (0, paging.BEFORE_ALL_IDS))
-        limit = paging.size(request) + 1
-        rows = await store.list_as_teacher(self._database, request.class_id, after, limit)
-        contents, following = _page(request, rows)
+        contents, following = await self._page(request, store.list_as_teacher)
         return ListDraftsResponse(contents=contents, next_page_token=following)
 
     async def UpdateDraft(self, request: UpdateDraftRequest, context: Context) -> Content:
@@ -112,6 +106,17 @@ class ContentServicer(ContentServiceServicer):
             await need_draft(transaction, class_id, content_id, locked)
             await revisions.hide(transaction, class_id, content_id)
             return transaction.answer(await changed(transaction, class_id, content_id))
+
+    async def _page(
+        self, request: ListContentsRequest | ListDraftsRequest, listed: store.Listed
+    ) -> tuple[list[Content], str]:
+        """A page of contents and the token of the next; it ends early where they are large."""
+        after = paging.position(request, (0, paging.BEFORE_ALL_IDS))
+        rows = await listed(self._database, request.class_id, after, paging.size(request) + 1)
+        contents = [message(row) for row in rows]
+        fits = paging.fitting(content.ByteSize() for content in contents)
+        kept, following = paging.page(request, rows, lambda row: (row.place, row.content_id), fits)
+        return contents[: len(kept)], following
 
 
 async def lock(transaction: Transaction, class_id: str, content_id: str, etag: str = "") -> LockedRow:
@@ -160,16 +165,6 @@ def message(row: ContentRow) -> Content:
 def body_row(body: Body) -> dict[str, object]:
     """A body as it is stored."""
     return MessageToDict(body, preserving_proto_field_name=True)
-
-
-def _page(
-    request: ListContentsRequest | ListDraftsRequest, rows: list[ContentRow]
-) -> tuple[list[Content], str]:
-    """A page of contents and the token of the next; it ends early where they are large."""
-    contents = [message(row) for row in rows]
-    fits = paging.fitting(content.ByteSize() for content in contents)
-    kept, following = paging.page(request, rows, lambda row: (row.place, row.content_id), fits)
-    return contents[: len(kept)], following
 
 
 async def _check_parent(transaction: Transaction, class_id: str, parent_id: str, kind: str) -> None:

@@ -1,7 +1,8 @@
 """SQL that reads contents."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, null, select, tuple_
@@ -35,6 +36,10 @@ class ContentRow(NamedTuple):
     material_ids: list[str]
     place: int = 0
     """In a list: what its order goes by."""
+
+
+Listed: TypeAlias = Callable[[Executor, str, tuple[int, UUID], int], Awaitable[list[ContentRow]]]
+"""Lists a class's contents after a place and an id, at most so many."""
 
 
 def _material_ids(*, published: bool) -> ColumnElement[Any]:
