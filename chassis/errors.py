@@ -105,6 +105,11 @@ class FieldInvalid(Refusal):
             details=(BadRequest(field_violations=violations),),
         )
 
+    @classmethod
+    def of(cls, field: str, description: str, rule: str) -> "FieldInvalid":
+        """The refusal of a field that breaks a rule which the contract can only tell in words."""
+        return cls(BadRequest.FieldViolation(field=field, description=description, reason=rule))
+
 
 class RequestMalformed(Refusal):
     def __init__(self) -> None:

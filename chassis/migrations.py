@@ -18,7 +18,7 @@ from sqlalchemy import MetaData, create_engine, pool, text
 def upgrade(service: str, url: str, *, serving_role: str | None = None, to: str = "head") -> None:
     """Brings a database to a revision, and lets `serving_role` use what appears.
 
-    Raises SystemExit with one line where the database cannot be reached.
+    Raises OperationalError, of psycopg or sqlalchemy, where the database cannot be reached.
     """
     if serving_role:
         _grant_future_tables(url, serving_role)

@@ -2,9 +2,7 @@
 
 from datetime import timedelta
 
-from google.rpc.error_details_pb2 import BadRequest
-
-from chassis.errors import DomainError, FieldInvalid, retry_after
+from chassis.errors import DomainError, retry_after
 from meno.identity.v1.errors_pb2 import ErrorReason
 
 
@@ -75,8 +73,3 @@ class TooManyClasses(Refusal):
 class TokensAlreadyRotated(Refusal):
     def __init__(self) -> None:
         super().__init__("The tokens of this request were refreshed since. Use a new request_id.")
-
-
-def field_invalid(field: str, description: str, rule: str) -> FieldInvalid:
-    """The refusal of a field that breaks a rule which the contract can only tell in words."""
-    return FieldInvalid(BadRequest.FieldViolation(field=field, description=description, reason=rule))

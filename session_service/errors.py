@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-from google.rpc.error_details_pb2 import BadRequest
-
-from chassis.errors import DomainError, FieldInvalid
+from chassis.errors import DomainError
 from meno.session.v1.errors_pb2 import ErrorReason
 
 
@@ -53,8 +51,3 @@ class PayloadTooLarge(Refusal):
         super().__init__(
             "A payload has at most 16 KiB as JSON and at most 8 levels.", client_event_id=client_event_id
         )
-
-
-def field_invalid(field: str, description: str, rule: str) -> FieldInvalid:
-    """The refusal of a field that breaks a rule which the contract can only tell in words."""
-    return FieldInvalid(BadRequest.FieldViolation(field=field, description=description, reason=rule))

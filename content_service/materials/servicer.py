@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 from google.protobuf.json_format import ParseDict
-from google.rpc.error_details_pb2 import BadRequest
 
 from chassis import etags, idempotency, jobs
 from chassis.bell import Bell
@@ -211,7 +210,7 @@ def _described(first: UploadMaterialRequest) -> Body.MaterialFile:
     """What the first message says of the file. Raises FieldInvalid or FileTypeUnsupported."""
     name = rules.bare_name(first.file_name)
     if not name:
-        raise _invalid("file_name", "say how the file is called", "required")
+        raise FieldInvalid.of("file_name", "say how the file is called", "required")
     file_format = rules.file_format(first.file.content_type, name)
     if file_format is None:
         raise FileTypeUnsupported(first.file.content_type[: rules.MAX_SHOWN])
@@ -229,9 +228,7 @@ async def _pieces(
 def _piece(message: UploadMaterialRequest) -> bytes:
     data: bytes = message.file.data
     if len(data) > rules.MAX_PIECE_BYTES:
-        raise _invalid("file.data", f"at most {rules.MAX_PIECE_BYTES} bytes in one message", "bytes.max_len")
+        raise FieldInvalid.of(
+            "file.data", f"at most {rules.MAX_PIECE_BYTES} bytes in one message", "bytes.max_len"
+        )
     return data
-
-
-def _invalid(field: str, description: str, reason: str) -> FieldInvalid:
-    return FieldInvalid(BadRequest.FieldViolation(field=field, description=description, reason=reason))

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from identity_service.errors import field_invalid
+from chassis.errors import FieldInvalid
 from identity_service.users.store import Profile
 
 NICKNAME = range(2, 51)
@@ -19,7 +19,7 @@ def canonical(identifier: str) -> str:
 def check_visible(field: str, name: str) -> None:
     """Raises FieldInvalid for a name of white space alone, of which the contract's patterns know only ASCII's."""
     if not name.strip():
-        raise field_invalid(field, "holds more than white space", "name.visible")
+        raise FieldInvalid.of(field, "holds more than white space", "name.visible")
 
 
 def default_nickname(display_name: str) -> str:

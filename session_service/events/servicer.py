@@ -8,6 +8,7 @@ from chassis import paging
 from chassis.bell import Bell
 from chassis.calls import Context
 from chassis.database import Database, Transaction
+from chassis.errors import FieldInvalid
 from chassis.idempotency import write
 from chassis.wire import Spelling, timestamp
 from meno.session.v1.event_service_pb2 import (
@@ -27,7 +28,6 @@ from session_service.errors import (
     PayloadTooLarge,
     SessionCompleted,
     SessionNotFound,
-    field_invalid,
 )
 from session_service.events import rules, store
 from session_service.events.store import EventRow, NewEvent, NotAppended
@@ -143,7 +143,7 @@ def _payload(place: int, event: Event) -> str:
     except rules.TooLarge as error:
         raise PayloadTooLarge(event.client_event_id) from error
     except rules.Unstorable as error:
-        raise field_invalid(f"events[{place}].payload", str(error), "event.payload") from error
+        raise FieldInvalid.of(f"events[{place}].payload", str(error), "event.payload") from error
 
 
 def _is_copy(given: NewEvent, row: EventRow) -> bool:

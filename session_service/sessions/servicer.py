@@ -9,7 +9,7 @@ from chassis import paging, peers
 from chassis.bell import Bell
 from chassis.calls import Context
 from chassis.database import Database
-from chassis.errors import DomainError
+from chassis.errors import DomainError, FieldInvalid
 from chassis.idempotency import replay, write
 from chassis.wire import Spelling, timestamp
 from meno.content.v1.content_service_pb2 import CONTENT_KIND_LESSON, GetContentRequest
@@ -28,7 +28,7 @@ from meno.session.v1.session_service_pb2 import (
     SessionMode,
 )
 from meno.session.v1.session_service_pb2_grpc import SessionServiceServicer
-from session_service.errors import ActionNotAllowed, SessionNotFound, StateVersionStale, field_invalid
+from session_service.errors import ActionNotAllowed, SessionNotFound, StateVersionStale
 from session_service.events import store as events
 from session_service.events.store import NewEvent
 from session_service.sessions import rules, store
@@ -95,7 +95,7 @@ class SessionServicer(SessionServiceServicer):
         wanted = GetContentRequest(class_id=request.class_id, content_id=request.content_id)
         content = await self._content.GetContent(wanted, **peers.forwarded())
         if content.kind != CONTENT_KIND_LESSON:
-            raise field_invalid("content_id", "must name a lesson", "create_session.content_kind")
+            raise FieldInvalid.of("content_id", "must name a lesson", "create_session.content_kind")
         return content.title
 
 
