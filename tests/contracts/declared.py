@@ -106,7 +106,8 @@ class Declared:
 
     def within(self, message: DescriptorProto) -> Iterator[tuple[str, FieldDescriptorProto]]:
         """Yields the fields of a message of ours and of all messages in it, each once, with their paths."""
-        ours = {f".{name}": found for name, found in self.messages()}
+        # The pairs of a map have no rules of their own: they stand at its field.
+        ours = {f".{name}": found for name, found in self.messages() if not found.options.map_entry}
         seen: set[str] = set()
         waiting = [("", message)]
         while waiting:
@@ -153,6 +154,8 @@ def _places(node: Any, path: tuple[int, ...], name: str) -> Iterator[tuple[tuple
         if descriptor.name not in _NAMED:
             continue
         for index, child in enumerate(getattr(node, descriptor.name)):
+            if descriptor.name == "nested_type" and child.options.map_entry:
+                continue
             place, child_name = (*path, number, index), f"{name}.{child.name}"
             yield place, child_name
             yield from _places(child, place, child_name)

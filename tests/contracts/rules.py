@@ -15,16 +15,22 @@ from tests.contracts.declared import Declared, Rpc, behaves, rules_of
 Rule = Callable[[Declared], Iterator[str]]
 
 REPEATABLE: Mapping[str, str] = {
+    "meno.identity.v1.AuthService.ChangePassword": "with the same passwords it changes nothing",
+    "meno.identity.v1.AuthService.LinkCredentials": "linking the same again changes nothing",
+    "meno.identity.v1.AuthService.MergeGuest": "a guest is merged once, and whom into stays known",
     "meno.identity.v1.AuthService.RefreshTokens": "each refresh token serves once",
+    "meno.identity.v1.AuthService.RequestOneTimeCode": "a new code ends the one before",
+    "meno.identity.v1.AuthService.SignInAsGuest": "a guest whose answer was lost is forgotten by and by",
     "meno.identity.v1.AuthService.SignOut": "signing out again changes nothing",
+    "meno.identity.v1.AuthService.SignOutEverywhere": "signing out again changes nothing",
 }
 """The writes without a request_id, and why a repetition is safe."""
 
 RULES: list[Rule] = []
 
-_READS = ("Get", "List", "Watch", "Resume")
-_ASKS = ("Search",)
-"""Reads whose question is too long for a path."""
+_READS = ("Get", "BatchGet", "List", "Watch", "Resume", "Resolve", "Export", "Verify")
+_ASKS = ("Search", "Test")
+"""Reads whose question is too long for a path, or goes further than to ourselves."""
 _VARIABLE = re.compile(r"\{([^}]+)\}")
 _SECRET = re.compile(r"password|secret|(?<!page_)token|hash|answer_key|api_key|private|credential|hidden")
 _ENDLESS = re.compile(r"(?<!\\)[*+]")
@@ -238,18 +244,22 @@ def _is_plain(field: FieldDescriptorProto | None) -> bool:
 
 def _is_bounded(field: FieldDescriptorProto) -> bool:
     rules = rules_of(field)
+    if rules.HasField("map"):
+        sides = (rules.map.keys.string.pattern, rules.map.values.string.pattern)
+        return bool(rules.map.max_pairs) and all(side and not _ENDLESS.search(side) for side in sides)
     if field.label == field.LABEL_REPEATED and not rules.repeated.max_items:
         return False
     checked = rules.repeated.items if field.label == field.LABEL_REPEATED else rules
     match field.type:
         case field.TYPE_STRING:
             text = checked.string
-            return bool(text.max_len or text.uuid or (text.pattern and not _ENDLESS.search(text.pattern)))
+            endless = not text.pattern or _ENDLESS.search(text.pattern)
+            return bool(text.max_len or text.uuid or text.const or not endless)
         case field.TYPE_BYTES:
             return bool(checked.bytes.max_len)
         case field.TYPE_ENUM:
             return bool(checked.enum.defined_only)
-        case field.TYPE_INT32 | field.TYPE_INT64:
+        case field.TYPE_INT32 | field.TYPE_INT64 | field.TYPE_DOUBLE:
             kind = checked.WhichOneof("type")
             return kind is not None and getattr(checked, kind).WhichOneof("greater_than") is not None
         case field.TYPE_MESSAGE | field.TYPE_BOOL:

@@ -22,6 +22,8 @@ UPDATE = "identity.v1.UserService.UpdateUser"
 UPDATE_DRAFT = "content.v1.ContentService.UpdateDraft"
 SIGN_IN = "identity.v1.AuthService.SignIn"
 FEED = "access.v1.AccountFeedService.WatchAccountEvents"
+RECORD = "access.v1.AuditService.RecordAuditEntries"
+MODEL_TEMPERATURE = "identity.v1.CreateModelRequest.temperature"
 
 Change = Callable[[Declared], Any]
 
@@ -145,6 +147,14 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
             lambda d: validate(d, "session.v1.AppendEventsRequest.events"),
         ),
         (LIST, lambda d: validate(d, "session.v1.ListSessionsRequest.page_size")),
+        (RECORD, lambda d: validate(d, "access.v1.AuditEntry.details")),
+        (
+            RECORD,
+            lambda d: setattr(
+                rules_of(d["access.v1.AuditEntry.details"]).map.values.string, "pattern", "^[a-z]*$"
+            ),
+        ),
+        ("identity.v1.AdminService.CreateModel", lambda d: validate(d, MODEL_TEMPERATURE)),
         (CREATE, lambda d: validate(d, "session.v1.CreateSessionRequest.mode")),
         (
             SIGN_IN,
