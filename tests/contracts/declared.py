@@ -154,11 +154,20 @@ def _places(node: Any, path: tuple[int, ...], name: str) -> Iterator[tuple[tuple
         if descriptor.name not in _NAMED:
             continue
         for index, child in enumerate(getattr(node, descriptor.name)):
-            if descriptor.name == "nested_type" and child.options.map_entry:
+            if _is_made_up(node, descriptor.name, index):
                 continue
             place, child_name = (*path, number, index), f"{name}.{child.name}"
             yield place, child_name
             yield from _places(child, place, child_name)
+
+
+def _is_made_up(node: Any, kind: str, index: int) -> bool:
+    """Whether nobody wrote a declaration: the pairs of a map, the alternative of one optional field."""
+    if kind == "nested_type":
+        return bool(node.nested_type[index].options.map_entry)
+    if kind == "oneof_decl":
+        return any(field.proto3_optional and field.oneof_index == index for field in node.field)
+    return False
 
 
 _NAMED = frozenset(
