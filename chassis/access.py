@@ -86,8 +86,16 @@ def _person_conditions(allow: Allow) -> list[Callable[[Message, Caller], bool]]:
     if field := allow.owner:
         conditions.append(lambda request, caller: getattr(request, field) == caller.user_id)
     if group := allow.member_of:
-        enough = class_roles_from(allow.at_least)
-        conditions.append(lambda request, caller: caller.classes.get(getattr(request, group)) in enough)
+        conditions.append(_member(group, class_roles_from(allow.at_least), archived=allow.archived))
     if not (allow.signed_in or allow.role or allow.owner or allow.member_of):
         conditions.append(lambda request, caller: False)
     return conditions
+
+
+def _member(group: str, enough: frozenset[str], *, archived: bool) -> Callable[[Message, Caller], bool]:
+    if archived:
+        return lambda request, caller: (
+            caller.classes.get(getattr(request, group)) in enough
+            or caller.archived.get(getattr(request, group)) in enough
+        )
+    return lambda request, caller: caller.classes.get(getattr(request, group)) in enough

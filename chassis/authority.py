@@ -1,17 +1,33 @@
-"""Keys and account feed of the service that issues the tokens, as every other service follows them."""
+"""The service that issues the tokens, as every other service stands to it.
+
+They follow its keys and its account feed, and tell it what must be kept in one place.
+"""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections import ChainMap
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from chassis import audit, data_rights, effects, idempotency
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.effects import Effect
 from chassis.interceptors import Guard
-from chassis.rights import REPLAY, Rights
+from chassis.outbox import Deliver, Fact, Relay
+from chassis.rights import Feed, Position, Rights
 from chassis.server import Background
 from chassis.tokens import Tokens
-from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsRequest, WatchAccountEventsResponse
+from meno.access.v1.account_feed_service_pb2 import (
+    ReportErasureRequest,
+    WatchAccountEventsRequest,
+    WatchAccountEventsResponse,
+)
 from meno.access.v1.account_feed_service_pb2_grpc import AccountFeedServiceStub
 from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest
 from meno.access.v1.key_set_service_pb2_grpc import KeySetServiceStub
@@ -19,25 +35,84 @@ from meno.access.v1.key_set_service_pb2_grpc import KeySetServiceStub
 _TIMEOUT = 5.0
 
 
-def follow(channel: grpc.aio.Channel, secret: bytes) -> tuple[Guard, list[Background]]:
-    """A guard that judges by the authority behind `channel`, and the work that keeps it current."""
+@dataclass(frozen=True)
+class Authority:
+    """Whom a service follows and tells."""
+
+    guard: Guard
+    """Judges calls by the authority's keys and feed."""
+    feed: Feed
+    """The whole account feed, for what it changes for good."""
+    deliver: Mapping[str, Deliver]
+    """How facts reach it, by their kind."""
+    following: Sequence[Background] = field(default=())
+    """The work that keeps the guard current."""
+
+    def background(
+        self,
+        database: Database,
+        bell: Bell,
+        lasting: Mapping[str, Effect],
+        deliver: Mapping[str, Deliver] | None = None,
+    ) -> list[Background]:
+        """The work of every service: it follows, applies the `lasting` effects, and tells its facts.
+
+        `deliver` has the kinds of facts that are this service's own.
+        """
+        relay = Relay(database, bell, ChainMap({**(deliver or {})}, self.deliver))
+        return [
+            bell.run,
+            *self.following,
+            *([partial(effects.apply, database, self.feed, lasting)] if lasting else []),
+            relay.run,
+            partial(idempotency.purge, database),
+        ]
+
+
+def behind(channel: grpc.aio.Channel, secret: bytes) -> Authority:
+    """The authority behind a channel."""
     keys = KeySetServiceStub(channel)
-    accounts = AccountFeedServiceStub(channel)
 
     async def fetch() -> Mapping[str, Any]:
         body = await keys.GetJsonWebKeys(GetJsonWebKeysRequest(), timeout=_TIMEOUT)
         document: Mapping[str, Any] = json.loads(body.data)
         return document
 
-    def feed(after_sequence: int) -> AsyncIterator[WatchAccountEventsResponse]:
-        max_age = Duration()
-        max_age.FromTimedelta(REPLAY)
-        request = WatchAccountEventsRequest(after_sequence=after_sequence, max_age=max_age)
-        return aiter(accounts.WatchAccountEvents(request))
-
     tokens, rights = Tokens(fetch), Rights()
+    recent = _feed(channel, WatchAccountEventsRequest())
+    whole = WatchAccountEventsRequest(max_age=_duration(effects.FROM_THE_BEGINNING))
+    return Authority(
+        guard=Guard(tokens, rights, secret),
+        feed=_feed(channel, whole),
+        deliver=_deliveries(channel),
+        following=[tokens.keep_fresh, partial(rights.follow, recent)],
+    )
 
-    async def follow_feed() -> None:
-        await rights.follow(feed)
 
-    return Guard(tokens, rights, secret), [tokens.keep_fresh, follow_feed]
+def _feed(channel: grpc.aio.Channel, request: WatchAccountEventsRequest) -> Feed:
+    accounts = AccountFeedServiceStub(channel)
+
+    def watch(after: Position) -> AsyncIterator[WatchAccountEventsResponse]:
+        asked = WatchAccountEventsRequest(after_sequence=after.sequence, epoch=after.epoch)
+        asked.MergeFrom(request)
+        return aiter(accounts.WatchAccountEvents(asked))
+
+    return watch
+
+
+def _deliveries(channel: grpc.aio.Channel) -> dict[str, Deliver]:
+    accounts = AccountFeedServiceStub(channel)
+
+    async def report_erasure(fact: Fact) -> None:
+        request = ReportErasureRequest(
+            request_id=fact.fact_id, user_id=fact.body["user_id"], rows=fact.body["rows"]
+        )
+        await accounts.ReportErasure(request, timeout=_TIMEOUT)
+
+    return {audit.KIND: audit.deliver(channel), data_rights.ERASURE: report_erasure}
+
+
+def _duration(age: timedelta) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(age)
+    return duration

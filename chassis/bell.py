@@ -66,13 +66,14 @@ class Bell:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        database.ring = self.ring
         self._origin = uuid.uuid4().hex
         self._listeners: dict[str, set[Rung]] = {}
         self._pending: dict[str, None] = {}
         self._wake = asyncio.Event()
 
     def ring(self, key: str) -> None:
-        """Wakes who listens to `key`. Call it after the change is committed."""
+        """Wakes who listens to `key`. Call it after the change is committed, as `Transaction.ring` does."""
         self._strike(key)
         if len(self._pending) < _MAX_PENDING:
             self._pending[key] = None

@@ -20,7 +20,9 @@ class Caller:
     role: str
     """Global role: UNASSIGNED, STUDENT, TEACHER or ADMIN."""
     classes: dict[str, str]
-    """Class id to class role: STUDENT or TEACHER."""
+    """Class id to class role, STUDENT or TEACHER, of the classes that are in use."""
+    archived: dict[str, str]
+    """The same of those that are read-only."""
     sign_in_id: str
     rights_version: int
     expires_at: float
@@ -49,6 +51,8 @@ class Call:
     """Names the call in logs and in the message of an internal error."""
     authorization: str = field(repr=False)
     """The authorization header as it came."""
+    trace_parent: str = ""
+    """Names the trace that the call is part of (W3C Trace Context); handed on as it came."""
     has_zero_byte: bool = False
     """Whether the request's bytes hold a zero: only then can a text of it hold NUL."""
     began: float = field(default_factory=time.perf_counter)
@@ -66,9 +70,24 @@ def current() -> Call:
     return _current.get()
 
 
+def current_or_none() -> Call | None:
+    """The call that is being served; None where a service works by itself."""
+    return _current.get(None)
+
+
 def enter(call: Call) -> None:
     """Makes `call` the one that this task serves."""
     _current.set(call)
+
+
+def peer(context: Context) -> str | None:
+    """The service that calls, by its certificate: `spiffe://meno/chat_service`."""
+    names = context.auth_context().get("peer_spiffe_id") or ()
+    for name in names:
+        domain, _, service = name.decode().removeprefix("spiffe://").partition("/")
+        if domain == "meno" and service:
+            return service
+    return None
 
 
 def caller() -> Caller:

@@ -103,6 +103,11 @@ class Transaction:
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
+        self.rung: dict[str, None] = {}
+
+    def ring(self, key: str) -> None:
+        """Has the database's bell ring once the transaction is committed, and never otherwise."""
+        self.rung[key] = None
 
     async def one(self, query: Statement[Row], **values: Any) -> Row | None:
         """Returns the first row, or None."""
@@ -151,6 +156,8 @@ class Database:
     ) -> None:
         """`patience` is how many seconds a call waits for a connection."""
         self.url = url
+        self.ring: Callable[[str], None] | None = None
+        """Rings the bell of this database, where there is one."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,
@@ -183,9 +190,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Opens a transaction that commits when the body ends and rolls back when it raises."""
         connection = await self._repeated_if_lost(self._begin)
+        transaction = Transaction(connection)
         try:
             try:
-                yield Transaction(connection)
+                yield transaction
             except BaseException:
                 if not connection.broken:
                     await connection.rollback()
@@ -193,6 +201,9 @@ class Database:
             await connection.commit()
         finally:
             await self._pool.putconn(connection)
+        if self.ring is not None:
+            for key in transaction.rung:
+                self.ring(key)
 
     async def _read(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
         # Not `with pool.connection()`: in autocommit there is nothing to commit.

@@ -29,6 +29,8 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal,
+    or_,
     select,
     table,
     update,
@@ -38,7 +40,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import calls
 from chassis.calls import Claim
-from chassis.database import Connection, Database, Executor, Transaction, statement
+from chassis.database import Database, Executor, Transaction, statement
 from chassis.errors import RequestIdReused
 
 KEPT_FOR = timedelta(hours=24)
@@ -95,6 +97,18 @@ CLAIM = statement(
 )
 RECALL = statement(select(_memory.c.body_hash, _memory.c.answer).where(_of_request), _Remembered)
 ANSWER = statement(update(_memory).values(answer=bindparam("answer")).where(_of_request))
+# Answers to others may hold what the person is called.
+FORGET = statement(
+    delete(_memory).where(
+        or_(
+            _memory.c.principal == bindparam("user_id"),
+            func.position(
+                func.convert_to(bindparam("user_id", type_=Text), literal("UTF8")).op("IN")(_memory.c.answer)
+            )
+            > 0,
+        )
+    )
+)
 PURGE = statement(
     delete(_memory).where(_memory.c.created_at < func.now() - bindparam("kept_for", type_=Interval))
 )
@@ -111,8 +125,9 @@ class Replayed(Exception):
 class WriteTransaction(Transaction):
     """The transaction of a write's effect. It ends with `answer`, or with an exception."""
 
-    def __init__(self, connection: Connection, claim: Claim | None) -> None:
-        super().__init__(connection)
+    def __init__(self, around: Transaction, claim: Claim | None) -> None:
+        super().__init__(around.connection)
+        self.rung = around.rung
         self._claim = claim
         self._answer: bytes | None = None
 
@@ -145,7 +160,7 @@ async def write(database: Database) -> AsyncIterator[WriteTransaction]:
     Raises Replayed, which the server turns into the stored answer, and RequestIdReused.
     """
     async with database.transaction() as transaction:
-        effect = WriteTransaction(transaction.connection, calls.current().claim)
+        effect = WriteTransaction(transaction, calls.current().claim)
         await effect.begin()
         yield effect
         await effect.finish()

@@ -5,6 +5,7 @@ prepared once for each RPC and left out where the RPC has no need of it.
 """
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -44,6 +45,8 @@ SLOW = 0.3
 """Seconds after which a call is worth a line in the log."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_REQUEST_ID = 128
+
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-(?P<id>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = structlog.get_logger()
 
@@ -92,7 +95,7 @@ def access(guard: Guard, method: Method) -> Before:
 
     async def check(call: Call, message: Message) -> None:
         rule.name_caller(message, call.caller)
-        rule.check(message, call.caller, _peer(call.context) if rule.asks_peer else None)
+        rule.check(message, call.caller, calls.peer(call.context) if rule.asks_peer else None)
 
     return check
 
@@ -118,7 +121,7 @@ def remembering(guard: Guard, method: Method) -> Before | None:
             return
         # However it is spelled, a UUID is one id.
         message.request_id = message.request_id.lower()
-        principal = call.caller.user_id if call.caller else _peer(call.context) or ""
+        principal = call.caller.user_id if call.caller else calls.peer(call.context) or ""
         body = message.SerializeToString(deterministic=True)
         digest = idempotency.hash_body(guard.secret, body)
         call.claim = Claim(principal, method.path, message.request_id, digest)
@@ -373,22 +376,18 @@ def _read(method: Method, raw: bytes) -> Message:
 def _begin(method: Method, context: Context, raw: bytes) -> Call:
     metadata = dict(context.invocation_metadata() or ())
     given = str(metadata.get("x-request-id", ""))
+    trace = _TRACE_PARENT.fullmatch(str(metadata.get("traceparent", "")))
     call = Call(
         method=method,
         context=context,
         request_id=given if 0 < len(given) <= MAX_REQUEST_ID and given.isprintable() else uuid.uuid4().hex,
         authorization=str(metadata.get("authorization", "")),
+        trace_parent=trace[0] if trace else "",
         has_zero_byte=b"\0" in raw,
     )
     calls.enter(call)
+    # Every line that is logged for the call bears both.
+    structlog.contextvars.bind_contextvars(
+        request_id=call.request_id, **({"trace_id": trace["id"]} if trace else {})
+    )
     return call
-
-
-def _peer(context: Context) -> str | None:
-    """The service that calls, by its certificate: `spiffe://meno/chat_service`."""
-    names = context.auth_context().get("peer_spiffe_id") or ()
-    for name in names:
-        domain, _, service = name.decode().removeprefix("spiffe://").partition("/")
-        if domain == "meno" and service:
-            return service
-    return None

@@ -47,6 +47,7 @@ class Fact(NamedTuple):
     fact_id: str
     kind: str
     body: dict[str, Any]
+    created_at: datetime
 
 
 Deliver: TypeAlias = Callable[[Fact], Awaitable[None]]
@@ -58,6 +59,7 @@ _outbox = table(
     column("fact_id", UUID),
     column("kind", Text),
     column("body", JSONB),
+    column("created_at", DateTime(timezone=True)),
 )
 
 PUT = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
@@ -70,6 +72,7 @@ DELIVERED = statement(delete(_outbox).where(_outbox.c.position == bindparam("pos
 async def put(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
     """Adds a fact to the transaction that makes it true."""
     await transaction.run(PUT, kind=kind, body=dict(body))
+    transaction.ring(_RING)
 
 
 class Relay:
@@ -79,10 +82,6 @@ class Relay:
         self._database = database
         self._bell = bell
         self._deliver = deliver
-
-    def wake(self) -> None:
-        """Call it after the commit of a transaction that put a fact."""
-        self._bell.ring(_RING)
 
     async def run(self) -> None:
         """Delivers for ever; waits longer after each failure in a row, up to half a minute."""

@@ -46,7 +46,7 @@ def channel(address: str, service: str, identity: Identity) -> grpc.aio.Channel:
 
 
 def forwarded() -> dict[str, Any]:
-    """Arguments for a call made on behalf of the current one: its token, request id and deadline.
+    """Arguments for a call made on behalf of the current one: its token, ids and deadline.
 
     await content.GetContent(request, **forwarded())
     """
@@ -54,4 +54,6 @@ def forwarded() -> dict[str, Any]:
     metadata = [("x-request-id", call.request_id)]
     if call.authorization:
         metadata.append(("authorization", call.authorization))
+    if call.trace_parent:
+        metadata.append(("traceparent", call.trace_parent))
     return {"metadata": tuple(metadata), "timeout": call.context.time_remaining()}

@@ -8,13 +8,14 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import structlog
 
 from chassis import tokens
 from chassis.calls import Caller
 from chassis.errors import DomainError, RateLimited, RightsChanged, ServiceUnavailable, TokenExpired
+from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
 
 REPLAY = tokens.LIFETIME + 2 * tokens.CLOCK_SKEW
@@ -28,21 +29,34 @@ _PAUSE = 0.5
 
 log = structlog.get_logger()
 
-Feed: TypeAlias = Callable[[int], AsyncIterator[WatchAccountEventsResponse]]
-"""Streams the account feed after a sequence; after 0, as far back as REPLAY."""
+
+class Position(NamedTuple):
+    """How far somebody has followed the feed. Sequences of two epochs cannot be compared."""
+
+    epoch: str = ""
+    sequence: int = 0
+
+
+Feed: TypeAlias = Callable[[Position], AsyncIterator[WatchAccountEventsResponse]]
+"""Streams the account feed after a position; from the beginning, as far back as REPLAY."""
 Cut: TypeAlias = Callable[[DomainError], None]
 
 
 class Rights:
-    """The lowest rights version that is still accepted of each person."""
+    """What tokens may claim no more, for as long as one that claims it may be valid."""
 
     def __init__(self) -> None:
         self.ready = asyncio.Event()
         """Set once the feed has been replayed; until then the process must not serve."""
-        self._minimum: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._sequence = 0
+        self._minimum = _Withdrawn()
+        """Person to the lowest rights version that is still accepted."""
+        self._ended = _Withdrawn()
+        """Sign-ins."""
+        self._closed = _Withdrawn()
+        """Classes that are not in use."""
+        self._position = Position()
         self._heard_at = float("-inf")
-        self._cuts: dict[str, set[Cut]] = {}
+        self._cuts: dict[str, dict[Cut, Caller | None]] = {}
 
     def check(self, caller: Caller) -> None:
         """Passes a caller whose rights stand.
@@ -52,8 +66,7 @@ class Rights:
         """
         if time.monotonic() - self._heard_at > tokens.LIFETIME.total_seconds():
             raise ServiceUnavailable()
-        minimum = self._minimum.get(caller.user_id)
-        if minimum is not None and caller.rights_version < minimum[0]:
+        if self._has_lost(caller):
             raise RightsChanged()
 
     @asynccontextmanager
@@ -75,10 +88,10 @@ class Rights:
                 task.cancel()
 
         person = caller.user_id if caller else ""
-        cuts = self._cuts.setdefault(person, set())
+        cuts = self._cuts.setdefault(person, {})
         if caller and len(cuts) >= MAX_STREAMS:
             raise RateLimited()
-        cuts.add(cut)
+        cuts[cut] = caller
         timer = _at_end_of_token(caller, cut) if caller else None
         try:
             yield
@@ -90,7 +103,7 @@ class Rights:
         finally:
             if timer:
                 timer.cancel()
-            cuts.discard(cut)
+            del cuts[cut]
             if not cuts:
                 del self._cuts[person]
 
@@ -105,41 +118,99 @@ class Rights:
             try:
                 await self._follow_once(feed)
             except Exception as error:
-                log.warning("account_feed_away", error=repr(error), after_sequence=self._sequence)
+                log.warning("account_feed_away", error=repr(error), after=self._position.sequence)
             await asyncio.sleep(_PAUSE)
 
     async def _follow_once(self, feed: Feed) -> None:
-        steps = aiter(feed(self._sequence))
+        steps = aiter(feed(self._position))
         while True:
             async with asyncio.timeout(_SILENCE):
                 step = await anext(steps)
-            if step.HasField("event"):
+            if step.HasField("epoch"):
+                if step.epoch != self._position.epoch:
+                    self._begin(step.epoch)
+            elif step.HasField("event"):
+                self._position = self._position._replace(sequence=step.event.sequence)
                 self._apply(step.event)
             elif step.HasField("heartbeat"):
                 self._heard_at = time.monotonic()
-                self._sequence = max(self._sequence, step.heartbeat.sequence)
+                sequence = max(self._position.sequence, step.heartbeat.sequence)
+                self._position = self._position._replace(sequence=sequence)
                 self.ready.set()
             else:
                 return
 
+    def _begin(self, epoch: str) -> None:
+        """What was withdrawn in another epoch has never happened in this one."""
+        self._position = Position(epoch)
+        for withdrawn in (self._minimum, self._ended, self._closed):
+            withdrawn.clear()
+
     def _apply(self, event: AccountEvent) -> None:
-        self._sequence = event.sequence
-        if event.HasField("rights_lost"):
-            lost = event.rights_lost
-            self._minimum.pop(lost.user_id, None)
-            self._minimum[lost.user_id] = (lost.rights_version, time.monotonic())
-            for cut in [*self._cuts.get(lost.user_id, ())]:
+        match event.WhichOneof("kind"):
+            case "rights_lost":
+                lost = event.rights_lost
+                self._minimum.put(lost.user_id, lost.rights_version)
+                self._cut(self._cuts.get(lost.user_id, {}))
+            case "sign_in_ended":
+                self._ended.put(event.sign_in_ended.sign_in_id)
+                self._cut(self._cuts.get(event.sign_in_ended.user_id, {}))
+            case "class_changed" if event.class_changed.state == ClassState.CLASS_STATE_ACTIVE:
+                self._closed.take_back(event.class_changed.class_id)
+            case "class_changed":
+                self._closed.put(event.class_changed.class_id)
+                for cuts in [*self._cuts.values()]:
+                    self._cut(cuts)
+
+    def _cut(self, cuts: dict[Cut, Caller | None]) -> None:
+        """Ends those streams whose caller has lost what they claim."""
+        for cut, caller in [*cuts.items()]:
+            if caller is not None and self._has_lost(caller):
                 cut(RightsChanged())
+
+    def _has_lost(self, caller: Caller) -> bool:
+        return (
+            caller.rights_version < self._minimum.get(caller.user_id)
+            or caller.sign_in_id in self._ended
+            or self._closed.has_any(caller.classes)
+        )
+
+
+class _Withdrawn:
+    """Keys that were withdrawn, each with a number, until no living token can have them any more."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def put(self, key: str, number: int = 0) -> None:
+        self._of.pop(key, None)
+        self._of[key] = (number, time.monotonic())
         self._forget_expired()
 
+    def take_back(self, key: str) -> None:
+        self._of.pop(key, None)
+
+    def clear(self) -> None:
+        self._of.clear()
+
+    def get(self, key: str) -> int:
+        """The number of a key; 0 of one that was not withdrawn."""
+        found = self._of.get(key)
+        return found[0] if found else 0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._of
+
+    def has_any(self, keys: dict[str, str]) -> bool:
+        return bool(self._of) and not self._of.keys().isdisjoint(keys)
+
     def _forget_expired(self) -> None:
-        """Drops what no living token can contradict any more."""
         oldest_needed = time.monotonic() - REPLAY.total_seconds()
-        while self._minimum:
-            user_id, (_, seen_at) = next(iter(self._minimum.items()))
+        while self._of:
+            key, (_, seen_at) = next(iter(self._of.items()))
             if seen_at >= oldest_needed:
                 return
-            del self._minimum[user_id]
+            del self._of[key]
 
 
 def _at_end_of_token(caller: Caller, cut: Cut) -> asyncio.TimerHandle:

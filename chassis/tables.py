@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 TYPES: dict[Any, Any] = {
@@ -22,6 +22,11 @@ _NAMING = {
     "ck": "%(table_name)s_%(constraint_name)s_check",
     "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
 }
+
+
+def names_person(table: str, column: str) -> Index:
+    """An index on a column that names a person in few rows, for telling and erasing them."""
+    return Index(f"{table}_{column}_idx", column, postgresql_where=text(f"{column} IS NOT NULL"))
 
 
 def metadata() -> MetaData:

@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from joserfc.jwk import ECKey, KeySet
 from psycopg import sql
 
 from chassis import migrations, tokens
-from chassis.certificates import Authority
+from chassis.authority import Authority
+from chassis.certificates import Authority as CertificateAuthority
 from chassis.interceptors import CHAIN, Guard, Stage
-from chassis.rights import Rights
+from chassis.outbox import Fact
+from chassis.rights import Position, Rights
 from chassis.server import App, server
 from chassis.tls import Identity
 from chassis.tokens import Tokens
+from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
 
 SECRET = b"a secret that only the tests know"
@@ -128,17 +132,36 @@ class AccountFeed:
     """An account feed that a test writes."""
 
     def __init__(self) -> None:
+        self._epoch = str(uuid.uuid4())
         self._events: list[AccountEvent] = []
         self._changed = asyncio.Event()
 
-    def lose_rights(self, user_id: str, rights_version: int) -> None:
-        """Tells every follower that only tokens from this rights version on hold."""
-        lost = AccountEvent.RightsLost(user_id=user_id, rights_version=rights_version)
-        self._events.append(AccountEvent(sequence=len(self._events) + 1, rights_lost=lost))
+    def append(self, **kind: Any) -> None:
+        """Tells every follower what happened, such as `user_erased=AccountEvent.UserErased(…)`."""
+        self._events.append(AccountEvent(sequence=len(self._events) + 1, **kind))
         self._changed.set()
 
-    async def follow(self, after_sequence: int) -> AsyncIterator[WatchAccountEventsResponse]:
+    def lose_rights(self, user_id: str, rights_version: int) -> None:
+        """Only tokens from this rights version on hold."""
+        self.append(rights_lost=AccountEvent.RightsLost(user_id=user_id, rights_version=rights_version))
+
+    def end_sign_in(self, user_id: str, sign_in_id: str) -> None:
+        """No token of this sign-in holds."""
+        self.append(sign_in_ended=AccountEvent.SignInEnded(user_id=user_id, sign_in_id=sign_in_id))
+
+    def change_class(self, class_id: str, state: ClassState.ValueType) -> None:
+        """The class is in this state."""
+        self.append(class_changed=AccountEvent.ClassChanged(class_id=class_id, state=state))
+
+    def restore(self) -> None:
+        """What is kept is that of an earlier moment: a new epoch begins, with nothing in it."""
+        self._epoch = str(uuid.uuid4())
+        self._events.clear()
+
+    async def follow(self, after: Position) -> AsyncIterator[WatchAccountEventsResponse]:
         """The feed as a follower reads it."""
+        after_sequence = after.sequence if after.epoch == self._epoch else 0
+        yield WatchAccountEventsResponse(epoch=self._epoch)
         while True:
             self._changed.clear()
             for event in self._events[after_sequence:]:
@@ -158,7 +181,9 @@ class House:
     def __init__(self, directory: Path) -> None:
         self.issuer = Issuer()
         self.feed = AccountFeed()
-        self._authority = Authority()
+        self.told: list[Fact] = []
+        """The facts that a service under `authority` has told, in order."""
+        self._authority = CertificateAuthority()
         self._directory = directory
 
     def identity(self, name: str) -> Identity:
@@ -182,6 +207,16 @@ class House:
             yield guard
         finally:
             following.cancel()
+
+    @asynccontextmanager
+    async def authority(self) -> AsyncIterator[Authority]:
+        """Stands above a service under test: it follows this house, which keeps what it is told."""
+
+        async def keep(fact: Fact) -> None:
+            self.told.append(fact)
+
+        async with self.guard() as guard:
+            yield Authority(guard, self.feed.follow, defaultdict(lambda: keep))
 
     @asynccontextmanager
     async def serve(

@@ -97,7 +97,7 @@ class Tokens:
             if decoded.header.get("typ") != TYPE:
                 raise ValueError("a token for another purpose")
             return caller_from(decoded.claims, token)
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TokenInvalid() from error
 
     async def _keys_for(self, token: str) -> KeySet:
@@ -121,7 +121,7 @@ class Tokens:
 
 
 def caller_from(claims: Mapping[str, Any], token: str) -> Caller:
-    """The caller that verified claims describe. Raises ValueError, KeyError or TypeError."""
+    """The caller that verified claims describe. Raises ValueError, KeyError, TypeError or AttributeError."""
     if claims["iss"] != ISSUER or claims["aud"] != AUDIENCE:
         raise ValueError("the token was not issued for this installation")
     if not isinstance(claims["exp"], int | float) or not claims["sub"]:
@@ -129,10 +129,15 @@ def caller_from(claims: Mapping[str, Any], token: str) -> Caller:
     return Caller(
         user_id=str(claims["sub"]),
         role=str(claims["role"]),
-        classes={str(class_id): str(role) for class_id, role in claims["classes"].items()},
+        classes=_roles(claims["classes"]),
+        archived=_roles(claims.get("archived", {})),
         sign_in_id=str(claims["sid"]),
         rights_version=int(claims["rv"]),
         expires_at=float(claims["exp"]),
         guest=bool(claims.get("guest", False)),
         token=token,
     )
+
+
+def _roles(claim: Mapping[str, str]) -> dict[str, str]:
+    return {str(class_id): str(role) for class_id, role in claim.items()}

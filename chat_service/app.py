@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from chassis import authority, idempotency, peers
+from chassis import authority, peers
+from chassis.authority import Authority
 from chassis.bell import Bell
+from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.interceptors import Guard
 from chassis.models.extractive import ExtractiveTutor
 from chassis.models.openai_compatible import Endpoint, OpenAITutor
 from chassis.models.tutors import Tutor
@@ -23,9 +23,12 @@ from chat_service.answers.writer import Desk, Limits
 from chat_service.answers.writing import Writing
 from chat_service.chats.servicer import ChatServicer
 from chat_service.content import Content
+from chat_service.data_rights import RULES
 from chat_service.settings import Settings
 from meno.chat.v1 import chat_service_pb2 as chat
 from meno.chat.v1 import chat_service_pb2_grpc as chat_grpc
+from meno.chat.v1 import data_rights_service_pb2 as data_rights
+from meno.chat.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 
 
 @asynccontextmanager
@@ -37,15 +40,14 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         peers.channel(settings.content_address, "content_service", identity) as library,
         AsyncExitStack() as opened,
     ):
-        guard, following = authority.follow(issuer, settings.secret.get_secret_value().encode())
+        above = authority.behind(issuer, settings.secret.get_secret_value().encode())
         tutor = _tutor(settings, opened)
-        app = await opened.enter_async_context(assemble(settings, guard, tutor, content.behind(library)))
-        yield replace(app, background=[*app.background, *following])
+        yield await opened.enter_async_context(under(above, settings, tutor, content.behind(library)))
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, guard: Guard, tutor: Tutor, library: Content) -> AsyncIterator[App]:
-    """Builds the service itself, whoever guards it, answers and finds the material."""
+async def under(above: Authority, settings: Settings, tutor: Tutor, library: Content) -> AsyncIterator[App]:
+    """Builds the service itself, whoever issues the tokens, answers and finds the material."""
     database = Database(
         settings.database_url.get_secret_value(),
         max_connections=settings.max_connections,
@@ -63,14 +65,17 @@ async def assemble(settings: Settings, guard: Guard, tutor: Tutor, library: Cont
         Streams(database, bell, writing),
         writing,
     )
+    lasting = {"user_erased": RULES.erased, "user_merged": RULES.merged}
     try:
         yield App(
-            services=[served(chat, chat_grpc, servicer)],
-            guard=guard,
+            services=[
+                served(chat, chat_grpc, servicer),
+                served(data_rights, data_rights_grpc, DataRights(database, RULES)),
+            ],
+            guard=above.guard,
             background=[
-                bell.run,
+                *above.background(database, bell, lasting),
                 partial(sweep, database, bell, settings.sweep_seconds),
-                partial(idempotency.purge, database),
             ],
         )
     finally:

@@ -1,4 +1,7 @@
-"""Every table that chat_service owns. The key of each begins with the person whose chat it is."""
+"""Every table that chat_service owns.
+
+The key of each begins with the person whose chat it is, but for the outbox and the cursor of the feed.
+"""
 
 from datetime import datetime
 
@@ -7,8 +10,10 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from chassis.effects import FeedCursor as FeedCursorTable
 from chassis.idempotency import RequestMemory as RequestMemoryTable
-from chassis.tables import TYPES, metadata
+from chassis.outbox import Outbox as OutboxTable
+from chassis.tables import TYPES, metadata, names_person
 
 
 class Base(DeclarativeBase):
@@ -42,6 +47,7 @@ class Chat(Base):
             name="scope",
         ),
         Index("chats_order_idx", "user_id", "updated_at", "chat_id"),
+        names_person("chats", "deleted_by_user_id"),
     )
 
 
@@ -86,6 +92,7 @@ class ChatMessage(Base):
             postgresql_where=sql("status = 'STREAMING'"),
         ),
         Index("chat_messages_lease_idx", "lease_expires_at", postgresql_where=sql("status = 'STREAMING'")),
+        names_person("chat_messages", "deleted_by_user_id"),
     )
 
 
@@ -137,3 +144,11 @@ class AnswerStep(Base):
 
 class RequestMemory(RequestMemoryTable, Base):
     """Requests that were answered within 24 hours."""
+
+
+class Outbox(OutboxTable, Base):
+    """Facts on their way to other services."""
+
+
+class FeedCursor(FeedCursorTable, Base):
+    """How far the account feed was applied: one row."""

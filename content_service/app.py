@@ -1,21 +1,23 @@
 """The composition root: settings → database → servicers → background work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from procrastinate import App as Queue
 
-from chassis import authority, idempotency, jobs, peers
+from chassis import authority, jobs, peers
+from chassis.authority import Authority
 from chassis.bell import Bell
+from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.interceptors import Guard
 from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
 from chassis.server import App, Background, served
 from chassis.tls import Identity
 from content_service.contents.servicer import ContentServicer
+from content_service.data_rights import RULES
 from content_service.ingestion.pipeline import Pipeline
 from content_service.ingestion.queue import Process, process_task
 from content_service.ingestion.reading import Bounds
@@ -23,9 +25,12 @@ from content_service.ingestion.rules import Limits
 from content_service.knowledge.servicer import KnowledgeServicer
 from content_service.materials.files import Files
 from content_service.materials.servicer import MaterialServicer
+from content_service.purging import Purging
 from content_service.settings import Settings
 from meno.content.v1 import content_service_pb2 as contents
 from meno.content.v1 import content_service_pb2_grpc as contents_grpc
+from meno.content.v1 import data_rights_service_pb2 as data_rights
+from meno.content.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 from meno.content.v1 import knowledge_service_pb2 as knowledge
 from meno.content.v1 import knowledge_service_pb2_grpc as knowledge_grpc
 from meno.content.v1 import material_service_pb2 as materials
@@ -50,11 +55,11 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
     """Builds the service; closes what it opened at the end."""
     identity = Identity(settings.tls_directory)
     channel = peers.channel(settings.identity_address, "identity_service", identity)
-    guard, following = authority.follow(channel, settings.secret.get_secret_value().encode())
+    above = authority.behind(channel, settings.secret.get_secret_value().encode())
     embedder = embedder_of(settings)
     try:
         async with parts(settings, embedder) as opened:
-            yield build(settings, opened, guard, following)
+            yield under(above, settings, opened)
     finally:
         await embedder.close()
         await channel.close()
@@ -90,9 +95,11 @@ async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
         await database.close()
 
 
-def build(settings: Settings, parts: Parts, guard: Guard, following: Sequence[Background] = ()) -> App:
-    """The app of these parts, judged by `guard`, which `following` keeps current."""
+def under(above: Authority, settings: Settings, parts: Parts) -> App:
+    """Builds the service itself of these parts, whoever issues the tokens."""
     worker = [_worker(settings, parts)] if settings.run_worker else []
+    purging = Purging(parts.files)
+    lasting = {"user_erased": RULES.erased, "class_changed": purging.class_changed}
     return App(
         services=[
             served(contents, contents_grpc, ContentServicer(parts.database)),
@@ -102,14 +109,10 @@ def build(settings: Settings, parts: Parts, guard: Guard, following: Sequence[Ba
                 MaterialServicer(parts.database, parts.bell, parts.files, parts.process),
             ),
             served(knowledge, knowledge_grpc, KnowledgeServicer(parts.database, parts.embedder)),
+            served(data_rights, data_rights_grpc, DataRights(parts.database, RULES)),
         ],
-        guard=guard,
-        background=[
-            *following,
-            parts.bell.run,
-            partial(idempotency.purge, parts.database),
-            *worker,
-        ],
+        guard=above.guard,
+        background=[*above.background(parts.database, parts.bell, lasting), *worker],
     )
 
 

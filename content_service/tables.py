@@ -1,7 +1,8 @@
 """Every table that content_service owns.
 
 The key of everything that belongs to a class begins with `scope_id`, which is the class's id.
-Reference tables, small and the same on every shard, are EmbeddingSet and KnowledgeSettings.
+Reference tables, small and the same on every shard, are EmbeddingSet and KnowledgeSettings. The
+outbox and the cursor of the feed belong to the service itself.
 The tables of the job queue are procrastinate's own.
 """
 
@@ -13,8 +14,10 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Smal
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from chassis.effects import FeedCursor as FeedCursorTable
 from chassis.idempotency import RequestMemory as RequestMemoryTable
-from chassis.tables import TYPES, metadata
+from chassis.outbox import Outbox as OutboxTable
+from chassis.tables import TYPES, metadata, names_person
 
 
 class Base(DeclarativeBase):
@@ -36,7 +39,8 @@ class Content(Base):
     position: Mapped[int] = mapped_column(server_default="0")
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    created_by_user_id: Mapped[str] = mapped_column(UUID)
+    created_by_user_id: Mapped[str | None] = mapped_column(UUID)
+    """Nobody, once they are erased."""
     deleted_at: Mapped[datetime | None]
     deleted_by_user_id: Mapped[str | None] = mapped_column(UUID)
 
@@ -52,6 +56,8 @@ class Content(Base):
             postgresql_where=text("deleted_at IS NULL AND kind <> 'MATERIAL'"),
             postgresql_nulls_not_distinct=True,
         ),
+        names_person("contents", "created_by_user_id"),
+        names_person("contents", "deleted_by_user_id"),
     )
 
 
@@ -68,7 +74,7 @@ class Revision(Base):
     title: Mapped[str]
     body: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    created_by_user_id: Mapped[str] = mapped_column(UUID)
+    created_by_user_id: Mapped[str | None] = mapped_column(UUID)
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     published_at: Mapped[datetime | None]
     """From then on the revision never changes; it outlives its publication, for citations of it resolve."""
@@ -92,6 +98,7 @@ class Revision(Base):
             unique=True,
             postgresql_where=text("state = 'PUBLISHED'"),
         ),
+        names_person("content_revisions", "created_by_user_id"),
     )
 
 
@@ -231,3 +238,11 @@ class KnowledgeSettings(Base):
 
 class RequestMemory(RequestMemoryTable, Base):
     """Requests that were answered within 24 hours."""
+
+
+class Outbox(OutboxTable, Base):
+    """Facts on their way to other services."""
+
+
+class FeedCursor(FeedCursorTable, Base):
+    """How far the account feed was applied: one row."""

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from chassis import idempotency
+from chassis import audit
+from chassis.authority import Authority
 from chassis.bell import Bell
+from chassis.data_rights import DataRights
 from chassis.database import Database
 from chassis.interceptors import Guard
 from chassis.rights import Rights
@@ -13,7 +15,13 @@ from chassis.server import App, served
 from chassis.tokens import Tokens
 from identity_service.accounts.feed import Feed
 from identity_service.accounts.servicer import AccountFeedServicer
+from identity_service.audit import chain
+from identity_service.audit.servicer import AuditServicer
 from identity_service.classes.servicer import ClassServicer
+from identity_service.config.config import Config
+from identity_service.config.servicer import ConfigServicer
+from identity_service.data_rights import RULES
+from identity_service.erasures.servicer import ErasureServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
 from identity_service.settings import Settings
@@ -24,14 +32,28 @@ from identity_service.tokens.servicer import AuthServicer
 from identity_service.users.servicer import UserServicer
 from meno.access.v1 import account_feed_service_pb2 as accounts
 from meno.access.v1 import account_feed_service_pb2_grpc as accounts_grpc
+from meno.access.v1 import audit_service_pb2 as audits
+from meno.access.v1 import audit_service_pb2_grpc as audits_grpc
 from meno.access.v1 import key_set_service_pb2 as keys
 from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
+from meno.identity.v1 import admin_service_pb2 as admin
+from meno.identity.v1 import admin_service_pb2_grpc as admin_grpc
 from meno.identity.v1 import auth_service_pb2 as auth
 from meno.identity.v1 import auth_service_pb2_grpc as auth_grpc
 from meno.identity.v1 import class_service_pb2 as classes
 from meno.identity.v1 import class_service_pb2_grpc as classes_grpc
+from meno.identity.v1 import data_rights_service_pb2 as data_rights
+from meno.identity.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 from meno.identity.v1 import user_service_pb2 as user
 from meno.identity.v1 import user_service_pb2_grpc as user_grpc
+
+
+class Users(ErasureServicer, UserServicer):
+    """UserService, by the aggregates that it is about."""
+
+
+class Admin(ConfigServicer, admin_grpc.AdminServiceServicer):
+    """AdminService, by the aggregates that it is about."""
 
 
 @asynccontextmanager
@@ -50,25 +72,29 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         feed = Feed(database, bell)
         issuer = Issuer(database, secret)
         await issuer.load()
-        # This service is the authority: it reads the keys and the feed from its own tables.
-        guard = Guard(Tokens(issuer.key_set), Rights(), secret)
+        config = Config(settings)
         mint = Mint(database, issuer, secret, settings.sign_in_lifetime)
+        # This service is the authority: it reads keys and feed from its own tables, and keeps the chain.
+        guard = Guard(Tokens(issuer.key_set), Rights(), secret)
+        itself = Authority(
+            guard,
+            feed.follow,
+            deliver={audit.KIND: chain.deliver(database)},
+            following=[issuer.keep_loaded, partial(guard.rights.follow, feed.follow)],
+        )
         yield App(
             services=[
                 served(auth, auth_grpc, AuthServicer(database, mint, passwords, settings)),
-                served(user, user_grpc, UserServicer(database)),
-                served(classes, classes_grpc, ClassServicer(database, feed)),
+                served(user, user_grpc, Users(database)),
+                served(classes, classes_grpc, ClassServicer(database)),
+                served(admin, admin_grpc, Admin(database, config)),
                 served(keys, keys_grpc, KeySetServicer(issuer)),
-                served(accounts, accounts_grpc, AccountFeedServicer(feed)),
+                served(accounts, accounts_grpc, AccountFeedServicer(database, feed)),
+                served(audits, audits_grpc, AuditServicer(database)),
+                served(data_rights, data_rights_grpc, DataRights(database, RULES)),
             ],
             guard=guard,
-            background=[
-                bell.run,
-                issuer.keep_loaded,
-                partial(guard.rights.follow, feed.follow),
-                partial(idempotency.purge, database),
-                partial(purge, database),
-            ],
+            background=[*itself.background(database, bell, lasting={}), partial(purge, database)],
         )
     finally:
         passwords.close()

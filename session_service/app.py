@@ -1,19 +1,22 @@
 """The composition root: settings → database → servicers → background work."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
-from chassis import authority, idempotency, peers
+from chassis import authority, peers
+from chassis.authority import Authority
 from chassis.bell import Bell
+from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.interceptors import Guard
-from chassis.server import App, Background, served
+from chassis.server import App, served
 from chassis.tls import Identity
+from meno.session.v1 import data_rights_service_pb2 as data_rights
+from meno.session.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 from meno.session.v1 import event_service_pb2 as events
 from meno.session.v1 import event_service_pb2_grpc as events_grpc
 from meno.session.v1 import session_service_pb2 as sessions
 from meno.session.v1 import session_service_pb2_grpc as sessions_grpc
+from session_service.data_rights import RULES
 from session_service.events.servicer import EventServicer
 from session_service.sessions.servicer import SessionServicer
 from session_service.settings import Settings
@@ -21,20 +24,19 @@ from session_service.settings import Settings
 
 @asynccontextmanager
 async def compose(settings: Settings) -> AsyncIterator[App]:
-    """Builds the service, guarded by identity_service; closes what it opened at the end."""
+    """Builds the service under identity_service; closes what it opened at the end."""
     secret = settings.secret.get_secret_value().encode()
     identity = Identity(settings.tls_directory)
-    async with peers.channel(settings.identity_address, "identity_service", identity) as channel:
-        guard, following = authority.follow(channel, secret)
-        async with guarded(settings, guard, following) as app:
-            yield app
+    async with (
+        peers.channel(settings.identity_address, "identity_service", identity) as channel,
+        under(authority.behind(channel, secret), settings) as app,
+    ):
+        yield app
 
 
 @asynccontextmanager
-async def guarded(
-    settings: Settings, guard: Guard, following: Sequence[Background] = ()
-) -> AsyncIterator[App]:
-    """Builds the service behind a guard, which `following` keeps current."""
+async def under(above: Authority, settings: Settings) -> AsyncIterator[App]:
+    """Builds the service itself, whoever issues the tokens."""
     database = Database(
         settings.database_url.get_secret_value(),
         max_connections=settings.max_connections,
@@ -44,14 +46,16 @@ async def guarded(
     await database.open()
     try:
         bell = Bell(database)
+        lasting = {"user_erased": RULES.erased, "user_merged": RULES.merged}
         async with peers.channel(settings.content_address, "content_service", identity) as content:
             yield App(
                 services=[
                     served(sessions, sessions_grpc, SessionServicer(database, bell, content)),
                     served(events, events_grpc, EventServicer(database, bell)),
+                    served(data_rights, data_rights_grpc, DataRights(database, RULES)),
                 ],
-                guard=guard,
-                background=[bell.run, *following, partial(idempotency.purge, database)],
+                guard=above.guard,
+                background=above.background(database, bell, lasting),
             )
     finally:
         await database.close()

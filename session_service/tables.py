@@ -1,4 +1,7 @@
-"""Every table that session_service owns. All belong to a person: their keys begin with `user_id`."""
+"""Every table that session_service owns.
+
+All but the outbox and the cursor of the feed belong to a person: their keys begin with `user_id`.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -7,8 +10,10 @@ from sqlalchemy import CheckConstraint, Integer, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from chassis.effects import FeedCursor as FeedCursorTable
 from chassis.idempotency import RequestMemory as RequestMemoryTable
-from chassis.tables import TYPES, metadata
+from chassis.outbox import Outbox as OutboxTable
+from chassis.tables import TYPES, metadata, names_person
 
 
 class Base(DeclarativeBase):
@@ -46,6 +51,7 @@ class Session(Base):
         CheckConstraint("jsonb_typeof(goal) = 'object'", name="goal"),
         CheckConstraint("(class_id IS NULL) = (content_id IS NULL)", name="lesson"),
         CheckConstraint("last_sequence >= 0", name="last_sequence"),
+        names_person("sessions", "deleted_by_user_id"),
     )
 
 
@@ -76,3 +82,11 @@ class SessionEvent(Base):
 
 class RequestMemory(RequestMemoryTable, Base):
     """Requests that were answered within 24 hours."""
+
+
+class Outbox(OutboxTable, Base):
+    """Facts on their way to other services."""
+
+
+class FeedCursor(FeedCursorTable, Base):
+    """How far the account feed was applied: one row."""

@@ -94,7 +94,6 @@ async def test_the_relay_runs_and_is_woken(database: Database) -> None:
     running = asyncio.create_task(relay.run())
     for number in range(3):
         await _put(database, number)
-        relay.wake()
         assert await delivered.get() == number
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

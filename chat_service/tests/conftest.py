@@ -18,7 +18,7 @@ from hypothesis import settings
 from chassis.bell import Rung
 from chassis.models.tutors import Passage, Tutor, Utterance
 from chassis.testing import House, Served, bearer
-from chat_service.app import assemble
+from chat_service.app import under
 from chat_service.content import Content, Metadata
 from chat_service.settings import Settings
 from meno.chat.v1.chat_service_pb2 import (
@@ -174,8 +174,8 @@ async def running(
     composed = Settings(database_url=url, **{**values, **settings})
     content = Content(library.get_content, library.search)
     async with (
-        house.guard() as guard,
-        assemble(composed, guard, tutor, content) as app,
+        house.authority() as authority,
+        under(authority, composed, tutor, content) as app,
         house.serve(app, "chat_service") as served,
     ):
         yield served

@@ -27,7 +27,7 @@ async def test_the_service_is_composed_without_its_peers_being_there(
     house: House, new_database: Callable[[str], str], values: dict[str, Any]
 ) -> None:
     async with compose(settings(house, new_database("chat_service"), **values)) as app:
-        assert [served.descriptor.full_name for served in app.services] == ["meno.chat.v1.ChatService"]
+        assert "meno.chat.v1.ChatService" in {served.descriptor.full_name for served in app.services}
         assert not app.guard.rights.ready.is_set()
 
 

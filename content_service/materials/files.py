@@ -68,6 +68,11 @@ class Files:
         async for piece in found.stream(min_chunk_size=_READ_BYTES):
             target.write(piece)
 
+    async def delete_all(self, scope_id: str) -> None:
+        """Deletes every file of a class."""
+        async for found in self._store.list_async(prefix=f"{scope_id}/"):
+            await self._store.delete_async([one["path"] for one in found])
+
     async def _delete_unless(self, key: str, is_kept: Callable[[str], Awaitable[bool]]) -> None:
         """A commit whose answer was lost may have kept the file, so the rows are asked."""
         try:

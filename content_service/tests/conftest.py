@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from chassis.models.embeddings import Embedder, MiniLM
 from chassis.testing import House, Postgres, Served, bearer
-from content_service.app import Parts, build, parts
+from content_service.app import Parts, parts, under
 from content_service.settings import Settings
 from meno.content.v1.content_service_pb2 import (
     Body,
@@ -204,9 +204,9 @@ def titles(contents: Sequence[Content]) -> list[str]:
 async def serving(house: House, settings: Settings, embedder: Embedder) -> AsyncIterator[ContentService]:
     """One process of the service; several may share a database."""
     async with (
-        house.guard() as guard,
+        house.authority() as authority,
         parts(settings, embedder) as opened,
-        house.serve(build(settings, opened, guard), "content_service") as served,
+        house.serve(under(authority, settings, opened), "content_service") as served,
     ):
         yield ContentService(house, served, opened, settings)
 

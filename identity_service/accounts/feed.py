@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from google.protobuf.json_format import ParseDict
+
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.rights import REPLAY
-from chassis.wire import timestamp
+from chassis.rights import REPLAY, Position
 from identity_service.accounts import store
-from identity_service.accounts.store import EventRow
+from identity_service.accounts.store import RING, EventRow
 from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
 
-RING = "account_feed"
 HEARTBEAT = 1.0
 
 
@@ -22,15 +22,14 @@ class Feed:
         self._database = database
         self._bell = bell
 
-    def rang(self) -> None:
-        """Call it after the commit of a transaction that appended an event."""
-        self._bell.ring(RING)
-
     async def follow(
-        self, after_sequence: int, max_age: timedelta = REPLAY
+        self, after: Position, max_age: timedelta = REPLAY
     ) -> AsyncIterator[WatchAccountEventsResponse]:
-        """Yields what was kept, then what happens, with a heartbeat whenever there is nothing more."""
-        sequence = after_sequence or await store.before_age(self._database, max_age)
+        """Yields the epoch, what was kept, then what happens, with a heartbeat whenever there is nothing more."""
+        epoch = await store.epoch(self._database)
+        yield WatchAccountEventsResponse(epoch=epoch)
+        sequence = after.sequence if after.epoch == epoch else 0
+        sequence = sequence or await store.before_age(self._database, max_age)
         with self._bell.listen(RING) as rung:
             while True:
                 while rows := await store.after(self._database, sequence):
@@ -43,5 +42,7 @@ class Feed:
 
 
 def _message(row: EventRow) -> AccountEvent:
-    lost = AccountEvent.RightsLost(user_id=row.user_id, rights_version=row.rights_version)
-    return AccountEvent(sequence=row.sequence, create_time=timestamp(row.created_at), rights_lost=lost)
+    event = ParseDict({row.kind: row.body}, AccountEvent())
+    event.sequence = row.sequence
+    event.create_time.FromDatetime(row.created_at)
+    return event

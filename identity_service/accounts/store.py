@@ -1,21 +1,24 @@
 """SQL of the account feed."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Interval, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Interval, bindparam, delete, func, insert, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
-from identity_service.tables import AccountEvent, User
+from identity_service.tables import AccountEvent, FeedEpoch, User
+from meno.access.v1.access_pb2 import ClassState
+
+RING = "account_feed"
+"""What rings when an event was appended."""
 
 
 class EventRow(NamedTuple):
     """One event of the feed."""
 
     sequence: int
-    user_id: str
     kind: str
-    rights_version: int
+    body: dict[str, Any]
     created_at: datetime
 
 
@@ -32,12 +35,12 @@ LOSE_RIGHTS = statement(
 )
 APPEND = statement(
     insert(AccountEvent).from_select(
-        ["sequence", "user_id", "kind", "rights_version"],
+        ["sequence", "kind", "body", "lasting"],
         select(
             func.coalesce(func.max(AccountEvent.sequence), 0) + 1,
-            bindparam("user_id", type_=AccountEvent.user_id.type),
-            literal("RIGHTS_LOST"),
-            bindparam("rights_version", type_=AccountEvent.rights_version.type),
+            bindparam("kind", type_=AccountEvent.kind.type),
+            bindparam("body", type_=AccountEvent.body.type),
+            bindparam("lasting", type_=AccountEvent.lasting.type),
         ),
     )
 )
@@ -56,9 +59,11 @@ BEFORE_AGE = statement(
     ),
     int,
 )
+EPOCH = statement(select(FeedEpoch.epoch).order_by(FeedEpoch.epoch.desc()).limit(1), str)
 # The last one is kept, however old, for the next takes its number after it.
 PURGE = statement(
     delete(AccountEvent).where(
+        AccountEvent.lasting.is_(False),
         AccountEvent.created_at < func.now() - bindparam("kept_for", type_=Interval),
         AccountEvent.sequence < select(func.max(AccountEvent.sequence)).scalar_subquery(),
     )
@@ -68,10 +73,42 @@ PURGE = statement(
 async def lose_rights(transaction: Transaction, user_id: str) -> None:
     """Makes every token that the person holds worthless, and tells the feed."""
     rights_version = await transaction.one(LOSE_RIGHTS, user_id=user_id)
-    if rights_version is None:
-        return
-    await transaction.run(LOCK)
-    await transaction.run(APPEND, user_id=user_id, rights_version=rights_version)
+    if rights_version is not None:
+        await _append(transaction, "rights_lost", user_id=user_id, rights_version=rights_version)
+
+
+async def end_sign_in(transaction: Transaction, user_id: str, sign_in_id: str) -> None:
+    """Makes every token of a sign-in worthless."""
+    await _append(transaction, "sign_in_ended", user_id=user_id, sign_in_id=sign_in_id)
+
+
+async def change_class(transaction: Transaction, class_id: str, state: ClassState.ValueType) -> None:
+    """Tells that a class is in this state now."""
+    await _append(transaction, "class_changed", lasting=True, class_id=class_id, state=ClassState.Name(state))
+
+
+async def erase_user(transaction: Transaction, user_id: str) -> None:
+    """Has every service delete whatever names the person."""
+    await _append(transaction, "user_erased", lasting=True, user_id=user_id)
+
+
+async def merge_user(transaction: Transaction, user_id: str, into_user_id: str) -> None:
+    """Has every service make what is the guest's the person's."""
+    await _append(transaction, "user_merged", lasting=True, user_id=user_id, into_user_id=into_user_id)
+
+
+async def change_settings(
+    transaction: Transaction, user_id: str, time_zone: str, *, keep_practice_history: bool
+) -> None:
+    """Tells the settings that other services need."""
+    await _append(
+        transaction,
+        "settings_changed",
+        lasting=True,
+        user_id=user_id,
+        time_zone=time_zone,
+        keep_practice_history=keep_practice_history,
+    )
 
 
 async def after(executor: Executor, sequence: int) -> list[EventRow]:
@@ -84,6 +121,19 @@ async def before_age(executor: Executor, age: timedelta) -> int:
     return await executor.one(BEFORE_AGE, age=age) or 0
 
 
+async def epoch(executor: Executor) -> str:
+    """To what the sequences belong."""
+    found = await executor.one(EPOCH)
+    assert found is not None, "the migration that makes the table adds its first row"
+    return found
+
+
 async def purge(transaction: Transaction, kept_for: timedelta) -> None:
-    """Deletes the events that are older, but for the last."""
+    """Deletes the events that are older and have no lasting effect, but for the last."""
     await transaction.run(PURGE, kept_for=kept_for)
+
+
+async def _append(transaction: Transaction, kind: str, *, lasting: bool = False, **body: object) -> None:
+    await transaction.run(LOCK)
+    await transaction.run(APPEND, kind=kind, body=body, lasting=lasting)
+    transaction.ring(RING)

@@ -10,7 +10,6 @@ from chassis.database import Database, Transaction
 from chassis.idempotency import write
 from chassis.wire import Spelling, timestamp
 from identity_service.accounts import store as accounts
-from identity_service.accounts.feed import Feed
 from identity_service.classes import rules, store
 from identity_service.classes.store import ClassOfUserRow, ClassRow, MembershipRow
 from identity_service.errors import (
@@ -47,9 +46,8 @@ _AFTER_ALL = datetime(9999, 12, 31, tzinfo=UTC)
 class ClassServicer(ClassServiceServicer):
     """Classes and who is in them."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._feed = feed
 
     async def CreateClass(self, request: CreateClassRequest, context: Context) -> Class:
         async with write(self._database) as transaction:
@@ -108,9 +106,7 @@ class ClassServicer(ClassServiceServicer):
                 await _keep_a_teacher(transaction, row)
                 await accounts.lose_rights(transaction, row.user_id)
             await store.set_role(transaction, row.class_id, row.user_id, role)
-            answer = transaction.answer(_membership(row._replace(role=role)))
-        self._feed.rang()
-        return answer
+            return transaction.answer(_membership(row._replace(role=role)))
 
     async def RemoveMembership(self, request: RemoveMembershipRequest, context: Context) -> Empty:
         return await self._end(request.class_id, request.user_id, "REMOVED")
@@ -121,9 +117,7 @@ class ClassServicer(ClassServiceServicer):
             await _keep_a_teacher(transaction, row)
             await store.end(transaction, class_id, user_id, ending, caller().user_id)
             await accounts.lose_rights(transaction, user_id)
-            answer = transaction.answer(Empty())
-        self._feed.rang()
-        return answer
+            return transaction.answer(Empty())
 
 
 async def _make_room(transaction: Transaction, user_id: str) -> None:

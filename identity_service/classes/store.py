@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, null, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, insert, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import Class, JoinCode, Membership, User, UserClass
@@ -126,6 +127,32 @@ TEACHERS = statement(
     ),
     str,
 )
+_OTHER = aliased(Membership)
+# A class in use of which nobody else who is let in is a teacher.
+TAUGHT_ALONE = statement(
+    select(Membership.class_id)
+    .join(Class, Class.class_id == Membership.class_id)
+    .where(
+        Membership.user_id == bindparam("user_id"),
+        Membership.role == "TEACHER",
+        Membership.status == "ACTIVE",
+        Class.archived_at == null(),
+        Class.deleted_at == null(),
+        ~exists()
+        .where(
+            _OTHER.class_id == Membership.class_id,
+            _OTHER.user_id != Membership.user_id,
+            _OTHER.role == "TEACHER",
+            _OTHER.status == "ACTIVE",
+            User.user_id == _OTHER.user_id,
+            User.deleted_at == null(),
+            User.deactivated_at == null(),
+        )
+        .correlate(Membership),
+    )
+    .limit(1),
+    str,
+)
 _JOINED = upsert(Membership).values(_NEW)
 JOIN = statement(
     _JOINED.on_conflict_do_update(
@@ -210,6 +237,11 @@ async def memberships(
 async def teachers(executor: Executor, class_id: str) -> list[str]:
     """The ids of a class's teachers."""
     return await executor.all(TEACHERS, class_id=class_id)
+
+
+async def taught_alone(executor: Executor, user_id: str) -> str | None:
+    """A class that would have no teacher without this person, or None."""
+    return await executor.one(TAUGHT_ALONE, user_id=user_id)
 
 
 async def join(transaction: Transaction, class_id: str, user_id: str, role: str) -> None:

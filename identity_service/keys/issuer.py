@@ -39,8 +39,11 @@ class Subject(NamedTuple):
     user_id: str
     role: str
     rights_version: int
+    guest: bool
     classes: dict[str, str]
-    """Class id to class role."""
+    """Class id to class role, of the classes that are in use."""
+    archived: dict[str, str]
+    """The same of those that are read-only."""
     sign_in_id: str
 
 
@@ -85,7 +88,7 @@ class Issuer:
             raise LookupError("the keys are not loaded")
         now = int(time.time())
         expires = now + int(tokens.LIFETIME.total_seconds())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": tokens.ISSUER,
             "aud": tokens.AUDIENCE,
             "iat": now,
@@ -97,6 +100,10 @@ class Issuer:
             "sid": subject.sign_in_id,
             "rv": subject.rights_version,
         }
+        if subject.archived:
+            claims["archived"] = subject.archived
+        if subject.guest:
+            claims["guest"] = True
         header = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": self._signing.kid}
         text = jwt.encode(header, claims, self._signing)
         return AccessToken(text, datetime.fromtimestamp(expires, UTC))

@@ -15,5 +15,5 @@ async def test_times_ascend_with_sequences_however_long_a_transaction_waits(
             await store.lose_rights(overtakes, late.user_id)
         await store.lose_rights(waits, early.user_id)
     events = await store.after(database, 0)
-    assert [event.user_id for event in events] == [late.user_id, early.user_id]
+    assert [event.body["user_id"] for event in events] == [late.user_id, early.user_id]
     assert events[0].created_at < events[1].created_at

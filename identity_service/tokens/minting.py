@@ -6,7 +6,12 @@ from typing import NamedTuple
 from chassis.database import Database, Executor, Transaction
 from chassis.errors import RequestIdReused
 from chassis.wire import timestamp
-from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid, TokensAlreadyRotated
+from identity_service.errors import (
+    AccountDeactivated,
+    CredentialsInvalid,
+    RefreshTokenInvalid,
+    TokensAlreadyRotated,
+)
 from identity_service.keys.issuer import Issuer, Subject
 from identity_service.tokens import rules, store
 from identity_service.tokens.rules import Family, RefreshToken, Verdict
@@ -79,18 +84,25 @@ class Mint:
         raise RefreshTokenInvalid()
 
     async def tokens(self, refreshable: Refreshable) -> Tokens:
-        """The pair, with the rights that the person has now. Raises CredentialsInvalid for nobody."""
+        """The pair, with the rights that the person has now.
+
+        Raises AccountDeactivated, or CredentialsInvalid for nobody.
+        """
         user_id = refreshable.token.user_id
         subject = await store.subject(self._database, user_id)
         user = await user_store.get(self._database, user_id)
         if subject is None or user is None:
             raise CredentialsInvalid()
+        if not subject.let_in:
+            raise AccountDeactivated()
         access = self._issuer.sign(
             Subject(
                 user_id=user_id,
                 role=subject.role,
                 rights_version=subject.rights_version,
+                guest=subject.guest,
                 classes=subject.classes,
+                archived=subject.archived,
                 sign_in_id=refreshable.token.sign_in_id,
             )
         )

@@ -43,7 +43,7 @@ class AuthServicer(AuthServiceServicer):
         role = self._role(request.role)
         user_rules.check_visible("display_name", request.display_name)
         if rules.is_common(request.password, request.login_name, request.email, request.display_name):
-            raise PasswordCommon()
+            raise PasswordCommon("COMMON", "little more than what attackers try first")
         account = NewAccount(
             display_name=request.display_name.strip(),
             role=role,

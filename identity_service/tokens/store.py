@@ -3,12 +3,27 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Interval, bindparam, case, cast, delete, func, insert, literal, null, select, update
+from sqlalchemy import (
+    Interval,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
+from identity_service.classes.rules import MAX_CLASSES
 from identity_service.tables import (
+    Class,
     Credential,
     LoginIdentifier,
     SignIn,
@@ -31,8 +46,11 @@ class SubjectRow(NamedTuple):
     """What a token says of a person, read in one snapshot."""
 
     role: str
+    guest: bool
+    let_in: bool
     rights_version: int
     classes: dict[str, str]
+    archived: dict[str, str]
 
 
 class SignInRow(NamedTuple):
@@ -46,11 +64,18 @@ class SignInRow(NamedTuple):
     revoked_at: datetime | None
 
 
-_CLASSES = (
-    select(func.jsonb_object_agg(UserClass.class_id, UserClass.role))
-    .where(UserClass.user_id == User.user_id)
-    .scalar_subquery()
+_NONE = cast(literal("{}"), JSONB)
+_HELD = (
+    select(UserClass.class_id, UserClass.role, Class.archived_at)
+    .join(Class, Class.class_id == UserClass.class_id)
+    .where(UserClass.user_id == User.user_id, Class.deleted_at == null())
+    # As many as a token can carry: those in use before those that are not, the newest first.
+    .order_by(Class.archived_at != null(), UserClass.created_at.desc())
+    .limit(MAX_CLASSES)
+    .correlate(User)
+    .lateral("held")
 )
+_ROLES = func.jsonb_object_agg(_HELD.c.class_id, _HELD.c.role)
 _THE_SIGN_IN = (SignIn.user_id == bindparam("user_id"), SignIn.sign_in_id == bindparam("sign_in_id"))
 _SIGN_IN = columns(SignInRow, SignIn)
 _CREDENTIAL = columns(CredentialRow, Credential)
@@ -67,9 +92,18 @@ ADD_CREDENTIAL = statement(
 )
 # Rights version and classes come from one snapshot: a token never pairs a new version with old rights.
 SUBJECT = statement(
-    select(User.role, User.rights_version, func.coalesce(_CLASSES, cast(literal("{}"), JSONB))).where(
-        User.user_id == bindparam("user_id"), User.deleted_at == null()
-    ),
+    select(
+        User.role,
+        User.guest,
+        User.deactivated_at == null(),
+        User.rights_version,
+        func.coalesce(_ROLES.filter(_HELD.c.class_id != null(), _HELD.c.archived_at == null()), _NONE),
+        func.coalesce(_ROLES.filter(_HELD.c.archived_at != null()), _NONE),
+    )
+    .select_from(User)
+    .outerjoin(_HELD, true())
+    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
+    .group_by(User.user_id),
     SubjectRow,
 )
 CLAIM_REQUEST = statement(

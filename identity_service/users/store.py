@@ -74,6 +74,22 @@ _THE_USER = (User.user_id == bindparam("user_id"), User.deleted_at == null())
 
 GET = statement(select(*_USER).where(*_THE_USER), UserRow)
 LOCKED = statement(select(*_USER).where(*_THE_USER).with_for_update(), UserRow)
+LOCKED_OR_DELETED = statement(
+    select(*_USER).where(User.user_id == bindparam("user_id")).with_for_update(), UserRow
+)
+# Whoever takes an administrator away waits for who takes one away before them.
+LOCK_ADMINS = statement(select(func.pg_advisory_xact_lock(func.hashtext("administrators"))))
+OTHER_ADMIN = statement(
+    select(User.user_id)
+    .where(
+        User.role == "ADMIN",
+        User.user_id != bindparam("user_id"),
+        User.deleted_at == null(),
+        User.deactivated_at == null(),
+    )
+    .limit(1),
+    str,
+)
 ADD = statement(
     insert(User).values({name: bindparam(name) for name in NewUser._fields}).returning(User.user_id), str
 )
@@ -98,9 +114,19 @@ async def get(executor: Executor, user_id: str) -> UserRow | None:
     return await executor.one(GET, user_id=user_id)
 
 
-async def locked(transaction: Transaction, user_id: str) -> UserRow | None:
-    """A person, or None; nobody else changes them until the transaction ends."""
-    return await transaction.one(LOCKED, user_id=user_id)
+async def locked(transaction: Transaction, user_id: str, *, deleted: bool = False) -> UserRow | None:
+    """A person, or None; nobody else changes them until the transaction ends. `deleted` finds those, too."""
+    return await transaction.one(LOCKED_OR_DELETED if deleted else LOCKED, user_id=user_id)
+
+
+async def lock_admins(transaction: Transaction) -> None:
+    """Keeps others from taking an administrator away until the transaction ends."""
+    await transaction.run(LOCK_ADMINS)
+
+
+async def has_other_admin(transaction: Transaction, user_id: str) -> bool:
+    """Whether somebody else is an administrator who is let in."""
+    return await transaction.one(OTHER_ADMIN, user_id=user_id) is not None
 
 
 async def add(transaction: Transaction, user: NewUser) -> str:

@@ -27,7 +27,7 @@ from meno.session.v1.session_service_pb2 import (
     SessionMode,
 )
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
-from session_service.app import guarded
+from session_service.app import under
 from session_service.settings import Settings
 
 NOWHERE = "127.0.0.1:1"
@@ -114,8 +114,8 @@ async def serving(house: House, database_url: str) -> AsyncIterator[Service]:
         content_address=NOWHERE,
     )
     async with (
-        house.guard() as guard,
-        guarded(settings, guard) as app,
+        house.authority() as authority,
+        under(authority, settings) as app,
         house.serve(app, "session_service") as served,
     ):
         yield Service(house, served, database_url)

@@ -19,7 +19,7 @@ from meno.session.v1.event_service_pb2 import EVENT_KIND_CHECK, AppendEventsRequ
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
-from session_service.app import guarded
+from session_service.app import under
 from session_service.settings import Settings
 from tests.benchmarks import databases
 from tests.benchmarks.bars import LATE_EVENT
@@ -92,8 +92,8 @@ async def _learner(url: str) -> AsyncIterator[Learner]:
             tls_directory=house.identity("session_service").directory,
         )
         async with (
-            house.guard() as guard,
-            guarded(settings, guard) as app,
+            house.authority() as authority,
+            under(authority, settings) as app,
             house.serve(app, "session_service") as served,
         ):
             yield Learner(house, served.channel())

@@ -29,7 +29,7 @@ from meno.access.v1 import key_set_service_pb2 as keys
 from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
 from meno.session.v1 import session_service_pb2 as sessions
 from meno.session.v1 import session_service_pb2_grpc as sessions_grpc
-from session_service.app import guarded
+from session_service.app import under
 from session_service.settings import Settings
 from tests.gateway.front import envoy, free_ports, healthy, keys_of
 
@@ -71,10 +71,10 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
         tls_directory=house.identity("session_service").directory,
     )
     async with AsyncExitStack() as stack:
-        guard = await stack.enter_async_context(house.guard())
-        app = await stack.enter_async_context(guarded(settings, guard))
+        authority = await stack.enter_async_context(house.authority())
+        app = await stack.enter_async_context(under(authority, settings))
         service = await stack.enter_async_context(_way(house, app, directory / "service"))
-        empty = await stack.enter_async_context(_way(house, _empty(guard), directory / "empty"))
+        empty = await stack.enter_async_context(_way(house, _empty(authority.guard), directory / "empty"))
         token = house.issuer.token(user_id, lifetime=_A_RUN)
         serving = Serving(os.getpid(), token, house.issuer.key_set(), service, empty)
         sys.stdout.write(json.dumps(asdict(serving)) + "\n")

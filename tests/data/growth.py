@@ -18,10 +18,49 @@ SELECT id(n % 800)::text AS principal, '/meno.Service/Method' AS method, id(n)::
        '\\x00'::bytea AS body_hash, now() - n * interval '10 seconds' AS created_at
 FROM generate_series(1, 8000) n
 """
+_FACTS = """
+SELECT 'audit_entry' AS kind, '{}'::jsonb AS body FROM generate_series(1, 2000) n"""
 _IDENTITY = {
     "users": """
-        SELECT id(n) AS user_id, 'Person' AS display_name, 'Person' AS nickname, 'STUDENT' AS role
+        SELECT id(n) AS user_id, 'Person' AS display_name, 'Person' AS nickname,
+               CASE WHEN n % 1000 = 0 THEN 'ADMIN' WHEN n % 20 = 0 THEN 'TEACHER' ELSE 'STUDENT' END AS role,
+               n % 10 = 0 AS guest, now() - n * interval '1 hour' AS created_at,
+               now() - n * interval '20 minutes' AS last_active_at,
+               CASE WHEN n % 500 = 7 THEN now() - n * interval '1 hour' END AS deleted_at,
+               CASE WHEN n % 500 = 7 THEN id(n) END AS deleted_by_user_id
         FROM generate_series(1, 4000) n""",
+    "user_settings": """
+        SELECT id(n) AS user_id FROM generate_series(1, 4000) n WHERE n % 2 = 0""",
+    "xp_entries": """
+        SELECT id(n % 800) AS user_id, id(n) AS xp_entry_id, id(n) AS award_id, 10 AS amount,
+               'QUIZ_GRADED' AS reason, now() - n * interval '10 minutes' AS created_at
+        FROM generate_series(1, 8000) n""",
+    "activity_days": """
+        SELECT id(n % 800) AS user_id, current_date - (n / 800)::integer AS day, 'UTC' AS time_zone, 1 AS streak,
+               now() AS first_active_at, now() AS last_active_at
+        FROM generate_series(0, 79999) n""",
+    "user_identities": """
+        SELECT id(n) AS user_id, 'https://issuer.example' AS issuer, 'subject' || n AS subject
+        FROM generate_series(1, 4000) n WHERE n % 3 = 0""",
+    "one_time_codes": """
+        SELECT sha256(n::text::bytea) AS address_hash, '\\x00'::bytea AS code_hash, now() AS sent_at,
+               now() - n * interval '10 seconds' AS expires_at
+        FROM generate_series(1, 4000) n""",
+    "erasures": """
+        SELECT id(n) AS user_id FROM generate_series(5000, 6000) n""",
+    "erasure_receipts": """
+        SELECT id(n) AS user_id, service, 5 AS rows
+        FROM generate_series(5000, 6000) n, unnest(ARRAY['identity_service', 'chat_service']) service""",
+    "audit_entries": """
+        SELECT n AS sequence, id(n) AS entry_id, now() AS occurred_at, 'identity_service' AS service,
+               'CLASS_CREATED' AS action, id(n % 800) AS actor_user_id, id(n % 900) AS user_id,
+               id(n % 1000) AS class_id, '{}'::jsonb AS details, '' AS request_id, '\\x00'::bytea AS digest
+        FROM generate_series(1, 10000) n""",
+    "outbox": _FACTS,
+    "roster_users": """
+        SELECT 'person-' || n AS sourced_id, id(n) AS user_id FROM generate_series(1, 4000) n""",
+    "roster_classes": """
+        SELECT 'class-' || n AS sourced_id, id(n) AS class_id FROM generate_series(1, 4000) n""",
     "login_identifiers": """
         SELECT id(n) AS user_id, kind, kind || n AS value, lower(kind) || n AS canonical
         FROM generate_series(1, 4000) n, unnest(ARRAY['LOGIN_NAME', 'EMAIL']) kind""",
@@ -40,11 +79,13 @@ _IDENTITY = {
                CASE WHEN n % 4 = 0 THEN now() - n * interval '10 seconds' END AS revoked_at
         FROM generate_series(1, 8000) n""",
     "account_events": """
-        SELECT n AS sequence, id(n % 800) AS user_id, 'RIGHTS_LOST' AS kind, n AS rights_version,
+        SELECT n AS sequence, 'rights_lost' AS kind, '{}'::jsonb AS body, n % 2 = 0 AS lasting,
                now() - (10000 - n) * interval '1 minute' AS created_at
         FROM generate_series(1, 10000) n""",
     "classes": """
-        SELECT id(n) AS class_id, 'Class' AS title, 'CODE' || n AS join_code
+        SELECT id(n) AS class_id, 'Class' AS title, 'CODE' || n AS join_code,
+               CASE WHEN n % 400 = 7 THEN now() - n * interval '1 hour' END AS deleted_at,
+               CASE WHEN n % 400 = 7 THEN id(n) END AS deleted_by_user_id
         FROM generate_series(1, 4000) n""",
     "join_codes": """
         SELECT 'CODE' || n AS join_code, id(n) AS class_id FROM generate_series(1, 4000) n""",
@@ -94,6 +135,7 @@ _CONTENT = {
                '[1,0,1,0]'::halfvec AS embedding
         FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal WHERE n % 40 >= 20""",
     "request_memory": _REQUESTS,
+    "outbox": _FACTS,
 }
 _SESSION = {
     "sessions": """
@@ -104,6 +146,7 @@ _SESSION = {
                'CHECK' AS kind, 0 AS step
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
     "request_memory": _REQUESTS,
+    "outbox": _FACTS,
 }
 _CHAT = {
     "chats": """
@@ -129,6 +172,7 @@ _CHAT = {
                'TEXT_DELTA' AS kind, 'word' AS text
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
     "request_memory": _REQUESTS,
+    "outbox": _FACTS,
 }
 ROWS: Mapping[str, Mapping[str, str]] = {
     "identity_service": _IDENTITY,

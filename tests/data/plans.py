@@ -34,6 +34,7 @@ _VALUES = {
     "jsonb": "{}",
     "timestamp with time zone": "now",
     "interval": "2 days",
+    "date": "2026-01-01",
 }
 _BY_NAME = {"vector": "[1,0,1,0]"}
 

@@ -10,13 +10,26 @@ DISTRIBUTION_KEYS = {"user_id", "class_id", "scope_id", "principal"}
 
 REFERENCE: Mapping[str, str] = {
     "account_events": "every process reads all of it",
+    "app_config": "small, and the same for everybody",
+    "audit_entries": "one chain, in one order",
+    "component_models": "one row a component",
     "embedding_sets": "small, and the same for every class",
+    "erasures": "what is left of people is their ids",
+    "feed_cursor": "one row",
+    "feed_epochs": "one row, and one more for each restore",
     "join_codes": "a class is found by its code before its id is known",
     "knowledge_settings": "one row",
     "login_identifiers": "a person is found by a name before their id is known",
+    "model_backends": "small, and the same for everybody",
+    "models": "small, and the same for everybody",
+    "one_time_codes": "sent to addresses that nobody has, too",
+    "outbox": "empties itself",
+    "roster_classes": "a class is found by its name in a roster before its id is known",
+    "roster_users": "a person is found by their name in a roster before their id is known",
     "sign_in_failures": "counts names that nobody has, too",
     "sign_up_requests": "tells the id of the person whom a request made",
     "signing_keys": "every process reads all of it",
+    "user_identities": "a person is found by an issuer's name for them before their id is known",
 }
 """The tables that belong to nobody, and why."""
 

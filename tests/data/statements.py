@@ -9,11 +9,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from chassis import bell, idempotency
+from chassis import bell, effects, idempotency, outbox
 from chassis.database import Statement
 
-OF_EVERY_SERVICE = (bell, idempotency)
+OF_EVERY_SERVICE = (bell, idempotency, outbox)
 """What the chassis asks each service's database."""
+OF_FOLLOWERS = (effects,)
+"""What it asks those of all services but the one whose feed they follow."""
 
 _NOT_THE_SERVICE = {"tests", "migrations"}
 _COMPILES = "statement"
@@ -31,9 +33,13 @@ class Named:
 
 def of_service(service: str) -> Iterator[Named]:
     """Yields every statement of a service, its own before the chassis's."""
-    for module in [*map(import_module, compiling(service)), *OF_EVERY_SERVICE]:
+    followed = OF_FOLLOWERS if service != "identity_service" else ()
+    for module in [*map(import_module, compiling(service)), *OF_EVERY_SERVICE, *followed]:
         for name, value in _statements(module).items():
             yield Named(service, f"{module.__name__}.{name}", value)
+    rules = import_module(f"{service}.data_rights")
+    for name, value in rules.RULES.statements():
+        yield Named(service, f"{rules.__name__}.{name}", value)
 
 
 def hidden(service: str) -> list[str]:
