@@ -4,7 +4,6 @@ They follow its keys and its account feed, and tell it what must be kept in one 
 """
 
 import json
-from collections import ChainMap
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,29 +47,21 @@ class Authority:
     following: Sequence[Background] = field(default=())
     """The work that keeps the guard current."""
 
-    def background(
-        self,
-        database: Database,
-        bell: Bell,
-        lasting: Mapping[str, Effect],
-        deliver: Mapping[str, Deliver] | None = None,
-    ) -> list[Background]:
-        """The work of every service: it follows, applies the `lasting` effects, and tells its facts.
-
-        `deliver` has the kinds of facts that are this service's own.
-        """
-        relay = Relay(database, bell, ChainMap({**(deliver or {})}, self.deliver))
+    def background(self, database: Database, bell: Bell, lasting: Mapping[str, Effect]) -> list[Background]:
+        """The work of every service: it follows, applies the `lasting` effects, and tells its facts."""
         return [
             bell.run,
             *self.following,
             *([partial(effects.apply, database, self.feed, lasting)] if lasting else []),
-            relay.run,
+            Relay(database, bell, self.deliver).run,
             partial(idempotency.purge, database),
         ]
 
 
-def behind(channel: grpc.aio.Channel, secret: bytes) -> Authority:
-    """The authority behind a channel."""
+def behind(
+    channel: grpc.aio.Channel, secret: bytes, deliver: Mapping[str, Deliver] | None = None
+) -> Authority:
+    """The authority behind a channel; `deliver` has the kinds of facts that not every service tells."""
     keys = KeySetServiceStub(channel)
 
     async def fetch() -> Mapping[str, Any]:
@@ -84,7 +75,7 @@ def behind(channel: grpc.aio.Channel, secret: bytes) -> Authority:
     return Authority(
         guard=Guard(tokens, rights, secret),
         feed=_feed(channel, whole),
-        deliver=_deliveries(channel),
+        deliver={**_deliveries(channel), **(deliver or {})},
         following=[tokens.keep_fresh, partial(rights.follow, recent)],
     )
 

@@ -102,7 +102,7 @@ class _Compiled:
             self.erase = statement(update(rule.table).where(mine).values({rule.column: null()}))
         self.move: Statement[None] | None = None
         if guests:
-            becomes = {rule.column: bindparam("into_user_id")}
+            becomes: dict[str, Any] = {rule.column: bindparam("into_user_id")}
             self.move = statement(update(rule.table).where(mine).values(becomes))
 
 

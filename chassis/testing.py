@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from chassis import migrations, tokens
 from chassis.authority import Authority
 from chassis.certificates import Authority as CertificateAuthority
 from chassis.interceptors import CHAIN, Guard, Stage
-from chassis.outbox import Fact
+from chassis.outbox import Deliver, Fact
 from chassis.rights import Position, Rights
 from chassis.server import App, server
 from chassis.tls import Identity
@@ -216,7 +215,7 @@ class House:
             self.told.append(fact)
 
         async with self.guard() as guard:
-            yield Authority(guard, self.feed.follow, defaultdict(lambda: keep))
+            yield Authority(guard, self.feed.follow, _EveryKind(keep))
 
     @asynccontextmanager
     async def serve(
@@ -236,6 +235,17 @@ class House:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+
+
+class _EveryKind(dict[str, Deliver]):
+    """The same delivery for facts of every kind."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        super().__init__()
+        self._deliver = deliver
+
+    def __missing__(self, kind: str) -> Deliver:
+        return self._deliver
 
 
 class Served:

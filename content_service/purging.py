@@ -1,6 +1,6 @@
 """A class that is gone takes everything of its own with it: rows, vectors, files."""
 
-from sqlalchemy import bindparam, delete
+from sqlalchemy import BindParameter, bindparam, delete
 
 from chassis.database import Transaction, statement
 from content_service.materials.files import Files
@@ -16,7 +16,7 @@ from content_service.tables import (
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.account_feed_service_pb2 import AccountEvent
 
-_SCOPE = bindparam("scope_id")
+_SCOPE: BindParameter[str] = bindparam("scope_id")
 
 EMBEDDINGS = statement(delete(ChunkEmbedding).where(ChunkEmbedding.scope_id == _SCOPE))
 TERMS = statement(delete(ChunkTerm).where(ChunkTerm.scope_id == _SCOPE))

@@ -10,10 +10,10 @@ from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
 from chassis.validation import validate
 from identity_service.app import compose
+from identity_service.passwords.hashing import Passwords
 from identity_service.settings import Settings
 from identity_service.tokens import accounts
 from identity_service.tokens.accounts import NewAccount
-from identity_service.tokens.passwords import Passwords
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_SECONDS = 10

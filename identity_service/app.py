@@ -24,9 +24,9 @@ from identity_service.data_rights import RULES
 from identity_service.erasures.servicer import ErasureServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
+from identity_service.passwords.hashing import Passwords
 from identity_service.settings import Settings
 from identity_service.tokens.minting import Mint
-from identity_service.tokens.passwords import Passwords
 from identity_service.tokens.purging import purge
 from identity_service.tokens.servicer import AuthServicer
 from identity_service.users.servicer import UserServicer

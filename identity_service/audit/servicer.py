@@ -6,10 +6,10 @@ from google.protobuf.empty_pb2 import Empty
 
 from chassis import calls, paging
 from chassis.calls import Context
-from chassis.database import Database
+from chassis.database import Database, Statement
 from chassis.idempotency import write
 from identity_service.audit import chain, store
-from identity_service.audit.store import Head
+from identity_service.audit.store import EntryRow, Head
 from meno.access.v1.audit_service_pb2 import (
     ListAuditEntriesRequest,
     ListAuditEntriesResponse,
@@ -58,7 +58,7 @@ class AuditServicer(AuditServiceServicer):
         yield VerifyAuditChainResponse(done=verdict)
 
 
-def _asked(request: ListAuditEntriesRequest) -> tuple[store.Statement[store.EntryRow], str]:
+def _asked(request: ListAuditEntriesRequest) -> tuple[Statement[EntryRow], str]:
     if request.user_id:
         return store.OF_USER, request.user_id
     if request.actor_user_id:

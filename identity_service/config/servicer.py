@@ -1,5 +1,7 @@
 """The part of AdminService that is about configuration."""
 
+from typing import Any
+
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 
@@ -83,5 +85,5 @@ def _entry(key: Key, row: ConfigRow | None) -> ConfigEntry:
     )
 
 
-def _value(value: object) -> Value:
+def _value(value: Any) -> Value:
     return ParseDict(value, Value())

@@ -90,4 +90,4 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 """Keeps even the owner of the table from changing it by mistake."""
 
 for _statement in APPEND_ONLY:
-    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))
+    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

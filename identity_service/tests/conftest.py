@@ -1,11 +1,13 @@
 """identity_service as it runs, on a database of the test's own."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest_asyncio
 
 from chassis.database import Database
@@ -13,10 +15,14 @@ from chassis.testing import House, Served, bearer
 from identity_service.app import compose
 from identity_service.settings import Settings
 from meno.access.v1.access_pb2 import GlobalRole
+from meno.access.v1.audit_service_pb2 import AuditEntry, ListAuditEntriesRequest
+from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
+from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest, Tokens
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
+from meno.identity.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 PASSWORD = "a long walk in the rain"
@@ -48,6 +54,9 @@ class Identity:
         self.auth = AuthServiceStub(channel)
         self.users = UserServiceStub(channel)
         self.classes = ClassServiceStub(channel)
+        self.admin = AdminServiceStub(channel)
+        self.audit = AuditServiceStub(channel)
+        self.data_rights = DataRightsServiceStub(channel)
 
     async def sign_up(
         self, name: str | None = None, role: GlobalRole.ValueType = GlobalRole.GLOBAL_ROLE_STUDENT
@@ -58,6 +67,23 @@ class Identity:
 
     async def sign_up_teacher(self) -> Person:
         return await self.sign_up(role=GlobalRole.GLOBAL_ROLE_TEACHER)
+
+    async def sign_up_admin(self) -> Person:
+        """Somebody who signed up and was then made an administrator, as `create-admin` makes one."""
+        person = await self.sign_up()
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute("UPDATE users SET role = 'ADMIN' WHERE user_id = %s", [person.user_id])
+        await self.refresh(person)
+        return person
+
+    async def audited(self, admin: Person, **of: str) -> list[AuditEntry]:
+        """The audit entries, newest first, once every fact has arrived."""
+        with psycopg.connect(self.database_url) as connection:
+            while connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone():
+                connection.rollback()
+                await asyncio.sleep(0.01)
+        listed = await self.audit.ListAuditEntries(ListAuditEntriesRequest(**of), **admin.auth)
+        return [*listed.entries]
 
     async def refresh(self, person: Person) -> None:
         request = RefreshTokensRequest(refresh_token=person.tokens.refresh_token)

@@ -1,11 +1,10 @@
-"""Rules of signing in: passwords, refresh tokens, throttling."""
+"""Rules of signing in: refresh tokens, throttling."""
 
 import enum
 import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,19 +16,6 @@ LONGEST_WAIT = timedelta(minutes=15)
 LONGEST_WAIT_AFTER = 15
 """Failed attempts in a row after which the wait grows no more."""
 FAILURES_FORGOTTEN_AFTER = timedelta(days=1)
-
-# Long enough to pass the rule of length, and still among the first that are tried.
-_COMMON_PARTS = (
-    "password",
-    "passwort",
-    "qwerty",
-    "letmein",
-    "welcome",
-    "iloveyou",
-    "abc",
-    "admin",
-    "0123456789",
-)
 
 
 class RefreshToken(NamedTuple):
@@ -115,19 +101,6 @@ def wait_after(failures: int) -> timedelta:
 def counter(name: str) -> bytes:
     """What the attempts on a name are counted under, whether or not anybody has it."""
     return hashlib.sha256(name.encode()).digest()
-
-
-def is_common(password: str, *known: str) -> bool:
-    """Whether a password is little more than what attackers try first, or what is known of its owner.
-
-    What remains after such parts and repetitions are taken out must still be hard to guess.
-    """
-    rest = password.casefold()
-    for part in (*_COMMON_PARTS, *(word.casefold() for word in known if word)):
-        rest = rest.replace(part, "")
-    distinct = len(set(rest))
-    steps = {ord(after) - ord(before) for before, after in pairwise(rest)}
-    return len(rest) < len(password) / 2 or distinct < 5 or steps <= {0, 1} or steps <= {0, -1}
 
 
 def _is_uuid(text: str) -> bool:

@@ -7,16 +7,15 @@ from chassis.database import Database, Executor
 from chassis.errors import RequestIdReused
 from identity_service.errors import (
     CredentialsInvalid,
-    PasswordCommon,
     RefreshTokenInvalid,
     RoleNotOffered,
     SignInThrottled,
 )
+from identity_service.passwords.hashing import Passwords
 from identity_service.settings import Settings
 from identity_service.tokens import accounts, rules, store
 from identity_service.tokens.accounts import AlreadyMade, NewAccount
 from identity_service.tokens.minting import Mint, Refreshable
-from identity_service.tokens.passwords import Passwords
 from identity_service.users import rules as user_rules
 from identity_service.users.servicer import ROLES
 from meno.access.v1.access_pb2 import GlobalRole
@@ -42,8 +41,7 @@ class AuthServicer(AuthServiceServicer):
     async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
         role = self._role(request.role)
         user_rules.check_visible("display_name", request.display_name)
-        if rules.is_common(request.password, request.login_name, request.email, request.display_name):
-            raise PasswordCommon("COMMON", "little more than what attackers try first")
+        await self._passwords.check(request.password, request.login_name, request.email, request.display_name)
         account = NewAccount(
             display_name=request.display_name.strip(),
             role=role,

@@ -74,7 +74,28 @@ def test_what_serves_reads_and_writes_rows(server: Postgres, accesses: list[Acce
             FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
             """).fetchall()
     assert len(tables) > 1
-    assert [name for name, granted in tables if not granted] == []
+    assert {name for name, granted in tables if not granted} <= {"audit_entries"}
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit_entries SET service = ''", "DELETE FROM audit_entries"])
+def test_what_serves_adds_audit_entries_and_takes_none_away(
+    server: Postgres, accesses: list[Access], change: str
+) -> None:
+    access = accesses[SERVICES.index("identity_service")]
+    with psycopg.connect(server.url(access.database, access.server), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO audit_entries VALUES "
+            "(coalesce((SELECT max(sequence) FROM audit_entries), 0) + 1, uuidv7(), now(), '', '', NULL, NULL,"
+            " NULL, NULL, '{}', '', '')"
+        )
+        with pytest.raises(InsufficientPrivilege):
+            connection.execute(change.encode())
+    # Nor does their owner, by mistake.
+    with (
+        psycopg.connect(server.url(access.database, access.owner)) as connection,
+        pytest.raises(psycopg.errors.RaiseException, match="only ever added"),
+    ):
+        connection.execute(change.encode())
 
 
 @pytest.mark.parametrize("number", range(len(SERVICES)), ids=SERVICES)

@@ -9,6 +9,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from chassis.errors import ServiceUnavailable
+from identity_service.errors import PasswordCommon
+from identity_service.passwords import rules
 
 # OWASP's minimum for argon2id; about 23 ms a verification.
 _MEMORY_KIB = 19456
@@ -31,6 +33,14 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """The hash of a password. Raises ServiceUnavailable when too many wait."""
         return await self._run(self._hasher.hash, password)
+
+    async def check(self, password: str, *known: str) -> None:
+        """Passes a password that may be set; `known` is what is known of its owner.
+
+        Raises PasswordCommon.
+        """
+        if rules.is_common(password, *known):
+            raise PasswordCommon("COMMON", "little more than what attackers try first")
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether a password is the stored one. With nothing stored it takes as long, and is not."""
