@@ -132,12 +132,13 @@ class AccountFeed:
 
     def __init__(self) -> None:
         self._epoch = str(uuid.uuid4())
-        self._events: list[AccountEvent] = []
+        self.events: list[AccountEvent] = []
+        """What has happened so far."""
         self._changed = asyncio.Event()
 
     def append(self, **kind: Any) -> None:
         """Tells every follower what happened, such as `user_erased=AccountEvent.UserErased(…)`."""
-        self._events.append(AccountEvent(sequence=len(self._events) + 1, **kind))
+        self.events.append(AccountEvent(sequence=len(self.events) + 1, **kind))
         self._changed.set()
 
     def lose_rights(self, user_id: str, rights_version: int) -> None:
@@ -155,7 +156,7 @@ class AccountFeed:
     def restore(self) -> None:
         """What is kept is that of an earlier moment: a new epoch begins, with nothing in it."""
         self._epoch = str(uuid.uuid4())
-        self._events.clear()
+        self.events.clear()
 
     async def follow(self, after: Position) -> AsyncIterator[WatchAccountEventsResponse]:
         """The feed as a follower reads it."""
@@ -163,7 +164,7 @@ class AccountFeed:
         yield WatchAccountEventsResponse(epoch=self._epoch)
         while True:
             self._changed.clear()
-            for event in self._events[after_sequence:]:
+            for event in self.events[after_sequence:]:
                 after_sequence = event.sequence
                 yield WatchAccountEventsResponse(event=event)
             heartbeat = WatchAccountEventsResponse.Heartbeat(sequence=after_sequence)
@@ -182,6 +183,7 @@ class House:
         self.feed = AccountFeed()
         self.told: list[Fact] = []
         """The facts that a service under `authority` has told, in order."""
+        self._tells = asyncio.Event()
         self._authority = CertificateAuthority()
         self._directory = directory
 
@@ -207,12 +209,23 @@ class House:
         finally:
             following.cancel()
 
+    async def until_told(self, kind: str, **body: object) -> Fact:
+        """The first fact of a kind that has these in its body, once a service has told it."""
+        async with asyncio.timeout(_SOON):
+            while True:
+                for fact in self.told:
+                    if fact.kind == kind and body.items() <= fact.body.items():
+                        return fact
+                self._tells.clear()
+                await self._tells.wait()
+
     @asynccontextmanager
     async def authority(self) -> AsyncIterator[Authority]:
         """Stands above a service under test: it follows this house, which keeps what it is told."""
 
         async def keep(fact: Fact) -> None:
             self.told.append(fact)
+            self._tells.set()
 
         async with self.guard() as guard:
             yield Authority(guard, self.feed.follow, _EveryKind(keep))
@@ -304,6 +317,16 @@ async def refused(call: Awaitable[Any] | AsyncIterable[Any]) -> Refusal:
     except grpc.aio.AioRpcError as error:
         return refusal(error)
     raise AssertionError(f"the call was not refused, it returned {replies}")
+
+
+async def soon(attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """Repeats a call until it is let in, for what reaches a process by the feed; returns its answer."""
+    async with asyncio.timeout(_SOON):
+        while True:
+            try:
+                return await attempt()
+            except grpc.aio.AioRpcError as error:
+                refusal(error)
 
 
 async def soon_refused(attempt: Callable[[], Awaitable[Any]]) -> Refusal:

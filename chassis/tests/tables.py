@@ -4,6 +4,7 @@ from sqlalchemy import bindparam, create_engine, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.database import statement
+from chassis.effects import FeedCursor as FeedCursorTable
 from chassis.idempotency import RequestMemory as RequestMemoryTable
 from chassis.outbox import Outbox as OutboxTable
 from chassis.tables import TYPES, metadata
@@ -30,6 +31,10 @@ class Outbox(OutboxTable, Base):
     pass
 
 
+class FeedCursor(FeedCursorTable, Base):
+    pass
+
+
 ADD_NOTE = statement(insert(Note).values(user_id=bindparam("user_id"), text=bindparam("text")))
 NOTES = statement(select(Note.text).order_by(Note.note_id), str)
 COUNT = statement(select(func.count()).select_from(Note), int)
@@ -39,4 +44,6 @@ def create(url: str) -> None:
     """Creates the tables in an empty database."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(FeedCursor))
     engine.dispose()

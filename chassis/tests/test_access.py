@@ -11,8 +11,9 @@ from joserfc import jwt
 
 from chassis import tokens
 from chassis.interceptors import CHAIN
-from chassis.testing import House, Served, bearer, refused, soon_refused
+from chassis.testing import House, Served, bearer, refused, soon, soon_refused
 from chassis.tests.conftest import Probe
+from meno.access.v1.access_pb2 import ClassState
 
 ME = str(uuid.uuid4())
 TAUGHT = str(uuid.uuid4())
@@ -155,6 +156,28 @@ async def test_lost_rights_are_refused_until_the_token_is_new(house: House, stub
     denied = await soon_refused(lambda: stub.Own(request, **bearer(old)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
     await stub.Own(request, **bearer(new))
+
+
+async def test_a_sign_in_that_ended_is_refused_and_no_other(house: House, stub: Any, probe: Probe) -> None:
+    request = probe.messages.Asked(user_id=ME)
+    ended, other = house.issuer.token(ME, sid="ended"), house.issuer.token(ME, sid="other")
+    house.feed.end_sign_in(ME, "ended")
+    assert (await soon_refused(lambda: stub.Own(request, **bearer(ended)))).reason == "RIGHTS_CHANGED"
+    await stub.Own(request, **bearer(other))
+
+
+@pytest.mark.parametrize("state", ["ARCHIVED", "DELETED", "PURGED"])
+async def test_a_token_that_claims_a_closed_class_is_refused_until_it_is_in_use_again(
+    house: House, stub: Any, probe: Probe, state: str
+) -> None:
+    request = probe.messages.Asked(user_id=ME)
+    member = house.issuer.token(ME, classes={ATTENDED: "STUDENT"})
+    reader = house.issuer.token(ME, archived={ATTENDED: "STUDENT"})
+    house.feed.change_class(ATTENDED, ClassState.Value(f"CLASS_STATE_{state}"))
+    assert (await soon_refused(lambda: stub.Own(request, **bearer(member)))).reason == "RIGHTS_CHANGED"
+    await stub.Own(request, **bearer(reader))
+    house.feed.change_class(ATTENDED, ClassState.CLASS_STATE_ACTIVE)
+    await soon(lambda: stub.Own(request, **bearer(member)))
 
 
 @pytest.mark.parametrize("names", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])

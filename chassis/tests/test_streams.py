@@ -10,6 +10,7 @@ from chassis.interceptors import Guard
 from chassis.rights import MAX_STREAMS
 from chassis.testing import House, Issuer, bearer, refusal, refused
 from chassis.tests.conftest import Probe
+from meno.access.v1.access_pb2 import ClassState
 
 
 async def _until_error(call: Any) -> tuple[list[Any], str]:
@@ -37,18 +38,31 @@ async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe:
     assert received[-1].error.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
 
 
-async def test_a_stream_is_cut_when_a_right_is_lost(house: House, stub: Any, probe: Probe) -> None:
-    person, bystander = str(uuid.uuid4()), str(uuid.uuid4())
+@pytest.mark.parametrize("lost", ["rights", "sign-in", "class"])
+async def test_a_stream_is_cut_when_what_it_stands_on_is_lost(
+    house: House, stub: Any, probe: Probe, lost: str
+) -> None:
+    person, bystander, sign_in, taught = (str(uuid.uuid4()) for _ in range(4))
     request = probe.messages.Asked(user_id="me")
-    theirs = stub.Watch(request, **bearer(house.issuer.token(person, rv=1)))
+    claims: dict[str, Any] = {"rv": 1, "sid": sign_in, "classes": {taught: "TEACHER"}}
+    theirs = stub.Watch(request, **bearer(house.issuer.token(person, **claims)))
     another = stub.Watch(request, **bearer(house.issuer.token(bystander, rv=1)))
-    streams = [aiter(theirs), aiter(another)]
-    assert [(await anext(stream)).text for stream in streams] == ["first", "first"]
-    house.feed.lose_rights(person, 2)
+    # The same person elsewhere, who is in another class.
+    elsewhere = stub.Watch(request, **bearer(house.issuer.token(person, rv=2)))
+    streams = [aiter(theirs), aiter(another), aiter(elsewhere)]
+    assert [(await anext(stream)).text for stream in streams] == ["first"] * 3
+    match lost:
+        case "rights":
+            house.feed.lose_rights(person, 2)
+        case "sign-in":
+            house.feed.end_sign_in(person, sign_in)
+        case "class":
+            house.feed.change_class(taught, ClassState.CLASS_STATE_ARCHIVED)
     received, reason = await _until_error(streams[0])
     assert (reason, received[-1].WhichOneof("step")) == ("RIGHTS_CHANGED", "error")
-    assert not another.done()
-    another.cancel()
+    for call in (another, elsewhere):
+        assert not call.done()
+        call.cancel()
 
 
 async def test_an_upload_is_cut_when_a_right_is_lost(house: House, stub: Any, probe: Probe) -> None:

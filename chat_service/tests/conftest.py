@@ -33,6 +33,7 @@ from meno.chat.v1.chat_service_pb2 import (
     StopAnswerRequest,
 )
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
+from meno.chat.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
 from meno.content.v1.content_service_pb2 import Content as Lesson
 from meno.content.v1.content_service_pb2 import ContentKind, GetContentRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest, SearchResponse
@@ -114,6 +115,7 @@ class Server:
         self.tutor = tutor
         self.library = library
         self.stub = ChatServiceStub(served.channel())
+        self.data_rights = DataRightsServiceStub(served.channel())
         self._house = house
 
     def person(self, *classes: str) -> Person:

@@ -2,7 +2,7 @@
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from chassis import etags, paging
+from chassis import audit, etags, paging
 from chassis.calls import Context, caller
 from chassis.database import Database, Transaction
 from chassis.idempotency import write
@@ -12,6 +12,7 @@ from content_service.contents.revisions import LockedRow, NewContent
 from content_service.contents.rules import DRAFT, PUBLISHED
 from content_service.contents.store import ContentRow
 from content_service.errors import BodyKindMismatch, ContentNotFound, NoDraft, NotPublished, ParentInvalid
+from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.content.v1.content_service_pb2 import (
     Body,
     Content,
@@ -95,6 +96,12 @@ class ContentServicer(ContentServiceServicer):
             if not locked.has_draft:
                 raise NoDraft(content_id)
             await revisions.publish(transaction, class_id, content_id)
+            await audit.record(
+                transaction,
+                AuditAction.AUDIT_ACTION_CONTENT_PUBLISHED,
+                class_id=class_id,
+                resource_id=content_id,
+            )
             return transaction.answer(await changed(transaction, class_id, content_id))
 
     async def UnpublishContent(self, request: UnpublishContentRequest, context: Context) -> Content:
@@ -105,6 +112,12 @@ class ContentServicer(ContentServiceServicer):
                 raise NotPublished(content_id)
             await need_draft(transaction, class_id, content_id, locked)
             await revisions.hide(transaction, class_id, content_id)
+            await audit.record(
+                transaction,
+                AuditAction.AUDIT_ACTION_CONTENT_UNPUBLISHED,
+                class_id=class_id,
+                resource_id=content_id,
+            )
             return transaction.answer(await changed(transaction, class_id, content_id))
 
     async def _page(

@@ -78,12 +78,14 @@ class Identity:
 
     async def audited(self, admin: Person, **of: str) -> list[AuditEntry]:
         """The audit entries, newest first, once every fact has arrived."""
-        with psycopg.connect(self.database_url) as connection:
-            while connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone():
-                connection.rollback()
-                await asyncio.sleep(0.01)
+        while await asyncio.to_thread(self._facts_wait):
+            continue
         listed = await self.audit.ListAuditEntries(ListAuditEntriesRequest(**of), **admin.auth)
         return [*listed.entries]
+
+    def _facts_wait(self) -> bool:
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is not None
 
     async def refresh(self, person: Person) -> None:
         request = RefreshTokensRequest(refresh_token=person.tokens.refresh_token)

@@ -10,6 +10,7 @@ import psycopg
 import pytest_asyncio
 
 from chassis.testing import House, Served, bearer
+from meno.session.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
 from meno.session.v1.event_service_pb2 import (
     EVENT_KIND_PRESENT,
     AppendEventsRequest,
@@ -51,6 +52,7 @@ class Service:
         self.database_url = database_url
         self.sessions = SessionServiceStub(served.channel())
         self.events = EventServiceStub(served.channel())
+        self.data_rights = DataRightsServiceStub(served.channel())
 
     def learner(self, **claims: Any) -> Learner:
         user_id = str(uuid.uuid4())

@@ -1,0 +1,111 @@
+"""What the account feed changes for good is applied once, in order, by one of several processes."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import psycopg
+import pytest
+
+from chassis import effects
+from chassis.database import Database, Transaction
+from chassis.testing import AccountFeed
+from chassis.tests.tables import ADD_NOTE
+from meno.access.v1.account_feed_service_pb2 import AccountEvent
+
+Apply = Callable[[], Awaitable[None]]
+
+
+def erase(feed: AccountFeed) -> str:
+    """Appends an erasure and returns whose."""
+    user_id = str(uuid.uuid4())
+    feed.append(user_erased=AccountEvent.UserErased(user_id=user_id))
+    return user_id
+
+
+async def note(transaction: Transaction, event: AccountEvent) -> None:
+    await transaction.run(ADD_NOTE, user_id=event.user_erased.user_id, text="erased")
+
+
+def noted(database_url: str) -> list[str]:
+    with psycopg.connect(database_url) as connection:
+        return [
+            str(user_id) for (user_id,) in connection.execute("SELECT user_id FROM notes ORDER BY note_id")
+        ]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(met):
+            continue
+
+
+async def test_every_event_with_an_effect_is_applied_once_in_order(
+    database: Database, database_url: str
+) -> None:
+    feed = AccountFeed()
+    expected = [erase(feed)]
+    feed.lose_rights(str(uuid.uuid4()), 1)
+    replicas = [
+        asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": note})) for _ in range(3)
+    ]
+    expected += [erase(feed) for _ in range(20)]
+    await until(lambda: len(noted(database_url)) >= 21)
+    for replica in replicas:
+        replica.cancel()
+    await asyncio.gather(*replicas, return_exceptions=True)
+    assert noted(database_url) == expected
+
+
+async def test_a_process_goes_on_where_the_last_one_stopped(database: Database, database_url: str) -> None:
+    feed = AccountFeed()
+    for _ in range(2):
+        erase(feed)
+        following = asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": note}))
+        await until(lambda: len(noted(database_url)) >= len(feed_ids(feed)))
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert noted(database_url) == feed_ids(feed)
+
+
+async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "_PAUSE", 0.01)
+    feed, failures = AccountFeed(), iter(range(3))
+
+    async def fails_at_first(transaction: Transaction, event: AccountEvent) -> None:
+        await note(transaction, event)
+        if next(failures, None) is not None:
+            raise ConnectionError
+
+    expected = [erase(feed), erase(feed)]
+    following = asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": fails_at_first}))
+    await until(lambda: len(noted(database_url)) >= 2)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert noted(database_url) == expected
+
+
+async def test_in_a_new_epoch_the_feed_is_applied_from_its_beginning(
+    database: Database, database_url: str
+) -> None:
+    feed = AccountFeed()
+    apply = partial(effects.apply, database, feed.follow, {"user_erased": note})
+    before = [erase(feed), erase(feed)]
+    following = asyncio.create_task(apply())
+    await until(lambda: len(noted(database_url)) >= 2)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    feed.restore()
+    after = [erase(feed)]
+    following = asyncio.create_task(apply())
+    await until(lambda: len(noted(database_url)) >= 3)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert noted(database_url) == before + after
+
+
+def feed_ids(feed: AccountFeed) -> list[str]:
+    return [event.user_erased.user_id for event in feed.events]

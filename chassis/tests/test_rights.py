@@ -1,0 +1,101 @@
+"""What a process remembers of the account feed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chassis import rights
+from chassis.calls import Caller
+from chassis.errors import RightsChanged, ServiceUnavailable
+from chassis.rights import Position, Rights
+from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
+
+EARLY, LATE = "018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-000000000002"
+
+
+def caller(**claims: Any) -> Caller:
+    """Somebody whose token says little."""
+    plain: dict[str, Any] = {
+        "user_id": "me",
+        "role": "STUDENT",
+        "classes": {},
+        "archived": {},
+        "sign_in_id": "here",
+        "rights_version": 1,
+        "expires_at": time.time() + 300,
+        "guest": False,
+        "token": "",
+    }
+    return Caller(**{**plain, **claims})
+
+
+def lost(version: int, sequence: int = 7) -> WatchAccountEventsResponse:
+    event = AccountEvent.RightsLost(user_id="me", rights_version=version)
+    return WatchAccountEventsResponse(event=AccountEvent(sequence=sequence, rights_lost=event))
+
+
+def heartbeat(sequence: int = 7) -> WatchAccountEventsResponse:
+    return WatchAccountEventsResponse(heartbeat=WatchAccountEventsResponse.Heartbeat(sequence=sequence))
+
+
+async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[Rights, list[Position]]:
+    """Follows streams that break off, one after the other; returns where each was begun."""
+    followed, begun = Rights(), list[Position]()
+    rest = iter(streams)
+    ended = asyncio.Event()
+
+    async def feed(after: Position) -> AsyncIterator[WatchAccountEventsResponse]:
+        begun.append(after)
+        for step in next(rest, []):
+            yield step
+        if len(begun) > len(streams):
+            ended.set()
+            await asyncio.Event().wait()
+        raise ConnectionError
+
+    following = asyncio.create_task(followed.follow(feed))
+    await ended.wait()
+    following.cancel()
+    return followed, begun
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that breaks off is followed again without a pause."""
+    monkeypatch.setattr(rights, "_PAUSE", 0)
+
+
+async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:
+    followed, begun = await follow(
+        [WatchAccountEventsResponse(epoch=EARLY), lost(2, sequence=7)],
+        [WatchAccountEventsResponse(epoch=EARLY), heartbeat(9)],
+    )
+    assert begun == [Position(), Position(EARLY, 7), Position(EARLY, 9)]
+    with pytest.raises(RightsChanged):
+        followed.check(caller(rights_version=1))
+    followed.check(caller(rights_version=2))
+
+
+async def test_what_was_withdrawn_in_another_epoch_has_never_happened() -> None:
+    followed, begun = await follow(
+        [WatchAccountEventsResponse(epoch=EARLY), lost(2, sequence=7), heartbeat(7)],
+        [WatchAccountEventsResponse(epoch=LATE), heartbeat(3)],
+    )
+    assert begun[-1] == Position(LATE, 3)
+    followed.check(caller(rights_version=1))
+
+
+async def test_without_the_feed_nobody_is_let_in() -> None:
+    with pytest.raises(ServiceUnavailable):
+        Rights().check(caller())
+
+
+async def test_what_no_living_token_can_claim_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    followed, _ = await follow([WatchAccountEventsResponse(epoch=EARLY), lost(2), heartbeat()])
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + rights.REPLAY.total_seconds() + 1)
+    followed._minimum.put("somebody else", 1)
+    assert "me" not in followed._minimum
