@@ -24,12 +24,12 @@ class ErasureServicer:
 
     async def EraseUser(self, request: EraseUserRequest, context: Context) -> Erasure:
         async with write(self._database) as transaction:
-            if await store.get(transaction, request.user_id) is None:
-                user = await users.locked(transaction, request.user_id, deleted=True)
-                if user is None:
-                    raise UserNotFound(request.user_id)
+            user = await users.locked(transaction, request.user_id, deleted=True)
+            if user is not None:
                 await leaving.check_dispensable(transaction, user)
                 await erasing.erase(transaction, request.user_id)
+            elif await store.get(transaction, request.user_id) is None:
+                raise UserNotFound(request.user_id)
             return transaction.answer(await _erasure(transaction, request.user_id))
 
     async def GetErasure(self, request: GetErasureRequest, context: Context) -> Erasure:

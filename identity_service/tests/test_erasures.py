@@ -1,0 +1,188 @@
+"""Erasing people: here at once, with a receipt of every service."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from chassis.testing import refused, soon_refused
+from identity_service.tests.conftest import PASSWORD, Identity, Person
+from meno.access.v1.access_pb2 import ClassRole
+from meno.access.v1.account_feed_service_pb2 import ReportErasureRequest
+from meno.access.v1.account_feed_service_pb2_grpc import AccountFeedServiceStub
+from meno.access.v1.data_rights_pb2 import ExportUserDataRequest
+from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
+from meno.identity.v1.class_service_pb2 import SetMembershipRoleRequest
+from meno.identity.v1.user_service_pb2 import (
+    EraseUserRequest,
+    Erasure,
+    GetErasureRequest,
+    GetUserRequest,
+    UpdateUserRequest,
+    User,
+)
+
+OTHERS = ("content_service", "session_service", "chat_service")
+
+
+async def erase(identity: Identity, by: Person, user_id: str = "me", **values: str) -> Erasure:
+    request = EraseUserRequest(user_id=user_id, confirmation="ERASE", **values)
+    return await identity.users.EraseUser(request, **by.auth)
+
+
+async def report(identity: Identity, user_id: str, service: str, rows: int = 3) -> None:
+    feed = AccountFeedServiceStub(identity.served.channel(service))
+    await feed.ReportErasure(ReportErasureRequest(user_id=user_id, rows=rows))
+
+
+def everything(identity: Identity) -> str:
+    """Every row of every table, as a dump would have it."""
+    with psycopg.connect(identity.database_url) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchall()
+        texts = [
+            str(row)
+            for (table,) in tables
+            for row in connection.execute(
+                sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(sql.Identifier(table))
+            )
+        ]
+    return "\n".join(texts).casefold()
+
+
+async def test_nothing_but_an_id_is_left_of_who_is_erased(identity: Identity) -> None:
+    secret = {"login_name": "Wilhelmina", "email": "w.quist@example.org", "phone": "+4915199887766"}
+    made = await identity.auth.SignUp(
+        SignUpRequest(
+            display_name="Wilhelmina Quist", password=PASSWORD, request_id=str(uuid.uuid4()), **secret
+        )
+    )
+    person = Person(made)
+    teacher = await identity.sign_up_teacher()
+    joined = await identity.new_class(teacher)
+    await identity.join(person, joined)
+    change = UpdateUserRequest(
+        user_id="me", user=User(full_name="Wilhelmina Quist-Aalto"), request_id=str(uuid.uuid4())
+    )
+    await identity.users.UpdateUser(change, **person.auth)
+    # The answer to the teacher, which is remembered for a day, says what the person is called.
+    role = SetMembershipRoleRequest(
+        class_id=joined.class_id,
+        user_id=person.user_id,
+        role=ClassRole.CLASS_ROLE_STUDENT,
+        request_id=str(uuid.uuid4()),
+    )
+    await identity.classes.SetMembershipRole(role, **teacher.auth)
+    said = ("wilhelmina", "quist", *map(str.casefold, secret.values()))
+    assert all(text in everything(identity) for text in said)
+    await erase(identity, person)
+    left = everything(identity)
+    assert [text for text in said if text in left] == []
+    assert person.user_id in left
+
+
+async def test_who_is_erased_is_let_in_nowhere(identity: Identity) -> None:
+    person = await identity.sign_up("Vera")
+    await erase(identity, person)
+    look = GetUserRequest(user_id="me")
+    denied = await soon_refused(lambda: identity.users.GetUser(look, **person.auth))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+    assert (await refused(identity.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    sign_in = SignInRequest(identifier="Vera", password=PASSWORD)
+    assert (await refused(identity.auth.SignIn(sign_in))).reason == "CREDENTIALS_INVALID"
+    await identity.sign_up("Vera")
+
+
+async def test_an_erasure_is_complete_when_every_service_has_said_so(identity: Identity) -> None:
+    admin, person = await identity.sign_up_admin(), await identity.sign_up()
+    begun = await erase(identity, admin, person.user_id)
+    assert [receipt.service for receipt in begun.receipts] == ["identity_service"]
+    assert not begun.HasField("complete_time")
+    for service in OTHERS:
+        for rows in (3, 0):
+            await report(identity, person.user_id, service, rows)
+    done = await identity.users.GetErasure(GetErasureRequest(user_id=person.user_id), **admin.auth)
+    assert done.HasField("complete_time")
+    assert {receipt.service: receipt.rows for receipt in done.receipts if receipt.rows == 3} == dict.fromkeys(
+        OTHERS, 3
+    )
+
+
+async def test_a_receipt_of_an_erasure_that_nobody_asked_for_is_ignored(identity: Identity) -> None:
+    admin, person = await identity.sign_up_admin(), await identity.sign_up()
+    await report(identity, person.user_id, "chat_service")
+    request = GetErasureRequest(user_id=person.user_id)
+    assert (await refused(identity.users.GetErasure(request, **admin.auth))).reason == "ERASURE_NOT_FOUND"
+
+
+async def test_twenty_erasures_at_once_are_one(identity: Identity) -> None:
+    admin, person = await identity.sign_up_admin(), await identity.sign_up()
+    erasures = await asyncio.gather(*(erase(identity, admin, person.user_id) for _ in range(20)))
+    assert len({str(erasure) for erasure in erasures}) == 1
+    listed = await identity.audited(admin, user_id=person.user_id)
+    assert [entry.action for entry in listed].count(7) == 1
+    with psycopg.connect(identity.database_url) as connection:
+        kinds = connection.execute(
+            "SELECT count(*) FROM account_events WHERE kind = 'user_erased'"
+        ).fetchone()
+    assert kinds == (1,)
+
+
+async def test_it_is_audited_who_erased_whom_and_how_much(identity: Identity) -> None:
+    admin, person = await identity.sign_up_admin(), await identity.sign_up()
+    await erase(identity, admin, person.user_id)
+    erased, begun, *_ = await identity.audited(admin, user_id=person.user_id)
+    assert (begun.action, begun.actor_user_id) == (7, admin.user_id)
+    assert erased.action == 8
+    assert int(erased.details["rows"]) > 0
+
+
+async def test_nobody_cannot_be_erased(identity: Identity) -> None:
+    admin = await identity.sign_up_admin()
+    assert (await refused(erase(identity, admin, str(uuid.uuid4())))).reason == "USER_NOT_FOUND"
+
+
+@pytest.mark.parametrize("confirmation", ["", "erase", "YES"])
+async def test_nobody_is_erased_by_mistake(identity: Identity, confirmation: str) -> None:
+    person = await identity.sign_up()
+    request = EraseUserRequest(user_id="me", confirmation=confirmation)
+    assert (await refused(identity.users.EraseUser(request, **person.auth))).reason == "FIELD_INVALID"
+
+
+async def test_a_class_in_use_and_an_installation_keep_who_runs_them(identity: Identity) -> None:
+    admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
+    taught = await identity.new_class(teacher)
+    denied = await refused(erase(identity, teacher))
+    assert (denied.reason, denied.metadata) == ("LAST_TEACHER", {"class_id": taught.class_id})
+    assert (await refused(erase(identity, admin))).reason == "LAST_ADMIN"
+
+
+async def test_of_two_administrators_who_erase_themselves_at_once_one_stays(identity: Identity) -> None:
+    admins = [await identity.sign_up_admin() for _ in range(2)]
+
+    async def go(admin: Person) -> Any:
+        try:
+            return await erase(identity, admin)
+        except Exception as error:
+            return error
+
+    outcomes = await asyncio.gather(*map(go, admins))
+    assert sum(isinstance(outcome, Erasure) for outcome in outcomes) == 1
+
+
+async def test_an_export_has_every_row_of_the_person_and_no_secret(identity: Identity) -> None:
+    person = await identity.sign_up("Ottilie")
+    teacher = await identity.sign_up_teacher()
+    await identity.join(person, await identity.new_class(teacher))
+    call = identity.data_rights.ExportUserData(ExportUserDataRequest(user_id="me"), **person.auth)
+    *records, last = [step async for step in call]
+    found = {step.record.collection: step.record.fields for step in records}
+    assert {"users", "login_identifiers", "credentials", "sign_ins", "class_memberships"} <= found.keys()
+    assert found["users"]["display_name"] == "Ottilie"
+    assert {step.record.fields["user_id"] for step in records} <= {person.user_id}
+    assert not [name for step in records for name in step.record.fields if "hash" in name]
+    assert "credentials.password_hash" in last.done.withheld
