@@ -3,11 +3,13 @@
 import uuid
 
 import grpc
+import psycopg
 from google.api.httpbody_pb2 import HttpBody
 
 from deploy.local.demo.people import Person
 from deploy.local.demo.record import Record
 from deploy.local.layout import Layout
+from deploy.local.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.content.v1.content_service_pb2 import Body, Content, CreateContentRequest, PublishContentRequest
 from meno.content.v1.material_service_pb2 import (
@@ -34,6 +36,17 @@ class School:
     async def teacher(self) -> Person:
         """Somebody new who teaches."""
         return await Person.sign_up(self.channel, self._record, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+
+    async def admin(self) -> Person:
+        """Somebody new who runs the installation, made one as `create-admin` makes them."""
+        person = await self.student()
+        url = Postgres(self.layout.directory).url("identity", SUPERUSER)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute(
+                "UPDATE users SET role = 'ADMIN' WHERE user_id = %s", [person.tokens.user.user_id]
+            )
+        await person.refresh()
+        return person
 
     async def new_class(self, teacher: Person) -> Class:
         """A class of this teacher."""
