@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 
 from deploy.local.layout import ROOT
-from tests.benchmarks import databases, events, load, reads, retrieval, whole
+from tests.benchmarks import databases, events, load, people, reads, retrieval, whole
 from tests.benchmarks.neighbours import Neighbours
 from tests.benchmarks.report import Row, Say, save, table
 
 FILE = ROOT / "build" / "bench.json"
-NAMES = ("reads", "events", "retrieval", *whole.PARTS)
+NAMES = ("reads", "people", "events", "retrieval", *whole.PARTS)
 
 
 console = Console(highlight=False, soft_wrap=True)
@@ -63,6 +63,8 @@ def _work(
     """What is to be measured, in order."""
     if "reads" in chosen:
         yield "reads", lambda say: reads.measure(used, quick=quick, say=say)
+    if "people" in chosen:
+        yield "people", lambda say: people.measure(used, quick=quick, say=say)
     if "events" in chosen:
         yield "events", lambda say: events.measure()
     if "retrieval" in chosen:

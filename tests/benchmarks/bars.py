@@ -8,6 +8,11 @@ from deploy.local.layout import SERVICES
 THROUGH_AGAINST_PEER = "GetSession through the gateway, against FastAPI + async ORM without one"
 THROUGH_AGAINST_EMPTY = "GetSession through the gateway, against the empty handler there"
 GATEWAY_SHARE = "empty handler through the gateway, against direct"
+READ_AGAINST_PEER = "{}, against FastAPI + async ORM"
+LATE_PAGE = "a page of 5,000 members, the last against the first"
+SIGN_IN = "sign-ins, against verifying their hashes alone"
+LARGE_TOKEN = "GetUser through the gateway with a token of 200 classes, against one of none"
+REVOCATION = "a right is lost until every service refuses it, the slowest of several"
 LATE_EVENT = "AppendEvents, event 10,000 of a session against event 10"
 FIRST_WORDS_MEDIAN = "first words of an answer (p50), class of 114 documents"
 FIRST_WORDS_P95 = "first words of an answer (p95), class of 114 documents"
@@ -42,12 +47,18 @@ class Bar:
         return figure >= limit if self.more_is_better else figure <= limit
 
 
+READS = ("GetUser", "GetSettings", "GetClass", "ListClasses (20)", "ListMemberships (50 of 5,000)")
+
 _IDLE = Bar(120, 90, of_value=True, more_is_better=False)
 
 BARS: Mapping[str, Bar] = {
     THROUGH_AGAINST_PEER: Bar(2.0, 2.5),
     THROUGH_AGAINST_EMPTY: Bar(0.40, 0.5),
     GATEWAY_SHARE: Bar(0.75, 0.9),
+    **{READ_AGAINST_PEER.format(read): Bar(2.0, 2.5) for read in READS},
+    LATE_PAGE: Bar(1.2, 1.05, more_is_better=False),
+    SIGN_IN: Bar(0.8, 0.95),
+    REVOCATION: Bar(1.0, 0.1, of_value=True, more_is_better=False),
     LATE_EVENT: Bar(1.2, 1.05, more_is_better=False),
     FIRST_WORDS_MEDIAN: Bar(60, 40, of_value=True, more_is_better=False),
     FIRST_WORDS_P95: Bar(150, 100, of_value=True, more_is_better=False),

@@ -103,7 +103,7 @@ async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
         serving = server(app)
         certificate = house.identity("session_service")
         port = serving.add_secure_port("127.0.0.1:0", certificate.server_credentials())
-        direct = serving.add_secure_port("127.0.0.1:0", _open(certificate.directory))
+        direct = serving.add_secure_port("127.0.0.1:0", open_to_all(certificate.directory))
         await serving.start()
         # The others are never called; the gateway only wants to know where they would be.
         endpoints = {name: [Endpoint("127.0.0.1", port, ops)] for name in SERVICES}
@@ -149,7 +149,7 @@ def unlimited(settings: Any) -> Any:
     }
 
 
-def _open(directory: Path) -> grpc.ServerCredentials:
+def open_to_all(directory: Path) -> grpc.ServerCredentials:
     """Encryption that asks for no certificate, for load generators that have none."""
     key, certificate = (directory / name for name in ("key.pem", "cert.pem"))
     return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])

@@ -1,13 +1,9 @@
 """What the read path is loaded on: ours and a peer over one table, each seen to answer rightly."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,18 +12,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 import psycopg
 
-from deploy.local.layout import ROOT
 from meno.session.v1.session_service_pb2 import GetSessionRequest, Session
 from tests.benchmarks import databases
 from tests.benchmarks.load import Target
+from tests.benchmarks.peering import PATIENCE, framed, get, peer, process
 from tests.benchmarks.report import Say
-from tests.running import free_port
 
 RPC = "/meno.session.v1.SessionService/GetSession"
 SESSIONS = 10_000
 """In the table; a hundred are the learner's who calls."""
-
-_PATIENCE = 30
 
 One = TypeVar("One")
 
@@ -59,15 +52,15 @@ def targets(say: Say) -> Iterator[Targets[tuple[Target, int]]]:
         learner = _fill(url)
         say("starting servers and gateways")
         arguments = [sys.executable, "-m", "tests.benchmarks.serving", directory, url, learner.user_id]
-        with _process(arguments, stdout=subprocess.PIPE) as ours:
+        with process(arguments, stdout=subprocess.PIPE) as ours:
             assert ours.stdout is not None
             serving = json.loads(ours.stdout.readline())
-            with _peer(url, serving["key_set"]) as (peer_url, peer_pid):
+            with peer("sessions", url, serving["key_set"]) as (peer_url, peer_pid):
                 through, direct, empty_through, empty_direct = (
                     (target, serving["pid"]) for target in _ours(serving, learner)
                 )
-                peer = (_peers(peer_url, serving["token"], learner), peer_pid)
-                yield Targets(through, direct, empty_through, empty_direct, peer)
+                peers = (_peers(peer_url, serving["token"], learner), peer_pid)
+                yield Targets(through, direct, empty_through, empty_direct, peers)
 
 
 def _fill(url: str) -> Learner:
@@ -100,72 +93,23 @@ def _ours(serving: Mapping[str, Any], learner: Learner) -> Iterator[Target]:
         answer = _answer(serving[kind]["through"], headers["authorization"], message)
         assert Session.FromString(answer).session_id == session_id, "the answer is another session"
         for way in ("through", "direct"):
-            yield Target(serving[kind][way] + RPC, headers, _framed(message), len(_framed(answer)))
+            yield Target(serving[kind][way] + RPC, headers, framed(message), len(framed(answer)))
 
 
 def _peers(url: str, token: str, learner: Learner) -> Target:
     """The same of the peer, who lets in nobody else."""
     path = f"{url}/v1/users/{learner.user_id}/sessions/{learner.session_id}"
     headers = {"authorization": f"Bearer {token}"}
-    status, body = _get(path, headers)
+    status, body = get(path, headers)
     assert status == 200, "the peer does not answer"
     assert json.loads(body)["session_id"] == learner.session_id, "the peer's answer is another session"
     elsewhere = path.replace(learner.user_id, str(uuid.uuid4()))
-    assert _get(elsewhere, headers)[0] == 403, "the peer lets in others than the owner"
-    assert _get(path, {"authorization": f"Bearer {token[:-2]}AA"})[0] == 401, "the peer takes any token"
+    assert get(elsewhere, headers)[0] == 403, "the peer lets in others than the owner"
+    assert get(path, {"authorization": f"Bearer {token[:-2]}AA"})[0] == 401, "the peer takes any token"
     return Target(path, headers, None, len(body))
-
-
-@contextmanager
-def _peer(database_url: str, key_set: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Runs the peer; yields its URL and the id of its process."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.peers.fastapi_orm:app"]
-    command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    command += ["--no-access-log", "--log-level", "warning"]
-    # Its driver does not know what libpq may demand of a server.
-    known = database_url.partition("&require_auth=")[0]
-    settings = {
-        "PEER_DATABASE_URL": known.replace("postgresql://", "postgresql+asyncpg://", 1),
-        "PEER_KEYS": json.dumps(key_set),
-    }
-    with _process(command, env={**os.environ, **settings}) as process:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + _PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                _get(url, {})
-                break
-            except urllib.error.URLError:
-                time.sleep(0.05)
-        yield url, process.pid
-
-
-@contextmanager
-def _process(command: list[str], **how: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, cwd=ROOT, **how)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _answer(address: str, authorization: str, message: bytes) -> bytes:
     with grpc.insecure_channel(address.removeprefix("http://")) as channel:
         rpc: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(RPC)
-        return rpc(message, metadata=(("authorization", authorization),), timeout=_PATIENCE)
-
-
-def _framed(message: bytes) -> bytes:
-    """As it travels: uncompressed, with its length."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
-def _get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        return rpc(message, metadata=(("authorization", authorization),), timeout=PATIENCE)

@@ -1,33 +1,22 @@
 """GetSession as FastAPI and SQLAlchemy's asynchronous ORM serve it, in their own idiom.
 
-    uvicorn tests.benchmarks.peers.fastapi_orm:app --loop uvloop --http httptools
+    uvicorn tests.benchmarks.peers.sessions:app --loop uvloop --http httptools
 
-It verifies the same tokens and remembers them as we do, lets in the owner alone, reads the
-same table with as many connections through the fastest driver that the ORM has, and answers
-with the same fields. PEER_DATABASE_URL and PEER_KEYS (a JSON Web Key Set) configure it.
+It lets in the owner alone, reads the same table, and answers with the same fields.
 """
 
-import json
-import os
-import time
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, HTTPException, Path
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-POOL = 10
-"""As many connections as a process of ours has by default."""
+from tests.benchmarks.peers.callers import database, owner
 
 ACTIONS = {
     "INTAKE": ["GENERATE_PLAN"],
@@ -97,40 +86,7 @@ class SessionReply(BaseModel):
     updated_at: datetime
 
 
-keys = KeySet.import_key_set(json.loads(os.environ["PEER_KEYS"]))
-verified: dict[str, dict[str, Any]] = {}
-engine = create_async_engine(os.environ["PEER_DATABASE_URL"], pool_size=POOL, max_overflow=0)
-new_session = async_sessionmaker(engine, expire_on_commit=False)
-bearer = HTTPBearer()
 app = FastAPI()
-
-
-async def caller(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> dict[str, Any]:
-    """The claims of a valid token, whose signature is checked once."""
-    token = credentials.credentials
-    claims = verified.get(token)
-    if claims is None:
-        try:
-            claims = jwt.decode(token, keys, algorithms=["ES256"]).claims
-        except (JoseError, ValueError) as error:
-            raise HTTPException(401, "the token is invalid") from error
-        verified[token] = claims
-    if claims["iss"] != "meno" or claims["aud"] != "meno" or claims["exp"] < time.time():
-        raise HTTPException(401, "the token is invalid or expired")
-    return claims
-
-
-async def owner(user_id: Annotated[UUID, Path()], claims: Annotated[dict[str, Any], Depends(caller)]) -> UUID:
-    """The person whose resource it is, if it is they who call."""
-    if str(user_id) != claims["sub"]:
-        raise HTTPException(403, "permission denied")
-    return user_id
-
-
-async def database() -> AsyncIterator[AsyncSession]:
-    """A unit of work for one request."""
-    async with new_session() as session:
-        yield session
 
 
 @app.get("/v1/users/{user_id}/sessions/{session_id}", response_model=SessionReply)
