@@ -14,7 +14,7 @@ from deploy.local import control
 from deploy.local.layout import SERVICES, Layout
 from deploy.local.postgres import Postgres
 from deploy.local.state import State
-from tests.benchmarks import asking, course
+from tests.benchmarks import asking, course, rights
 from tests.benchmarks.bars import (
     FIRST_WORDS_MEDIAN,
     FIRST_WORDS_P95,
@@ -25,7 +25,7 @@ from tests.benchmarks.bars import (
 from tests.benchmarks.report import Row, Say
 from tests.running import free_port
 
-START, MEMORY, ASK = PARTS = ("start", "memory", "ask")
+START, MEMORY, RIGHTS, ASK = PARTS = ("start", "memory", "rights", "ask")
 """What can be measured of it."""
 STARTS = 3
 """Later than the first; the shortest is the one that neighbours disturbed least."""
@@ -50,6 +50,8 @@ def measure(parts: Collection[str], *, quick: bool, say: Say) -> list[Row]:
                 rows += _starts(first, min(later))
             if MEMORY in parts:
                 rows += [_memory(MEMORY_IDLE.format(name), state, name) for name in SERVICES]
+            if RIGHTS in parts:
+                rows += asyncio.run(rights.measure(layout, say))
             if MEMORY in parts or ASK in parts:
                 rows += _asked(state, parts, quick=quick, say=say)
         finally:

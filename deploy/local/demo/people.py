@@ -25,7 +25,7 @@ class Person:
     def __init__(self, channel: grpc.aio.Channel, record: Record, tokens: Tokens) -> None:
         self.tokens = tokens
         self.record = record
-        self._auth = AuthServiceStub(channel)
+        self.sign_in = AuthServiceStub(channel)
         self.users = UserServiceStub(channel)
         self.classes = ClassServiceStub(channel)
         self.contents = ContentServiceStub(channel)
@@ -57,4 +57,4 @@ class Person:
     async def refresh(self) -> None:
         """Fetches a token with the rights that the person has now."""
         request = RefreshTokensRequest(refresh_token=self.tokens.refresh_token)
-        self.tokens = await self.record.call(self._auth.RefreshTokens, request)
+        self.tokens = await self.record.call(self.sign_in.RefreshTokens, request)

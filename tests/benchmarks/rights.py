@@ -1,0 +1,112 @@
+"""What a token costs that carries many classes, and how soon every service refuses a right that was lost."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import psycopg
+
+from chassis.testing import refusal
+from deploy.local.demo.people import Person
+from deploy.local.demo.record import Record
+from deploy.local.layout import Layout
+from deploy.local.postgres import SUPERUSER, Postgres
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.chat.v1.chat_service_pb2 import ListChatsRequest
+from meno.content.v1.content_service_pb2 import ListContentsRequest
+from meno.identity.v1.auth_service_pb2 import SignOutEverywhereRequest
+from meno.identity.v1.class_service_pb2 import CreateClassRequest
+from meno.identity.v1.user_service_pb2 import GetUserRequest
+from meno.session.v1.session_service_pb2 import ListSessionsRequest
+from tests.benchmarks.bars import LARGE_TOKEN, REVOCATION
+from tests.benchmarks.report import Row, Say
+
+CLASSES = 200
+TIMES = 300
+LOSSES = 10
+
+_JOIN = """
+WITH made AS (
+    INSERT INTO classes (title, join_code) SELECT 'Class ' || n, %(user_id)s || n FROM generate_series(2, %(classes)s) n
+    RETURNING class_id
+), member AS (
+    INSERT INTO class_memberships (class_id, user_id, role) SELECT class_id, %(user_id)s, 'TEACHER' FROM made
+)
+INSERT INTO user_classes (class_id, user_id, role) SELECT class_id, %(user_id)s, 'TEACHER' FROM made
+"""
+
+
+async def measure(layout: Layout, say: Say) -> list[Row]:
+    """The rows of rights, on a stack that runs."""
+    async with grpc.aio.insecure_channel(
+        f"localhost:{layout.port}", [("grpc.max_metadata_size", 32 * 1024)]
+    ) as channel:
+        say(f"a token of {CLASSES} classes")
+        large = await _large_token(layout, channel)
+        say("losing rights")
+        return [large, await _revocation(channel)]
+
+
+async def _large_token(layout: Layout, channel: grpc.aio.Channel) -> Row:
+    plain, teacher = await _new(channel), await _new(channel)
+    made = await teacher.classes.CreateClass(CreateClassRequest(title="One"), **teacher.auth)
+    user_id = teacher.tokens.user.user_id
+    url = Postgres(layout.directory).url("identity", SUPERUSER)
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(_JOIN.encode(), {"user_id": user_id, "classes": CLASSES})
+    await teacher.refresh()
+    for call in _every_service(teacher, made.class_id):
+        await call()
+    costs: dict[str, list[float]] = {"plain": [], "large": []}
+    for _ in range(TIMES):
+        for name, person in (("plain", plain), ("large", teacher)):
+            began = time.perf_counter()
+            await person.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
+            costs[name].append(time.perf_counter() - began)
+    small, large = (statistics.median(costs[name]) for name in ("plain", "large"))
+    return Row(LARGE_TOKEN, 1000 * large, "ms", 1000 * small, large / small)
+
+
+async def _revocation(channel: grpc.aio.Channel) -> Row:
+    seconds = []
+    for _ in range(LOSSES):
+        person = await _new(channel)
+        made = await person.classes.CreateClass(CreateClassRequest(title="One"), **person.auth)
+        await person.refresh()
+        calls = _every_service(person, made.class_id)
+        for call in calls:
+            await call()
+        await person.sign_in.SignOutEverywhere(SignOutEverywhereRequest(user_id="me"), **person.auth)
+        lost = time.perf_counter()
+        await asyncio.gather(*map(_refused, calls))
+        seconds.append(time.perf_counter() - lost)
+    return Row(
+        REVOCATION, max(seconds), "s", statistics.median(seconds), max(seconds) / statistics.median(seconds)
+    )
+
+
+def _every_service(person: Person, class_id: str) -> list[Callable[[], Awaitable[Any]]]:
+    """A read of each service."""
+    return [
+        lambda: person.users.GetUser(GetUserRequest(user_id="me"), **person.auth),
+        lambda: person.contents.ListContents(ListContentsRequest(class_id=class_id), **person.auth),
+        lambda: person.sessions.ListSessions(ListSessionsRequest(user_id="me"), **person.auth),
+        lambda: person.chats.ListChats(ListChatsRequest(user_id="me"), **person.auth),
+    ]
+
+
+async def _refused(call: Callable[[], Awaitable[Any]]) -> None:
+    """Returns when the call is refused for what was lost."""
+    while True:
+        try:
+            await call()
+        except grpc.aio.AioRpcError as error:
+            assert refusal(error).reason == "RIGHTS_CHANGED", error
+            return
+
+
+async def _new(channel: grpc.aio.Channel) -> Person:
+    return await Person.sign_up(channel, Record(), "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
