@@ -123,7 +123,7 @@ def embedder_of(settings: Settings) -> Embedder:
             base_url=settings.embedding_base_url,
             model=settings.embedding_model,
             dimension=settings.embedding_dimension,
-            key=settings.read_embedding_key().get_secret_value(),
+            key=settings.key("embedding_key") or "none",
         )
     return MiniLM(settings.model_cache.expanduser(), threads=settings.embedding_threads)
 

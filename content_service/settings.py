@@ -1,15 +1,14 @@
 """What an operator sets for content_service."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from chassis.settings import Settings as ServiceSettings
+from chassis.models.settings import KeySettings
 
 
-class Settings(ServiceSettings):
+class Settings(KeySettings):
     """The service's settings, with those of every service."""
 
     storage_url: str = Field(
@@ -47,12 +46,3 @@ class Settings(ServiceSettings):
         if self.embedder == "openai" and not self.embedding_model:
             raise ValueError("MENO_EMBEDDING_MODEL names the model of MENO_EMBEDDER=openai")
         return self
-
-    def read_embedding_key(self) -> SecretStr:
-        """The key behind the reference. Raises ValueError where there is none."""
-        kind, _, name = self.embedding_key.partition(":")
-        if kind == "env" and name in os.environ:
-            return SecretStr(os.environ[name])
-        if kind == "file" and Path(name).is_file():
-            return SecretStr(Path(name).read_text(encoding="utf-8").strip())
-        raise ValueError("MENO_EMBEDDING_KEY leads to no key; write env:NAME or file:PATH")

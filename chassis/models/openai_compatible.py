@@ -3,18 +3,20 @@
 The provider's SDK is imported when the first tutor is made, for it is large and an extra.
 """
 
-import os
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chassis.models.tutors import Passage, TutorFailed, Utterance
 
 if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionMessageParam
+    import httpx2
+    from openai import AsyncStream
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 _RETRIES = 1
 _ENDED_WELL = frozenset({"stop", "length"})
+# Some of OpenAI's newer models refuse these, and many others know no other names.
+_OTHERWISE = {"max_tokens": "max_completion_tokens", "temperature": None}
 
 _GROUNDED = """\
 You are a tutor. Answer the learner's question from the numbered passages alone, briefly and in the \
@@ -31,8 +33,6 @@ class Endpoint(NamedTuple):
 
     base_url: str
     model: str
-    api_key: str = ""
-    """A reference, `env:NAME` or `file:PATH`; empty for an endpoint that asks for none."""
     temperature: float = 0.2
     max_tokens: int = 1024
     connect_seconds: float = 5.0
@@ -43,17 +43,28 @@ class Endpoint(NamedTuple):
 class OpenAITutor:
     """Asks one model at one endpoint."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Raises ValueError where the reference to the key leads nowhere."""
+    def __init__(
+        self, endpoint: Endpoint, *, key: str = "", private_hosts: frozenset[str] | None = None
+    ) -> None:
+        """`key` is empty for an endpoint that asks for none.
+
+        With `private_hosts` the way to the endpoint leads outside only, but for these hosts; without
+        them it leads wherever the endpoint is.
+        """
         import openai
 
         self._endpoint = endpoint
         self._client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
-            api_key=resolve(endpoint.api_key) or "none",
+            api_key=key or "none",
             timeout=openai.Timeout(endpoint.silence_seconds, connect=endpoint.connect_seconds),
             max_retries=_RETRIES,
+            http_client=None if private_hosts is None else _outward(private_hosts),
         )
+        self._wishes: dict[str, Any] = {
+            "temperature": endpoint.temperature,
+            "max_tokens": endpoint.max_tokens,
+        }
 
     async def answer(
         self, question: str, history: Sequence[Utterance], passages: Sequence[Passage]
@@ -61,13 +72,7 @@ class OpenAITutor:
         """Yields what the model says. Raises TutorFailed where it does not say it to the end."""
         ended = None
         try:
-            async with await self._client.chat.completions.create(
-                model=self._endpoint.model,
-                messages=messages(question, history, passages),
-                temperature=self._endpoint.temperature,
-                max_tokens=self._endpoint.max_tokens,
-                stream=True,
-            ) as chunks:
+            async with await self._ask(messages(question, history, passages)) as chunks:
                 async for chunk in chunks:
                     for choice in chunk.choices[:1]:
                         ended = choice.finish_reason or ended
@@ -75,9 +80,26 @@ class OpenAITutor:
                             yield choice.delta.content
         # The SDK lets errors of its transport and its parsers through as they are.
         except Exception as error:
-            raise TutorFailed(f"{type(error).__name__}: {error}") from error
+            raise TutorFailed(_kind(error)) from error
         if ended not in _ENDED_WELL:
-            raise TutorFailed(f"the model's stream ended with {ended}")
+            filtered = ended == "content_filter"
+            raise TutorFailed("the model's answer was filtered" if filtered else "the model broke off")
+
+    async def _ask(self, said: "list[ChatCompletionMessageParam]") -> "AsyncStream[ChatCompletionChunk]":
+        """Begins an answer. What the model does not let itself be told is left out then, and ever after."""
+        import openai
+
+        while True:
+            wishes = self._wishes
+            try:
+                chunks: AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
+                    model=self._endpoint.model, messages=said, stream=True, **wishes
+                )
+                return chunks
+            except openai.BadRequestError as error:
+                if error.param not in _OTHERWISE or error.param not in wishes:
+                    raise
+                self._wishes = _wished_otherwise(wishes, error.param)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -100,19 +122,26 @@ def messages(
     return said
 
 
-def resolve(reference: str) -> str:
-    """The secret that `env:NAME` or `file:PATH` refers to; empty for an empty reference.
+def _outward(private_hosts: frozenset[str]) -> "httpx2.AsyncClient":
+    import httpx2
 
-    Raises ValueError, which never shows a value, for anything else.
-    """
-    if not reference:
-        return ""
-    kind, _, name = reference.partition(":")
-    if kind == "env" and name in os.environ:
-        return os.environ[name]
-    if kind == "file" and Path(name).is_file():
-        return Path(name).read_text().strip()
-    raise ValueError("the API key is a reference, env:NAME or file:PATH, to something that is there")
+    from chassis.models.outward import Outward
+
+    return httpx2.AsyncClient(transport=Outward(private_hosts), follow_redirects=False, trust_env=False)
+
+
+def _wished_otherwise(wishes: dict[str, Any], refused: str) -> dict[str, Any]:
+    """The wishes with the one that was refused under its other name, or without it where it has none."""
+    kept = {name: value for name, value in wishes.items() if name != refused}
+    other = _OTHERWISE[refused]
+    return kept if other is None else {**kept, other: wishes[refused]}
+
+
+def _kind(error: BaseException) -> str:
+    """What went wrong, without the words of whoever answered: they may quote the question, or the key."""
+    status = getattr(error, "status_code", "")
+    causes = " of " + _kind(error.__cause__) if error.__cause__ else ""
+    return f"{type(error).__name__} {status}".strip() + causes
 
 
 def _quoted(number: int, passage: Passage) -> str:

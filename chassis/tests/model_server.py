@@ -28,6 +28,10 @@ class ModelServer:
     """Stays silent after the events, with the connection open."""
     cut: bool = False
     """Breaks the connection off after the events, in the middle of the body."""
+    location: str = ""
+    """Where it sends whoever asks."""
+    picky: set[str] = field(default_factory=set)
+    """Parameters that it refuses."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
 
@@ -52,19 +56,33 @@ class ModelServer:
         self.headers.append(head)
         [length] = [line for line in head.splitlines() if line.lower().startswith("content-length:")]
         self.asked.append(json.loads(await reader.readexactly(int(length.split(":")[1]))))
+        refused = sorted(self.picky & self.asked[-1].keys())
+        if refused:
+            error = {"error": {"message": "Unsupported parameter", "param": refused[0]}}
+            self._begin(writer, 400, "application/json")
+            self._piece(writer, json.dumps(error).encode())
+            writer.write(b"0\r\n\r\n")
+            return
         asks_for_stream = self.asked[-1].get("stream") and self.status == 200
         kind = "text/event-stream" if asks_for_stream else "application/json"
-        writer.write(
-            f"HTTP/1.1 {self.status} X\r\ncontent-type: {kind}\r\n"
-            "transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode()
-        )
+        self._begin(writer, self.status, kind)
         for event in self.events:
-            writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+            self._piece(writer, event)
             await writer.drain()
         if self.hang:
             await reader.read()
         if not self.cut:
             writer.write(b"0\r\n\r\n")
+
+    def _begin(self, writer: asyncio.StreamWriter, status: int, kind: str) -> None:
+        location = f"location: {self.location}\r\n" if self.location else ""
+        writer.write(
+            f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{location}"
+            "transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode()
+        )
+
+    def _piece(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
+        writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
 
 
 @asynccontextmanager

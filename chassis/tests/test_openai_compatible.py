@@ -1,12 +1,12 @@
 """The tutor behind an OpenAI-compatible endpoint, against a server that speaks its wire format."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from chassis.models.openai_compatible import Endpoint, OpenAITutor, resolve
+from chassis.models.openai_compatible import Endpoint, OpenAITutor
 from chassis.models.tutors import Passage, TutorFailed, Utterance
 from chassis.tests.model_server import DONE, ModelServer, model_server, said
 
@@ -19,9 +19,8 @@ async def model() -> AsyncIterator[ModelServer]:
         yield running
 
 
-async def ask(model: ModelServer, silence_seconds: float = 5, api_key: str = "") -> list[str]:
-    endpoint = Endpoint(model.url, "small", api_key, silence_seconds=silence_seconds)
-    tutor = OpenAITutor(endpoint)
+async def ask(model: ModelServer, silence_seconds: float = 5, **way: Any) -> list[str]:
+    tutor = OpenAITutor(Endpoint(model.url, "small", silence_seconds=silence_seconds), **way)
     try:
         return [piece async for piece in tutor.answer("Why?", [Utterance(True, "Hello")], PASSAGES)]
     finally:
@@ -55,23 +54,47 @@ async def test_the_model_reads_rules_history_numbered_passages_and_the_question(
     )
 
 
-async def test_the_key_is_read_from_where_it_is_referred_to(
-    model: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+async def test_the_key_goes_to_the_endpoint_and_nowhere_else(
+    model: ModelServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    model.status = 401
+    model.events = [b'{"error": {"message": "Incorrect API key provided: the-key", "code": "the-key"}}']
+    with caplog.at_level("DEBUG"), pytest.raises(TutorFailed) as error:
+        await ask(model, key="the-key")
+    assert "Bearer the-key\r\n" in model.headers[0]
+    assert str(error.value) == "AuthenticationError 401"
+    assert "the-key" not in caplog.text
+
+
+async def test_what_a_model_does_not_let_itself_be_told_is_left_out_then_and_ever_after(
+    model: ModelServer,
+) -> None:
+    model.picky = {"max_tokens", "temperature"}
     model.answers("So.")
-    monkeypatch.setenv("SOME_KEY", "key-of-the-environment")
-    (tmp_path / "key").write_text("key-of-the-file\n")
-    await ask(model, api_key="env:SOME_KEY")
-    await ask(model, api_key=f"file:{tmp_path / 'key'}")
-    assert "Bearer key-of-the-environment\r\n" in model.headers[0]
-    assert "Bearer key-of-the-file\r\n" in model.headers[1]
+    tutor = OpenAITutor(Endpoint(model.url, "small", max_tokens=7))
+    for _ in range(2):
+        assert [piece async for piece in tutor.answer("Why?", [], [])] == ["So."]
+    await tutor.close()
+    told = [{*body} & {"max_tokens", "max_completion_tokens", "temperature"} for body in model.asked]
+    assert told[-2:] == [{"max_completion_tokens"}] * 2
+    assert (len(told), model.asked[-1]["max_completion_tokens"]) == (4, 7)
 
 
-@pytest.mark.parametrize("reference", ["env:NOT_THERE", "file:/not/there", "sk-a-key-itself", "http://key"])
-def test_a_reference_that_leads_nowhere_is_refused_without_being_shown(reference: str) -> None:
-    with pytest.raises(ValueError, match="is a reference") as error:
-        resolve(reference)
-    assert reference not in str(error.value)
+async def test_the_way_leads_into_the_house_only_where_that_was_allowed(model: ModelServer) -> None:
+    model.answers("So.")
+    host = model.url.removeprefix("http://").removesuffix("/v1")
+    assert await ask(model, private_hosts=frozenset({host})) == ["So."]
+    with pytest.raises(TutorFailed, match="LeadsInside"):
+        await ask(model, private_hosts=frozenset())
+    assert len(model.asked) == 1
+
+
+async def test_a_model_that_sends_elsewhere_is_not_followed(model: ModelServer) -> None:
+    model.status, model.location = 307, model.url
+    host = model.url.removeprefix("http://").removesuffix("/v1")
+    with pytest.raises(TutorFailed, match="307"):
+        await ask(model, private_hosts=frozenset({host}))
+    assert len(model.asked) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])

@@ -1,0 +1,308 @@
+"""Addresses of models: what leads into the house is refused, however it is spelled."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.certificates import Authority
+from chassis.models import addresses
+from chassis.models.addresses import AddressRefused, Place
+from chassis.models.outward import HostUnknown, LeadsInside, Outward
+from chassis.models.settings import ModelSettings
+
+NOBODY = frozenset[str]()
+NAMED = frozenset({"localhost:11434", "gpu", "[fd00::1]:8000", "10.0.0.5"})
+
+Resolve = Callable[[dict[str, list[str]]], list[str]]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://api.openai.com/v1", Place("https", "api.openai.com", 443)),
+        ("https://api.openai.com", Place("https", "api.openai.com", 443)),
+        ("HTTPS://API.Example.COM:8443/v1/", Place("https", "api.example.com", 8443)),
+        ("https://xn--bcher-kva.example/openai/v1", Place("https", "xn--bcher-kva.example", 443)),
+        ("https://93.184.216.34/v1", Place("https", "93.184.216.34", 443)),
+        ("https://[2606:4700::1111]/v1", Place("https", "2606:4700::1111", 443)),
+        (
+            "https://generativelanguage.googleapis.com/v1beta",
+            Place("https", "generativelanguage.googleapis.com", 443),
+        ),
+    ],
+)
+def test_an_address_of_the_internet_is_accepted(url: str, place: Place) -> None:
+    assert addresses.check(url, NOBODY) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:11434/v1",
+        "http://LOCALHOST:11434/v1",
+        "https://localhost:11434/v1",
+        "http://gpu/v1",
+        "https://gpu/v1",
+        "http://gpu:80",
+        "http://[fd00::1]:8000/v1",
+        "http://10.0.0.5",
+    ],
+)
+def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> None:
+    addresses.check(url, NAMED)
+    with pytest.raises(AddressRefused):
+        addresses.check(url, NOBODY)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost/v1",
+        "http://localhost:11435/v1",
+        "http://gpu:8080/v1",
+        "http://gpu.example.com/v1",
+        "http://localhost:11434@evil.example/v1",
+        "http://localhost:11434.evil.example/v1",
+        "http://10.0.0.5:81",
+    ],
+)
+def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        addresses.check(url, NAMED)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.openai.com",
+        "//api.openai.com",
+        "ftp://api.openai.com",
+        "file:///etc/passwd",
+        "http://api.openai.com/v1",
+        "https:///v1",
+        "https://",
+        "https:api.openai.com",
+        "https:/\\api.openai.com",
+        # Names, passwords, queries, fragments, and what hides them.
+        "https://user@api.openai.com/v1",
+        "https://user:password@api.openai.com/v1",
+        "https://api.openai.com%40127.0.0.1/v1",
+        "https://api.openai.com\\@127.0.0.1/v1",
+        "https://api.openai.com/v1?key=1",
+        "https://api.openai.com?@127.0.0.1/",
+        "https://api.openai.com#@127.0.0.1/",
+        "https://api.openai.com/v1\r\nhost: localhost",
+        "https://api.openai.com/v1 ",
+        "\thttps://api.openai.com/v1",
+        # Hosts that resolvers and browsers read otherwise than they look.
+        "https://api.openai.com./v1",
+        "https://localhost./v1",
+        "https://.example.com/v1",
+        "https://a..example.com/v1",
+        "https://-a.example.com/v1",
+        "https://ａｐｉ.openai.com/v1",
+        "https://①②⑦.⓪.⓪.①/v1",
+        "https://127。0。0。1/v1",
+        "https://exam\u00adple.com/v1",
+        "https://bücher.example/v1",
+        "https://%6c%6f%63alhost/v1",
+        f"https://{'a.' * 130}com/v1",
+        # Ports.
+        "https://api.openai.com:0/v1",
+        "https://api.openai.com:65536/v1",
+        "https://api.openai.com:/v1",
+        "https://api.openai.com:٤٤٣/v1",
+        # The machine itself.
+        "https://localhost/v1",
+        "https://sub.localhost/v1",
+        "https://127.0.0.1/v1",
+        "https://127.1/v1",
+        "https://127.0.1/v1",
+        "https://0/v1",
+        "https://0.0.0.0/v1",
+        "https://2130706433/v1",
+        "https://0x7f000001/v1",
+        "https://0x7f.0.0.1/v1",
+        "https://0x/v1",
+        "https://0177.0.0.1/v1",
+        "https://017700000001/v1",
+        "https://127.0.0.01/v1",
+        "https://1.2.3.4.5/v1",
+        "https://256.256.256.256/v1",
+        "https://[::]/v1",
+        "https://[::1]/v1",
+        "https://[0:0:0:0:0:0:0:1]/v1",
+        "https://[::ffff:127.0.0.1]/v1",
+        "https://[::ffff:7f00:1]/v1",
+        "https://[::127.0.0.1]/v1",
+        "https://[::1%25lo]/v1",
+        "https://[::1%lo]/v1",
+        "https://[::1",
+        "https://[127.0.0.1]/v1",
+        # What is around it.
+        "https://10.0.0.1/v1",
+        "https://172.16.0.1/v1",
+        "https://192.168.1.1/v1",
+        "https://100.64.0.1/v1",
+        "https://198.18.0.1/v1",
+        "https://224.0.0.1/v1",
+        "https://240.0.0.1/v1",
+        "https://255.255.255.255/v1",
+        "https://[fc00::1]/v1",
+        "https://[fe80::1]/v1",
+        "https://[fec0::1]/v1",
+        "https://[ff02::1]/v1",
+        "https://[::ffff:10.0.0.1]/v1",
+        "https://[64:ff9b::10.0.0.1]/v1",
+        "https://[64:ff9b::7f00:1]/v1",
+        "https://[2002:7f00:1::]/v1",
+        "https://[2002:a00:1::]/v1",
+        "https://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/v1",
+        "https://postgres/v1",
+        "https://identity_service/v1",
+        "https://printer.local/v1",
+        "https://router.lan/v1",
+        "https://host.docker.internal/v1",
+        # What clouds tell their machines.
+        "https://169.254.169.254/latest/meta-data",
+        "https://0xa9fea9fe/v1",
+        "https://[::ffff:169.254.169.254]/v1",
+        "https://[fd00:ec2::254]/v1",
+        "https://100.100.100.200/v1",
+        "https://192.0.0.192/v1",
+        "https://168.63.129.16/v1",
+        "https://metadata.google.internal/v1",
+    ],
+)
+def test_what_leads_into_the_house_or_can_be_read_in_two_ways_is_refused(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        addresses.check(url, NOBODY)
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_of_the_house_is_one_in_every_wrapping(address: Any) -> None:
+    number = int(address)
+    wrapped = [f"::ffff:{address}", f"64:ff9b::{address}", f"2002:{number >> 16:x}:{number & 0xFFFF:x}::"]
+    assert {addresses.is_outside(each) for each in wrapped} == {addresses.is_outside(str(address))}
+
+
+@given(st.text(max_size=80) | st.from_regex(r"https?://[\w.\[\]:@%\\-]{1,40}(/.*)?", fullmatch=True))
+def test_whatever_is_accepted_is_read_alike_by_the_client(url: str) -> None:
+    try:
+        place = addresses.check(url, NOBODY)
+    except AddressRefused:
+        return
+    read = httpx2.URL(url)
+    assert (read.scheme, read.host, read.port or 443) == place
+    assert (read.userinfo, read.query, read.fragment) == (b"", b"", "")
+
+
+def test_the_setting_lists_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MENO_PRIVATE_MODEL_HOSTS", "localhost:11434, GPU ,")
+    settings = ModelSettings(database_url="postgresql://", secret="s" * 32, tls_directory=Path())
+    assert settings.private_model_hosts == {"localhost:11434", "gpu"}
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
+    """Tells what names mean, each time the next, and lists what was asked for."""
+
+    def know(names: dict[str, list[str]]) -> list[str]:
+        asked: list[str] = []
+
+        async def look_up(host: str, port: int, **_: Any) -> list[Any]:
+            asked.append(host)
+            if host not in names:
+                raise socket.gaierror(socket.EAI_NONAME, "unknown")
+            found = names[host].pop(0).split()
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        return asked
+
+    return know
+
+
+@asynccontextmanager
+async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that answers `so` to everything; its port, and the heads of what it was asked."""
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nso")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1], heads
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def get(url: str, *private_hosts: str) -> str:
+    transport = Outward(frozenset(private_hosts))
+    async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5) as client:
+        return (await client.get(url)).text
+
+
+async def test_a_name_that_leads_inside_is_not_connected_to(resolve: Resolve) -> None:
+    asked = resolve({"model.example": ["127.0.0.1", "93.184.216.34 10.0.0.1", "::ffff:127.0.0.1"]})
+    async with listening() as (port, heads):
+        for _ in range(3):
+            with pytest.raises(LeadsInside):
+                await get(f"http://model.example:{port}/")
+    assert (asked, heads) == (["model.example"] * 3, [])
+
+
+async def test_the_address_that_was_judged_is_connected_to_and_the_name_is_not_asked_for_again(
+    resolve: Resolve,
+) -> None:
+    asked = resolve({"model.example": ["127.0.0.1"]})
+    async with listening() as (port, heads):
+        assert await get(f"http://model.example:{port}/v1", f"model.example:{port}") == "so"
+    assert asked == ["model.example"]
+    assert f"host: model.example:{port}\r\n".encode() in heads[0].lower()
+
+
+async def test_where_one_address_does_not_answer_the_next_is_tried(resolve: Resolve) -> None:
+    resolve({"model.example": ["127.0.0.2 127.0.0.1"]})
+    async with listening() as (port, _):
+        assert await get(f"http://model.example:{port}/", f"model.example:{port}") == "so"
+
+
+async def test_a_name_that_nobody_knows_is_told_from_one_that_leads_inside(resolve: Resolve) -> None:
+    resolve({})
+    with pytest.raises(HostUnknown):
+        await get("https://model.example/")
+
+
+@pytest.mark.parametrize("named", ["model.example", "other.example"])
+async def test_the_certificate_is_that_of_the_name_not_of_the_address(
+    resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    Authority().issue(named, tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    resolve({"model.example": ["127.0.0.1"]})
+    async with listening(tls) as (port, heads):
+        asking = get(f"https://model.example:{port}/", f"model.example:{port}")
+        if named == "model.example":
+            assert await asking == "so"
+        else:
+            with pytest.raises(httpx2.ConnectError):
+                await asking
+            assert heads == []

@@ -1,0 +1,115 @@
+"""References to keys: what they may lead to, and that nothing shows where they led."""
+
+from pathlib import Path
+
+import pytest
+
+from chassis.models import keys
+from chassis.models.keys import KeyUnusable
+from chassis.models.settings import ModelSettings
+
+SECRET = "the-service's-own-secret"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Keys as Kubernetes mounts them, with links inside, and a secret beside them."""
+    (tmp_path / "outside").write_text(SECRET)
+    inside = tmp_path / "keys"
+    (inside / "..data").mkdir(parents=True)
+    (inside / "..data" / "openai").write_text("key-of-a-file\n")
+    (inside / "openai").symlink_to("..data/openai")
+    (inside / "leads-out").symlink_to(tmp_path / "outside")
+    (inside / "in-circles").symlink_to("in-circles")
+    (inside / "kubernetes.io" / "serviceaccount").mkdir(parents=True)
+    (inside / "kubernetes.io" / "serviceaccount" / "token").write_text(SECRET)
+    (inside / "token").symlink_to("kubernetes.io/serviceaccount/token")
+    return inside
+
+
+def test_a_key_is_read_from_where_the_reference_leads(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "key-of-a-variable\n")
+    references = ["env:SOME_KEY", "file:openai", f"file:{directory}/openai", ""]
+    found = [keys.read(reference, directory) for reference in references]
+    assert found == ["key-of-a-variable", "key-of-a-file", "key-of-a-file", ""]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "sk-a-key-itself",
+        "http://key",
+        "env:",
+        "env:sk-a-key-itself",
+        "env:A KEY",
+        "env:MENO_SECRET",
+        "env:meno_secret",
+        "env:PGPASSWORD",
+        "env:AWS_SECRET_ACCESS_KEY",
+        "file:",
+        "file:.",
+        "file:/etc/passwd",
+        "file:../outside",
+        "file:{directory}/../outside",
+        "file:{directory}",
+        "file:{directory}-of-others/key",
+        "file:kubernetes.io/serviceaccount/token",
+        "file:open\0ai",
+    ],
+)
+def test_what_no_reference_may_lead_to_is_refused_before_it_is_looked_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    for name in ("MENO_SECRET", "meno_secret", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, SECRET)
+    reference = reference.replace("{directory}", str(directory))
+    for way in (keys.check, keys.read):
+        with pytest.raises(KeyUnusable) as error:
+            way(reference, directory)
+        assert SECRET not in str(error.value)
+        assert "a-key-itself" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:NOT_THERE",
+        "env:NO_KEY",
+        "file:missing",
+        "file:..data",
+        "file:leads-out",
+        "file:token",
+        "file:in-circles",
+    ],
+)
+def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_there(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setenv("NO_KEY", f"two {SECRET}")
+    keys.check(reference, directory)
+    with pytest.raises(KeyUnusable) as error:
+        keys.read(reference, directory)
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "two\nlines", "ключ", "-----BEGIN PRIVATE KEY-----\nx", "k" * 5000, "a\x00b"]
+)
+def test_what_could_not_be_sent_as_a_key_is_none(directory: Path, content: str) -> None:
+    (directory / "openai").write_text(content)
+    with pytest.raises(KeyUnusable, match="does not lead to a key"):
+        keys.read("file:openai", directory)
+
+
+def test_a_setting_that_leads_to_no_key_ends_the_service_with_its_name(directory: Path) -> None:
+    class Settings(ModelSettings):
+        some_key: str = "env:NOT_THERE"
+
+    settings = Settings(
+        database_url="postgresql://", secret="s" * 32, tls_directory=directory, key_directory=directory
+    )
+    with pytest.raises(SystemExit, match="MENO_SOME_KEY: there is no such variable"):
+        settings.key("some_key")
+    assert Settings.model_validate({**settings.model_dump(), "some_key": "file:openai"}).key("some_key")
