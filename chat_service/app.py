@@ -1,19 +1,20 @@
 """The composition root: settings → database → servicers → background work."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+
+import grpc
 
 from chassis import authority, peers
 from chassis.authority import Authority
 from chassis.bell import Bell
 from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.models.extractive import ExtractiveTutor
-from chassis.models.openai_compatible import Endpoint, OpenAITutor
+from chassis.models.openai_compatible import OpenAITutor
 from chassis.models.tutors import Tutor
-from chassis.server import App, served
+from chassis.server import App, Background, served
 from chassis.tls import Identity
 from chat_service import content
 from chat_service.answers.asking import Asking
@@ -25,10 +26,13 @@ from chat_service.chats.servicer import ChatServicer
 from chat_service.content import Content
 from chat_service.data_rights import RULES
 from chat_service.settings import Settings
+from chat_service.tutors import blueprints
+from chat_service.tutors.configured import ConfiguredTutor
 from meno.chat.v1 import chat_service_pb2 as chat
 from meno.chat.v1 import chat_service_pb2_grpc as chat_grpc
 from meno.chat.v1 import data_rights_service_pb2 as data_rights
 from meno.chat.v1 import data_rights_service_pb2_grpc as data_rights_grpc
+from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 
 
 @asynccontextmanager
@@ -41,13 +45,18 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         AsyncExitStack() as opened,
     ):
         above = authority.behind(issuer, settings.secret.get_secret_value().encode())
-        tutor = _tutor(settings, opened)
-        yield await opened.enter_async_context(under(above, settings, tutor, content.behind(library)))
+        tutor, work = _tutor(settings, issuer, opened)
+        yield await opened.enter_async_context(under(above, settings, tutor, content.behind(library), work))
 
 
 @asynccontextmanager
-async def under(above: Authority, settings: Settings, tutor: Tutor, library: Content) -> AsyncIterator[App]:
-    """Builds the service itself, whoever issues the tokens, answers and finds the material."""
+async def under(
+    above: Authority, settings: Settings, tutor: Tutor, library: Content, work: Sequence[Background] = ()
+) -> AsyncIterator[App]:
+    """Builds the service itself, whoever issues the tokens, answers and finds the material.
+
+    `work` is what the tutor needs done meanwhile.
+    """
     database = Database(
         settings.database_url.get_secret_value(),
         max_connections=settings.max_connections,
@@ -76,6 +85,7 @@ async def under(above: Authority, settings: Settings, tutor: Tutor, library: Con
             background=[
                 *above.background(database, bell, lasting),
                 partial(sweep, database, bell, settings.sweep_seconds),
+                *work,
             ],
         )
     finally:
@@ -83,18 +93,17 @@ async def under(above: Authority, settings: Settings, tutor: Tutor, library: Con
         await database.close()
 
 
-def _tutor(settings: Settings, opened: AsyncExitStack) -> Tutor:
-    if settings.tutor == "extractive":
-        return ExtractiveTutor()
-    endpoint = Endpoint(
-        base_url=settings.tutor_base_url,
-        model=settings.tutor_model,
-        api_key=settings.tutor_api_key,
-        temperature=settings.tutor_temperature,
-        max_tokens=settings.tutor_max_tokens,
-        connect_seconds=settings.tutor_connect_seconds,
-        silence_seconds=settings.tutor_silence_seconds,
-    )
-    tutor = OpenAITutor(endpoint)
-    opened.push_async_callback(tutor.close)
-    return tutor
+def _tutor(
+    settings: Settings, issuer: grpc.aio.Channel, opened: AsyncExitStack
+) -> tuple[Tutor, Sequence[Background]]:
+    """The tutor that answers, and the work that keeps it current."""
+    if settings.tutor == "configured":
+        chosen = ConfiguredTutor(
+            AdminServiceStub(issuer).ResolveModel, partial(blueprints.of_model, settings=settings)
+        )
+        opened.push_async_callback(chosen.close)
+        return chosen, [chosen.keep_current]
+    tutor = blueprints.of_settings(settings).make()
+    if isinstance(tutor, OpenAITutor):
+        opened.push_async_callback(tutor.close)
+    return tutor, []

@@ -1,4 +1,4 @@
-"""`python -m identity_service serve | migrate | create-admin`."""
+"""`python -m identity_service serve | migrate | create-admin | load-model-defaults`."""
 
 import asyncio
 from typing import Annotated
@@ -10,6 +10,8 @@ from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
 from chassis.validation import validate
 from identity_service.app import compose
+from identity_service.models import defaults
+from identity_service.models.defaults import OtherBackend
 from identity_service.passwords.hashing import Passwords
 from identity_service.settings import Settings
 from identity_service.tokens import accounts
@@ -48,6 +50,26 @@ def create_admin(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     typer.echo(f"created administrator {login_name} ({user_id})")
+
+
+@cli.command()
+def load_model_defaults() -> None:
+    """Have OpenAI's gpt-5.2 do what needs a language model, until an administrator decides otherwise."""
+    settings = load(Settings)
+    try:
+        with explained():
+            did = asyncio.run(_load_model_defaults(settings))
+    except OtherBackend as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    for line in did or ["nothing to do: the defaults are loaded"]:
+        typer.echo(line)
+
+
+async def _load_model_defaults(settings: Settings) -> list[str]:
+    url = settings.database_url.get_secret_value()
+    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
+        return await defaults.load(Transaction(connection))
 
 
 async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:

@@ -24,6 +24,10 @@ from identity_service.data_rights import RULES
 from identity_service.erasures.servicer import ErasureServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
+from identity_service.models.backends import BackendServicer
+from identity_service.models.components import ComponentServicer
+from identity_service.models.models import ModelServicer
+from identity_service.models.rules import Reach
 from identity_service.passwords.hashing import Passwords
 from identity_service.settings import Settings
 from identity_service.tokens.minting import Mint
@@ -52,8 +56,14 @@ class Users(ErasureServicer, UserServicer):
     """UserService, by the aggregates that it is about."""
 
 
-class Admin(ConfigServicer, admin_grpc.AdminServiceServicer):
+class Admin(
+    ConfigServicer, BackendServicer, ModelServicer, ComponentServicer, admin_grpc.AdminServiceServicer
+):
     """AdminService, by the aggregates that it is about."""
+
+    def __init__(self, database: Database, config: Config, reach: Reach) -> None:
+        ConfigServicer.__init__(self, database, config)
+        BackendServicer.__init__(self, database, reach)
 
 
 @asynccontextmanager
@@ -73,6 +83,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         issuer = Issuer(database, secret)
         await issuer.load()
         config = Config(settings)
+        reach = Reach(settings.key_directory, settings.private_model_hosts)
         mint = Mint(database, issuer, secret, settings.sign_in_lifetime)
         # This service is the authority: it reads keys and feed from its own tables, and keeps the chain.
         guard = Guard(Tokens(issuer.key_set), Rights(), secret)
@@ -87,7 +98,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 served(auth, auth_grpc, AuthServicer(database, mint, passwords, settings)),
                 served(user, user_grpc, Users(database)),
                 served(classes, classes_grpc, ClassServicer(database)),
-                served(admin, admin_grpc, Admin(database, config)),
+                served(admin, admin_grpc, Admin(database, config, reach)),
                 served(keys, keys_grpc, KeySetServicer(issuer)),
                 served(accounts, accounts_grpc, AccountFeedServicer(database, feed)),
                 served(audits, audits_grpc, AuditServicer(database)),

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.settings import Settings as ServiceSettings
+from chassis.models.settings import ModelSettings
 
 Role = Literal["UNASSIGNED", "STUDENT", "TEACHER"]
 
 
-class Settings(ServiceSettings):
+class Settings(ModelSettings):
     """The service's settings, with those of every service."""
 
     signup_role: Role = Field(default="STUDENT", description="role of newcomers who ask for none")

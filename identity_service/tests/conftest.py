@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import pytest_asyncio
 
 from chassis.database import Database
@@ -102,9 +103,15 @@ class Identity:
         await self.refresh(person)
 
 
+@pytest.fixture
+def more_settings() -> dict[str, Any]:
+    """What a module's tests set beside the rest; it says so in a fixture of this name."""
+    return {}
+
+
 @pytest_asyncio.fixture
 async def identity(
-    house: House, new_database: Callable[[str], str], tmp_path: Path
+    house: House, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
 ) -> AsyncIterator[Identity]:
     url = new_database("identity_service")
     settings = Settings(
@@ -112,6 +119,7 @@ async def identity(
         secret="a secret of this test, long enough",
         tls_directory=tmp_path,
         offered_roles=frozenset({"STUDENT", "TEACHER"}),
+        **more_settings,
     )
     async with compose(settings) as app, house.serve(app, "identity_service") as served:
         await app.guard.rights.ready.wait()
