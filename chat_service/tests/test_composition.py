@@ -22,7 +22,9 @@ def settings(house: House, url: str, **values: Any) -> Settings:
     )
 
 
-@pytest.mark.parametrize("values", [{}, MODEL], ids=["extractive", "openai"])
+@pytest.mark.parametrize(
+    "values", [{}, {"tutor": "extractive"}, MODEL], ids=["configured", "extractive", "openai"]
+)
 async def test_the_service_is_composed_without_its_peers_being_there(
     house: House, new_database: Callable[[str], str], values: dict[str, Any]
 ) -> None:
@@ -39,6 +41,13 @@ async def test_the_service_is_composed_without_its_peers_being_there(
 def test_a_tutor_that_cannot_be_is_a_wrong_setting(house: House, values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(house, "postgresql://", **values)
+
+
+async def test_a_key_that_leads_nowhere_ends_the_start_with_a_line(house: House) -> None:
+    wrong = settings(house, "postgresql://", **MODEL, tutor_api_key="env:NOT_THERE")
+    with pytest.raises(SystemExit, match="MENO_TUTOR_API_KEY: there is no such variable"):
+        async with compose(wrong):
+            pass
 
 
 def test_migrations_lead_to_the_tables_and_back(postgres: Postgres) -> None:
