@@ -25,9 +25,12 @@ GATEWAY = "gateway"
 _LOOPBACK = "127.0.0.1"
 _RENEWED_BEFORE = timedelta(days=30)
 """How long before its end a certificate is issued anew."""
+# Where Ollama listens, if it runs on this machine.
+_MODELS = {"MENO_PRIVATE_MODEL_HOSTS": "localhost:11434"}
 _EXTRA: Mapping[str, Mapping[str, str]] = {
     # Everybody may try out both sides of the classroom here.
-    "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER"},
+    "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER", **_MODELS},
+    "chat_service": _MODELS,
 }
 
 

@@ -1,0 +1,86 @@
+"""The writes that are about models, for the test that repeats every write."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from meno.identity.v1 import admin_service_pb2 as admin
+from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
+from tests.school import School, new_id
+
+
+async def _backend(school: School) -> tuple[Any, Any, admin.ModelBackend]:
+    """An administrator's stub, who they are, and a backend of theirs."""
+    person = await school.admin()
+    stub = AdminServiceStub(school.channel)
+    request = admin.CreateModelBackendRequest(name=new_id(), provider=admin.MODEL_PROVIDER_OPENAI)
+    return stub, person, await stub.CreateModelBackend(request, **person.auth)
+
+
+async def _model(school: School) -> tuple[Any, Any, admin.Model]:
+    stub, person, backend = await _backend(school)
+    request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name="small")
+    return stub, person, await stub.CreateModel(request, **person.auth)
+
+
+async def _create_backend(school: School) -> Any:
+    stub, person, _ = await _backend(school)
+
+    async def count() -> int:
+        listed = await stub.ListModelBackends(admin.ListModelBackendsRequest(page_size=1000), **person.auth)
+        return len(listed.backends)
+
+    request = admin.CreateModelBackendRequest(name=new_id(), provider=admin.MODEL_PROVIDER_OPENAI)
+    return (stub.CreateModelBackend, request, person), count
+
+
+async def _update_backend(school: School) -> Any:
+    stub, person, made = await _backend(school)
+    # With the etag that was read, a second effect would be refused.
+    request = admin.UpdateModelBackendRequest(backend_id=made.backend_id, enabled=False, etag=made.etag)
+    return (stub.UpdateModelBackend, request, person), None
+
+
+async def _delete_backend(school: School) -> Any:
+    stub, person, made = await _backend(school)
+    request = admin.DeleteModelBackendRequest(backend_id=made.backend_id)
+    return (stub.DeleteModelBackend, request, person), None
+
+
+async def _create_model(school: School) -> Any:
+    stub, person, backend = await _backend(school)
+
+    async def count() -> int:
+        listed = await stub.ListModels(admin.ListModelsRequest(page_size=1000), **person.auth)
+        return len(listed.models)
+
+    request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name="small")
+    return (stub.CreateModel, request, person), count
+
+
+async def _update_model(school: School) -> Any:
+    stub, person, made = await _model(school)
+    request = admin.UpdateModelRequest(model_id=made.model_id, temperature=0, etag=made.etag)
+    return (stub.UpdateModel, request, person), None
+
+
+async def _delete_model(school: School) -> Any:
+    stub, person, made = await _model(school)
+    return (stub.DeleteModel, admin.DeleteModelRequest(model_id=made.model_id), person), None
+
+
+async def _set_component(school: School) -> Any:
+    stub, person, made = await _model(school)
+    component = admin.MODEL_COMPONENT_EVAL_SIMULATOR
+    request = admin.SetComponentModelRequest(component=component, model_id=made.model_id)
+    return (stub.SetComponentModel, request, person), None
+
+
+CASES: dict[str, Callable[[School], Awaitable[Any]]] = {
+    "CreateModelBackend": _create_backend,
+    "UpdateModelBackend": _update_backend,
+    "DeleteModelBackend": _delete_backend,
+    "CreateModel": _create_model,
+    "UpdateModel": _update_model,
+    "DeleteModel": _delete_model,
+    "SetComponentModel": _set_component,
+}
