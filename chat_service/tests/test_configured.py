@@ -215,7 +215,7 @@ async def test_while_nobody_tells_the_choice_the_last_one_holds_and_without_one_
 
 
 async def test_nothing_takes_the_place_of_a_tutor_that_is_not_configured(
-    server: Server, tutor: ConfiguredTutor, identity: Administration
+    server: Server, tutor: ConfiguredTutor, identity: Administration, capfd: pytest.CaptureFixture[str]
 ) -> None:
     identity.answer = ComponentNotConfigured()
     person = server.person()
@@ -225,8 +225,11 @@ async def test_nothing_takes_the_place_of_a_tutor_that_is_not_configured(
     await tutor.look()
     assert await ask(server) == NO_MATERIAL
     identity.answer = ComponentNotConfigured()
-    await tutor.look()
-    assert [await ask(server) for _ in range(2)] == ["COMPONENT_NOT_CONFIGURED"] * 2
+    for _ in range(2):
+        await tutor.look()
+        assert await ask(server) == "COMPONENT_NOT_CONFIGURED"
+    # Once for each time that it began.
+    assert capfd.readouterr().out.count("tutor_unable") == 2
 
 
 async def test_a_tutor_that_cannot_be_made_fails_its_answers_until_it_can(

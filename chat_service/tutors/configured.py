@@ -55,9 +55,11 @@ class Unable:
 class Seat:
     """A tutor at work, and how many answers it is writing."""
 
-    def __init__(self, tutor: Tutor, made_of: Blueprint | None = None) -> None:
+    def __init__(self, tutor: Tutor, made_of: Blueprint | None = None, problem: str = "") -> None:
+        """`problem` is what keeps it from answering."""
         self.tutor = tutor
         self.made_of = made_of
+        self.problem = problem
         self.left = False
         """Whether another tutor has taken over."""
         self.answers = 0
@@ -130,8 +132,8 @@ class ConfiguredTutor:
             if error.code() != grpc.StatusCode.FAILED_PRECONDITION or refused is None:
                 raise ServiceUnavailable from error
             # Nothing takes the place of a tutor that is not configured, and neither does the last one.
-            await self._replace(Seat(Unable(lambda: Refused(refused.status, refused.code))))
-            log.warning("tutor_not_configured")
+            unable = Unable(lambda: Refused(refused.status, refused.code))
+            await self._replace(Seat(unable, problem="it is not configured"))
             return
         await self._make(model)
 
@@ -145,12 +147,13 @@ class ConfiguredTutor:
             seat = Seat(await asyncio.to_thread(made_of.make), made_of)
         except (KeyUnusable, AddressRefused, ImportError) as error:
             problem = str(error)
-            log.warning("tutor_not_made", model=model.model_name, problem=problem)
-            seat = Seat(Unable(lambda: TutorFailed(problem)))
+            seat = Seat(Unable(lambda: TutorFailed(problem)), problem=problem)
         await self._replace(seat)
 
     async def _replace(self, seat: Seat) -> None:
         left, self._seat = self._seat, seat
+        if seat.problem and (left is None or left.problem != seat.problem):
+            log.warning("tutor_unable", problem=seat.problem)
         if left is not None:
             left.left = True
             await left.close_if_done()
