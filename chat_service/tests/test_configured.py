@@ -135,6 +135,7 @@ def test_a_provider_without_an_address_is_where_it_is(tmp_path: Path, provider: 
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
+        ({"provider": 99}, AddressRefused),
         ({"base_url": "http://localhost:11434/v1"}, AddressRefused),
         ({"base_url": "https://169.254.169.254/v1"}, AddressRefused),
         ({"key_reference": "env:MENO_SECRET"}, KeyUnusable),
@@ -147,7 +148,7 @@ def test_what_may_be_referred_to_is_decided_here(
 ) -> None:
     monkeypatch.setenv("MENO_SECRET", KEY)
     with pytest.raises(error):
-        blueprints.of_model(ResolvedModel(provider=OPENAI, model_name="m", **fields), settings(tmp_path))
+        blueprints.of_model(ResolvedModel(**{"provider": OPENAI, **fields}), settings(tmp_path))
 
 
 def test_a_blueprint_does_not_show_its_key() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chassis.models import addresses, keys
+from chassis.models.addresses import AddressRefused
 from chassis.models.extractive import ExtractiveTutor
 from chassis.models.openai_compatible import Endpoint, OpenAITutor
 from chat_service.settings import Settings
@@ -59,6 +60,8 @@ def of_model(model: ResolvedModel, settings: Settings) -> Blueprint:
     """
     if model.provider == ModelProvider.MODEL_PROVIDER_BUILTIN:
         return Blueprint()
+    if model.provider not in _ADDRESSES:
+        raise AddressRefused("the provider is one that this version does not know")
     base_url = model.base_url or _ADDRESSES[model.provider]
     addresses.check(base_url, settings.private_model_hosts)
     endpoint = Endpoint(
