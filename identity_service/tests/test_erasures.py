@@ -15,12 +15,11 @@ from meno.access.v1.account_feed_service_pb2 import ReportErasureRequest
 from meno.access.v1.account_feed_service_pb2_grpc import AccountFeedServiceStub
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
-from meno.identity.v1.class_service_pb2 import SetMembershipRoleRequest
+from meno.identity.v1.class_service_pb2 import ListClassesRequest, SetMembershipRoleRequest
 from meno.identity.v1.user_service_pb2 import (
     EraseUserRequest,
     Erasure,
     GetErasureRequest,
-    GetUserRequest,
     UpdateUserRequest,
     User,
 )
@@ -88,8 +87,8 @@ async def test_nothing_but_an_id_is_left_of_who_is_erased(identity: Identity) ->
 async def test_who_is_erased_is_let_in_nowhere(identity: Identity) -> None:
     person = await identity.sign_up("Vera")
     await erase(identity, person)
-    look = GetUserRequest(user_id="me")
-    denied = await soon_refused(lambda: identity.users.GetUser(look, **person.auth))
+    look = ListClassesRequest(user_id="me")
+    denied = await soon_refused(lambda: identity.classes.ListClasses(look, **person.auth))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
     assert (await refused(identity.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     sign_in = SignInRequest(identifier="Vera", password=PASSWORD)
