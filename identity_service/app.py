@@ -17,6 +17,7 @@ from identity_service.accounts.feed import Feed
 from identity_service.accounts.servicer import AccountFeedServicer
 from identity_service.audit import chain
 from identity_service.audit.servicer import AuditServicer
+from identity_service.classes.purging import purge as purge_classes
 from identity_service.classes.servicer import ClassServicer
 from identity_service.config.config import Config
 from identity_service.config.servicer import ConfigServicer
@@ -24,6 +25,7 @@ from identity_service.data_rights import RULES
 from identity_service.erasures.servicer import ErasureServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
+from identity_service.memberships.servicer import MembershipServicer
 from identity_service.models.backends import BackendServicer
 from identity_service.models.components import ComponentServicer
 from identity_service.models.models import ModelServicer
@@ -54,6 +56,10 @@ from meno.identity.v1 import user_service_pb2_grpc as user_grpc
 
 class Users(ErasureServicer, UserServicer):
     """UserService, by the aggregates that it is about."""
+
+
+class Classes(ClassServicer, MembershipServicer, classes_grpc.ClassServiceServicer):
+    """ClassService, by the aggregates that it is about."""
 
 
 class Admin(
@@ -97,7 +103,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
             services=[
                 served(auth, auth_grpc, AuthServicer(database, mint, passwords, settings)),
                 served(user, user_grpc, Users(database)),
-                served(classes, classes_grpc, ClassServicer(database)),
+                served(classes, classes_grpc, Classes(database, config)),
                 served(admin, admin_grpc, Admin(database, config, reach)),
                 served(keys, keys_grpc, KeySetServicer(issuer)),
                 served(accounts, accounts_grpc, AccountFeedServicer(database, feed)),
@@ -105,7 +111,11 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 served(data_rights, data_rights_grpc, DataRights(database, RULES)),
             ],
             guard=guard,
-            background=[*itself.background(database, bell, lasting={}), partial(purge, database)],
+            background=[
+                *itself.background(database, bell, lasting={}),
+                partial(purge, database),
+                partial(purge_classes, database, config),
+            ],
         )
     finally:
         passwords.close()

@@ -1,10 +1,16 @@
 """Rules of classes."""
 
 import secrets
-from collections.abc import Iterable
+
+from identity_service.classes.store import ClassRow
+from meno.access.v1.access_pb2 import ClassState
 
 MAX_CLASSES = 200
-"""So many fit into a token, which carries them all."""
+"""So many fit into a token, which carries them all. Archived and deleted classes are not counted, so that
+somebody may have more in use once one is taken back: their token then carries the newest."""
+
+PURGE_DAYS = "class_purge_days"
+"""The key of the configuration: for so many days a deleted class can be restored."""
 
 # Without 0, O, 1, I and L, which look alike on a blackboard.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -23,6 +29,16 @@ def normal_join_code(typed: str) -> str:
     return f"{characters[:_HALF]}-{characters[_HALF:]}"
 
 
-def loses_last_teacher(teachers: Iterable[str], user_id: str) -> bool:
-    """Whether a class is left without a teacher when this person ceases to be one."""
-    return set(teachers) == {user_id}
+def opens(join_code: str, row: ClassRow) -> bool:
+    """Whether a class lets anybody in who has this code."""
+    in_use = state(row) == ClassState.CLASS_STATE_ACTIVE
+    return in_use and row.join_code == join_code and row.join_policy != "CLOSED"
+
+
+def state(row: ClassRow) -> ClassState.ValueType:
+    """In use, archived or deleted."""
+    if row.deleted_at is not None:
+        return ClassState.CLASS_STATE_DELETED
+    if row.archived_at is not None:
+        return ClassState.CLASS_STATE_ARCHIVED
+    return ClassState.CLASS_STATE_ACTIVE

@@ -1,19 +1,13 @@
-"""SQL of classes and memberships.
+"""SQL of classes."""
 
-Memberships are stored twice, by class and by person, always in one transaction: a class
-asks who is in it, a token asks what its person is in.
-"""
-
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, func, insert, null, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import aliased
+from sqlalchemy import Interval, bindparam, delete, func, insert, null, select, tuple_, update
 
-from chassis.database import Executor, Transaction, columns, statement
-from identity_service.tables import Class, JoinCode, Membership, User, UserClass
+from chassis.database import Executor, Statement, Transaction, columns, statement
+from identity_service.tables import Class, JoinCode, Membership, RosterClass, UserClass
 
 
 class ClassRow(NamedTuple):
@@ -23,9 +17,12 @@ class ClassRow(NamedTuple):
     title: str
     description: str
     join_code: str
+    join_policy: str
     version: int
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None
+    deleted_at: datetime | None
 
 
 class ClassOfUserRow(NamedTuple):
@@ -35,62 +32,50 @@ class ClassOfUserRow(NamedTuple):
     title: str
     description: str
     join_code: str
+    join_policy: str
     version: int
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None
+    deleted_at: datetime | None
     role: str
     joined_at: datetime
 
-
-class MembershipRow(NamedTuple):
-    """A person's place in a class."""
-
-    class_id: str
-    user_id: str
-    role: str
-    created_at: datetime
-    display_name: str
+    def of_class(self) -> ClassRow:
+        """The class alone."""
+        return ClassRow._make(self[: len(ClassRow._fields)])
 
 
-class RoleRow(NamedTuple):
-    """What a person may do in a class."""
+class ClassFields(NamedTuple):
+    """What is told of a class."""
 
-    class_id: str
-    role: str
+    title: str
+    description: str
+    join_policy: str
 
 
 _CLASS = columns(ClassRow, Class)
-_THE_CLASS = (Class.class_id == bindparam("class_id"), Class.deleted_at == null())
-_THE_MEMBERSHIP = (
-    Membership.class_id == bindparam("class_id"),
-    Membership.user_id == bindparam("user_id"),
-    Membership.status == "ACTIVE",
+_ANY_CLASS = Class.class_id == bindparam("class_id")
+_THE_CLASS = (_ANY_CLASS, Class.deleted_at == null())
+_FIELDS: dict[str, Any] = {name: bindparam(name) for name in ClassFields._fields}
+_CHANGED: dict[str, Any] = {"version": Class.version + 1, "updated_at": func.now()}
+_LISTED = (
+    select(*_CLASS)
+    .where(Class.class_id < bindparam("before_id"))
+    # Ids ascend with time.
+    .order_by(Class.class_id.desc())
+    .limit(bindparam("limit"))
 )
-_MEMBERSHIP = (
-    Membership.class_id,
-    Membership.user_id,
-    Membership.role,
-    Membership.created_at,
-    User.display_name,
-)
-_WITH_NAME = select(*_MEMBERSHIP).join(User, User.user_id == Membership.user_id)
-_NEW: dict[str, Any] = {
-    "class_id": bindparam("class_id"),
-    "user_id": bindparam("user_id"),
-    "role": bindparam("role"),
-}
 
 GET = statement(select(*_CLASS).where(*_THE_CLASS), ClassRow)
-LOCK = statement(select(Class.class_id).where(*_THE_CLASS).with_for_update(), str)
+LOCKED = statement(select(*_CLASS).where(_ANY_CLASS).with_for_update(), ClassRow)
 ADD = statement(
-    insert(Class)
-    .values({name: bindparam(name) for name in ("title", "description", "join_code")})
-    .returning(*_CLASS),
-    ClassRow,
+    insert(Class).values({**_FIELDS, "join_code": bindparam("join_code")}).returning(*_CLASS), ClassRow
 )
 ADD_JOIN_CODE = statement(
     insert(JoinCode).values(join_code=bindparam("join_code"), class_id=bindparam("class_id"))
 )
+DROP_JOIN_CODE = statement(delete(JoinCode).where(JoinCode.join_code == bindparam("join_code")))
 BY_JOIN_CODE = statement(select(JoinCode.class_id).where(JoinCode.join_code == bindparam("join_code")), str)
 OF_USER = statement(
     select(*_CLASS, UserClass.role, UserClass.created_at)
@@ -105,158 +90,155 @@ OF_USER = statement(
     .limit(bindparam("limit")),
     ClassOfUserRow,
 )
-ROLES = statement(
-    select(UserClass.class_id, UserClass.role).where(UserClass.user_id == bindparam("user_id")), RoleRow
+LISTED = statement(_LISTED.where(Class.deleted_at == null()), ClassRow)
+LISTED_WITH_DELETED = statement(_LISTED, ClassRow)
+UPDATE = statement(
+    update(Class).where(_ANY_CLASS).values(_FIELDS).values(_CHANGED).returning(*_CLASS), ClassRow
 )
-MEMBERSHIP = statement(_WITH_NAME.where(*_THE_MEMBERSHIP), MembershipRow)
-MEMBERSHIPS = statement(
-    _WITH_NAME.where(
-        Membership.class_id == bindparam("class_id"),
-        Membership.status == "ACTIVE",
-        tuple_(Membership.created_at, Membership.user_id) > tuple_(bindparam("after"), bindparam("after_id")),
-    )
-    .order_by(Membership.created_at, Membership.user_id)
-    .limit(bindparam("limit")),
-    MembershipRow,
+SET_JOIN_CODE = statement(
+    update(Class)
+    .where(_ANY_CLASS)
+    .values(_CHANGED)
+    .values(join_code=bindparam("join_code"))
+    .returning(*_CLASS),
+    ClassRow,
 )
-TEACHERS = statement(
-    select(Membership.user_id).where(
-        Membership.class_id == bindparam("class_id"),
-        Membership.status == "ACTIVE",
-        Membership.role == "TEACHER",
-    ),
+ARCHIVE = statement(
+    update(Class).where(_ANY_CLASS).values(_CHANGED).values(archived_at=func.now()).returning(*_CLASS),
+    ClassRow,
+)
+UNARCHIVE = statement(
+    update(Class).where(_ANY_CLASS).values(_CHANGED).values(archived_at=null()).returning(*_CLASS), ClassRow
+)
+DELETE = statement(
+    update(Class)
+    .where(_ANY_CLASS)
+    .values(_CHANGED)
+    .values(deleted_at=func.now(), deleted_by_user_id=bindparam("deleted_by_user_id"))
+    .returning(*_CLASS),
+    ClassRow,
+)
+UNDELETE = statement(
+    update(Class)
+    .where(_ANY_CLASS)
+    .values(_CHANGED)
+    .values(deleted_at=null(), deleted_by_user_id=null())
+    .returning(*_CLASS),
+    ClassRow,
+)
+# The lock makes one replica the only one that purges.
+LEAD_PURGE = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("class_purge"))), bool)
+NEXT_TO_PURGE = statement(
+    select(Class.class_id)
+    .where(Class.deleted_at < func.now() - bindparam("kept_for", type_=Interval))
+    .order_by(Class.deleted_at)
+    .limit(1)
+    .with_for_update(),
     str,
 )
-_OTHER = aliased(Membership)
-# A class in use of which nobody else who is let in is a teacher.
-TAUGHT_ALONE = statement(
-    select(Membership.class_id)
-    .join(Class, Class.class_id == Membership.class_id)
-    .where(
-        Membership.user_id == bindparam("user_id"),
-        Membership.role == "TEACHER",
-        Membership.status == "ACTIVE",
-        Class.archived_at == null(),
-        Class.deleted_at == null(),
-        ~exists()
-        .where(
-            _OTHER.class_id == Membership.class_id,
-            _OTHER.user_id != Membership.user_id,
-            _OTHER.role == "TEACHER",
-            _OTHER.status == "ACTIVE",
-            User.user_id == _OTHER.user_id,
-            User.deleted_at == null(),
-            User.deactivated_at == null(),
-        )
-        .correlate(Membership),
-    )
-    .limit(1),
-    str,
+PURGE_JOIN_CODE = statement(
+    delete(JoinCode).where(JoinCode.join_code == select(Class.join_code).where(_ANY_CLASS).scalar_subquery())
 )
-_JOINED = upsert(Membership).values(_NEW)
-JOIN = statement(
-    _JOINED.on_conflict_do_update(
-        index_elements=["class_id", "user_id"],
-        set_={
-            "role": _JOINED.excluded.role,
-            "status": "ACTIVE",
-            "created_at": func.clock_timestamp(),
-            "ended_at": null(),
-            "ended_by_user_id": null(),
-        },
-        # Who was removed does not come back by themselves.
-        where=Membership.status == "LEFT",
-    )
-)
-JOIN_BY_USER = statement(insert(UserClass).values(_NEW))
-SET_ROLE = statement(update(Membership).where(*_THE_MEMBERSHIP).values(role=bindparam("role")))
-SET_ROLE_BY_USER = statement(
-    update(UserClass)
-    .where(UserClass.user_id == bindparam("user_id"), UserClass.class_id == bindparam("class_id"))
-    .values(role=bindparam("role"))
-)
-END = statement(
-    update(Membership)
-    .where(*_THE_MEMBERSHIP)
-    .values(status=bindparam("ending"), ended_at=func.now(), ended_by_user_id=bindparam("ended_by_user_id"))
-)
-END_BY_USER = statement(
+# By way of the memberships, for a person's classes are found by the person.
+PURGE_BY_USER = statement(
     delete(UserClass).where(
-        UserClass.user_id == bindparam("user_id"), UserClass.class_id == bindparam("class_id")
+        UserClass.user_id == Membership.user_id,
+        UserClass.class_id == Membership.class_id,
+        Membership.class_id == bindparam("class_id"),
     )
 )
+PURGE_MEMBERSHIPS = statement(delete(Membership).where(Membership.class_id == bindparam("class_id")))
+PURGE_FROM_ROSTER = statement(delete(RosterClass).where(RosterClass.class_id == bindparam("class_id")))
+PURGE = statement(delete(Class).where(_ANY_CLASS))
 
 
 async def get(executor: Executor, class_id: str) -> ClassRow | None:
-    """A class, or None."""
+    """A class that is not deleted, or None."""
     return await executor.one(GET, class_id=class_id)
 
 
-async def lock(transaction: Transaction, class_id: str) -> bool:
-    """Keeps others from changing the memberships of a class; False where there is no such class."""
-    return await transaction.one(LOCK, class_id=class_id) is not None
+async def locked(transaction: Transaction, class_id: str) -> ClassRow | None:
+    """A class, deleted or not, or None; nobody else changes it or who is in it until the transaction ends."""
+    return await transaction.one(LOCKED, class_id=class_id)
 
 
-async def add(transaction: Transaction, title: str, description: str, join_code: str) -> ClassRow:
+async def add(transaction: Transaction, fields: ClassFields, join_code: str) -> ClassRow:
     """Adds a class that its join code opens."""
-    row = await transaction.one(ADD, title=title, description=description, join_code=join_code)
+    row = await transaction.one(ADD, **fields._asdict(), join_code=join_code)
     assert row is not None
     await transaction.run(ADD_JOIN_CODE, join_code=join_code, class_id=row.class_id)
     return row
 
 
 async def by_join_code(executor: Executor, join_code: str) -> str | None:
-    """The id of the class that a join code opens, or None."""
+    """The id of the class that has a join code, or None."""
     return await executor.one(BY_JOIN_CODE, join_code=join_code)
 
 
 async def of_user(
     executor: Executor, user_id: str, before: datetime, before_id: UUID, limit: int
 ) -> list[ClassOfUserRow]:
-    """A person's classes, newest membership first."""
+    """A person's classes, newest membership first, archived ones included."""
     return await executor.all(OF_USER, user_id=user_id, before=before, before_id=before_id, limit=limit)
 
 
-async def roles(executor: Executor, user_id: str) -> dict[str, str]:
-    """Class id to class role of every class that a person is in."""
-    return {row.class_id: row.role for row in await executor.all(ROLES, user_id=user_id)}
+async def listed(executor: Executor, before_id: UUID, limit: int, *, show_deleted: bool) -> list[ClassRow]:
+    """All classes, newest first."""
+    query = LISTED_WITH_DELETED if show_deleted else LISTED
+    return await executor.all(query, before_id=before_id, limit=limit)
 
 
-async def membership(executor: Executor, class_id: str, user_id: str) -> MembershipRow | None:
-    """An active membership, or None."""
-    return await executor.one(MEMBERSHIP, class_id=class_id, user_id=user_id)
+async def update_fields(transaction: Transaction, class_id: str, fields: ClassFields) -> ClassRow:
+    """Replaces what is told of a class."""
+    return await _changed(transaction, UPDATE, class_id, **fields._asdict())
 
 
-async def memberships(
-    executor: Executor, class_id: str, after: datetime, after_id: UUID, limit: int
-) -> list[MembershipRow]:
-    """The members of a class in the order in which they joined."""
-    return await executor.all(MEMBERSHIPS, class_id=class_id, after=after, after_id=after_id, limit=limit)
+async def replace_join_code(transaction: Transaction, row: ClassRow, join_code: str) -> ClassRow:
+    """Gives a class another join code; the one before is unknown from then on."""
+    await transaction.run(DROP_JOIN_CODE, join_code=row.join_code)
+    await transaction.run(ADD_JOIN_CODE, join_code=join_code, class_id=row.class_id)
+    return await _changed(transaction, SET_JOIN_CODE, row.class_id, join_code=join_code)
 
 
-async def teachers(executor: Executor, class_id: str) -> list[str]:
-    """The ids of a class's teachers."""
-    return await executor.all(TEACHERS, class_id=class_id)
+async def archive(transaction: Transaction, class_id: str) -> ClassRow:
+    """Makes a class read-only."""
+    return await _changed(transaction, ARCHIVE, class_id)
 
 
-async def taught_alone(executor: Executor, user_id: str) -> str | None:
-    """A class that would have no teacher without this person, or None."""
-    return await executor.one(TAUGHT_ALONE, user_id=user_id)
+async def unarchive(transaction: Transaction, class_id: str) -> ClassRow:
+    """Takes a class into use again."""
+    return await _changed(transaction, UNARCHIVE, class_id)
 
 
-async def join(transaction: Transaction, class_id: str, user_id: str, role: str) -> None:
-    """Makes a person a member; one who was a member before begins anew."""
-    await transaction.run(JOIN, class_id=class_id, user_id=user_id, role=role)
-    await transaction.run(JOIN_BY_USER, class_id=class_id, user_id=user_id, role=role)
+async def mark_deleted(transaction: Transaction, class_id: str, by_user_id: str) -> ClassRow:
+    """Deletes a class, for as long as nobody restores it."""
+    return await _changed(transaction, DELETE, class_id, deleted_by_user_id=by_user_id)
 
 
-async def set_role(transaction: Transaction, class_id: str, user_id: str, role: str) -> None:
-    """Changes what a member may do."""
-    await transaction.run(SET_ROLE, class_id=class_id, user_id=user_id, role=role)
-    await transaction.run(SET_ROLE_BY_USER, class_id=class_id, user_id=user_id, role=role)
+async def restore(transaction: Transaction, class_id: str) -> ClassRow:
+    """Undoes a deletion; a class that was archived still is."""
+    return await _changed(transaction, UNDELETE, class_id)
 
 
-async def end(transaction: Transaction, class_id: str, user_id: str, ending: str, by: str) -> None:
-    """Ends a membership: `ending` is LEFT or REMOVED, `by` who ended it."""
-    await transaction.run(END, class_id=class_id, user_id=user_id, ending=ending, ended_by_user_id=by)
-    await transaction.run(END_BY_USER, class_id=class_id, user_id=user_id)
+async def leads_purge(transaction: Transaction) -> bool:
+    """Whether nobody else purges until the transaction ends."""
+    return await transaction.one(LEAD_PURGE) or False
+
+
+async def next_to_purge(transaction: Transaction, kept_for: timedelta) -> str | None:
+    """The class that was deleted first, and longer ago than this; nobody else restores it any more."""
+    return await transaction.one(NEXT_TO_PURGE, kept_for=kept_for)
+
+
+async def purge(transaction: Transaction, class_id: str) -> None:
+    """Deletes every row of a class."""
+    for part in (PURGE_JOIN_CODE, PURGE_BY_USER, PURGE_MEMBERSHIPS, PURGE_FROM_ROSTER, PURGE):
+        await transaction.run(part, class_id=class_id)
+
+
+async def _changed(
+    transaction: Transaction, change: Statement[ClassRow], class_id: str, **values: object
+) -> ClassRow:
+    row = await transaction.one(change, class_id=class_id, **values)
+    assert row is not None, "the caller has locked the class"
+    return row

@@ -1,8 +1,8 @@
 """Whether an installation and its classes can do without a person."""
 
 from chassis.database import Transaction
-from identity_service.classes import store as classes
-from identity_service.errors import LastAdmin, LastTeacher
+from identity_service.errors import LastAdmin
+from identity_service.memberships import teaching
 from identity_service.users import store
 from identity_service.users.store import UserRow
 
@@ -13,9 +13,7 @@ async def check_dispensable(transaction: Transaction, user: UserRow) -> None:
     Raises LastAdmin, or LastTeacher with the first class that would have no teacher left.
     """
     await check_not_last_admin(transaction, user)
-    alone = await classes.taught_alone(transaction, user.user_id)
-    if alone is not None:
-        raise LastTeacher(alone)
+    await teaching.check_replaceable(transaction, user.user_id)
 
 
 async def check_not_last_admin(transaction: Transaction, user: UserRow) -> None:
