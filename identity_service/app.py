@@ -31,6 +31,7 @@ from identity_service.models.components import ComponentServicer
 from identity_service.models.models import ModelServicer
 from identity_service.models.rules import Reach
 from identity_service.passwords.hashing import Passwords
+from identity_service.rosters.servicer import RosterServicer
 from identity_service.settings import Settings
 from identity_service.tokens.minting import Mint
 from identity_service.tokens.purging import purge
@@ -58,8 +59,12 @@ class Users(ErasureServicer, UserServicer):
     """UserService, by the aggregates that it is about."""
 
 
-class Classes(ClassServicer, MembershipServicer, classes_grpc.ClassServiceServicer):
+class Classes(ClassServicer, MembershipServicer, RosterServicer, classes_grpc.ClassServiceServicer):
     """ClassService, by the aggregates that it is about."""
+
+    def __init__(self, database: Database, config: Config) -> None:
+        ClassServicer.__init__(self, database, config)
+        RosterServicer.__init__(self, database)
 
 
 class Admin(

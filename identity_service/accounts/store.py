@@ -1,9 +1,11 @@
 """SQL of the account feed."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Interval, bindparam, delete, func, insert, select, update
+from sqlalchemy import ARRAY, Interval, bindparam, delete, false, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import UUID
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import AccountEvent, FeedEpoch, User
@@ -32,6 +34,30 @@ LOSE_RIGHTS = statement(
     .values(rights_version=User.rights_version + 1)
     .returning(User.rights_version),
     int,
+)
+_many = (
+    func.unnest(bindparam("user_ids", type_=ARRAY(UUID)))
+    .table_valued("user_id", name="given")
+    .render_derived()
+)
+_lost = (
+    update(User)
+    .where(User.user_id == _many.c.user_id)
+    .values(rights_version=User.rights_version + 1)
+    .returning(User.user_id, User.rights_version)
+    .cte("lost")
+)
+LOSE_RIGHTS_OF_MANY = statement(
+    insert(AccountEvent).from_select(
+        ["sequence", "kind", "body", "lasting"],
+        select(
+            select(func.coalesce(func.max(AccountEvent.sequence), 0)).scalar_subquery()
+            + func.row_number().over(),
+            literal("rights_lost"),
+            func.jsonb_build_object("user_id", _lost.c.user_id, "rights_version", _lost.c.rights_version),
+            false(),
+        ).select_from(_lost),
+    )
 )
 APPEND = statement(
     insert(AccountEvent).from_select(
@@ -75,6 +101,14 @@ async def lose_rights(transaction: Transaction, user_id: str) -> None:
     rights_version = await transaction.one(LOSE_RIGHTS, user_id=user_id)
     if rights_version is not None:
         await _append(transaction, "rights_lost", user_id=user_id, rights_version=rights_version)
+
+
+async def lose_rights_of_many(transaction: Transaction, user_ids: Collection[str]) -> None:
+    """Does the same for many people at once."""
+    if user_ids:
+        await transaction.run(LOCK)
+        await transaction.run(LOSE_RIGHTS_OF_MANY, user_ids=[*user_ids])
+        transaction.ring(RING)
 
 
 async def end_sign_in(transaction: Transaction, user_id: str, sign_in_id: str) -> None:
