@@ -197,5 +197,7 @@ def _broken(message: CreateUserRequest | CreateClassRequest) -> dict[str, str]:
         validate(message)
     except FieldInvalid as error:
         [found] = error.details
-        return {one.field: one.description for one in getattr(found, "field_violations", ())}
+        # The first rule of a field that is broken is the plainest.
+        violations = reversed(getattr(found, "field_violations", ()))
+        return {one.field: one.description for one in violations}
     return {}

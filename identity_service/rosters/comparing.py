@@ -14,4 +14,4 @@ def compare(roster: Roster, state: State) -> Plan:
     people = user_rows.compare(plan, roster, state)
     classes = class_rows.compare(plan, roster, state)
     enrollment_rows.compare(plan, roster, state, people, classes)
-    return plan
+    return plan.seal(roster.digest)

@@ -101,6 +101,8 @@ class Plan:
     changing: list[Entry] = field(default_factory=list)
     ending: list[tuple[Place, str]] = field(default_factory=list)
     """Where a membership ends, and its role."""
+    etag: str = ""
+    """Names the roster, and everything that is done with it here."""
 
     def judge(
         self, change: str, file: str, line: int, sourced_id: str, columns: tuple[str, ...] = ()
@@ -149,17 +151,18 @@ class Plan:
             }
         )
 
-    def etag(self, archive: bytes) -> str:
-        """Names what this plan does, made from the archive with this digest."""
+    def seal(self, archive: bytes) -> "Plan":
+        """Gives the plan its etag, once it is made from the archive with this digest."""
         digest = hashlib.sha256(archive)
         for part in self._parts():
             digest.update(repr(part).encode())
-        return digest.hexdigest()[:32]
+        self.etag = digest.hexdigest()[:32]
+        return self
 
     def _parts(self) -> Iterator[object]:
         yield from self.differences()
         for one in fields(self):
-            if one.name not in ("verdicts", "faults"):
+            if one.name not in ("verdicts", "faults", "etag"):
                 yield from (one.name, *getattr(self, one.name))
 
 

@@ -15,7 +15,7 @@ from identity_service.memberships import store as memberships
 from identity_service.rosters import applying, checking, comparing, reading, state, store
 from identity_service.rosters.layout import CLASSES, ENROLLMENTS, USERS
 from identity_service.rosters.plan import ADDED, CHANGED, FAULTY, LEAVING, UNCHANGED, Plan, Verdict
-from identity_service.rosters.records import Roster
+from identity_service.rosters.records import Fault, Roster
 from meno.identity.v1.class_service_pb2 import (
     ImportRosterRequest,
     RosterChange,
@@ -42,7 +42,8 @@ class RosterServicer:
                 plan = await _compared(transaction, roster)
                 if not request.dry_run:
                     plan = await _import(transaction, roster, plan, request.etag)
-                return transaction.answer(_comparison(plan, roster, applied=not request.dry_run))
+                applied = not request.dry_run
+                return transaction.answer(await asyncio.to_thread(_comparison, plan, applied=applied))
 
 
 def _read(archive: bytes) -> Roster:
@@ -57,21 +58,22 @@ async def _compared(transaction: Transaction, roster: Roster) -> Plan:
 async def _import(transaction: Transaction, roster: Roster, plan: Plan, etag: str) -> Plan:
     """Applies what a roster does now. Raises EtagMismatch, or RosterFaulty."""
     # Before anything is locked, and again once nothing can change any more.
-    _check(plan, roster, etag)
+    _check(plan, etag)
     plan = await _settled(transaction, roster, plan)
-    _check(plan, roster, etag)
+    _check(plan, etag)
     await applying.apply(transaction, plan, caller().user_id)
     return plan
 
 
-def _check(plan: Plan, roster: Roster, etag: str) -> None:
-    current = plan.etag(roster.digest)
-    if etag not in ("", current):
-        raise EtagMismatch(current)
+def _check(plan: Plan, etag: str) -> None:
+    if etag not in ("", plan.etag):
+        raise EtagMismatch(plan.etag)
     if faults := plan.faulty():
-        raise RosterFaulty(
-            *(BadRequest.FieldViolation(field=one.place, description=one.problem) for one in faults)
-        )
+        raise RosterFaulty(*map(_violation, faults))
+
+
+def _violation(fault: Fault) -> BadRequest.FieldViolation:
+    return BadRequest.FieldViolation(field=fault.place, description=fault.problem, reason="roster.row")
 
 
 async def _settled(transaction: Transaction, roster: Roster, plan: Plan) -> Plan:
@@ -82,11 +84,11 @@ async def _settled(transaction: Transaction, roster: Roster, plan: Plan) -> Plan
         await store.lock_users(transaction, plan.user_ids())
         await memberships.lock_teachers(transaction)
         before, plan = plan, await _compared(transaction, roster)
-        if plan == before:
+        if plan.etag == before.etag:
             return plan
 
 
-def _comparison(plan: Plan, roster: Roster, *, applied: bool) -> RosterComparison:
+def _comparison(plan: Plan, *, applied: bool) -> RosterComparison:
     """A plan as it travels, with as many differences as an answer has room for."""
     differences = [_difference(verdict) for verdict in plan.differences()]
     fits = paging.fitting(one.ByteSize() for one in differences)
@@ -97,7 +99,7 @@ def _comparison(plan: Plan, roster: Roster, *, applied: bool) -> RosterCompariso
         enrollments=_counts(plan, ENROLLMENTS),
         differences=differences[:fits],
         truncated=fits < len(differences),
-        etag=plan.etag(roster.digest),
+        etag=plan.etag,
     )
 
 

@@ -92,8 +92,9 @@ def _has(kind: str) -> Exists:
 _let_in = and_(User.deleted_at == null(), User.deactivated_at == null())
 _PERSON = (User.user_id, User.full_name, User.role, _let_in, _has("EMAIL"), _has("PHONE"))
 _rostered_as = (
-    select(func.min(RosterUser.sourced_id))
+    select(RosterUser.sourced_id)
     .where(RosterUser.user_id == Membership.user_id)
+    .limit(1)
     .correlate(Membership)
     .scalar_subquery()
 )

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping
 from io import BytesIO, StringIO
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from identity_service.tests.conftest import Identity, Person
 from meno.identity.v1.class_service_pb2 import ImportRosterRequest, RosterChange, RosterComparison
@@ -57,9 +57,10 @@ def manifest(modes: Mapping[str, str], **properties: str) -> bytes:
 def packed(files: Mapping[str, bytes]) -> bytes:
     """A zip."""
     out = BytesIO()
-    with ZipFile(out, "w", ZIP_DEFLATED) as made:
+    with ZipFile(out, "w") as made:
         for name, content in files.items():
-            made.writestr(name, content)
+            # Without the time, so that the same files are the same archive.
+            made.writestr(ZipInfo(name), content, ZIP_DEFLATED)
     return out.getvalue()
 
 
