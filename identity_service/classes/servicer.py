@@ -9,7 +9,7 @@ from chassis.idempotency import write
 from identity_service.accounts import store as accounts
 from identity_service.classes import locking, rules, store
 from identity_service.classes.messages import JOIN_POLICIES, message
-from identity_service.classes.store import ClassFields, ClassRow
+from identity_service.classes.store import ClassFields, ClassOfUserRow, ClassRow
 from identity_service.config.config import Config
 from identity_service.errors import ClassNotFound
 from identity_service.memberships import entering
@@ -63,7 +63,9 @@ class ClassServicer:
         limit = paging.size(request) + 1
         rows = await store.of_user(self._database, request.user_id, before, before_id, limit)
         rows, following = paging.page(request, rows, lambda row: (row.joined_at, row.class_id))
-        classes = [message(row.of_class(), row.role) for row in rows]
+        own = request.user_id == caller().user_id
+        # Somebody else's role is not the caller's.
+        classes = [message(row.of_class(), row.role if own else _role(caller(), row)) for row in rows]
         return ListClassesResponse(classes=classes, next_page_token=following)
 
     async def ListAllClasses(
@@ -135,7 +137,7 @@ async def _tell(transaction: Transaction, row: ClassRow, action: AuditAction.Val
     await audit.record(transaction, action, class_id=row.class_id)
 
 
-def _role(person: Caller, row: ClassRow) -> str | None:
+def _role(person: Caller, row: ClassRow | ClassOfUserRow) -> str | None:
     """The caller's own role in a class, as the token tells it."""
     return person.classes.get(row.class_id) or person.archived.get(row.class_id)
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
@@ -122,18 +121,15 @@ async def test_a_deleted_class_is_seen_by_nobody_and_comes_back_as_it_was(identi
     assert states_told(identity) == ["CLASS_STATE_ARCHIVED", "CLASS_STATE_DELETED", "CLASS_STATE_ARCHIVED"]
 
 
-@pytest.mark.parametrize("closing", ["CLOSED", "ARCHIVED", "DELETED", "ROTATED"])
-async def test_the_code_of_a_class_that_takes_nobody_is_unknown(identity: Identity, closing: str) -> None:
-    room, student = await Classroom.open(identity), await identity.sign_up()
-    if closing == "CLOSED":
-        await room.update(room.teacher, join_policy=JoinPolicy.JOIN_POLICY_CLOSED)
-    elif closing == "ARCHIVED":
-        await room.archive(room.teacher)
-    elif closing == "DELETED":
-        await room.delete(room.teacher)
-    else:
-        await room.rotate(room.teacher)
-    assert (await refused(room.join(student))).reason == "JOIN_CODE_UNKNOWN"
+async def test_the_code_of_a_class_that_takes_nobody_is_unknown(identity: Identity) -> None:
+    student, admin = await identity.sign_up(), await identity.sign_up_admin()
+    closed, archived, deleted, rotated = [await Classroom.open(identity) for _ in range(4)]
+    await closed.update(admin, join_policy=JoinPolicy.JOIN_POLICY_CLOSED)
+    await archived.archive(admin)
+    await deleted.delete(admin)
+    await rotated.rotate(admin)
+    for room in (closed, archived, deleted, rotated):
+        assert (await refused(room.join(student))).reason == "JOIN_CODE_UNKNOWN"
 
 
 async def test_of_join_codes_that_are_made_at_once_one_opens(identity: Identity) -> None:
@@ -162,6 +158,13 @@ async def test_a_person_sees_archived_classes_among_their_own(identity: Identity
     ]
 
 
+async def test_who_looks_at_somebodys_classes_sees_their_own_part_in_them(identity: Identity) -> None:
+    room, admin = await Classroom.open(identity), await identity.sign_up_admin()
+    request = ListClassesRequest(user_id=room.teacher.user_id)
+    [seen] = (await identity.classes.ListClasses(request, **admin.auth)).classes
+    assert (seen.class_id, seen.my_role, seen.join_code) == (room.made.class_id, 0, "")
+
+
 async def test_administrators_list_every_class_newest_first(identity: Identity) -> None:
     room, admin = await Classroom.open(identity), await identity.sign_up_admin()
     made = [room.made.class_id, *[(await identity.new_class(room.teacher)).class_id for _ in range(3)]]
@@ -184,6 +187,7 @@ async def test_a_class_is_purged_when_it_was_deleted_long_enough(
     student, admin = await identity.sign_up(), await identity.sign_up_admin()
     for room in (due, kept):
         await identity.join(student, room.made)
+    for room in (due, kept):
         await room.delete(admin)
     change(identity, "UPDATE classes SET deleted_at = now() - interval '29 days'")
     assert not await purging.purge_next(database, config)

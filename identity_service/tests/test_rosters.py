@@ -280,7 +280,7 @@ async def test_what_was_applied_makes_no_difference_any_more(identity: Identity)
     admin = await identity.sign_up_admin()
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=5, deadline=None, suppress_health_check=[*HealthCheck])
     @given(any_roster())
     def applied_twice(archive: bytes) -> None:
         def call(*, dry_run: bool) -> Any:
