@@ -62,11 +62,12 @@ class ClassServicer:
         before, before_id = paging.position(request, (_AFTER_ALL, paging.AFTER_ALL_IDS))
         limit = paging.size(request) + 1
         rows = await store.of_user(self._database, request.user_id, before, before_id, limit)
-        rows, following = paging.page(request, rows, lambda row: (row.joined_at, row.class_id))
         own = request.user_id == caller().user_id
         # Somebody else's role is not the caller's.
         classes = [message(row.of_class(), row.role if own else _role(caller(), row)) for row in rows]
-        return ListClassesResponse(classes=classes, next_page_token=following)
+        fits = paging.fitting(one.ByteSize() for one in classes)
+        rows, following = paging.page(request, rows, lambda row: (row.joined_at, row.class_id), fits)
+        return ListClassesResponse(classes=classes[: len(rows)], next_page_token=following)
 
     async def ListAllClasses(
         self, request: ListAllClassesRequest, context: Context
@@ -74,10 +75,11 @@ class ClassServicer:
         (before_id,) = paging.position(request, (paging.AFTER_ALL_IDS,))
         limit = paging.size(request) + 1
         rows = await store.listed(self._database, before_id, limit, show_deleted=request.show_deleted)
-        rows, following = paging.page(request, rows, lambda row: (row.class_id,))
         days = await self._config.value(self._database, rules.PURGE_DAYS)
         classes = [message(row, _role(caller(), row), days) for row in rows]
-        return ListAllClassesResponse(classes=classes, next_page_token=following)
+        fits = paging.fitting(one.ByteSize() for one in classes)
+        rows, following = paging.page(request, rows, lambda row: (row.class_id,), fits)
+        return ListAllClassesResponse(classes=classes[: len(rows)], next_page_token=following)
 
     async def UpdateClass(self, request: UpdateClassRequest, context: Context) -> Class:
         async with write(self._database) as transaction:
