@@ -5,6 +5,8 @@ async with write(database) as transaction:
     await audit.record(transaction, AuditAction.AUDIT_ACTION_CONTENT_PUBLISHED, class_id=class_id)
 """
 
+from collections.abc import Sequence
+
 import grpc
 from google.protobuf.json_format import ParseDict
 
@@ -60,8 +62,9 @@ def deliver(channel: grpc.aio.Channel) -> Deliver:
     """Hands entries to the service that keeps the chain."""
     chain = AuditServiceStub(channel)
 
-    async def hand_over(fact: Fact) -> None:
-        request = RecordAuditEntriesRequest(request_id=fact.fact_id, entries=[entry(fact)])
+    async def hand_over(facts: Sequence[Fact]) -> None:
+        # Without a request_id: each entry has an id, and with whom it travels may change.
+        request = RecordAuditEntriesRequest(entries=map(entry, facts))
         await chain.RecordAuditEntries(request, timeout=_TIMEOUT)
 
     return hand_over

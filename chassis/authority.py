@@ -18,7 +18,7 @@ from chassis.bell import Bell
 from chassis.database import Database
 from chassis.effects import Effect
 from chassis.interceptors import Guard
-from chassis.outbox import Deliver, Fact, Relay
+from chassis.outbox import Deliver, Fact, Relay, each
 from chassis.rights import Feed, Position, Rights
 from chassis.server import Background
 from chassis.tokens import Tokens
@@ -100,7 +100,7 @@ def _deliveries(channel: grpc.aio.Channel) -> dict[str, Deliver]:
         )
         await accounts.ReportErasure(request, timeout=_TIMEOUT)
 
-    return {audit.KIND: audit.deliver(channel), data_rights.ERASURE: report_erasure}
+    return {audit.KIND: audit.deliver(channel), data_rights.ERASURE: each(report_erasure)}
 
 
 def _duration(age: timedelta) -> Duration:

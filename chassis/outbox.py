@@ -1,19 +1,33 @@
 """Facts that must reach another service: written with the change, delivered at least once.
 
 A row is put into the outbox in the transaction of the change that it tells of. The relay
-of one process at a time hands the rows to their owner's RPC in order, under the row's id
-as `request_id`, by which the owner recognises a repetition.
+of one process at a time hands the rows to their owner's RPC in order, each under its own id,
+by which the owner recognises a repetition.
 
     await outbox.put(transaction, "award_xp", {"user_id": user_id, "amount": 10})
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import structlog
-from sqlalchemy import BigInteger, DateTime, Identity, Text, bindparam, column, delete, func, select, table
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Identity,
+    Text,
+    any_,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+    table,
+)
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,7 +55,7 @@ class Outbox:
 
 
 class Fact(NamedTuple):
-    """One fact: `fact_id` is the request_id under which it is delivered."""
+    """One fact: by `fact_id` its owner knows whether it came before."""
 
     position: int
     fact_id: str
@@ -50,8 +64,8 @@ class Fact(NamedTuple):
     created_at: datetime
 
 
-Deliver: TypeAlias = Callable[[Fact], Awaitable[None]]
-"""Hands a fact to its owner. Raising means that it is tried again."""
+Deliver: TypeAlias = Callable[[Sequence[Fact]], Awaitable[None]]
+"""Hands facts of one kind to their owner, in order. Raising means that all of them are tried again."""
 
 _outbox = table(
     "outbox",
@@ -66,13 +80,25 @@ PUT = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("b
 # The lock makes one relay the only one; a fact committed late is seen at the next look.
 LEAD = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
 NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), Fact)
-DELIVERED = statement(delete(_outbox).where(_outbox.c.position == bindparam("position")))
+DELIVERED = statement(
+    delete(_outbox).where(_outbox.c.position == any_(bindparam("positions", type_=ARRAY(BigInteger))))
+)
 
 
 async def put(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
     """Adds a fact to the transaction that makes it true."""
     await transaction.run(PUT, kind=kind, body=dict(body))
     transaction.ring(_RING)
+
+
+def each(deliver: Callable[[Fact], Awaitable[None]]) -> Deliver:
+    """Hands facts over one by one."""
+
+    async def hand_over(facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            await deliver(fact)
+
+    return hand_over
 
 
 class Relay:
@@ -107,8 +133,9 @@ class Relay:
             if not await lead.one(LEAD):
                 return False
             facts = await lead.all(NEXT)
-            for fact in facts:
-                await self._deliver[fact.kind](fact)
+            for kind, run in groupby(facts, lambda fact: fact.kind):
+                of_kind = [*run]
+                await self._deliver[kind](of_kind)
                 async with self._database.transaction() as transaction:
-                    await transaction.run(DELIVERED, position=fact.position)
+                    await transaction.run(DELIVERED, positions=[fact.position for fact in of_kind])
         return len(facts) == _BATCH

@@ -54,6 +54,8 @@ class Rights:
         """Sign-ins."""
         self._closed = _Withdrawn()
         """Classes that are not in use."""
+        self._gone = _Withdrawn()
+        """Those among them that nobody sees any more."""
         self._position = Position()
         self._heard_at = float("-inf")
         self._cuts: dict[str, dict[Cut, Caller | None]] = {}
@@ -143,7 +145,7 @@ class Rights:
     def _begin(self, epoch: str) -> None:
         """What was withdrawn in another epoch has never happened in this one."""
         self._position = Position(epoch)
-        for withdrawn in (self._minimum, self._ended, self._closed):
+        for withdrawn in (self._minimum, self._ended, self._closed, self._gone):
             withdrawn.clear()
 
     def _apply(self, event: AccountEvent) -> None:
@@ -155,12 +157,20 @@ class Rights:
             case "sign_in_ended":
                 self._ended.put(event.sign_in_ended.sign_in_id)
                 self._cut(self._cuts.get(event.sign_in_ended.user_id, {}))
-            case "class_changed" if event.class_changed.state == ClassState.CLASS_STATE_ACTIVE:
-                self._closed.take_back(event.class_changed.class_id)
             case "class_changed":
-                self._closed.put(event.class_changed.class_id)
-                for cuts in [*self._cuts.values()]:
-                    self._cut(cuts)
+                self._change_class(event.class_changed.class_id, event.class_changed.state)
+
+    def _change_class(self, class_id: str, state: ClassState.ValueType) -> None:
+        for withdrawn, holds in (
+            (self._closed, state != ClassState.CLASS_STATE_ACTIVE),
+            (self._gone, state in (ClassState.CLASS_STATE_DELETED, ClassState.CLASS_STATE_PURGED)),
+        ):
+            if holds:
+                withdrawn.put(class_id)
+            else:
+                withdrawn.take_back(class_id)
+        for cuts in [*self._cuts.values()]:
+            self._cut(cuts)
 
     def _cut(self, cuts: dict[Cut, Caller | None]) -> None:
         """Ends those streams whose caller has lost what they claim."""
@@ -173,6 +183,7 @@ class Rights:
             caller.rights_version < self._minimum.get(caller.user_id)
             or caller.sign_in_id in self._ended
             or self._closed.has_any(caller.classes)
+            or self._gone.has_any(caller.archived)
         )
 
 

@@ -8,7 +8,15 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,8 +231,8 @@ class House:
     async def authority(self) -> AsyncIterator[Authority]:
         """Stands above a service under test: it follows this house, which keeps what it is told."""
 
-        async def keep(fact: Fact) -> None:
-            self.told.append(fact)
+        async def keep(facts: Sequence[Fact]) -> None:
+            self.told += facts
             self._tells.set()
 
         async with self.guard() as guard:

@@ -1,14 +1,14 @@
 """Facts are delivered in order, at least once, and by one relay at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from chassis import outbox
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.outbox import Fact, Relay
+from chassis.outbox import Deliver, Fact, Relay, each
 
 
 async def _put(database: Database, *numbers: int) -> None:
@@ -18,7 +18,7 @@ async def _put(database: Database, *numbers: int) -> None:
 
 
 def _relay(database: Database, deliver: Callable[[Fact], Awaitable[None]]) -> Relay:
-    return Relay(database, Bell(database), {"counted": deliver})
+    return Relay(database, Bell(database), {"counted": each(deliver)})
 
 
 async def test_a_fact_of_a_transaction_that_fails_was_never_true(database: Database) -> None:
@@ -49,7 +49,24 @@ async def test_facts_arrive_in_their_order_and_once(database: Database) -> None:
     assert delivered == [*range(250)]
 
 
-async def test_a_fact_that_failed_is_delivered_again_under_the_same_id(database: Database) -> None:
+async def test_facts_of_a_kind_travel_together_and_kinds_keep_their_order(database: Database) -> None:
+    delivered: list[tuple[str, int]] = []
+
+    def keep(kind: str) -> Deliver:
+        async def deliver(facts: Sequence[Fact]) -> None:
+            delivered.append((kind, len(facts)))
+
+        return deliver
+
+    async with database.transaction() as transaction:
+        for kind in ("counted", "counted", "other", "counted"):
+            await outbox.put(transaction, kind, {})
+    relay = Relay(database, Bell(database), {kind: keep(kind) for kind in ("counted", "other")})
+    await relay.deliver_batch()
+    assert delivered == [("counted", 2), ("other", 1), ("counted", 1)]
+
+
+async def test_facts_that_failed_are_delivered_again_under_the_same_ids(database: Database) -> None:
     attempts: list[Fact] = []
 
     async def deliver(fact: Fact) -> None:
@@ -62,8 +79,8 @@ async def test_a_fact_that_failed_is_delivered_again_under_the_same_id(database:
     with pytest.raises(ConnectionError):
         await relay.deliver_batch()
     await relay.deliver_batch()
-    assert [fact.body["number"] for fact in attempts] == [1, 2, 2, 3]
-    assert attempts[1].fact_id == attempts[2].fact_id
+    assert [fact.body["number"] for fact in attempts] == [1, 2, 1, 2, 3]
+    assert attempts[:2] == attempts[2:4]
 
 
 async def test_of_two_relays_one_delivers(database: Database) -> None:

@@ -1,6 +1,6 @@
 """The chain: how entries are added to it, and how it is verified."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC
 from typing import NamedTuple
 
@@ -32,9 +32,9 @@ async def append(transaction: Transaction, service: str, entries: Iterable[Audit
 def deliver(database: Database) -> Deliver:
     """Hands this service's own entries to the chain, which is here."""
 
-    async def hand_over(fact: Fact) -> None:
+    async def hand_over(facts: Sequence[Fact]) -> None:
         async with database.transaction() as transaction:
-            await append(transaction, SERVICE, [audit.entry(fact)])
+            await append(transaction, SERVICE, map(audit.entry, facts))
 
     return hand_over
 

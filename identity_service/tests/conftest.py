@@ -77,7 +77,7 @@ class Identity:
         await self.refresh(person)
         return person
 
-    async def audited(self, admin: Person, **of: str) -> list[AuditEntry]:
+    async def audited(self, admin: Person, **of: Any) -> list[AuditEntry]:
         """The audit entries, newest first, once every fact has arrived."""
         while await asyncio.to_thread(self._facts_wait):
             continue

@@ -1,6 +1,7 @@
 """The chain of audit entries."""
 
 import uuid
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +22,7 @@ from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
 PUBLISHED = AuditAction.AUDIT_ACTION_CONTENT_PUBLISHED
 
 
-def entry(**fields: str) -> AuditEntry:
+def entry(**fields: Any) -> AuditEntry:
     return AuditEntry(
         entry_id=str(uuid.uuid4()), occur_time=Timestamp(seconds=1_800_000_000), action=PUBLISHED, **fields
     )
