@@ -19,10 +19,17 @@ from identity_service.audit import chain
 from identity_service.audit.servicer import AuditServicer
 from identity_service.classes.purging import purge as purge_classes
 from identity_service.classes.servicer import ClassServicer
+from identity_service.codes import senders
+from identity_service.codes.codes import Codes
+from identity_service.codes.outgoing import Outgoing
+from identity_service.codes.servicer import CodeServicer
 from identity_service.config.config import Config
 from identity_service.config.servicer import ConfigServicer
+from identity_service.credentials.servicer import CredentialServicer
 from identity_service.data_rights import RULES
 from identity_service.erasures.servicer import ErasureServicer
+from identity_service.issuers.issuers import Issuers
+from identity_service.issuers.servicer import IdTokenServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
 from identity_service.memberships.servicer import MembershipServicer
@@ -53,6 +60,26 @@ from meno.identity.v1 import data_rights_service_pb2 as data_rights
 from meno.identity.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 from meno.identity.v1 import user_service_pb2 as user
 from meno.identity.v1 import user_service_pb2_grpc as user_grpc
+
+
+class Auth(IdTokenServicer, CodeServicer, CredentialServicer, AuthServicer):
+    """AuthService, by what people show of who they are."""
+
+    def __init__(
+        self,
+        database: Database,
+        mint: Mint,
+        passwords: Passwords,
+        config: Config,
+        *,
+        issuers: Issuers,
+        codes: Codes,
+        outgoing: Outgoing,
+    ) -> None:
+        AuthServicer.__init__(self, database, mint, passwords, config)
+        IdTokenServicer.__init__(self, database, mint, config, issuers)
+        CodeServicer.__init__(self, database, mint, passwords, config, codes=codes, outgoing=outgoing)
+        CredentialServicer.__init__(self, database, passwords, config, issuers, codes)
 
 
 class Users(ErasureServicer, UserServicer):
@@ -87,6 +114,8 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         name="identity_service",
     )
     passwords = Passwords(settings.password_threads)
+    issuers = Issuers(settings.oidc_issuers)
+    outgoing = Outgoing(senders.sender(settings))
     await database.open()
     try:
         bell = Bell(database)
@@ -96,6 +125,9 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         config = Config(settings)
         reach = Reach(settings.key_directory, settings.private_model_hosts)
         mint = Mint(database, issuer, secret, settings.sign_in_lifetime)
+        entrance = Auth(
+            database, mint, passwords, config, issuers=issuers, codes=Codes(secret), outgoing=outgoing
+        )
         # This service is the authority: it reads keys and feed from its own tables, and keeps the chain.
         guard = Guard(Tokens(issuer.key_set), Rights(), secret)
         itself = Authority(
@@ -106,7 +138,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         )
         yield App(
             services=[
-                served(auth, auth_grpc, AuthServicer(database, mint, passwords, settings)),
+                served(auth, auth_grpc, entrance),
                 served(user, user_grpc, Users(database)),
                 served(classes, classes_grpc, Classes(database, config)),
                 served(admin, admin_grpc, Admin(database, config, reach)),
@@ -120,8 +152,11 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 *itself.background(database, bell, lasting={}),
                 partial(purge, database),
                 partial(purge_classes, database, config),
+                outgoing.run,
             ],
         )
     finally:
+        await outgoing.close()
+        await issuers.close()
         passwords.close()
         await database.close()

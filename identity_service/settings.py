@@ -1,12 +1,16 @@
 """What an operator sets for identity_service."""
 
+import json
 from datetime import timedelta
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from chassis.models.settings import ModelSettings
+from identity_service.endpoints import https
+from identity_service.issuers.settings import TrustedIssuer
 
 Role = Literal["UNASSIGNED", "STUDENT", "TEACHER"]
 
@@ -23,7 +27,51 @@ class Settings(ModelSettings):
     )
     password_threads: int = Field(default=2, ge=1, description="passwords that are hashed at the same time")
 
+    oidc_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode] = Field(
+        default=(),
+        description="issuers of ID tokens, as JSON: a list of {issuer, audiences: [...], jwks_uri (default: as "
+        "the issuer says), algorithms (default: RS256, ES256)}",
+    )
+
+    code_sender: str = Field(
+        default="log",
+        pattern=r"^(log|smtp|webhook|[\w.]+:\w+)$",
+        description="carries one-time codes: log (for a local stack alone), smtp, webhook, or package.module:factory",
+    )
+    smtp_url: SecretStr | None = Field(default=None, description="smtp[s]://user:password@host:port")
+    code_from: str = Field(default="", description="from whom e-mails with codes come")
+    code_webhook_url: str = Field(default="", description="https:// URL to which codes are posted as JSON")
+    code_webhook_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="signs what is posted there"
+    )
+
     @field_validator("offered_roles", mode="before")
     @classmethod
     def _split_roles(cls, value: object) -> object:
         return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("oidc_issuers", mode="before")
+    @classmethod
+    def _parsed(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("oidc_issuers")
+    @classmethod
+    def _each_once(cls, value: tuple[TrustedIssuer, ...]) -> tuple[TrustedIssuer, ...]:
+        if len({one.issuer for one in value}) < len(value):
+            raise ValueError("names an issuer twice")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        if self.code_sender == "smtp":
+            url = urlsplit(self.smtp_url.get_secret_value() if self.smtp_url else "")
+            if url.scheme not in ("smtp", "smtps") or not url.hostname or not self.code_from:
+                raise ValueError("MENO_CODE_SENDER=smtp needs MENO_SMTP_URL and MENO_CODE_FROM")
+        if self.code_sender == "webhook":
+            if not self.code_webhook_url or self.code_webhook_secret is None:
+                raise ValueError(
+                    "MENO_CODE_SENDER=webhook needs MENO_CODE_WEBHOOK_URL and MENO_CODE_WEBHOOK_SECRET"
+                )
+            https(self.code_webhook_url)
+        return self

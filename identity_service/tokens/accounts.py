@@ -2,13 +2,16 @@
 
 from typing import NamedTuple
 
-from chassis.database import Transaction
-from identity_service.errors import IdentifierTaken
+from chassis import audit
+from chassis.database import Executor, Transaction
+from identity_service.config.config import Config
+from identity_service.errors import IdentifierTaken, RoleNotOffered, SignUpClosed
 from identity_service.tokens import store
 from identity_service.tokens.store import CredentialRow
 from identity_service.users import rules as user_rules
 from identity_service.users import store as users
 from identity_service.users.store import Identifier, NewUser
+from meno.access.v1.audit_service_pb2 import AuditAction
 
 
 class NewAccount(NamedTuple):
@@ -16,7 +19,8 @@ class NewAccount(NamedTuple):
 
     display_name: str
     role: str
-    password_hash: str
+    password_hash: str = ""
+    """Empty of who shows in another way who they are."""
     login_name: str = ""
     email: str = ""
     phone: str = ""
@@ -42,5 +46,16 @@ async def create(transaction: Transaction, account: NewAccount, request_id: str 
     for identifier in account.identifiers():
         if not await users.claim_identifier(transaction, user_id, identifier):
             raise IdentifierTaken(identifier.kind.lower())
-    await store.add_credential(transaction, CredentialRow(user_id, account.password_hash))
+    if account.password_hash:
+        await store.add_credential(transaction, CredentialRow(user_id, account.password_hash))
+    await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_CREATED, user_id=user_id, role=account.role)
     return user_id
+
+
+async def newcomers_role(executor: Executor, config: Config, wished: str = "") -> str:
+    """The role of who signs up. Raises SignUpClosed, or RoleNotOffered for one that may not be wished."""
+    if not await config.value(executor, "sign_up_open"):
+        raise SignUpClosed()
+    if wished and wished not in await config.value(executor, "offered_roles"):
+        raise RoleNotOffered(wished)
+    return wished or str(await config.value(executor, "signup_role"))

@@ -37,15 +37,16 @@ class Mint:
         self._secret = secret
         self._lifetime = lifetime
 
-    async def begin(
-        self, transaction: Transaction, user_id: str, request_id: str, password: str
-    ) -> Refreshable:
+    async def begin(self, transaction: Transaction, user_id: str, request_id: str, proof: str) -> Refreshable:
         """Begins a sign-in, or returns the one that this request began.
 
-        Raises RequestIdReused where the password is another, TokensAlreadyRotated where its
-        first token was replaced since.
+        Raises AccountDeactivated, or CredentialsInvalid for nobody; RequestIdReused where the
+        proof is another, TokensAlreadyRotated where its first token was replaced since.
         """
-        secret = rules.first_secret(self._secret, request_id, password)
+        let_in = await store.arrive(transaction, user_id)
+        if not let_in:
+            raise CredentialsInvalid() if let_in is None else AccountDeactivated()
+        secret = rules.first_secret(self._secret, request_id, proof)
         first_hash = RefreshToken(user_id, "", secret).hash()
         row = await store.begin(transaction, user_id, request_id, first_hash, self._lifetime)
         begun = _first(user_id, secret, row)
@@ -54,13 +55,13 @@ class Mint:
         return begun
 
     async def begun(
-        self, executor: Executor, user_id: str, request_id: str, password: str
+        self, executor: Executor, user_id: str, request_id: str, proof: str
     ) -> Refreshable | None:
-        """The sign-in that this request began; None where the password is another.
+        """The sign-in that this request began; None where the proof is another.
 
         Raises TokensAlreadyRotated where its first token was replaced since.
         """
-        secret = rules.first_secret(self._secret, request_id, password)
+        secret = rules.first_secret(self._secret, request_id, proof)
         row = await store.begun(executor, user_id, request_id)
         return _first(user_id, secret, row) if row is not None else None
 

@@ -1,4 +1,4 @@
-"""Forgets sign-ins, requests and failed attempts that have ended, and events that everybody has followed."""
+"""Forgets sign-ins, requests, codes and failed attempts that have ended, and events that everybody followed."""
 
 import asyncio
 from datetime import timedelta
@@ -9,10 +9,12 @@ from chassis import idempotency
 from chassis.database import Database
 from chassis.rights import REPLAY
 from identity_service.accounts import store as events
+from identity_service.codes import store as codes
 from identity_service.tokens import rules, store
 
 EVERY = timedelta(minutes=10)
 SIGN_INS_KEPT_FOR = timedelta(days=30)
+CODES_KEPT_FOR = timedelta(hours=1)
 EVENTS_KEPT_FOR = 2 * REPLAY
 
 log = structlog.get_logger()
@@ -37,4 +39,5 @@ async def purge_once(database: Database) -> None:
             requests=idempotency.KEPT_FOR,
             failed=rules.FAILURES_FORGOTTEN_AFTER,
         )
+        await codes.purge(transaction, CODES_KEPT_FOR)
         await events.purge(transaction, EVENTS_KEPT_FOR)

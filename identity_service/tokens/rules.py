@@ -82,11 +82,14 @@ def parse(text: str) -> RefreshToken | None:
             return None
 
 
-def first_secret(key: bytes, request_id: str, password: str) -> str:
-    """The secret of a sign-in's first token: random, or the same for the same request and password."""
+def first_secret(key: bytes, request_id: str, proof: str) -> str:
+    """The secret of a sign-in's first token: random, or the same for the same request and proof.
+
+    The proof is what showed who it is: a password, an ID token, a code.
+    """
     if not request_id:
         return secrets.token_urlsafe(32)
-    return _derive(key, f"first {request_id.lower()}", password)
+    return _derive(key, f"first {request_id.lower()}", proof)
 
 
 def wait_after(failures: int) -> timedelta:

@@ -3,22 +3,19 @@
 from google.protobuf.empty_pb2 import Empty
 
 from chassis.calls import Context, caller
-from chassis.database import Database, Executor
+from chassis.database import Database
 from chassis.errors import RequestIdReused
+from identity_service.config.config import Config
 from identity_service.errors import (
     CredentialsInvalid,
     RefreshTokenInvalid,
-    RoleNotOffered,
-    SignInThrottled,
 )
 from identity_service.passwords.hashing import Passwords
-from identity_service.settings import Settings
-from identity_service.tokens import accounts, rules, store
+from identity_service.tokens import accounts, rules, store, throttling
 from identity_service.tokens.accounts import AlreadyMade, NewAccount
 from identity_service.tokens.minting import Mint, Refreshable
 from identity_service.users import rules as user_rules
 from identity_service.users.servicer import ROLES
-from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.auth_service_pb2 import (
     RefreshTokensRequest,
     SignInRequest,
@@ -32,14 +29,15 @@ from meno.identity.v1.auth_service_pb2_grpc import AuthServiceServicer
 class AuthServicer(AuthServiceServicer):
     """Signing up, in and out."""
 
-    def __init__(self, database: Database, mint: Mint, passwords: Passwords, settings: Settings) -> None:
+    def __init__(self, database: Database, mint: Mint, passwords: Passwords, config: Config) -> None:
         self._database = database
         self._mint = mint
         self._passwords = passwords
-        self._settings = settings
+        self._config = config
 
     async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
-        role = self._role(request.role)
+        wished = ROLES.text(request.role) if request.role else ""
+        role = await accounts.newcomers_role(self._database, self._config, wished)
         user_rules.check_visible("display_name", request.display_name)
         await self._passwords.check(request.password, request.login_name, request.email, request.display_name)
         account = NewAccount(
@@ -61,7 +59,7 @@ class AuthServicer(AuthServiceServicer):
     async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
         name = user_rules.canonical(request.identifier)
         counter = rules.counter(name)
-        await self._count_attempt(self._database, counter)
+        await throttling.count_attempt(self._database, counter)
         credential = await store.credential_by_identifier(self._database, name)
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
             raise CredentialsInvalid()
@@ -71,6 +69,9 @@ class AuthServicer(AuthServiceServicer):
             begun = await self._mint.begin(
                 transaction, credential.user_id, request.request_id, request.password
             )
+            # It may have been replaced since it was verified, which ended every sign-in but this one.
+            if await store.credential_by_identifier(transaction, name) != credential:
+                raise CredentialsInvalid()
         return await self._mint.tokens(begun)
 
     async def RefreshTokens(self, request: RefreshTokensRequest, context: Context) -> Tokens:
@@ -84,19 +85,6 @@ class AuthServicer(AuthServiceServicer):
             await store.revoke(transaction, request.user_id, caller().sign_in_id)
         return Empty()
 
-    def _role(self, wished: GlobalRole.ValueType) -> str:
-        if wished == GlobalRole.GLOBAL_ROLE_UNSPECIFIED:
-            return self._settings.signup_role
-        role = ROLES.text(wished)
-        if role not in self._settings.offered_roles:
-            raise RoleNotOffered(role)
-        return role
-
-    async def _count_attempt(self, executor: Executor, counter: bytes) -> None:
-        """Counts an attempt before its password is looked at. Raises SignInThrottled."""
-        if not await store.count_attempt(executor, counter):
-            raise SignInThrottled(await store.wait(executor, counter))
-
     async def _sign_in_again(self, request: SignUpRequest) -> Refreshable:
         """The sign-in of a sign-up that is repeated, for who knows the password."""
         user_id = await store.requested(self._database, request.request_id)
@@ -106,7 +94,7 @@ class AuthServicer(AuthServiceServicer):
         # One transaction, for the password is compared without hashing: repetitions at the same
         # time queue, and none of them has to wait for the others' attempts.
         async with self._database.transaction() as transaction:
-            await self._count_attempt(transaction, counter)
+            await throttling.count_attempt(transaction, counter)
             begun = await self._mint.begun(transaction, user_id, request.request_id, request.password)
             if begun is not None:
                 await store.forget_failures(transaction, counter)

@@ -106,6 +106,15 @@ SUBJECT = statement(
     .group_by(User.user_id),
     SubjectRow,
 )
+# Takes the person's row, so that who is shut out at this moment is either seen to be, or has their new
+# sign-in ended with the others.
+ARRIVE = statement(
+    update(User)
+    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
+    .values(last_sign_in_at=func.now())
+    .returning(User.deactivated_at == null()),
+    bool,
+)
 CLAIM_REQUEST = statement(
     upsert(SignUpRequest)
     .values(request_id=bindparam("request_id"), user_id=bindparam("user_id"))
@@ -207,6 +216,11 @@ async def add_credential(transaction: Transaction, credential: CredentialRow) ->
 async def subject(executor: Executor, user_id: str) -> SubjectRow | None:
     """What a token says of a person."""
     return await executor.one(SUBJECT, user_id=user_id)
+
+
+async def arrive(transaction: Transaction, user_id: str) -> bool | None:
+    """Notes that a person signs in; False where they are shut out, None where there is nobody."""
+    return await transaction.one(ARRIVE, user_id=user_id)
 
 
 async def claim_request(transaction: Transaction, request_id: str, user_id: str) -> bool:

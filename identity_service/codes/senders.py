@@ -1,0 +1,86 @@
+"""What carries codes to people: a table of what is built in, and anything else that can be imported."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from identity_service.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Letter(NamedTuple):
+    """A code on its way to an address."""
+
+    kind: str
+    """EMAIL or PHONE."""
+    address: str
+    code: str
+    expires_at: datetime
+
+
+class Sender(Protocol):
+    """Carries codes. What it raises is logged by its type alone, for it may quote the address."""
+
+    reaches: frozenset[str]
+    """The kinds of addresses that it can send to: EMAIL, PHONE."""
+
+    async def send(self, letter: Letter) -> None:
+        """Carries one code; several may be under way."""
+
+    async def close(self) -> None:
+        """Ends what it holds open."""
+
+
+class LogSender:
+    """Writes codes to the log, where whoever reads it can sign in as anybody: for a local stack alone."""
+
+    reaches = frozenset({"EMAIL", "PHONE"})
+
+    def __init__(self, settings: Settings) -> None:
+        """It needs no settings."""
+
+    async def send(self, letter: Letter) -> None:
+        """Writes one line."""
+        log.info("one_time_code", kind=letter.kind, address=letter.address, code=letter.code)
+
+    async def close(self) -> None:
+        """Holds nothing open."""
+
+
+def _smtp(settings: Settings) -> Sender:
+    from identity_service.codes.smtp import SmtpSender
+
+    return SmtpSender(settings)
+
+
+def _webhook(settings: Settings) -> Sender:
+    from identity_service.codes.webhook import WebhookSender
+
+    return WebhookSender(settings)
+
+
+SENDERS: Mapping[str, Callable[[Settings], Sender]] = {
+    "log": LogSender,
+    "smtp": _smtp,
+    "webhook": _webhook,
+}
+"""The senders that are built in, by the value of MENO_CODE_SENDER."""
+
+
+def sender(settings: Settings) -> Sender:
+    """The sender that the settings name. Exits with one line where it cannot be imported."""
+    make = SENDERS.get(settings.code_sender) or _imported(settings.code_sender)
+    return make(settings)
+
+
+def _imported(name: str) -> Callable[[Settings], Sender]:
+    module, _, factory = name.partition(":")
+    try:
+        found: Callable[[Settings], Sender] = getattr(importlib.import_module(module), factory)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SystemExit(f"MENO_CODE_SENDER: {error}") from error
+    return found

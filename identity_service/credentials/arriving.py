@@ -1,0 +1,45 @@
+"""Who comes with a proof, and is let in to the account that is theirs, or to a new one."""
+
+from chassis.database import Transaction
+from identity_service.config.config import Config
+from identity_service.credentials import proving, rules, store
+from identity_service.credentials.proofs import Proof
+from identity_service.credentials.rules import Arrival
+from identity_service.errors import AccountDeactivated
+from identity_service.tokens import accounts
+from identity_service.tokens.accounts import NewAccount
+
+
+async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
+    """The id of the person whom a proof shows; who comes for the first time is signed up.
+
+    Raises SignUpClosed, or AccountDeactivated for a deleted account.
+    """
+    await store.lock(transaction, proof.names())
+    known = await store.who_is(transaction, proof.identity) if proof.identity else None
+    user_id = known or await _by_address(transaction, proof)
+    if user_id is None:
+        role = await accounts.newcomers_role(transaction, config)
+        user_id = await accounts.create(transaction, NewAccount(proof.newcomers_name(), role))
+    elif await store.is_deleted(transaction, user_id):
+        raise AccountDeactivated()
+    if known is None:
+        await proving.keep(transaction, user_id, proof)
+    return user_id
+
+
+async def _by_address(transaction: Transaction, proof: Proof) -> str | None:
+    """Who has one of the addresses; the account is locked, and nobody else's any more."""
+    reclaimed = None
+    for address in proof.addresses:
+        holder = await store.holder(transaction, address.canonical)
+        arrival = rules.on_arrival(holder)
+        if holder is None or arrival is Arrival.NEWCOMER:
+            continue
+        if arrival is Arrival.HOLDER:
+            return holder.user_id
+        reclaimed = reclaimed or (holder.user_id, address)
+    if reclaimed is None:
+        return None
+    await proving.reclaim(transaction, *reclaimed)
+    return reclaimed[0]
