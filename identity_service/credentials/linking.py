@@ -26,16 +26,16 @@ GUEST = "Guest"
 class Wish(NamedTuple):
     """What is to be added."""
 
-    login_name: Identifier | None
-    proven: Identifier | None
+    login_name: Identifier | None = None
+    proven: Identifier | None = None
     """The address that comes with a code."""
-    code: str
-    claimed: tuple[Identifier, ...]
+    code: str = ""
+    claimed: tuple[Identifier, ...] = ()
     """Addresses that come without."""
-    password_hash: str
-    proof: Proof
+    password_hash: str = ""
+    proof: Proof = Proof()
     """What an ID token proves; nothing where there is none."""
-    display_name: str
+    display_name: str = ""
 
     def signs_in(self) -> bool:
         """Whether there is something in it by which a person is found; a password alone finds nobody."""
