@@ -37,15 +37,13 @@ class CredentialServicer:
         if request.display_name:
             user_rules.check_visible("display_name", request.display_name)
         proof = await self._issuers.verify(request.id_token, request.nonce) if request.id_token else Proof()
-        wish = _wish(request, await self._password_hash(request), proof)
+        password_hash = await self._password_hash(request)
         try:
-            async with self._database.transaction() as transaction:
-                link = Link(transaction, request.user_id)
-                redeemed = await link.redeem(self._codes, wish)
-                if redeemed:
-                    await link.add(self._config, wish)
+            redeemed = await self._link(request.user_id, _wish(request, password_hash, proof))
         except PasswordAdded:
-            return await self.LinkCredentials(request, context)
+            # Of calls at the same time one was first: the others find that it is done.
+            await self._check_present(request)
+            redeemed = await self._link(request.user_id, _wish(request, "", proof))
         if not redeemed:
             raise CodeInvalid()
         person = await user_store.get(self._database, request.user_id)
@@ -60,18 +58,31 @@ class CredentialServicer:
         """
         if not request.password:
             return ""
-        stored = await store.password(self._database, request.user_id)
-        if stored is None:
+        if await store.password(self._database, request.user_id) is None:
             known = (request.login_name, request.email, request.phone, request.display_name)
             await self._passwords.check(request.password, *known)
             return await self._passwords.hash(request.password)
         counter = token_rules.counter(request.user_id)
         await throttling.count_attempt(self._database, counter)
-        if not await self._passwords.verify(request.password, stored):
-            raise PasswordPresent()
+        await self._check_present(request)
         async with self._database.transaction() as transaction:
             await attempts.forget_failures(transaction, counter)
         return ""
+
+    async def _check_present(self, request: LinkCredentialsRequest) -> None:
+        """Raises PasswordPresent, unless the password that is there is the one that is given."""
+        stored = await store.password(self._database, request.user_id)
+        if not await self._passwords.verify(request.password, stored):
+            raise PasswordPresent()
+
+    async def _link(self, user_id: str, wish: Wish) -> bool:
+        """Adds what is wished; False where the code is not that of the address."""
+        async with self._database.transaction() as transaction:
+            link = Link(transaction, user_id)
+            redeemed = await link.redeem(self._codes, wish)
+            if redeemed:
+                await link.add(self._config, wish)
+        return redeemed
 
 
 def _wish(request: LinkCredentialsRequest, password_hash: str, proof: Proof) -> Wish:
