@@ -49,15 +49,15 @@ HOLDER = statement(
         _PROVEN,
         or_(
             exists().where(
-                _OTHER.c.user_id == LoginIdentifier.user_id,
+                _OTHER.c.user_id == bindparam("user_id"),
                 _OTHER.c.kind != LoginIdentifier.kind,
                 _OTHER.c.proven_at != null(),
             ),
-            exists().where(UserIdentity.user_id == LoginIdentifier.user_id),
+            exists().where(UserIdentity.user_id == bindparam("user_id")),
         ),
         or_(
             User.last_sign_in_at != null(),
-            exists().where(Credential.user_id == LoginIdentifier.user_id),
+            exists().where(Credential.user_id == bindparam("user_id")),
         ),
         User.deleted_at != null(),
     )
