@@ -8,6 +8,7 @@ from identity_service.credentials.rules import Arrival
 from identity_service.errors import AccountDeactivated
 from identity_service.tokens import accounts
 from identity_service.tokens.accounts import NewAccount
+from identity_service.users.store import Identifier
 
 
 async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
@@ -17,7 +18,7 @@ async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
     """
     await store.lock(transaction, proof.names())
     known = await store.who_is(transaction, proof.identity) if proof.identity else None
-    user_id = known or await _by_address(transaction, proof)
+    user_id, claim = (known, None) if known else await _by_address(transaction, proof)
     if user_id is None:
         role = await accounts.newcomers_role(transaction, config)
         user_id = await accounts.create(transaction, NewAccount(proof.newcomers_name(), role))
@@ -25,21 +26,21 @@ async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
         raise AccountDeactivated()
     if known is None:
         await proving.keep(transaction, user_id, proof)
+    if claim is not None:
+        await proving.reclaim(transaction, user_id, claim)
     return user_id
 
 
-async def _by_address(transaction: Transaction, proof: Proof) -> str | None:
-    """Who has one of the addresses; the account is locked, and nobody else's any more."""
-    reclaimed = None
+async def _by_address(transaction: Transaction, proof: Proof) -> tuple[str | None, Identifier | None]:
+    """Who has one of the addresses, and where it was only claimed, which; the account is locked."""
+    claimed: tuple[str | None, Identifier | None] = (None, None)
     for address in proof.addresses:
         holder = await store.holder(transaction, address.canonical)
         arrival = rules.on_arrival(holder)
         if holder is None or arrival is Arrival.NEWCOMER:
             continue
         if arrival is Arrival.HOLDER:
-            return holder.user_id
-        reclaimed = reclaimed or (holder.user_id, address)
-    if reclaimed is None:
-        return None
-    await proving.reclaim(transaction, *reclaimed)
-    return reclaimed[0]
+            return holder.user_id, None
+        if claimed == (None, None):
+            claimed = holder.user_id, address
+    return claimed

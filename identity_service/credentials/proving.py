@@ -50,10 +50,10 @@ async def keep(transaction: Transaction, user_id: str, proof: Proof) -> None:
 
 
 async def reclaim(transaction: Transaction, user_id: str, address: Identifier) -> None:
-    """Shuts what the claim of an address had opened, before the account becomes its owner's.
+    """Shuts what the claim of an address had opened, for the account is its owner's from now on.
 
     The password, the other addresses that were only claimed, and every sign-in are those of
-    somebody else.
+    somebody else. It comes last in a transaction, for it takes the lock of the account feed.
     """
     await store.end_password(transaction, user_id)
     await store.remove_other_claims(transaction, user_id, address.canonical)
