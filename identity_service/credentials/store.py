@@ -137,14 +137,11 @@ async def lock(transaction: Transaction, names: list[str]) -> None:
 async def holder(transaction: Transaction, canonical: str) -> Holder | None:
     """Who has an address; nobody changes their account, or signs in to it, until the transaction ends."""
     user_id = await who_has(transaction, canonical)
-    while user_id is not None:
-        await transaction.one(LOCK_USER, user_id=user_id)
-        # Until it was locked they may have lost the address, or proven something.
-        still = await who_has(transaction, canonical)
-        if still == user_id:
-            return await transaction.one(HOLDER, user_id=user_id, canonical=canonical)
-        user_id = still
-    return None
+    if user_id is None:
+        return None
+    await transaction.one(LOCK_USER, user_id=user_id)
+    # Asked only now: until it was locked they may have proven something, or lost the address.
+    return await transaction.one(HOLDER, user_id=user_id, canonical=canonical)
 
 
 async def who_has(executor: Executor, canonical: str) -> str | None:
