@@ -226,7 +226,8 @@ async def test_every_change_of_a_membership_is_audited(identity: Identity) -> No
     for answer in (room.reject, room.approve):
         await room.join(student)
         await answer(room.teacher, user_id)
-    found = await identity.audited(admin, user_id=user_id)
+    *found, created = await identity.audited(admin, user_id=user_id)
+    assert created.action == AuditAction.AUDIT_ACTION_USER_CREATED
     told = [(AuditAction.Name(one.action)[24:], dict(one.details)) for one in found[::-1]]
     assert told == [
         ("ADDED", {"role": "STUDENT", "how": "JOINED"}),
