@@ -1,4 +1,4 @@
-"""`python -m identity_service serve | migrate | create-admin | load-model-defaults`."""
+"""`python -m identity_service serve | migrate | create-admin | load-model-defaults`, and what restores need."""
 
 import asyncio
 from typing import Annotated
@@ -13,6 +13,7 @@ from identity_service.app import compose
 from identity_service.models import defaults
 from identity_service.models.defaults import OtherBackend
 from identity_service.passwords.hashing import Passwords
+from identity_service.restores import commands
 from identity_service.settings import Settings
 from identity_service.tokens import accounts
 from identity_service.tokens.accounts import NewAccount
@@ -21,6 +22,7 @@ from meno.identity.v1.auth_service_pb2 import SignUpRequest
 _CONNECT_SECONDS = 10
 
 cli = service_cli("identity_service", Settings, compose)
+commands.add(cli)
 
 
 @cli.command()

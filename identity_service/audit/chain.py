@@ -47,9 +47,15 @@ class Verified(NamedTuple):
     """The first entry that does not follow; 0 while all do."""
 
 
-async def verify(database: Database, known: Head | None) -> AsyncIterator[Verified]:
-    """Reads the chain a batch at a time, and yields how far it is unbroken: last of all, the outcome."""
-    head = Head(0, rules.ORIGIN)
+_START = Head(0, rules.ORIGIN)
+
+
+async def verify(database: Database, known: Head | None, start: Head = _START) -> AsyncIterator[Verified]:
+    """Reads the chain a batch at a time, and yields how far it is unbroken: last of all, the outcome.
+
+    What lies up to `start` is believed.
+    """
+    head = start
     while rows := await store.after(database, head.sequence, _BATCH):
         for row in rows:
             follows = row.sequence == head.sequence + 1 and row.digest == rules.seal(head.digest, row)
@@ -60,8 +66,17 @@ async def verify(database: Database, known: Head | None) -> AsyncIterator[Verifi
         yield Verified(head)
     if known and known.sequence > head.sequence:
         yield Verified(head, broken_at=head.sequence + 1)
-    elif not head.sequence:
+    elif head == start:
         yield Verified(head)
+
+
+async def before_last(database: Database, count: int) -> Head:
+    """The entry after which there are so many, or the start of the chain; a count of 0 is all."""
+    last = await store.head(database)
+    if last is None or not count or last.sequence <= count:
+        return _START
+    row, *_ = await store.after(database, last.sequence - count - 1, 1)
+    return Head(row.sequence, row.digest)
 
 
 def message(row: EntryRow) -> AuditEntry:

@@ -32,6 +32,7 @@ ACROSS: Mapping[str, str] = {
     "identity_service.memberships.store.IN_USE_COUNT": "which of a person's classes are in use",
     "identity_service.memberships.store.LISTED": "a class's members are shown by their own names",
     "identity_service.memberships.store.TAUGHT_ALONE": "of all of a person's classes, who else teaches them",
+    "identity_service.restores.store.END_SIGN_INS": "after a restore, everybody's sign-ins",
     "identity_service.tokens.store.CREDENTIAL_BY_IDENTIFIER": "who signs in is not known by id yet",
     "identity_service.tokens.store.PURGE_SIGN_INS": "a job that forgets everybody's sign-ins, by their age",
     "identity_service.tokens.store.SUBJECT": "a token tells which of a person's classes are in use",
@@ -42,6 +43,7 @@ ACROSS: Mapping[str, str] = {
 WALKS: Mapping[str, str] = {
     "chassis.idempotency.FORGET": "an erasure, through the answers of one day",
     "identity_service.rosters.store.CLASSES": "a whole roster is compared with all that came by one",
+    "identity_service.restores.store.END_SIGN_INS": "after a restore, everybody's sign-ins",
 }
 """The statements that walk through all of a table that grows, and why."""
 

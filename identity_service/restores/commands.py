@@ -1,0 +1,69 @@
+"""What an operator runs after a restore, and to see whether the audit chain is whole."""
+
+import asyncio
+import sys
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from chassis.cli import explained, load
+from chassis.database import Database
+from identity_service.audit import chain
+from identity_service.audit.chain import Verified
+from identity_service.restores import restoring
+from identity_service.settings import Settings
+
+
+def add(cli: typer.Typer) -> None:
+    """Adds the commands to those that every service has."""
+    for command in (begin_epoch, erase, verify_audit):
+        cli.command()(command)
+
+
+def begin_epoch() -> None:
+    """After a restore, before serving: begin a new epoch of the account feed, and end every sign-in."""
+    settings = load(Settings)
+    with explained():
+        ended = asyncio.run(restoring.begin_epoch(settings.database_url.get_secret_value()))
+    typer.echo(f"a new epoch has begun; {ended} sign-ins ended")
+
+
+def erase(
+    user_ids: Annotated[list[str], typer.Argument(help="who had been erased; `-` reads ids, one a line")],
+) -> None:
+    """After a restore: erase again who had been erased since the backup. The other services follow."""
+    settings = load(Settings)
+    if user_ids == ["-"]:
+        user_ids = sys.stdin.read().split()
+    try:
+        ids = [str(UUID(user_id)) for user_id in user_ids]
+    except ValueError as error:
+        typer.echo("ids are UUIDs, separated by spaces or lines: nobody was erased", err=True)
+        raise typer.Exit(2) from error
+    with explained():
+        erased = asyncio.run(restoring.erase_again(settings.database_url.get_secret_value(), ids))
+    typer.echo(f"erased {erased}; {len(ids) - erased} had been erased before")
+
+
+def verify_audit(
+    last: Annotated[int, typer.Option(help="only so many entries, the newest; 0 is all", min=0)] = 0,
+) -> None:
+    """Verify the chain of audit entries; exit with 1 where it is broken."""
+    settings = load(Settings)
+    with explained():
+        verified = asyncio.run(_verified(settings, last))
+    if verified.broken_at:
+        typer.echo(f"the audit chain is broken at entry {verified.broken_at}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"the audit chain is unbroken up to entry {verified.head.sequence}")
+
+
+async def _verified(settings: Settings, last: int) -> Verified:
+    database = Database(settings.database_url.get_secret_value(), max_connections=1, name="verify_audit")
+    await database.open()
+    try:
+        start = await chain.before_last(database, last)
+        return [step async for step in chain.verify(database, None, start)][-1]
+    finally:
+        await database.close()
