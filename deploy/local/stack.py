@@ -19,6 +19,7 @@ from deploy.local.layout import ROOT, SERVICES, Layout, Ports, environment
 from deploy.local.postgres import Access, Postgres
 from deploy.local.problems import Problem
 from deploy.local.programs import Program
+from deploy.local.state import State
 
 GATEWAY = "gateway"
 
@@ -51,6 +52,19 @@ class Stack:
             for name in SERVICES
         ]
 
+    @classmethod
+    def at_rest(cls, layout: Layout) -> "Stack":
+        """One that listens nowhere, for what is done to its data alone."""
+        return cls(
+            layout, Ports(gateway=layout.port, keys=0, admin=0, services=dict.fromkeys(SERVICES, (0, 0)))
+        )
+
+    @classmethod
+    def running(cls, layout: Layout, state: State) -> "Stack":
+        """The one that runs."""
+        services = {name: (ports[0], ports[1]) for name, ports in state.services.items()}
+        return cls(layout, Ports(state.port, keys=0, admin=state.admin_port, services=services))
+
     def issue_certificates(self) -> None:
         """Makes an authority and a certificate for everybody, unless all have one that lasts.
 
@@ -62,6 +76,7 @@ class Stack:
         authority = Authority()
         directory = self.layout.directory / "tls"
         scratch = directory.with_suffix(".new")
+        scratch.mkdir(exist_ok=True, mode=0o700)
         for name in names:
             authority.issue(name, scratch / name)
         # All or none: certificates of two authorities refuse each other.
@@ -74,7 +89,7 @@ class Stack:
             name=name,
             command=(sys.executable, "-m", name, "serve"),
             log=self.layout.log(name),
-            environment=self._environment(name),
+            environment=self.environment(name),
             directory=ROOT,
         )
 
@@ -84,7 +99,7 @@ class Stack:
             name=f"{name} migrate",
             command=(sys.executable, "-m", name, "migrate"),
             log=self.layout.log(name),
-            environment=self._environment(name),
+            environment=self.environment(name),
             directory=ROOT,
         )
 
@@ -127,7 +142,8 @@ class Stack:
         # With the tables, so that a cluster that is made anew knows nothing of it.
         return self.postgres.data / f"{name}.migrated"
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """What a service is told."""
         port, ops_port = self.ports.services[name]
         access = self.accesses[SERVICES.index(name)]
         addresses = {

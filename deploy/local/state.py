@@ -11,6 +11,12 @@ from typing import Any
 
 from deploy.local.layout import Layout
 
+ANOTHER_RUNS = 3
+"""Exit status of a supervisor that found another at work."""
+STOPS_WITHIN = 30.0
+"""Seconds for a program to end: more than the 20 s of a service's drain and the 5 s for the answers that
+are written after it."""
+
 
 @dataclass
 class Running:

@@ -19,20 +19,15 @@ from deploy.local.orphans import Reaper
 from deploy.local.problems import Problem
 from deploy.local.programs import Program
 from deploy.local.stack import Stack, descriptors
-from deploy.local.state import Running, State, held, load
+from deploy.local.state import ANOTHER_RUNS, STOPS_WITHIN, Running, State, held, load
 
 _log = logging.getLogger(__name__)
-
-ANOTHER_RUNS = 3
-"""Exit status of a supervisor that found another at work."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _STEADY_AFTER = 30.0
 """Seconds of running after which the next end counts as the first."""
 _STARTS_WITHIN = 60.0
-STOPS_WITHIN = 30.0
-"""More than the 20 s of a service's drain and the 5 s for the answers that are written after it."""
 
 
 class Supervisor:

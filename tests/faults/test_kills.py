@@ -14,8 +14,7 @@ from chat_service.settings import Settings
 from deploy.local import control
 from deploy.local.demo.people import Person
 from deploy.local.layout import SERVICES, Layout
-from deploy.local.state import State
-from deploy.local.supervisor import STOPS_WITHIN
+from deploy.local.state import STOPS_WITHIN, State
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
 from meno.identity.v1.class_service_pb2 import Class
