@@ -1,0 +1,1 @@
+"""What is examined of a stack, running or not, and what to do about what is found. Nothing is changed."""
