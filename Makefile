@@ -57,7 +57,7 @@ develop:
 	@$(PYTHON) deploy/local/bootstrap.py develop
 
 # Locks every dependency with its hashes, for every platform. Needs uv.
-OURS := protos chassis identity-service content-service session-service chat-service
+OURS := protos chassis identity-service content-service session-service chat-service cli
 lock:
 	@for kind in runtime develop; do uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --override requirements/overrides.txt \

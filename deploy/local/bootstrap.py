@@ -13,7 +13,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 OLDEST = (3, 11)
-OURS = ["protos", "chassis", "identity_service", "content_service", "session_service", "chat_service"]
+OURS = [
+    "protos",
+    "chassis",
+    "identity_service",
+    "content_service",
+    "session_service",
+    "chat_service",
+    "deploy",
+]
 
 
 def main():
@@ -24,7 +32,12 @@ def main():
     install(kind, [lock], ["--require-hashes", "-r", lock], "packages")
     ours = [os.path.join(ROOT, name, "pyproject.toml") for name in OURS]
     editable = [word for name in OURS for word in ("--editable", os.path.join(ROOT, name))]
-    install("ours", ours + contracts(), ["--no-build-isolation"] + editable, "contracts and services")
+    install(
+        "ours",
+        ours + contracts(),
+        ["--no-build-isolation"] + editable,
+        "contracts, services and the command line",
+    )
 
 
 def check_python():

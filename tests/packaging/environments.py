@@ -1,4 +1,4 @@
-"""An environment for one service: its wheels, and what they declare to need, and nothing else."""
+"""An environment for one service, or for the command line: its wheels, what they declare to need, and nothing else."""
 
 import shutil
 import subprocess
@@ -12,7 +12,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deploy.local.layout import ROOT, SERVICES
 
-DISTRIBUTIONS = ("protos", "chassis", *SERVICES)
+DISTRIBUTIONS = {name: f"meno_{name}" for name in ("protos", "chassis", *SERVICES)} | {"deploy": "meno_cli"}
+"""Where the sources of each lie, and what it is called."""
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "generated")
 
@@ -27,13 +28,14 @@ def build(directory: Path) -> Path:
     return wheels
 
 
-def install(service: str, wheels: Path, directory: Path) -> None:
-    """Installs a service's wheels, and links what they need from the packages of this environment."""
-    ours = [str(next(wheels.glob(f"meno_{name}-*.whl"))) for name in ("protos", "chassis", service)]
+def install(source: str, wheels: Path, directory: Path) -> None:
+    """Installs the wheels of a distribution, and links what they need from the packages of this environment."""
+    names = [DISTRIBUTIONS[name] for name in ("protos", "chassis", source)]
+    ours = [str(next(wheels.glob(f"{name}-*.whl"))) for name in names]
     pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
     _python(*pip, "--target", str(directory), *ours)
     installed = {canonicalize_name(found.name): found for found in distributions(path=[str(directory)])}
-    for needed in _needs(installed, f"meno-{service}"):
+    for needed in _needs(installed, DISTRIBUTIONS[source]):
         _link(needed, directory)
 
 

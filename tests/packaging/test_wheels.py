@@ -1,4 +1,4 @@
-"""Each service is a wheel that installs and serves where neither this tree nor the others are."""
+"""Each service, and the command line, is a wheel that works where neither this tree nor the others are."""
 
 import os
 import subprocess
@@ -64,9 +64,17 @@ async def test_each_wheel_serves_with_nothing_but_what_it_declares(
             assert await ready.until(serves, alive, PATIENCE), stack.layout.log(service).read_text()
 
 
+def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None:
+    environments.install("deploy", wheels, tmp_path)
+    command = [sys.executable, "-S", "-P", "-m", "deploy.local", "user", "list", "--url", "meno.example"]
+    environment = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "nobody is signed in at https://meno.example" in done.stderr) == (1, True)
+
+
 def test_a_wheel_has_no_tests_and_says_its_licence(wheels: Path) -> None:
     found = {wheel.name.split("-")[0]: _contents(wheel) for wheel in wheels.iterdir()}
-    assert set(found) == {f"meno_{name}" for name in environments.DISTRIBUTIONS}
+    assert set(found) == {*environments.DISTRIBUTIONS.values()}
     for files in found.values():
         assert [file for file in files if "/tests/" in file or "conftest" in file] == []
         assert [file for file in files if file.endswith("licenses/LICENSE")] != []

@@ -1,0 +1,1 @@
+"""The command line `meno`: one file for each group of commands, and what they share."""

@@ -1,0 +1,67 @@
+"""Questions to whoever sits at the terminal. Where nobody does, a Problem says how to go without."""
+
+import getpass
+import os
+import sys
+
+from deploy.local.cli import screen
+from deploy.local.problems import Problem
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Goes on where the answer is yes, or was given beforehand. Raises Problem."""
+    if yes:
+        return
+    somebody("--yes")
+    if _line(f"{question} [y/N] ").lower() not in {"y", "yes"}:
+        raise Problem("nothing was changed")
+
+
+def confirm_by_name(question: str, name: str, *, yes: bool) -> None:
+    """Goes on where the name is typed in, for what cannot be undone. Raises Problem."""
+    if yes:
+        return
+    somebody("--yes")
+    if _line(f"{question} Type {screen.plain(name)} to go on: ") != name:
+        raise Problem("that was another name: nothing was changed")
+
+
+def text(question: str, instead: str) -> str:
+    """A line; `instead` says how it is given where nobody can be asked. Raises Problem."""
+    somebody(instead)
+    return _line(f"{question}: ")
+
+
+def secret(question: str, variable: str, *, twice: bool = False) -> str:
+    """What an environment variable holds, or a line that is not shown.
+
+    Raises Problem, also where the second time differs.
+    """
+    if found := os.environ.get(variable):
+        return found
+    somebody(variable)
+    first = _hidden(f"{question}: ")
+    if twice and _hidden("the same again: ") != first:
+        raise Problem("the two are not the same: nothing was changed")
+    return first
+
+
+def somebody(instead: str) -> None:
+    """Raises Problem where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise Problem(f"nobody is at a terminal to be asked: give {instead}")
+
+
+def _line(question: str) -> str:
+    screen.errors.print(question, end="", markup=False)
+    try:
+        return input().strip()
+    except EOFError:
+        raise Problem("nothing was changed") from None
+
+
+def _hidden(question: str) -> str:
+    try:
+        return getpass.getpass(question)
+    except EOFError:
+        raise Problem("nothing was changed") from None

@@ -1,0 +1,170 @@
+"""`meno up`, `down`, `status`, `logs`, `demo` and `clean`: the stack on this machine."""
+
+import shutil
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from deploy.local.cli import screen
+from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port
+from deploy.local.cli.screen import console
+from deploy.local.layout import Layout
+from deploy.local.state import Running, State, is_running, load
+
+
+def up(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+    """Start the stack and keep it running in the background.
+
+    Example: [bold]meno up --port 8090[/]
+    """
+    from deploy.local import control
+
+    state, started = control.up(Layout(directory, port), console)
+    console.print(f"Meno {'is up' if started else 'was up already'}: [bold]http://localhost:{state.port}[/]")
+    console.print(f"  browse the API   http://localhost:{state.port}/docs")
+    for what, commands in (
+        ("look at it", ("status", "logs", "doctor")),
+        ("come in", ("user create-admin", "sign-in NAME")),
+        ("stop it", ("down",)),
+    ):
+        shown = " · ".join(f"{screen.program()} {command}" for command in commands)
+        console.print(f"  {what:<16} {shown}", soft_wrap=True)
+
+
+def down(directory: Directory = DIRECTORY) -> None:
+    """Stop the stack; its data stay.
+
+    Example: [bold]meno down[/]
+    """
+    from deploy.local import control
+
+    stopped = control.down(Layout(directory))
+    console.print("Meno is down; its data are kept." if stopped else "Meno was not running.")
+    screen.after("meno up")
+
+
+def status(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
+    """Show what runs; exits with 3 where nothing does.
+
+    Example: [bold]meno status[/]
+    """
+    layout = Layout(directory)
+    state = load(layout) if is_running(layout) else None
+    if json:
+        screen.as_json(_told(state))
+    elif state is None:
+        screen.say("Meno is not running.")
+        screen.after("meno up", "starts it")
+    else:
+        _shown(state)
+    if state is None:
+        raise typer.Exit(3)
+
+
+def logs(
+    program: Annotated[
+        str, typer.Argument(help="one program alone, such as chat_service", show_default=False)
+    ] = "",
+    *,
+    follow: Annotated[bool, typer.Option(help="go on until interrupted")] = True,
+    directory: Directory = DIRECTORY,
+) -> None:
+    """Show what the programs say.
+
+    Example: [bold]meno logs chat_service --no-follow[/]
+    """
+    from deploy.local import tail
+
+    tail.show(Layout(directory), program, console, follow=follow)
+
+
+def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+    """Play one lesson through every service and the gateway.
+
+    Example: [bold]meno demo[/]
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from deploy.local import control
+    from deploy.local.demo.play import play
+
+    layout = Layout(directory, port)
+    console = Console(highlight=False)
+    console.rule("[bold]Meno: one learner, one lesson[/]", align="left")
+    state, started = control.up(layout, console)
+    try:
+        passed = asyncio.run(play(state, console))
+    finally:
+        if started:
+            control.down(layout)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def clean(directory: Directory = DIRECTORY) -> None:
+    """Stop the stack and delete its data.
+
+    Example: [bold]meno clean[/]
+    """
+    from deploy.local import control
+    from deploy.local.postgres import Postgres
+
+    layout = Layout(directory)
+    control.down(layout)
+    Postgres(directory).remove()
+    shutil.rmtree(directory, ignore_errors=True)
+    console.print("Meno's local data are gone.")
+
+
+def supervise(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+    """Run the stack in the foreground; `up` runs this in the background."""
+    import asyncio
+
+    from deploy.local.supervisor import Supervisor
+
+    raise typer.Exit(asyncio.run(Supervisor(Layout(directory, port)).run()))
+
+
+def _shown(state: State) -> None:
+    table = screen.table("program", "pid", "up for", "memory", "restarts")
+    for program in state.programs.values():
+        seconds = time.time() - program.started_at
+        memory = _memory(program)
+        shown = f"{memory / 2**20:.0f} MiB" if memory else "ended"
+        table.add_row(program.name, str(program.pid), _lasting(seconds), shown, str(program.restarts))
+    screen.show(table)
+    if state.ready:
+        gateway = f"gateway http://localhost:{state.port} · admin http://127.0.0.1:{state.admin_port}"
+        screen.say("{}", gateway)
+    else:
+        screen.say("Not ready yet: {}.", state.step)
+    screen.after("meno doctor", "examines it")
+
+
+def _told(state: State | None) -> dict[str, Any]:
+    if state is None:
+        return {"running": False}
+    programs = [{**asdict(one), "memory_bytes": _memory(one)} for one in state.programs.values()]
+    url = f"http://localhost:{state.port}"
+    return {"running": True, "ready": state.ready, "url": url, "programs": programs}
+
+
+def _memory(program: Running) -> int:
+    """Bytes of a program in memory; 0 of one that has ended."""
+    import psutil
+
+    try:
+        return int(psutil.Process(program.pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _lasting(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
