@@ -66,6 +66,29 @@ def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.Comp
     )
 
 
+def meno(layout: Layout, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the installed command on a stack, for somebody who has no settings of their own but these."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("meno"), *arguments],
+        env={**at(layout), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def at(layout: Layout) -> dict[str, str]:
+    """The environment in which `meno` means a stack."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
+    place = {
+        "MENO_LOCAL_DIRECTORY": str(layout.directory),
+        "XDG_CONFIG_HOME": str(layout.directory / "config"),
+    }
+    return {**own, **place}
+
+
 @contextmanager
 def full_disk() -> Iterator[None]:
     """No file can be written."""

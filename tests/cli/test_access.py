@@ -1,0 +1,186 @@
+"""Signing in, and the tokens that come of it."""
+
+import json
+import os
+import pty
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+
+from chassis.testing import Issuer
+from deploy.local.cli import claims, credentials, place
+from deploy.local.cli.client import Client
+from deploy.local.layout import Layout
+from deploy.local.postgres import SUPERUSER, Postgres
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
+from meno.identity.v1.user_service_pb2 import GetUserRequest
+from tests import running
+from tests.cli.conftest import PASSWORD, Meno, line
+
+
+@pytest.fixture
+def client(layout: Layout, admin: str) -> Client:
+    """Calls as the administrator."""
+    return Client(place.find("", layout.directory))
+
+
+def grow_old(client: Client) -> None:
+    """The access token has ended, as far as the commands know."""
+    kept = credentials.read(client.place.credentials)
+    credentials.write(client.place.credentials, {**kept, "expires_at": 0})
+
+
+def test_a_sign_in_is_kept_for_its_owner_alone(layout: Layout, admin: str) -> None:
+    file = layout.directory / "cli.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert PASSWORD not in file.read_text()
+
+
+def test_the_password_is_asked_for_and_not_shown(layout: Layout, admin: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).with_name("meno")), "sign-in", admin]
+    # Without a terminal of its own it would ask at that of whoever runs the tests.
+    signing_in = subprocess.Popen(
+        command, env=running.at(layout), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown = b""
+    while b"Password" not in shown:
+        shown += os.read(ours, 1024)
+    os.write(ours, f"{PASSWORD}\n".encode())
+    while b"Signed in" not in shown:
+        shown += os.read(ours, 1024)
+    assert signing_in.wait() == 0
+    os.close(ours)
+    assert PASSWORD.encode() not in shown
+
+
+def test_a_wrong_password_leaves_the_sign_in_as_it_is(meno: Meno, admin: str) -> None:
+    said = line(meno("sign-in", admin, MENO_PASSWORD="another long walk in the rain"))
+    assert "CREDENTIALS_INVALID" in said
+    assert meno("user", "show", "me").exit_code == 0
+
+
+def test_where_nobody_can_be_asked_it_is_said_how_to_do_without(meno: Meno, admin: str) -> None:
+    assert "give MENO_PASSWORD" in line(meno("sign-in", admin, MENO_PASSWORD=""))
+
+
+def test_commands_at_the_same_time_refresh_a_token_once(client: Client) -> None:
+    grow_old(client)
+    others = [Client(client.place) for _ in range(8)]
+    with ThreadPoolExecutor(len(others)) as at_once:
+        tokens = {*at_once.map(Client.token, others)}
+    assert len(tokens) == 1
+    # The family of refresh tokens goes on.
+    grow_old(client)
+    assert client.token() not in tokens
+
+
+def test_who_loses_a_right_calls_on_with_another_token(layout: Layout, client: Client, meno: Meno) -> None:
+    before = client.token()
+    with psycopg.connect(Postgres(layout.directory).url("identity", SUPERUSER)) as connection:
+        connection.execute(
+            """
+            WITH lost AS (
+                UPDATE users SET rights_version = rights_version + 1 WHERE user_id = %s
+                RETURNING user_id, rights_version
+            )
+            INSERT INTO account_events (sequence, kind, body, lasting)
+            SELECT (SELECT coalesce(max(sequence), 0) + 1 FROM account_events), 'rights_lost',
+                jsonb_build_object('user_id', user_id, 'rights_version', rights_version), false FROM lost
+            """,
+            [client.signed_in.user_id],
+        )
+    _until_refused(client, before)
+    assert meno("user", "show", "me").exit_code == 0
+    assert client.signed_in.access_token != before
+
+
+def test_who_was_signed_out_elsewhere_is_told_to_sign_in(client: Client, meno: Meno, admin: str) -> None:
+    kept = client.signed_in
+    client.public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
+    with psycopg.connect(
+        Postgres(Path(client.place.credentials).parent).url("identity", SUPERUSER)
+    ) as connection:
+        connection.execute("UPDATE sign_ins SET revoked_at = now() WHERE user_id = %s", [kept.user_id])
+    grow_old(client)
+    assert f"the sign-in of {admin} has ended" in line(meno("user", "show", "me"))
+    assert "nobody is signed in" in line(meno("user", "show", "me"))
+    assert meno("sign-in", admin).exit_code == 0
+
+
+def test_signing_out_ends_it_here_and_there(client: Client, meno: Meno, admin: str) -> None:
+    kept = client.signed_in
+    assert meno("sign-out").exit_code == 0
+    assert meno("sign-out").exit_code == 0
+    assert "nobody is signed in" in line(meno("token"))
+    with pytest.raises(Exception, match="REFRESH_TOKEN_INVALID"):
+        client.public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
+    assert meno("sign-in", admin).exit_code == 0
+
+
+def test_an_installation_elsewhere_has_a_sign_in_of_its_own(layout: Layout, meno: Meno, admin: str) -> None:
+    there = f"http://localhost:{layout.port}"
+    assert "nobody is signed in" in line(meno("token", MENO_URL=there))
+    assert meno("sign-in", admin, "--url", there).exit_code == 0
+    assert meno("user", "show", "me", "--url", there).exit_code == 0
+    file = layout.directory / "config" / "meno" / f"localhost_{layout.port}.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_an_address_where_nothing_answers(meno: Meno, admin: str) -> None:
+    there = f"http://localhost:{running.free_port()}"
+    assert f"{there} does not answer" in line(meno("sign-in", admin, "--url", there))
+
+
+def test_a_token_is_told_in_words_and_judged(meno: Meno, admin: str) -> None:
+    token = meno("token").stdout.strip()
+    assert "ADMIN" in meno("token", "--show").stdout
+    assert json.loads(meno("token", "--json").stdout)["claims"]["role"] == "ADMIN"
+    assert meno("token", "--check", token).exit_code == 0
+    forged = meno("token", "--check", f"{token[:-8]}AAAAAAA=")
+    assert (forged.exit_code, "✗  has its signature" in forged.stdout) == (1, True)
+    assert meno("token", "--check", "nonsense", "--json").exit_code == 1
+
+
+ISSUER = Issuer()
+
+
+@pytest.mark.parametrize(
+    ("made", "fault"),
+    [
+        (lambda: ISSUER.token("ana"), ""),
+        (lambda: ISSUER.token("ana", lifetime=-60), "has not expired"),
+        (lambda: ISSUER.token("ana", iat=2**40), "was issued before now"),
+        (lambda: ISSUER.token("ana", iss="another"), "was issued by Meno"),
+        (lambda: ISSUER.token("ana", aud="another"), "is for Meno"),
+        (lambda: ISSUER.token(""), "names a person"),
+        (lambda: ISSUER.token("ana", classes={str(n): "x" * 40 for n in range(600)}), "is small enough"),
+        (lambda: Issuer().token("ana"), "has its signature"),
+    ],
+)
+def test_each_fault_of_a_token_is_named(made: Callable[[], str], fault: str) -> None:
+    findings = claims.judge(made(), dict(ISSUER.key_set()))
+    assert [finding.what for finding in findings if not finding.passed] == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize("text", ["", "a.b", "a.b.c", "!.!.!", "W10.W10.x"])
+def test_what_is_no_token_is_said_to_be_none(text: str) -> None:
+    [finding] = claims.judge(text, dict(ISSUER.key_set()))
+    assert (finding.passed, finding.what) == (False, "can be read")
+
+
+def _until_refused(client: Client, token: str) -> None:
+    bearer: Any = (("authorization", f"Bearer {token}"),)
+    with pytest.raises(grpc.RpcError) as refused:
+        while True:
+            client.users.GetUser(GetUserRequest(user_id=client.signed_in.user_id), metadata=bearer)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -1,0 +1,136 @@
+"""What an administrator does from the command line."""
+
+import json
+import stat
+import uuid
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from deploy.local.cli import roster, screen
+from deploy.local.cli.credentials import read, write
+from deploy.local.layout import Layout
+from deploy.local.problems import Problem
+from tests import running
+from tests.cli.conftest import Meno, line
+
+
+def test_an_administrator_who_cannot_be_made_is_told_why(layout: Layout) -> None:
+    done = running.meno(layout, "user", "create-admin", "another", MENO_PASSWORD="short")
+    [problem] = done.stderr.strip().splitlines()
+    assert (done.returncode, "password" in problem) == (1, True)
+
+
+def test_a_person_is_shown_in_words_and_as_json(meno: Meno, admin: str) -> None:
+    shown = meno("user", "show", "me")
+    assert (admin in shown.stdout, "ADMIN" in shown.stdout) == (True, True)
+    assert json.loads(meno("user", "show", "me", "--json").stdout)["loginName"] == admin
+    assert "USER_NOT_FOUND" in line(meno("user", "show", str(uuid.uuid4())))
+
+
+def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: str) -> None:
+    assert "is UNASSIGNED" in meno("config", "set", "signup_role", "UNASSIGNED").stdout
+    assert "is 12" in meno("config", "set", "user_purge_days", "12").stdout
+    assert "is STUDENT." in meno("config", "set", "offered_roles", "STUDENT").stdout
+    listed = {one["key"]: one["value"] for one in json.loads(meno("config", "list", "--json").stdout)}
+    assert (listed["signup_role"], listed["user_purge_days"]) == ("UNASSIGNED", 12.0)
+    for key in ("signup_role", "user_purge_days", "offered_roles"):
+        assert meno("config", "reset", key).exit_code == 0
+    assert "STUDENT,TEACHER" in meno("config", "get", "offered_roles").stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("nothing", "1", "CONFIG_KEY_UNKNOWN"),
+        ("sign_up_open", "perhaps", "is true or false, not perhaps"),
+        ("user_purge_days", "many", "is a whole number, not many"),
+        ("user_purge_days", "0", "from 1 to 3650"),
+        ("signup_role", "ADMIN", "must be one of"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(meno: Meno, admin: str, key: str, value: str, said: str) -> None:
+    assert said in line(meno("config", "set", key, value))
+
+
+def test_entries_are_asked_for_by_one_thing(meno: Meno, admin: str) -> None:
+    done = meno("audit", "list", "--user", "me", "--class", "me")
+    assert (done.exit_code, "give one of --user, --actor and --class" in done.stderr) == (2, True)
+
+
+def test_the_audit_chain_is_verified_against_what_was_seen_before(
+    layout: Layout, meno: Meno, admin: str
+) -> None:
+    assert meno("config", "reset", "signup_role").exit_code == 0
+    assert "CONFIG_SET" in _audited(meno)
+    head = layout.directory / "cli.audit.json"
+    assert meno("audit", "verify", "--forget").exit_code == 0
+    seen = read(head)
+    assert "is among them" in meno("audit", "verify").stdout
+    for changed in ({"sequence": seen["sequence"] + 100}, {"digest": "0" * 64}):
+        write(head, {**seen, **changed})
+        broken = meno("audit", "verify")
+        assert (broken.exit_code, "is broken at entry" in broken.stderr) == (1, True)
+    assert meno("audit", "verify", "--forget", "--json").exit_code == 0
+
+
+def test_an_export_is_whole_and_for_its_owner_alone(meno: Meno, admin: str, tmp_path: Path) -> None:
+    file = tmp_path / "me.jsonl"
+    assert meno("user", "export", "me", "--output", str(file)).exit_code == 0
+    lines = [json.loads(one) for one in file.read_text().splitlines()]
+    services = ["identity_service", "content_service", "session_service", "chat_service"]
+    assert [one["service"] for one in lines if "withheld" in one] == services
+    assert admin in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(meno: Meno, admin: str, tmp_path: Path) -> None:
+    said = line(meno("user", "export", "me", "--output", str(tmp_path / "nowhere" / "me.jsonl")))
+    assert "cannot write" in said
+    said = line(meno("user", "export", str(uuid.uuid4()), "--output", str(tmp_path)))
+    assert "cannot write" in said
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_cannot_be_taken_back_is_asked_for(meno: Meno, admin: str) -> None:
+    assert "give --yes" in line(meno("user", "erase", "me"))
+    assert meno("user", "show", "me").exit_code == 0
+
+
+def test_a_directory_of_csv_files_is_a_roster(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("propertyName,value\n")
+    (tmp_path / "notes.txt").write_text("not of the roster")
+    with zipfile.ZipFile(BytesIO(roster.packed(tmp_path))) as packed:
+        assert packed.namelist() == ["manifest.csv"]
+
+
+def test_what_is_no_roster_is_not_sent(tmp_path: Path) -> None:
+    large = tmp_path / "large.zip"
+    large.write_bytes(bytes(roster.MOST_BYTES + 1))
+    for source, said in (
+        (large, "3 MiB are the most"),
+        (tmp_path, "holds no CSV"),
+        (tmp_path / "no", "cannot be read"),
+    ):
+        with pytest.raises(Problem, match=said):
+            roster.packed(source)
+
+
+def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b[2JAna\x9b\u202e [red]Rao[/] \\[x"
+    screen.say("[bold]{}[/] is in.", name)
+    screen.as_json({"name": name})
+    said, *told = capsys.readouterr().out.splitlines()
+    assert said == "�[2JAna�� [red]Rao[/] \\[x is in."
+    assert json.loads("\n".join(told)) == {"name": name}
+    assert not {"\x1b", "\x9b"} & {*"".join(told)}
+
+
+def _audited(meno: Meno) -> str:
+    """The newest entries, once there is one of the configuration."""
+    while "CONFIG_SET" not in (shown := meno("audit", "list", "--limit", "5").stdout):
+        continue
+    return shown

@@ -1,0 +1,72 @@
+"""A newcomer finds what there is, and is told what they did wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deploy.local.cli.app import cli
+from deploy.local.layout import Layout
+from tests import running
+
+GROUPS = ("Stack", "People", "Classes", "Access", "Operation")
+
+
+def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
+    """Every command that is shown, by its whole name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        elif not command.hidden:
+            yield " ".join((*names, name)), command
+
+
+def test_meno_alone_shows_every_group_in_order() -> None:
+    shown = CliRunner().invoke(cli, [])
+    assert shown.exit_code == 0
+    places = [shown.stdout.index(f"─ {group} ─") for group in GROUPS]
+    assert places == sorted(places)
+
+
+def test_every_command_says_what_it_does_with_an_example_of_it() -> None:
+    told = dict(commands(typer.main.get_command(cli)))
+    assert len(told) > 40
+    without = [name for name, command in told.items() if "Example: [bold]" not in command.help]
+    assert without == []
+    elsewhere = [name for name, command in told.items() if name not in command.help]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["user", "shwo"], "Did you mean 'show'"),
+        (["user", "show"], "Missing argument 'WHO'"),
+        (["user", "list", "--limit", "few"], "'--limit'"),
+        (["user", "list", "--role", "BOSS"], "is not one of"),
+    ],
+)
+def test_wrong_use_is_told_apart_from_a_problem(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, arguments, env=running.at(Layout(tmp_path)))
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["user", "list"], "`meno up` starts it"),
+        (["user", "create-admin", "root"], "`meno up` starts it"),
+        (["token", "--show"], "`meno up` starts it"),
+        (["user", "list", "--url", "ftp://meno.example"], "is no address of an installation"),
+        (["user", "list", "--url", "http://meno.example"], "would carry passwords in the clear"),
+        (["backup", "."], "is there already"),
+    ],
+)
+def test_a_problem_is_one_line_that_says_what_to_do(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = running.meno(Layout(tmp_path / "stack"), *arguments)
+    [line] = done.stderr.strip().splitlines()
+    assert (done.returncode, done.stdout, said in line.replace(".venv/bin/meno", "meno")) == (1, "", True)
