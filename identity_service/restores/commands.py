@@ -21,26 +21,25 @@ def add(cli: typer.Typer) -> None:
         cli.command()(command)
 
 
-def begin_epoch() -> None:
-    """After a restore, before serving: begin a new epoch of the account feed, and end every sign-in."""
-    settings = load(Settings)
+def begin_epoch(
+    user_ids: Annotated[
+        list[str] | None,
+        typer.Argument(help="who had been erased since the backup; `-` reads ids, one a line"),
+    ] = None,
+) -> None:
+    """After a restore, before serving: begin a new epoch of the account feed, end every sign-in, erase again."""
+    settings, ids = load(Settings), _ids(user_ids or [])
+    url = settings.database_url.get_secret_value()
     with explained():
-        ended = asyncio.run(restoring.begin_epoch(settings.database_url.get_secret_value()))
-    typer.echo(f"a new epoch has begun; {ended} sign-ins ended")
+        ended, erased = asyncio.run(restoring.begin_epoch(url)), asyncio.run(restoring.erase_again(url, ids))
+    typer.echo(f"a new epoch has begun; sign-ins ended: {ended}, people erased again: {erased}")
 
 
 def erase(
     user_ids: Annotated[list[str], typer.Argument(help="who had been erased; `-` reads ids, one a line")],
 ) -> None:
-    """After a restore: erase again who had been erased since the backup. The other services follow."""
-    settings = load(Settings)
-    if user_ids == ["-"]:
-        user_ids = sys.stdin.read().split()
-    try:
-        ids = [str(UUID(user_id)) for user_id in user_ids]
-    except ValueError as error:
-        typer.echo("ids are UUIDs, separated by spaces or lines: nobody was erased", err=True)
-        raise typer.Exit(2) from error
+    """Erase again who had been erased, as a later backup tells. The other services follow."""
+    settings, ids = load(Settings), _ids(user_ids)
     with explained():
         erased = asyncio.run(restoring.erase_again(settings.database_url.get_secret_value(), ids))
     typer.echo(f"erased {erased}; {len(ids) - erased} had been erased before")
@@ -57,6 +56,16 @@ def verify_audit(
         typer.echo(f"the audit chain is broken at entry {verified.broken_at}", err=True)
         raise typer.Exit(1)
     typer.echo(f"the audit chain is unbroken up to entry {verified.head.sequence}")
+
+
+def _ids(given: list[str]) -> list[str]:
+    """The ids that were given, or exits where one is none: then nobody is erased."""
+    words = sys.stdin.read().split() if given == ["-"] else given
+    try:
+        return [str(UUID(word)) for word in words]
+    except ValueError as error:
+        typer.echo("ids are UUIDs, separated by spaces or lines: nobody was erased", err=True)
+        raise typer.Exit(2) from error
 
 
 async def _verified(settings: Settings, last: int) -> Verified:

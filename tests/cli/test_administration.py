@@ -13,14 +13,7 @@ from deploy.local.cli import roster, screen
 from deploy.local.cli.credentials import read, write
 from deploy.local.layout import Layout
 from deploy.local.problems import Problem
-from tests import running
 from tests.cli.conftest import Meno, line
-
-
-def test_an_administrator_who_cannot_be_made_is_told_why(layout: Layout) -> None:
-    done = running.meno(layout, "user", "create-admin", "another", MENO_PASSWORD="short")
-    [problem] = done.stderr.strip().splitlines()
-    assert (done.returncode, "password" in problem) == (1, True)
 
 
 def test_a_person_is_shown_in_words_and_as_json(meno: Meno, admin: str) -> None:

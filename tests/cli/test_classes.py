@@ -1,0 +1,75 @@
+"""Classes and rosters, from the command line."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Meno, line
+
+MANIFEST = """propertyName,value
+manifest.version,1.0
+oneroster.version,1.2
+file.orgs,absent
+file.users,bulk
+file.roles,bulk
+file.classes,bulk
+file.enrollments,bulk
+"""
+USERS = "sourcedId,status,dateLastModified,enabledUser,username,givenName,familyName,email,phone,grades\n"
+ROLES = "sourcedId,status,dateLastModified,userSourcedId,roleType,role,orgSourcedId\n"
+CLASSES = "sourcedId,status,dateLastModified,title,courseSourcedId,classType,schoolSourcedId,termSourcedIds\n"
+ENROLLMENTS = "sourcedId,status,dateLastModified,classSourcedId,schoolSourcedId,userSourcedId,role\n"
+
+
+def test_a_class_from_its_beginning_to_its_end(meno: Meno, admin: str) -> None:
+    made = json.loads(meno("class", "create", "Algebra", "--joining", "approval", "--json").stdout)
+    class_id = made["classId"]
+    # The right to see the code came with the class: the next token has it.
+    assert made["joinCode"] in meno("class", "show", class_id).stdout
+    for command, state in (
+        ("archive", "ARCHIVED"),
+        ("unarchive", "ACTIVE"),
+        ("delete", "DELETED"),
+        ("undelete", "ACTIVE"),
+    ):
+        asked = ("--yes",) if command == "delete" else ()
+        changed = json.loads(meno("class", command, class_id, *asked, "--json").stdout)
+        assert changed["state"] == f"CLASS_STATE_{state}"
+        assert (class_id in meno("class", "list").stdout) is (state != "DELETED")
+        assert class_id in meno("class", "list", "--deleted").stdout
+    assert "to join it now" in meno("class", "rotate-code", class_id).stdout
+    assert class_id in meno("class", "list", "--of", "me").stdout
+
+
+def test_members_are_listed_added_and_removed(meno: Meno, admin: str) -> None:
+    class_id = json.loads(meno("class", "create", "Algebra", "--json").stdout)["classId"]
+    [teacher] = json.loads(meno("class", "members", class_id, "--json").stdout)
+    assert meno("class", "members", class_id, "--waiting").stdout == "There is no member.\n"
+    again = meno("class", "add", class_id, teacher["userId"], "--role", "teacher")
+    assert "is in the class" in again.stdout
+    assert "LAST_TEACHER" in line(meno("class", "remove", class_id, teacher["userId"], "--yes"))
+    assert "give --yes" in line(meno("class", "remove", class_id, teacher["userId"]))
+
+
+def test_a_roster_is_compared_asked_for_and_applied(meno: Meno, admin: str, tmp_path: Path) -> None:
+    write(tmp_path, email="no address")
+    faulty = meno("class", "import-roster", str(tmp_path), "--yes")
+    assert (faulty.exit_code, "users.csv:2" in faulty.stdout) == (1, True)
+    write(tmp_path, email="")
+    compared = meno("class", "import-roster", str(tmp_path), "--dry-run")
+    assert (compared.exit_code, "enrollments.csv:2" in compared.stdout) == (0, True)
+    unasked = meno("class", "import-roster", str(tmp_path))
+    assert (unasked.exit_code, "give --yes" in unasked.stderr) == (1, True)
+    assert "is applied" in meno("class", "import-roster", str(tmp_path), "--yes").stdout
+    assert "as the roster has it" in meno("class", "import-roster", str(tmp_path), "--yes").stdout
+
+
+def write(directory: Path, email: str) -> None:
+    """A roster of one class with its teacher."""
+    for name, content in {
+        "manifest": MANIFEST,
+        "users": f"{USERS}t,,,true,,Emmy,Noether,{email},,\n",
+        "roles": f"{ROLES}r,,,t,primary,teacher,\n",
+        "classes": f"{CLASSES}c,,,Geometry,,scheduled,,\n",
+        "enrollments": f"{ENROLLMENTS}e,,,c,,t,teacher\n",
+    }.items():
+        (directory / f"{name}.csv").write_text(content)
