@@ -67,6 +67,7 @@ from meno.identity.v1.user_service_pb2 import (
     CreateUserRequest,
     DeactivateUserRequest,
     DeleteUserRequest,
+    EraseUserRequest,
     ListUsersRequest,
     ReactivateUserRequest,
     SetGlobalRoleRequest,
@@ -323,6 +324,13 @@ async def _reactivate_user(school: School) -> Any:
     await admin.users.DeactivateUser(out, **admin.auth)
     request = ReactivateUserRequest(user_id=student.tokens.user.user_id)
     return (admin.users.ReactivateUser, request, admin), None
+
+
+@case("EraseUser")
+async def _erase_user(school: School) -> Any:
+    admin, student = await school.admin(), await school.student()
+    request = EraseUserRequest(user_id=student.tokens.user.user_id, confirmation="ERASE")
+    return (admin.users.EraseUser, request, admin), None
 
 
 @case("CreateContent")
