@@ -16,7 +16,8 @@ from chassis.models.openai_compatible import OpenAITutor
 from chassis.models.tutors import Tutor
 from chassis.server import App, Background, served
 from chassis.tls import Identity
-from chat_service import content
+from chat_service import activity, content
+from chat_service.activity import Activity
 from chat_service.answers.asking import Asking
 from chat_service.answers.stream import Streams
 from chat_service.answers.sweep import sweep
@@ -44,7 +45,8 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         peers.channel(settings.content_address, "content_service", identity) as library,
         AsyncExitStack() as opened,
     ):
-        above = authority.behind(issuer, settings.secret.get_secret_value().encode())
+        secret = settings.secret.get_secret_value().encode()
+        above = authority.behind(issuer, secret, {activity.KIND: activity.deliver(issuer)})
         tutor, work = _tutor(settings, issuer, opened)
         yield await opened.enter_async_context(under(above, settings, tutor, content.behind(library), work))
 
@@ -70,7 +72,7 @@ async def under(
     servicer = ChatServicer(
         database,
         library.get_content,
-        Asking(database, writing, lease),
+        Asking(Activity(database), writing, lease),
         Streams(database, bell, writing),
         writing,
     )

@@ -15,6 +15,7 @@ from chassis.server import App, served
 from chassis.tokens import Tokens
 from identity_service.accounts.feed import Feed
 from identity_service.accounts.servicer import AccountFeedServicer
+from identity_service.activity.servicer import ActivityServicer
 from identity_service.audit import chain
 from identity_service.audit.servicer import AuditServicer
 from identity_service.classes.purging import purge as purge_classes
@@ -27,17 +28,22 @@ from identity_service.config.config import Config
 from identity_service.config.servicer import ConfigServicer
 from identity_service.credentials.servicer import CredentialServicer
 from identity_service.data_rights import RULES
+from identity_service.engagement.servicer import EngagementServicer
 from identity_service.erasures.servicer import ErasureServicer
+from identity_service.experience.servicer import ExperienceServicer
 from identity_service.issuers.issuers import Issuers
 from identity_service.issuers.servicer import IdTokenServicer
 from identity_service.keys.issuer import Issuer
 from identity_service.keys.servicer import KeySetServicer
+from identity_service.lifecycle.servicer import LifecycleServicer
 from identity_service.memberships.servicer import MembershipServicer
 from identity_service.models.backends import BackendServicer
 from identity_service.models.components import ComponentServicer
 from identity_service.models.models import ModelServicer
 from identity_service.models.rules import Reach
 from identity_service.passwords.hashing import Passwords
+from identity_service.preferences.servicer import PreferenceServicer
+from identity_service.purging import purge as purge_people
 from identity_service.rosters.servicer import RosterServicer
 from identity_service.settings import Settings
 from identity_service.tokens.minting import Mint
@@ -82,7 +88,16 @@ class Auth(IdTokenServicer, CodeServicer, CredentialServicer, AuthServicer):
         CredentialServicer.__init__(self, database, passwords, config, issuers, codes)
 
 
-class Users(ErasureServicer, UserServicer):
+class Users(
+    UserServicer,
+    LifecycleServicer,
+    PreferenceServicer,
+    ExperienceServicer,
+    ActivityServicer,
+    EngagementServicer,
+    ErasureServicer,
+    user_grpc.UserServiceServicer,
+):
     """UserService, by the aggregates that it is about."""
 
 
@@ -139,7 +154,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         yield App(
             services=[
                 served(auth, auth_grpc, entrance),
-                served(user, user_grpc, Users(database)),
+                served(user, user_grpc, Users(database, config)),
                 served(classes, classes_grpc, Classes(database, config)),
                 served(admin, admin_grpc, Admin(database, config, reach)),
                 served(keys, keys_grpc, KeySetServicer(issuer)),
@@ -153,6 +168,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 partial(purge, database),
                 partial(purge_classes, database, config),
                 outgoing.run,
+                partial(purge_people, database, config),
             ],
         )
     finally:

@@ -16,6 +16,8 @@ from meno.session.v1 import event_service_pb2 as events
 from meno.session.v1 import event_service_pb2_grpc as events_grpc
 from meno.session.v1 import session_service_pb2 as sessions
 from meno.session.v1 import session_service_pb2_grpc as sessions_grpc
+from session_service import activity
+from session_service.activity import Activity
 from session_service.data_rights import RULES
 from session_service.events.servicer import EventServicer
 from session_service.sessions.servicer import SessionServicer
@@ -29,7 +31,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
     identity = Identity(settings.tls_directory)
     async with (
         peers.channel(settings.identity_address, "identity_service", identity) as channel,
-        under(authority.behind(channel, secret), settings) as app,
+        under(authority.behind(channel, secret, {activity.KIND: activity.deliver(channel)}), settings) as app,
     ):
         yield app
 
@@ -50,7 +52,9 @@ async def under(above: Authority, settings: Settings) -> AsyncIterator[App]:
         async with peers.channel(settings.content_address, "content_service", identity) as content:
             yield App(
                 services=[
-                    served(sessions, sessions_grpc, SessionServicer(database, bell, content)),
+                    served(
+                        sessions, sessions_grpc, SessionServicer(database, bell, content, Activity(database))
+                    ),
                     served(events, events_grpc, EventServicer(database, bell)),
                     served(data_rights, data_rights_grpc, DataRights(database, RULES)),
                 ],

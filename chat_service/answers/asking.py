@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from chassis import calls, peers
-from chassis.database import Database
-from chassis.idempotency import Replayed, WriteTransaction, write
+from chassis.idempotency import Replayed, WriteTransaction
+from chat_service.activity import Activity
 from chat_service.answers import steps, store
 from chat_service.answers.store import AnswerKey, BegunRow, TurnRow
 from chat_service.answers.writer import Turn
@@ -27,8 +27,8 @@ class _Question(NamedTuple):
 class Asking:
     """Takes questions."""
 
-    def __init__(self, database: Database, writing: Writing, lease: timedelta) -> None:
-        self._database = database
+    def __init__(self, activity: Activity, writing: Writing, lease: timedelta) -> None:
+        self._activity = activity
         self._writing = writing
         self._lease = lease
         self._tasks: set[asyncio.Task[AnswerKey]] = set()
@@ -52,7 +52,7 @@ class Asking:
     async def _ask(self, question: _Question) -> AnswerKey:
         try:
             with ExitStack() as undo:
-                async with write(self._database) as transaction:
+                async with self._activity.write(question.user_id) as transaction:
                     # Only now: a repetition needs no place, for its answer has one or is written.
                     self._writing.take_place()
                     undo.callback(self._writing.give_back_place)

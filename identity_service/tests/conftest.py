@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.database import Database
-from chassis.testing import House, Served, bearer
+from chassis.testing import House, Postgres, Served, bearer
 from identity_service.app import compose
 from identity_service.settings import Settings
 from meno.access.v1.access_pb2 import GlobalRole
@@ -109,21 +110,38 @@ def more_settings() -> dict[str, Any]:
     return {}
 
 
-@pytest_asyncio.fixture
-async def identity(
-    house: House, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
+@asynccontextmanager
+async def serving(
+    house: House, database_url: str, directory: Path, **more_settings: Any
 ) -> AsyncIterator[Identity]:
-    url = new_database("identity_service")
+    """The service on a database."""
     settings = Settings(
-        database_url=url,
+        database_url=database_url,
         secret="a secret of this test, long enough",
-        tls_directory=tmp_path,
+        tls_directory=directory,
         offered_roles=frozenset({"STUDENT", "TEACHER"}),
         **more_settings,
     )
     async with compose(settings) as app, house.serve(app, "identity_service") as served:
         await app.guard.rights.ready.wait()
-        yield Identity(served, url)
+        yield Identity(served, database_url)
+
+
+@pytest_asyncio.fixture
+async def identity(
+    house: House, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
+) -> AsyncIterator[Identity]:
+    async with serving(house, new_database("identity_service"), tmp_path, **more_settings) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def town(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Identity]:
+    """One service for all tests of a module, which keep to people of their own."""
+    directory, url = tmp_path_factory.mktemp("town"), postgres.create("identity_service")
+    async with serving(House(directory / "certificates"), url, directory) as running:
+        yield running
+    postgres.drop(url)
 
 
 @pytest_asyncio.fixture

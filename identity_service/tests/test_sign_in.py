@@ -42,7 +42,8 @@ async def test_any_identifier_signs_in_regardless_of_case(identity: Identity, id
     )
     made = await identity.auth.SignUp(request)
     tokens = await identity.auth.SignIn(SignInRequest(identifier=identifier, password=PASSWORD))
-    assert tokens.user == made.user
+    assert tokens.user.user_id == made.user.user_id
+    assert tokens.user.last_sign_in_time.ToDatetime() > made.user.last_sign_in_time.ToDatetime()
 
 
 async def test_a_wrong_password_and_an_unknown_name_are_refused_alike(identity: Identity) -> None:

@@ -10,7 +10,7 @@ from chassis.bell import Bell
 from chassis.calls import Context
 from chassis.database import Database
 from chassis.errors import DomainError, FieldInvalid
-from chassis.idempotency import replay, write
+from chassis.idempotency import replay
 from chassis.wire import Spelling, timestamp
 from meno.content.v1.content_service_pb2 import CONTENT_KIND_LESSON, GetContentRequest
 from meno.content.v1.content_service_pb2_grpc import ContentServiceStub
@@ -28,6 +28,7 @@ from meno.session.v1.session_service_pb2 import (
     SessionMode,
 )
 from meno.session.v1.session_service_pb2_grpc import SessionServiceServicer
+from session_service.activity import Activity
 from session_service.errors import ActionNotAllowed, SessionNotFound, StateVersionStale
 from session_service.events import store as events
 from session_service.events.store import NewEvent
@@ -42,8 +43,9 @@ ACTIONS = Spelling(Action)
 class SessionServicer(SessionServiceServicer):
     """Study sessions and where they stand."""
 
-    def __init__(self, database: Database, bell: Bell, content: grpc.aio.Channel) -> None:
+    def __init__(self, database: Database, bell: Bell, content: grpc.aio.Channel, activity: Activity) -> None:
         self._database = database
+        self._activity = activity
         self._bell = bell
         self._content = ContentServiceStub(content)
 
@@ -62,7 +64,7 @@ class SessionServicer(SessionServiceServicer):
             content_id=request.content_id or None,
             lesson_title=lesson_title,
         )
-        async with write(self._database) as transaction:
+        async with self._activity.write(request.user_id) as transaction:
             return transaction.answer(message(await store.add(transaction, session)))
 
     async def GetSession(self, request: GetSessionRequest, context: Context) -> Session:
@@ -78,7 +80,7 @@ class SessionServicer(SessionServiceServicer):
         return ListSessionsResponse(sessions=[message(row) for row in rows], next_page_token=following)
 
     async def ApplyAction(self, request: ApplyActionRequest, context: Context) -> Session:
-        async with write(self._database) as transaction:
+        async with self._activity.write(request.user_id) as transaction:
             row = await store.locked(transaction, request.user_id, request.session_id)
             if row is None:
                 raise SessionNotFound(request.session_id)

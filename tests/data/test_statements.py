@@ -29,6 +29,13 @@ ACROSS: Mapping[str, str] = {
     "identity_service.classes.store.NEXT_TO_PURGE": "a job that looks after everybody's classes, by their age",
     "identity_service.classes.store.OF_USER": "a person's classes are shown by their own titles",
     "identity_service.classes.store.PURGE_BY_USER": "a class that is purged is in each member's own rows, too",
+    "identity_service.engagement.store.ACTIVE": "how many study, of all",
+    "identity_service.engagement.store.AWARDED": "what all were given",
+    "identity_service.engagement.store.INACTIVE": "who of all stays away",
+    "identity_service.engagement.store.NEW": "how many came, of all",
+    "identity_service.erasures.store.DUE_DELETED": "a job that erases whom nobody restores",
+    "identity_service.erasures.store.DUE_GUEST": "a job that erases guests who use nothing",
+    "identity_service.erasures.store.DUE_MERGED": "a job that erases what is left of merged guests",
     "identity_service.memberships.store.IN_USE_COUNT": "which of a person's classes are in use",
     "identity_service.memberships.store.LISTED": "a class's members are shown by their own names",
     "identity_service.memberships.store.TAUGHT_ALONE": "of all of a person's classes, who else teaches them",
@@ -36,6 +43,9 @@ ACROSS: Mapping[str, str] = {
     "identity_service.tokens.store.CREDENTIAL_BY_IDENTIFIER": "who signs in is not known by id yet",
     "identity_service.tokens.store.PURGE_SIGN_INS": "a job that forgets everybody's sign-ins, by their age",
     "identity_service.tokens.store.SUBJECT": "a token tells which of a person's classes are in use",
+    "identity_service.users.store.ALL": "an administrator's list of people",
+    "identity_service.users.store.NAMES": "what several people are called",
+    "identity_service.users.store.OF_ROLE": "an administrator's list of people of one role",
     "identity_service.users.store.OTHER_ADMIN": "whether anybody else is an administrator",
 }
 """The statements that read the rows of several persons or classes, and why."""

@@ -1,0 +1,306 @@
+"""Who people are, over gRPC. The tests share one service, and each keeps to people of its own."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc.error_details_pb2 import BadRequest
+
+from chassis.testing import refused
+from identity_service.tests.conftest import PASSWORD, Identity, Person
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
+from meno.identity.v1.user_service_pb2 import (
+    USER_STATE_ACTIVE,
+    USER_STATE_DELETED,
+    BatchGetUsersRequest,
+    CompleteOnboardingRequest,
+    CreateUserRequest,
+    DeleteUserRequest,
+    GetSettingsRequest,
+    GetUserRequest,
+    ListUsersRequest,
+    UpdateUserRequest,
+    User,
+)
+from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
+
+STUDENT, TEACHER = GlobalRole.GLOBAL_ROLE_STUDENT, GlobalRole.GLOBAL_ROLE_TEACHER
+ME = GetUserRequest(user_id="me")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def somebody(town: Identity) -> Person:
+    """A student of whom no test changes anything."""
+    return await town.sign_up()
+
+
+async def test_a_person_reads_all_that_is_known_of_them(town: Identity) -> None:
+    name, phone = new_name(), f"+91{uuid.uuid4().int % 10**10:010}"
+    request = SignUpRequest(
+        login_name=name, email=f"{name}@Example.org", phone=phone, display_name="Ana Lee", password=PASSWORD
+    )
+    ana = Person(await town.auth.SignUp(request))
+    with psycopg.connect(town.database_url) as connection:
+        mine = {"user_id": ana.user_id, "name": name}
+        connection.execute(
+            "UPDATE login_identifiers SET proven_at = now() WHERE kind = 'EMAIL' AND user_id = %(user_id)s",
+            mine,
+        )
+        connection.execute(
+            "INSERT INTO user_identities (user_id, issuer, subject) VALUES (%(user_id)s, 'https://b', %(name)s), "
+            "(%(user_id)s, 'https://a', %(name)s), (%(user_id)s, 'https://b', %(user_id)s)",
+            mine,
+        )
+        connection.execute(
+            "UPDATE users SET xp = 2999, streak = 4, streak_zone = 'UTC', last_active_at = now(), "
+            "streak_day = (now() AT TIME ZONE 'UTC')::date WHERE user_id = %(user_id)s",
+            mine,
+        )
+    user = await town.users.GetUser(ME, **ana.auth)
+    assert (user.login_name, user.email, user.phone) == (name, f"{name}@Example.org", phone)
+    assert (user.email_proven, user.phone_proven) == (True, False)
+    assert user.identity_issuers == ["https://a", "https://b"]
+    assert (user.display_name, user.nickname, user.role) == ("Ana Lee", "Ana", STUDENT)
+    assert (user.xp, user.level, user.streak_days) == (2999, 2, 4)
+    assert user.last_active_time.ToDatetime() > user.create_time.ToDatetime()
+    assert (user.state, user.guest, user.onboarding_complete) == (USER_STATE_ACTIVE, False, False)
+    assert not user.HasField("delete_time")
+    assert not user.HasField("purge_time")
+
+
+async def test_who_has_nothing_but_a_name_is_shown_so(town: Identity) -> None:
+    user = (await town.sign_up()).tokens.user
+    assert (user.email, user.phone, [*user.identity_issuers]) == ("", "", [])
+    assert (user.age, user.grade, user.xp, user.level, user.streak_days) == (0, 0, 0, 0, 0)
+    assert user.last_active_time == user.create_time
+
+
+async def test_a_profile_is_filled_and_cleared_by_its_mask(town: Identity) -> None:
+    bo = await town.sign_up()
+    filled = User(age=12, grade=6, board="CBSE", school_name="A school", about_me="Maps.", full_name="Bo Li")
+    user = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=filled), **bo.auth)
+    assert (user.age, user.grade, user.board, user.onboarding_complete) == (12, 6, "CBSE", True)
+    assert (user.school_name, user.about_me, user.full_name) == ("A school", "Maps.", "Bo Li")
+    cleared = UpdateUserRequest(user_id="me", user=User(), update_mask=FieldMask(paths=["age", "about_me"]))
+    user = await town.users.UpdateUser(cleared, **bo.auth)
+    assert (user.age, user.grade, user.about_me, user.onboarding_complete) == (0, 6, "", False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("age", 2),
+        ("age", 121),
+        ("grade", 13),
+        ("grade", -1),
+        ("nickname", "B"),
+        ("nickname", "b" * 51),
+        ("about_me", "m" * 1001),
+        ("board", "\u00a0"),
+    ],
+)
+async def test_a_value_that_cannot_be_is_refused_by_its_field(
+    town: Identity, somebody: Person, field: str, value: Any
+) -> None:
+    user = User()
+    setattr(user, field, value)
+    denied = await refused(town.users.UpdateUser(UpdateUserRequest(user_id="me", user=user), **somebody.auth))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    assert [one.field for one in denied.detail(BadRequest).field_violations] == [f"user.{field}"]
+
+
+EARNED = User(
+    role=TEACHER, xp=9000, level=9, streak_days=300, guest=True, email="x@example.org", email_proven=True
+)
+
+
+async def test_nobody_gives_themselves_what_is_earned_or_granted(town: Identity) -> None:
+    eve = await town.sign_up()
+    request = UpdateUserRequest(user_id="me", user=EARNED)
+    after = await town.users.UpdateUser(request, **eve.auth)
+    for field, _ in EARNED.ListFields():
+        assert getattr(after, field.name) == getattr(eve.tokens.user, field.name)
+        request.update_mask.paths[:] = [field.name]
+        assert (await refused(town.users.UpdateUser(request, **eve.auth))).reason == "FIELD_INVALID"
+
+
+async def test_of_two_changes_of_what_was_read_one_is_made(town: Identity) -> None:
+    bo = await town.sign_up()
+    etag = bo.tokens.user.etag
+    changes = [UpdateUserRequest(user_id="me", user=User(about_me=f"{n}"), etag=etag) for n in range(5)]
+    outcomes = await asyncio.gather(
+        *(town.users.UpdateUser(change, **bo.auth) for change in changes), return_exceptions=True
+    )
+    [made] = [outcome for outcome in outcomes if isinstance(outcome, User)]
+    denied = await refused(town.users.UpdateUser(changes[0], **bo.auth))
+    assert (denied.code, denied.reason, denied.metadata) == ("ABORTED", "ETAG_MISMATCH", {"etag": made.etag})
+
+
+async def test_onboarding_tells_what_the_first_lesson_needs(town: Identity) -> None:
+    new = await town.sign_up()
+    request = CompleteOnboardingRequest(
+        user_id="me", display_name="Mei Wu", age=9, grade=4, board="ICSE", time_zone="Asia/Singapore"
+    )
+    user = await town.users.CompleteOnboarding(request, **new.auth)
+    assert (user.display_name, user.age, user.grade, user.board) == ("Mei Wu", 9, 4, "ICSE")
+    assert user.onboarding_complete
+    settings = await town.users.GetSettings(GetSettingsRequest(user_id="me"), **new.auth)
+    assert settings.time_zone == "Asia/Singapore"
+    assert settings_told(town, new) == [{"time_zone": "Asia/Singapore", "keep_practice_history": False}]
+
+
+async def test_onboarding_somewhere_that_is_nowhere_changes_nothing(town: Identity) -> None:
+    new = await town.sign_up()
+    request = CompleteOnboardingRequest(
+        user_id="me", age=9, grade=4, board="ICSE", time_zone="Singapore City"
+    )
+    denied = await refused(town.users.CompleteOnboarding(request, **new.auth))
+    [violation] = denied.detail(BadRequest).field_violations
+    assert (violation.field, violation.reason) == ("time_zone", "time_zone.known")
+    assert await town.users.GetUser(ME, **new.auth) == new.tokens.user
+
+
+async def test_an_administrator_makes_an_account_without_a_password(town: Identity) -> None:
+    admin, name = await town.sign_up_admin(), new_name()
+    request = CreateUserRequest(email=f"{name}@example.org", display_name=" Dr Who ", role=TEACHER)
+    user = await town.users.CreateUser(request, **admin.auth)
+    assert (user.email, user.email_proven, user.role) == (f"{name}@example.org", False, TEACHER)
+    assert (user.display_name, user.nickname) == ("Dr Who", "Dr")
+    attempt = SignInRequest(identifier=user.email, password="")
+    for attempt.password in ("x" * 15, PASSWORD):
+        assert (await refused(town.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
+    [entry] = await town.audited(admin, user_id=user.user_id)
+    assert (entry.action, entry.actor_user_id) == (AuditAction.AUDIT_ACTION_USER_CREATED, admin.user_id)
+    assert dict(entry.details) == {"role": "TEACHER"}
+    [entry] = [one for one in await town.audited(admin, user_id=admin.user_id) if one.details["role"]]
+    assert entry.details["role"] == "STUDENT"
+
+
+async def test_of_twenty_accounts_with_one_address_one_is_made(town: Identity) -> None:
+    admin, address = await town.sign_up_admin(), f"{new_name()}@example.org"
+    makes = [
+        town.users.CreateUser(
+            CreateUserRequest(email=spelled, login_name=new_name(), display_name="Twin", role=STUDENT),
+            **admin.auth,
+        )
+        for spelled in [address, address.upper()] * 10
+    ]
+    outcomes = await asyncio.gather(*makes, return_exceptions=True)
+    assert sum(isinstance(outcome, User) for outcome in outcomes) == 1
+    again = CreateUserRequest(email=address, display_name="Twin", role=STUDENT)
+    denied = await refused(town.users.CreateUser(again, **admin.auth))
+    assert (denied.code, denied.reason, denied.metadata) == (
+        "ALREADY_EXISTS",
+        "IDENTIFIER_TAKEN",
+        {"field": "email"},
+    )
+
+
+async def test_an_account_needs_an_address_and_a_visible_name(town: Identity) -> None:
+    admin = await town.sign_up_admin()
+    for request in (
+        CreateUserRequest(login_name=new_name(), display_name="Nobody", role=STUDENT),
+        CreateUserRequest(email=f"{new_name()}@example.org", display_name="\u3000", role=STUDENT),
+        CreateUserRequest(email=f"{new_name()}@example.org", display_name="Nobody"),
+    ):
+        assert (await refused(town.users.CreateUser(request, **admin.auth))).reason == "FIELD_INVALID"
+
+
+async def test_pages_hold_every_person_of_a_role_once_in_the_order_in_which_they_came(town: Identity) -> None:
+    admin = await town.sign_up_admin()
+    made = [(await create(town, admin, GlobalRole.GLOBAL_ROLE_UNASSIGNED)).user_id for _ in range(5)]
+    gone = DeleteUserRequest(user_id=made[2])
+    await town.users.DeleteUser(gone, **admin.auth)
+    assert await listed(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED) == made[:2] + made[3:]
+    assert await listed(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED, show_deleted=True) == made
+    everybody = await listed(town, admin)
+    assert [one for one in everybody if one in made] == made[:2] + made[3:]
+    assert everybody == sorted(everybody)
+
+
+async def test_somebody_is_found_by_what_they_sign_in_with(town: Identity) -> None:
+    admin = await town.sign_up_admin()
+    made = await create(town, admin, TEACHER)
+    found = await town.users.ListUsers(ListUsersRequest(identifier=made.email.upper()), **admin.auth)
+    assert [*found.users] == [made]
+    for nobody in (made.email[1:], "nobody@example.org"):
+        assert await listed(town, admin, identifier=nobody) == []
+    assert await listed(town, admin, identifier=made.email, role=STUDENT) == []
+    await town.users.DeleteUser(DeleteUserRequest(user_id=made.user_id), **admin.auth)
+    assert await listed(town, admin, identifier=made.email) == []
+    [gone] = (
+        await town.users.ListUsers(ListUsersRequest(identifier=made.email, show_deleted=True), **admin.auth)
+    ).users
+    assert gone.state == USER_STATE_DELETED
+    assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 30
+
+
+async def test_services_learn_what_people_are_called(town: Identity) -> None:
+    admin = await town.sign_up_admin()
+    first, second, gone = [await create(town, admin, STUDENT) for _ in range(3)]
+    await town.users.DeleteUser(DeleteUserRequest(user_id=gone.user_id), **admin.auth)
+    user_ids = [second.user_id, str(uuid.uuid4()), first.user_id, gone.user_id, first.user_id]
+    for peer in ("content_service", "session_service", "chat_service"):
+        stub = UserServiceStub(town.served.channel(peer))
+        found = await stub.BatchGetUsers(BatchGetUsersRequest(user_ids=user_ids))
+        assert {one.user_id: (one.display_name, one.nickname) for one in found.users} == {
+            one.user_id: (one.display_name, one.nickname) for one in (first, second)
+        }
+        assert len(found.users) == 2
+
+
+async def test_what_administrators_do_nobody_else_does(town: Identity, somebody: Person) -> None:
+    student, teacher = somebody, await town.sign_up_teacher()
+    requests: list[tuple[Any, Any]] = [
+        (town.users.ListUsers, ListUsersRequest()),
+        (town.users.CreateUser, CreateUserRequest(email="a@example.org", display_name="A", role=STUDENT)),
+        (town.users.BatchGetUsers, BatchGetUsersRequest(user_ids=[student.user_id])),
+    ]
+    for person in (student, teacher):
+        for call, request in requests:
+            denied = await refused(call(request, **person.auth))
+            assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+
+
+async def test_strangers_cannot_tell_a_person_from_none(town: Identity, somebody: Person) -> None:
+    student = await town.sign_up()
+    for user_id in (somebody.user_id, str(uuid.uuid4())):
+        denied = await refused(town.users.GetUser(GetUserRequest(user_id=user_id), **student.auth))
+        assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+    admin = await town.sign_up_admin()
+    missing = await refused(town.users.GetUser(GetUserRequest(user_id=str(uuid.uuid4())), **admin.auth))
+    assert (missing.code, missing.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
+
+
+async def create(town: Identity, admin: Person, role: GlobalRole.ValueType) -> User:
+    request = CreateUserRequest(email=f"{new_name()}@example.org", display_name=new_name(), role=role)
+    return await town.users.CreateUser(request, **admin.auth)
+
+
+async def listed(town: Identity, admin: Person, **of: Any) -> list[str]:
+    """The ids of everybody in a list, page by page."""
+    request = ListUsersRequest(page_size=2, **of)
+    found: list[str] = []
+    while True:
+        page = await town.users.ListUsers(request, **admin.auth)
+        found += [user.user_id for user in page.users]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return found
+
+
+def settings_told(town: Identity, person: Person) -> list[dict[str, Any]]:
+    """What the account feed says of a person's settings."""
+    query = "SELECT body - 'user_id' FROM account_events WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s"
+    with psycopg.connect(town.database_url) as connection:
+        return [body for [body] in connection.execute(query, [person.user_id])]
+
+
+def new_name() -> str:
+    return f"p{uuid.uuid4().hex[:12]}"
