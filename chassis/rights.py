@@ -4,6 +4,7 @@ Every process follows the account feed in memory; nobody is asked during a call.
 """
 
 import asyncio
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,8 @@ REPLAY = tokens.LIFETIME + 2 * tokens.CLOCK_SKEW
 MAX_STREAMS = 20
 """Streams and uploads of one person that a process holds open."""
 
+_NO_TOKEN_HOLDS = sys.maxsize
+"""A rights version that nobody reaches."""
 _SILENCE = 5.0
 _PAUSE = 0.5
 
@@ -154,6 +157,10 @@ class Rights:
                 lost = event.rights_lost
                 self._minimum.put(lost.user_id, lost.rights_version)
                 self._cut(self._cuts.get(lost.user_id, {}))
+            case "user_erased" | "user_merged" as ending:
+                gone = getattr(event, ending).user_id
+                self._minimum.put(gone, _NO_TOKEN_HOLDS)
+                self._cut(self._cuts.get(gone, {}))
             case "sign_in_ended":
                 self._ended.put(event.sign_in_ended.sign_in_id)
                 self._cut(self._cuts.get(event.sign_in_ended.user_id, {}))

@@ -14,6 +14,7 @@ from chassis.interceptors import CHAIN
 from chassis.testing import House, Served, bearer, refused, soon, soon_refused
 from chassis.tests.conftest import Probe
 from meno.access.v1.access_pb2 import ClassState
+from meno.access.v1.account_feed_service_pb2 import AccountEvent
 
 ME = str(uuid.uuid4())
 TAUGHT = str(uuid.uuid4())
@@ -156,6 +157,18 @@ async def test_lost_rights_are_refused_until_the_token_is_new(house: House, stub
     denied = await soon_refused(lambda: stub.Own(request, **bearer(old)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
     await stub.Own(request, **bearer(new))
+
+
+@pytest.mark.parametrize("ending", ["user_erased", "user_merged"])
+async def test_no_token_of_who_is_no_more_is_accepted(
+    house: House, stub: Any, probe: Probe, ending: str
+) -> None:
+    gone, request = str(uuid.uuid4()), probe.messages.Asked(user_id="me")
+    token = house.issuer.token(gone, rv=1_000)
+    await stub.Own(request, **bearer(token))
+    kind = {"user_erased": AccountEvent.UserErased, "user_merged": AccountEvent.UserMerged}[ending]
+    house.feed.append(**{ending: kind(user_id=gone)})
+    assert (await soon_refused(lambda: stub.Own(request, **bearer(token)))).reason == "RIGHTS_CHANGED"
 
 
 async def test_a_sign_in_that_ended_is_refused_and_no_other(house: House, stub: Any, probe: Probe) -> None:

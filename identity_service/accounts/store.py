@@ -4,7 +4,19 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Interval, bindparam, delete, false, func, insert, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    Interval,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import UUID
 
 from chassis.database import Executor, Transaction, columns, statement
@@ -86,12 +98,21 @@ BEFORE_AGE = statement(
     int,
 )
 EPOCH = statement(select(FeedEpoch.epoch).order_by(FeedEpoch.epoch.desc()).limit(1), str)
+_last = select(func.max(AccountEvent.sequence)).scalar_subquery()
 # The last one is kept, however old, for the next takes its number after it.
 PURGE = statement(
     delete(AccountEvent).where(
         AccountEvent.lasting.is_(False),
         AccountEvent.created_at < func.now() - bindparam("kept_for", type_=Interval),
-        AccountEvent.sequence < select(func.max(AccountEvent.sequence)).scalar_subquery(),
+        AccountEvent.sequence < _last,
+    )
+)
+# Likewise. Only the last settings count, and none after an erasure: they name the person's time zone.
+SUPERSEDE_SETTINGS = statement(
+    delete(AccountEvent).where(
+        AccountEvent.kind == literal_column("'settings_changed'"),
+        AccountEvent.body["user_id"].astext == bindparam("user_id"),
+        AccountEvent.sequence != _last,
     )
 )
 
@@ -124,6 +145,7 @@ async def change_class(transaction: Transaction, class_id: str, state: ClassStat
 async def erase_user(transaction: Transaction, user_id: str) -> None:
     """Has every service delete whatever names the person."""
     await _append(transaction, "user_erased", lasting=True, user_id=user_id)
+    await transaction.run(SUPERSEDE_SETTINGS, user_id=user_id)
 
 
 async def merge_user(transaction: Transaction, user_id: str, into_user_id: str) -> None:
@@ -143,6 +165,7 @@ async def change_settings(
         time_zone=time_zone,
         keep_practice_history=keep_practice_history,
     )
+    await transaction.run(SUPERSEDE_SETTINGS, user_id=user_id)
 
 
 async def after(executor: Executor, sequence: int) -> list[EventRow]:

@@ -33,6 +33,11 @@ class AccountEvent(Base):
         ),
         CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),
         Index("account_events_passing_idx", "created_at", postgresql_where=text("NOT lasting")),
+        Index(
+            "account_events_settings_idx",
+            text("(body ->> 'user_id')"),
+            postgresql_where=text("kind = 'settings_changed'"),
+        ),
     )
 
 

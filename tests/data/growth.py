@@ -79,7 +79,8 @@ _IDENTITY = {
                CASE WHEN n % 4 = 0 THEN now() - n * interval '10 seconds' END AS revoked_at
         FROM generate_series(1, 8000) n""",
     "account_events": """
-        SELECT n AS sequence, 'rights_lost' AS kind, '{}'::jsonb AS body, n % 2 = 0 AS lasting,
+        SELECT n AS sequence, CASE WHEN n % 10 = 0 THEN 'settings_changed' ELSE 'rights_lost' END AS kind,
+               jsonb_build_object('user_id', id(n % 800)) AS body, n % 2 = 0 AS lasting,
                now() - (10000 - n) * interval '1 minute' AS created_at
         FROM generate_series(1, 10000) n""",
     "classes": """

@@ -176,6 +176,12 @@ def upgrade() -> None:
         ["created_at"],
         postgresql_where=sa.text("NOT lasting"),
     )
+    op.create_index(
+        "account_events_settings_idx",
+        "account_events",
+        [sa.text("(body ->> 'user_id')")],
+        postgresql_where=sa.text("kind = 'settings_changed'"),
+    )
     op.drop_column("account_events", "user_id")
     op.drop_column("account_events", "rights_version")
 
