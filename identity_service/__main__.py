@@ -114,7 +114,7 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
             email=admin.email,
         )
     finally:
-        passwords.close()
+        await passwords.close()
     url = settings.database_url.get_secret_value()
     async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
         return await accounts.create(Transaction(connection), account)

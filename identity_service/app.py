@@ -187,10 +187,11 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 partial(purge_classes, database, config),
                 outgoing.run,
                 partial(purge_people, database, config),
+                passwords.read_blocklist,
             ],
         )
     finally:
         await outgoing.close()
         await issuers.close()
-        passwords.close()
+        await passwords.close()
         await database.close()

@@ -40,7 +40,7 @@ class Digests:
 
 
 class Blocklist:
-    """What is asked before a password is set; read at the first question."""
+    """What is asked before a password is set; read at the first question, unless before."""
 
     def __init__(self, path: Path | None = None) -> None:
         """`path` is a file with one password a line, or its SHA-1 in hexadecimal digits."""
@@ -48,24 +48,29 @@ class Blocklist:
         self._reading = Lock()
 
     def __contains__(self, password: str) -> bool:
+        digests = self.read()
+        return _sha1(password) in digests or any(
+            _of_text(text) in digests for text in rules.spellings(password)
+        )
+
+    def read(self) -> Digests:
+        """Everything that is listed; read once, whoever asks meanwhile."""
         with self._reading:
-            digests = self._digests
-        looked_up = (rules.compared(password), rules.compared(rules.undecorated(password)))
-        return _sha1(password) in digests or any(_of_text(text) in digests for text in looked_up)
+            return self._digests
 
     @cached_property
     def _digests(self) -> Digests:
-        return Digests(self._read())
+        return Digests(self._listed())
 
-    def _read(self) -> Iterator[bytes]:
+    def _listed(self) -> Iterator[bytes]:
         with (files("identity_service.passwords") / _SHIPPED).open(encoding="utf-8") as shipped:
-            yield from _listed(shipped)
+            yield from _digests(shipped)
         if self._path is not None:
             with self._path.open(encoding="utf-8", errors="replace") as more:
-                yield from _listed(more)
+                yield from _digests(more)
 
 
-def _listed(lines: Iterable[str]) -> Iterator[bytes]:
+def _digests(lines: Iterable[str]) -> Iterator[bytes]:
     for line in map(str.strip, lines):
         if digits := _SHA1.fullmatch(line):
             yield bytes.fromhex(digits[1])

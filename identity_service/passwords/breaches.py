@@ -11,7 +11,6 @@ import hmac
 import structlog
 
 _PREFIX = 5
-_SECONDS = 2.0
 # The answer is filled up, so that its length does not tell what was asked.
 _HEADERS = {"Add-Padding": "true"}
 
@@ -21,19 +20,23 @@ log = structlog.get_logger()
 class Breaches:
     """The range API under one address."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is what the digits are added to, such as `https://api.pwnedpasswords.com/range/`."""
+    def __init__(self, url: str, *, patience: float = 2.0) -> None:
+        """`url` is what the digits are added to, such as `https://api.pwnedpasswords.com/range/`.
+
+        `patience` is how many seconds an answer may take.
+        """
         # Needed here alone, and only where an operator has set it.
         import httpx2
 
-        self._client = httpx2.AsyncClient
+        self._client = httpx2.AsyncClient(headers=_HEADERS)
         self._url = url.rstrip("/")
+        self._patience = patience
 
     async def has(self, password: str) -> bool:
         """Whether the password was stolen; False where nobody answers in time."""
         digits = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(self._patience):
                 ends = await self._alike(digits[:_PREFIX])
         except Exception as error:
             # Its kind alone, for some errors quote what was asked.
@@ -41,9 +44,12 @@ class Breaches:
             return False
         return any(_is_end(line, digits[_PREFIX:]) for line in ends.splitlines())
 
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._client.aclose()
+
     async def _alike(self, prefix: str) -> str:
-        async with self._client() as client:
-            reply = await client.get(f"{self._url}/{prefix}", headers=_HEADERS)
+        reply = await self._client.get(f"{self._url}/{prefix}")
         return reply.raise_for_status().text
 
 

@@ -71,9 +71,15 @@ class Passwords:
         """Whether a hash was made with other parameters than are used now."""
         return self._hasher.check_needs_rehash(stored)
 
-    def close(self) -> None:
-        """Ends the pool."""
+    async def read_blocklist(self) -> None:
+        """Reads the blocklist now, which takes seconds where it is long, so that nobody has to wait for it."""
+        await self._run(self._blocklist.read)
+
+    async def close(self) -> None:
+        """Ends the pool, and closes what is open."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._breaches is not None:
+            await self._breaches.close()
 
     def _weakness(self, password: str, *known: str) -> Weakness | None:
         return rules.weakness(password, *known) or (rules.COMMON if password in self._blocklist else None)

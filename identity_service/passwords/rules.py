@@ -37,6 +37,8 @@ _ROWS = (
 )
 _SEQUENCES = tuple(row for forward in _ROWS for row in (forward, forward[::-1]))
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_SIGNS = re.compile(r"^[\W_]+|[\W_]+$")
 _DECORATION = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 
 
@@ -80,9 +82,9 @@ def compared(password: str) -> str:
     return _alphanumeric(_plain(password).translate(_LOOKALIKES))
 
 
-def undecorated(password: str) -> str:
-    """A password without the digits and signs that stand around it."""
-    return _DECORATION.sub("", password)
+def spellings(password: str) -> set[str]:
+    """What a password is looked up as: it, and what is left without the signs and numbers around it."""
+    return {compared(text) for text in (password, _SIGNS.sub("", password), _DECORATION.sub("", password))}
 
 
 def _plain(text: str) -> str:
@@ -90,7 +92,7 @@ def _plain(text: str) -> str:
 
 
 def _alphanumeric(text: str) -> str:
-    return "".join(character for character in text if character.isalnum())
+    return _NOT_ALPHANUMERIC.sub("", text)
 
 
 def _words(known: Iterable[str]) -> Iterator[str]:
