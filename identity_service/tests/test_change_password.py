@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import psycopg
 import pytest
@@ -30,7 +31,7 @@ async def test_the_new_password_takes_the_place_of_the_old(identity: Identity) -
     await identity.auth.ChangePassword(request(), **here.auth)
     reading = GetUserRequest(user_id="me")
     for person in (here, there):
-        denied = await soon_refused(lambda who=person: identity.users.GetUser(reading, **who.auth))
+        denied = await soon_refused(partial(identity.users.GetUser, reading, **person.auth))
         assert denied.reason == "RIGHTS_CHANGED"
     assert (await refused(identity.refresh(there))).reason == "REFRESH_TOKEN_INVALID"
     await identity.refresh(here)
