@@ -12,7 +12,7 @@ from chassis.errors import DomainError
 from chassis.validation import validate
 from identity_service.app import compose
 from identity_service.keys import rules as key_rules
-from identity_service.keys.rotation import Rotation
+from identity_service.keys.rotation import Rotation, SecretIsAnother
 from identity_service.keys.store import KeyRow
 from identity_service.models import defaults
 from identity_service.models.defaults import OtherBackend
@@ -82,8 +82,12 @@ async def _load_model_defaults(settings: Settings) -> list[str]:
 def rotate_keys() -> None:
     """Add the key that signs access tokens next; nobody is signed out."""
     settings = load(Settings)
-    with explained():
-        successor = asyncio.run(_rotate_keys(settings))
+    try:
+        with explained():
+            successor = asyncio.run(_rotate_keys(settings))
+    except SecretIsAnother as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"key {successor.kid} is published now and signs from {_moment(successor.signs_from)} on")
     typer.echo(f"the key that signs until then goes at {_moment(key_rules.retires(successor))}")
 
@@ -95,7 +99,9 @@ async def _rotate_keys(settings: Settings) -> KeyRow:
     async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
         transaction = Transaction(connection)
         keys = await rotation.keys(transaction)
-        return keys[-1] if key_rules.waits(keys, datetime.now(UTC)) else await rotation.add_next(transaction)
+        if key_rules.waits(keys, datetime.now(UTC)):
+            return keys[-1]
+        return await rotation.add_next(transaction, keys)
 
 
 def _moment(moment: datetime) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal, null, select, t
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Transaction, columns, statement
-from identity_service.tables import ActivityDay, User, UserSettings, XpEntry
+from identity_service.tables import ActivityDay, RequestMemory, User, UserSettings, XpEntry
 
 
 class GuestRow(NamedTuple):
@@ -83,6 +83,7 @@ MIRROR_LAST_DAY = statement(
 )
 DROP_DAYS = statement(delete(ActivityDay).where(ActivityDay.user_id == bindparam("guest_id")))
 DROP_SETTINGS = statement(delete(UserSettings).where(UserSettings.user_id == bindparam("guest_id")))
+DROP_ANSWERS = statement(delete(RequestMemory).where(RequestMemory.principal == bindparam("guest_id")))
 BURY = statement(
     update(User)
     .where(_GUEST)
@@ -130,4 +131,5 @@ async def move_days(transaction: Transaction, guest_id: str, user_id: str) -> No
 async def bury(transaction: Transaction, guest_id: str, user_id: str) -> None:
     """Leaves of a guest only who they turned out to be."""
     await transaction.run(DROP_SETTINGS, guest_id=guest_id)
+    await transaction.run(DROP_ANSWERS, guest_id=guest_id)
     await transaction.run(BURY, guest_id=guest_id, user_id=user_id)

@@ -5,9 +5,10 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from joserfc.jwk import ECKey
 
 from chassis import audit, tokens
@@ -15,6 +16,13 @@ from chassis.database import Transaction
 from identity_service.keys import rules, store
 from identity_service.keys.store import KeyRow
 from meno.access.v1.audit_service_pb2 import AuditAction
+
+
+class SecretIsAnother(Exception):
+    """The keys were encrypted under another secret."""
+
+    def __init__(self) -> None:
+        super().__init__("the signing keys were encrypted under another MENO_SECRET")
 
 
 class Rotation:
@@ -38,19 +46,23 @@ class Rotation:
         if all(key.retired_at for key in keys):
             keys.append(await self._add(transaction, now))
         elif rules.is_due(keys, now, self._lifetime):
-            keys.append(await self.add_next(transaction))
+            keys.append(await self.add_next(transaction, keys))
         retired = rules.superseded(keys, now)
         for kid, retired_at in retired.items():
             await store.retire(transaction, kid, retired_at)
         return [key._replace(retired_at=retired.get(key.kid, key.retired_at)) for key in keys]
 
-    async def add_next(self, transaction: Transaction) -> KeyRow:
-        """Adds a key that signs as soon as everybody knows it."""
+    async def add_next(self, transaction: Transaction, keys: Sequence[KeyRow]) -> KeyRow:
+        """Adds a key to those that there are; it signs as soon as everybody knows it. Raises SecretIsAnother."""
+        self.private(keys[-1])
         return await self._add(transaction, datetime.now(UTC) + rules.LEAD)
 
     def private(self, key: KeyRow) -> ECKey:
-        """A key that can sign."""
-        return ECKey.import_key(json.loads(self._cipher.decrypt(key.private_key)))
+        """A key that can sign. Raises SecretIsAnother."""
+        try:
+            return ECKey.import_key(json.loads(self._cipher.decrypt(key.private_key)))
+        except InvalidToken as error:
+            raise SecretIsAnother() from error
 
     async def _add(self, transaction: Transaction, signs_from: datetime) -> KeyRow:
         key = ECKey.generate_key("P-256", {"kid": str(uuid.uuid4()), "use": "sig", "alg": tokens.ALGORITHM})

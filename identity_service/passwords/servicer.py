@@ -12,6 +12,7 @@ from identity_service.sign_ins import ending
 from identity_service.tokens import rules, throttling
 from identity_service.tokens import store as attempts
 from identity_service.users import store as users
+from identity_service.users.servicer import message
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import ChangePasswordRequest
 
@@ -49,11 +50,12 @@ class PasswordServicer:
 
     async def _check(self, user_id: str, password: str) -> None:
         """Passes a password that this person may have. Raises PasswordCommon, PasswordBreached."""
-        user = await users.get(self._database, user_id)
-        if user is None:
+        row = await users.get(self._database, user_id)
+        if row is None:
             raise CredentialsInvalid()
-        known = (user.login_name, user.email, user.phone, user.display_name, user.full_name)
-        await self._passwords.check(password, *filter(None, known))
+        owner = message(row)
+        known = (owner.login_name, owner.email, owner.phone, owner.display_name, owner.full_name)
+        await self._passwords.check(password, *known)
 
     async def _replace(self, user_id: str, old_hash: str, new_hash: str) -> bool:
         async with self._database.transaction() as transaction:

@@ -25,7 +25,7 @@ from identity_service.__main__ import cli
 from identity_service.app import compose
 from identity_service.keys import rules
 from identity_service.keys.issuer import Issuer, Subject
-from identity_service.keys.rotation import Rotation
+from identity_service.keys.rotation import Rotation, SecretIsAnother
 from identity_service.keys.store import RING, KeyRow
 from identity_service.settings import Settings
 from identity_service.tests.conftest import Identity, Person
@@ -153,6 +153,15 @@ async def test_the_command_says_when_keys_take_turns(identity: Identity, databas
     assert (done.exit_code, again.exit_code, again.stdout) == (0, 0, done.stdout)
 
 
+async def test_no_key_is_added_under_another_secret(identity: Identity, database: Database) -> None:
+    done = await rotate_keys(database.url, SECRET[::-1])
+    assert (done.exit_code, "MENO_SECRET" in done.stderr) == (1, True)
+    age(database.url, LIFETIME)
+    with pytest.raises(SecretIsAnother):
+        await Issuer(database, Rotation(SECRET[::-1].encode(), LIFETIME)).load()
+    assert len(keys_of(database.url)) == 1
+
+
 async def test_the_issuer_tells_what_it_is(identity: Identity) -> None:
     stub = KeySetServiceStub(identity.served.channel())
     body = await stub.GetOpenIdConfiguration(GetOpenIdConfigurationRequest())
@@ -273,9 +282,9 @@ def rotation() -> Rotation:
     return Rotation(SECRET.encode(), LIFETIME)
 
 
-async def rotate_keys(url: str) -> Result:
+async def rotate_keys(url: str, secret: str = SECRET) -> Result:
     """Runs the command in a thread, for it has an event loop of its own."""
-    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": SECRET, "MENO_TLS_DIRECTORY": str(Path())}
+    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": secret, "MENO_TLS_DIRECTORY": str(Path())}
     return await asyncio.to_thread(CliRunner().invoke, cli, ["rotate-keys"], env=settings)
 
 
