@@ -1,5 +1,6 @@
 """Sign-ins: how they are listed, how they end, and who is let in no more."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 
@@ -186,6 +187,18 @@ async def test_signing_in_replaces_a_hash_made_with_other_parameters(identity: I
     assert one(identity, "SELECT password_hash FROM credentials") == renewed
 
 
+async def test_a_password_that_is_replaced_at_that_moment_signs_nobody_in(identity: Identity) -> None:
+    uma = await identity.sign_up("Uma")
+    with psycopg.connect(identity.database_url) as connection:
+        connection.execute("SELECT 1 FROM users FOR UPDATE")
+        attempt = asyncio.create_task(refused(sign_in(identity, uma)))
+        await somebody_waits(identity)
+        other = PasswordHasher().hash("two grey herons by the mill")
+        connection.execute("UPDATE credentials SET password_hash = %s", [other])
+    assert (await attempt).reason == "CREDENTIALS_INVALID"
+    assert count(identity, "sign_ins") == 1
+
+
 @pytest.mark.parametrize(
     ("failures", "wait"),
     [
@@ -244,6 +257,15 @@ async def test_a_token_of_nobody_refreshes_nothing(identity: Identity) -> None:
     change(identity, "UPDATE users SET deleted_at = now()")
     denied = await refused(identity.refresh(uma))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+
+
+async def somebody_waits(identity: Identity) -> None:
+    """Returns once a transaction of the service waits for another."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while True:
+        if one(identity, waiting):
+            return
+        await asyncio.sleep(0.01)
 
 
 def change(identity: Identity, statement: str, *values: object) -> None:

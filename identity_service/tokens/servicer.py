@@ -64,7 +64,6 @@ class AuthServicer(AuthServiceServicer):
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
             raise CredentialsInvalid()
         assert credential is not None
-        await self._renew_hash(credential, request.password)
         # Before it is asked whether the person is let in: the password was right.
         async with self._database.transaction() as transaction:
             await store.forget_failures(transaction, counter)
@@ -73,8 +72,12 @@ class AuthServicer(AuthServiceServicer):
                 transaction, credential.user_id, request.request_id, request.password
             )
             # It may have been replaced since it was verified, which ended every sign-in but this one.
-            if await store.credential_by_identifier(transaction, name) != credential:
+            still = await store.credential_by_identifier(transaction, name)
+            if still != credential and not await self._passwords.verify(
+                request.password, still and still.password_hash
+            ):
                 raise CredentialsInvalid()
+        await self._renew_hash(credential, request.password)
         return await self._mint.tokens(begun)
 
     async def RefreshTokens(self, request: RefreshTokensRequest, context: Context) -> Tokens:
