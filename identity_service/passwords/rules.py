@@ -35,7 +35,11 @@ _ROWS = (
     *("azertyuiop", "qsdfghjklm", "wxcvbn", "йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю"),
     *("1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1q2w3e4r5t6y7u8i9o0p", "!@#$%^&*()_+", '!"§$%&/()=?'),
 )
-_SEQUENCES = tuple(row for forward in _ROWS for row in (forward, forward[::-1]))
+# How a run may go on, by its first character.
+_RUNS: dict[str, list[str]] = {}
+for _row in (row for forward in _ROWS for row in (forward, forward[::-1])):
+    for _at, _first in enumerate(_row):
+        _RUNS.setdefault(_first, []).append(_row[_at:])
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _SIGNS = re.compile(r"^[\W_]+|[\W_]+$")
@@ -120,7 +124,7 @@ def _without_runs(text: str) -> str:
     """A text without its runs along the alphabet, the numbers or the keyboard."""
     rest, at = "", 0
     while at < len(text):
-        run = max(_common_start(text[at:], row[row.find(text[at]) :]) for row in _SEQUENCES)
+        run = max((_alike(text[at:], run) for run in _RUNS.get(text[at], ())), default=1)
         if run < _SHORTEST_RUN:
             rest += text[at]
             run = 1
@@ -128,11 +132,7 @@ def _without_runs(text: str) -> str:
     return rest
 
 
-def _common_start(one: str, other: str) -> int:
+def _alike(one: str, other: str) -> int:
     """How many characters two texts begin with alike."""
-    alike = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        alike += 1
-    return alike
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))

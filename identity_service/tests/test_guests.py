@@ -169,20 +169,18 @@ async def test_only_the_last_token_of_a_guest_merges_them(identity: Identity) ->
     await merge(identity, mo, ada)
 
 
-@pytest.mark.parametrize(
-    "fate",
-    [
-        "UPDATE users SET deactivated_at = now() WHERE guest",
-        "UPDATE users SET deleted_at = now() WHERE guest",
-        "UPDATE users SET guest = false WHERE guest",
-        "UPDATE sign_ins SET revoked_at = now() FROM users WHERE guest AND users.user_id = sign_ins.user_id",
-        "UPDATE sign_ins SET expires_at = now() FROM users WHERE guest AND users.user_id = sign_ins.user_id",
-    ],
-)
-async def test_who_is_no_guest_any_more_is_not_merged(identity: Identity, fate: str) -> None:
-    ada, mo = await identity.sign_up(), await guest(identity)
-    execute(identity, fate)
-    assert (await refused(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID"
+async def test_who_is_no_guest_any_more_is_not_merged(identity: Identity) -> None:
+    ada = await identity.sign_up()
+    for fate in (
+        "UPDATE users SET deactivated_at = now() WHERE user_id = %s",
+        "UPDATE users SET deleted_at = now() WHERE user_id = %s",
+        "UPDATE users SET guest = false WHERE user_id = %s",
+        "UPDATE sign_ins SET revoked_at = now() WHERE user_id = %s",
+        "UPDATE sign_ins SET expires_at = now() WHERE user_id = %s",
+    ):
+        mo = await guest(identity)
+        execute(identity, fate, mo.user_id)
+        assert (await refused(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID", fate
 
 
 def claims(person: Person) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -67,6 +67,7 @@ def test_what_is_known_of_others_matters_to_nobody() -> None:
     assert rules.weakness("annalarsson1987") is None
 
 
+@settings(max_examples=30)
 @given(st.integers(15, 200))
 def test_chance_makes_no_weak_password(length: int) -> None:
     assert rules.weakness(secrets.token_urlsafe(length)[:length], *KNOWN) is None
