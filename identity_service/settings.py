@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from chassis.models.settings import ModelSettings
@@ -30,7 +30,7 @@ class Settings(ModelSettings):
         default=None,
         description="a file of passwords that nobody may set, one a line, in plain text or as SHA-1 in hexadecimal",
     )
-    breached_passwords_url: HttpUrl | None = Field(
+    breached_passwords_url: Annotated[str, AfterValidator(https)] | None = Field(
         default=None,
         description="where to ask for stolen passwords, such as https://api.pwnedpasswords.com/range/; only five "
         "digits of a digest are sent",

@@ -44,7 +44,7 @@ class Rotation:
         await store.purge(transaction, rules.KEPT_FOR)
         keys = await store.every(transaction)
         if all(key.retired_at for key in keys):
-            keys.append(await self._add(transaction, now))
+            keys.append(await self._add(transaction, keys, now))
         elif rules.is_due(keys, now, self._lifetime):
             keys.append(await self.add_next(transaction, keys))
         retired = rules.superseded(keys, now)
@@ -55,7 +55,7 @@ class Rotation:
     async def add_next(self, transaction: Transaction, keys: Sequence[KeyRow]) -> KeyRow:
         """Adds a key to those that there are; it signs as soon as everybody knows it. Raises SecretIsAnother."""
         self.private(keys[-1])
-        return await self._add(transaction, datetime.now(UTC) + rules.LEAD)
+        return await self._add(transaction, keys, datetime.now(UTC) + rules.LEAD)
 
     def private(self, key: KeyRow) -> ECKey:
         """A key that can sign. Raises SecretIsAnother."""
@@ -64,11 +64,13 @@ class Rotation:
         except InvalidToken as error:
             raise SecretIsAnother() from error
 
-    async def _add(self, transaction: Transaction, signs_from: datetime) -> KeyRow:
+    async def _add(self, transaction: Transaction, keys: Sequence[KeyRow], signs_from: datetime) -> KeyRow:
         key = ECKey.generate_key("P-256", {"kid": str(uuid.uuid4()), "use": "sig", "alg": tokens.ALGORITHM})
         private = json.dumps(key.as_dict(private=True)).encode()
         public = dict(key.as_dict(private=False))
         row = KeyRow(str(key.kid), self._cipher.encrypt(private), public, signs_from)
         await store.add(transaction, row)
-        await audit.record(transaction, AuditAction.AUDIT_ACTION_SIGNING_KEY_ADDED, kid=row.kid)
+        # An installation's first key takes the place of none.
+        if keys:
+            await audit.record(transaction, AuditAction.AUDIT_ACTION_SIGNING_KEY_ADDED, kid=row.kid)
         return row

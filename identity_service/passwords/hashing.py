@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 class Passwords:
     """Hashes, verifies and checks, a few at a time."""
 
-    def __init__(self, threads: int, *, blocklist: Path | None = None, breaches: str = "") -> None:
+    def __init__(self, threads: int, *, blocklist: Path | None = None, breaches: str | None = None) -> None:
         """`blocklist` is a file of passwords that nobody may set, `breaches` where to ask for stolen ones."""
         self._hasher = PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
@@ -44,7 +44,7 @@ class Passwords:
         return cls(
             settings.password_threads,
             blocklist=settings.password_blocklist,
-            breaches=str(settings.breached_passwords_url or ""),
+            breaches=settings.breached_passwords_url,
         )
 
     async def hash(self, password: str) -> str:
