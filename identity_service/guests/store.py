@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, literal, null, select, true, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Transaction, columns, statement
 from identity_service.tables import ActivityDay, RequestMemory, User, UserSettings, XpEntry
@@ -47,40 +46,6 @@ COUNT_XP = statement(
         .scalar_subquery()
     )
 )
-_DAY = [column for column in ActivityDay.__table__.c if column.name != "user_id"]
-_DAYS = upsert(ActivityDay).from_select(
-    ["user_id", *(column.name for column in _DAY)],
-    select(bindparam("user_id", type_=ActivityDay.user_id.type), *_DAY).where(
-        ActivityDay.user_id == bindparam("guest_id")
-    ),
-)
-COPY_DAYS = statement(
-    _DAYS.on_conflict_do_update(
-        index_elements=["user_id", "day"],
-        set_={
-            "streak": func.greatest(ActivityDay.streak, _DAYS.excluded.streak),
-            "first_active_at": func.least(ActivityDay.first_active_at, _DAYS.excluded.first_active_at),
-            "last_active_at": func.greatest(ActivityDay.last_active_at, _DAYS.excluded.last_active_at),
-        },
-    )
-)
-_LAST_DAY = (
-    select(ActivityDay.streak, ActivityDay.day, ActivityDay.time_zone, ActivityDay.last_active_at)
-    .where(ActivityDay.user_id == bindparam("user_id"))
-    .order_by(ActivityDay.day.desc())
-    .limit(1)
-    .subquery()
-)
-MIRROR_LAST_DAY = statement(
-    update(User)
-    .where(_PERSON)
-    .values(
-        streak=_LAST_DAY.c.streak,
-        streak_day=_LAST_DAY.c.day,
-        streak_zone=_LAST_DAY.c.time_zone,
-        last_active_at=func.greatest(User.last_active_at, _LAST_DAY.c.last_active_at),
-    )
-)
 DROP_DAYS = statement(delete(ActivityDay).where(ActivityDay.user_id == bindparam("guest_id")))
 DROP_SETTINGS = statement(delete(UserSettings).where(UserSettings.user_id == bindparam("guest_id")))
 DROP_ANSWERS = statement(delete(RequestMemory).where(RequestMemory.principal == bindparam("guest_id")))
@@ -118,18 +83,9 @@ async def move_xp(transaction: Transaction, guest_id: str, user_id: str) -> None
     await transaction.run(COUNT_XP, user_id=user_id)
 
 
-async def move_days(transaction: Transaction, guest_id: str, user_id: str) -> None:
-    """Makes the days on which a guest studied the person's.
-
-    Of a day that both have, and of the last one, the longer streak counts.
-    """
-    await transaction.run(COPY_DAYS, guest_id=guest_id, user_id=user_id)
-    await transaction.run(DROP_DAYS, guest_id=guest_id)
-    await transaction.run(MIRROR_LAST_DAY, user_id=user_id)
-
-
 async def bury(transaction: Transaction, guest_id: str, user_id: str) -> None:
     """Leaves of a guest only who they turned out to be."""
+    await transaction.run(DROP_DAYS, guest_id=guest_id)
     await transaction.run(DROP_SETTINGS, guest_id=guest_id)
     await transaction.run(DROP_ANSWERS, guest_id=guest_id)
     await transaction.run(BURY, guest_id=guest_id, user_id=user_id)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import uuid
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import psycopg
@@ -79,11 +79,10 @@ async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, dat
     execute(identity, "INSERT INTO user_settings (user_id) VALUES (%s)", mo.user_id)
     merged = await merge(identity, mo, ada)
     assert (merged.user_id, merged.login_name) == (ada.user_id, "Ada")
-    assert rows(identity, "SELECT xp, level, streak_day FROM users WHERE user_id = %s", ada.user_id) == [
-        (366, 0, TODAY)
-    ]
-    assert [day for [day] in rows(identity, "SELECT day FROM activity_days ORDER BY day")] == [
-        TODAY - timedelta(days=ago) for ago in (3, 2, 1, 0)
+    gathered = "SELECT xp, level, streak, streak_day FROM users WHERE user_id = %s"
+    assert rows(identity, gathered, ada.user_id) == [(366, 0, 4, TODAY)]
+    assert rows(identity, "SELECT day, streak FROM activity_days ORDER BY day") == [
+        (TODAY - timedelta(days=ago), 4 - ago) for ago in (3, 2, 1, 0)
     ]
     for table in ("xp_entries", "activity_days", "user_settings"):
         assert rows(identity, f"SELECT 1 FROM {table} WHERE user_id = %s", mo.user_id) == []
@@ -205,11 +204,13 @@ def award(identity: Identity, person: Person, *amounts: int) -> None:
 def study(identity: Identity, person: Person, streaks: dict[int, int]) -> None:
     """Notes days of activity: so many days ago, with this streak."""
     for ago, streak in streaks.items():
+        day = TODAY - timedelta(days=ago)
+        noon = datetime.combine(day, time(12), UTC)
         execute(
             identity,
             "INSERT INTO activity_days (user_id, day, time_zone, streak, first_active_at, last_active_at) "
-            "VALUES (%s, %s, 'UTC', %s, now(), now())",
-            *(person.user_id, TODAY - timedelta(days=ago), streak),
+            "VALUES (%s, %s, 'UTC', %s, %s, %s)",
+            *(person.user_id, day, streak, noon, noon),
         )
 
 
