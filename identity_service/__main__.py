@@ -1,4 +1,4 @@
-"""`python -m identity_service serve | migrate | create-admin | rotate-keys | load-model-defaults`, and what restores need."""
+"""`python -m identity_service serve | migrate | create-admin | rotate-keys | load-model-defaults`, and for restores."""
 
 import asyncio
 from datetime import UTC, datetime
