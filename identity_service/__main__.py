@@ -1,6 +1,7 @@
-"""`python -m identity_service serve | migrate | create-admin | load-model-defaults`, and what restores need."""
+"""`python -m identity_service serve | migrate | create-admin | rotate-keys | load-model-defaults`, and for restores."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
 from chassis.validation import validate
 from identity_service.app import compose
+from identity_service.keys import rules as key_rules
+from identity_service.keys.rotation import Rotation, SecretIsAnother
+from identity_service.keys.store import KeyRow
 from identity_service.models import defaults
 from identity_service.models.defaults import OtherBackend
 from identity_service.passwords.hashing import Passwords
@@ -74,9 +78,40 @@ async def _load_model_defaults(settings: Settings) -> list[str]:
         return await defaults.load(Transaction(connection))
 
 
-async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
-    passwords = Passwords(threads=1)
+@cli.command()
+def rotate_keys() -> None:
+    """Add the key that signs access tokens next; nobody is signed out."""
+    settings = load(Settings)
     try:
+        with explained():
+            successor = asyncio.run(_rotate_keys(settings))
+    except SecretIsAnother as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"key {successor.kid} is published now and signs from {_moment(successor.signs_from)} on")
+    typer.echo(f"the key that signs until then goes at {_moment(key_rules.retires(successor))}")
+
+
+async def _rotate_keys(settings: Settings) -> KeyRow:
+    """The key that signs next: one that waits already, or a new one."""
+    rotation = Rotation(settings.secret.get_secret_value().encode(), settings.key_lifetime)
+    url = settings.database_url.get_secret_value()
+    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
+        transaction = Transaction(connection)
+        keys = await rotation.keys(transaction)
+        if key_rules.waits(keys, datetime.now(UTC)):
+            return keys[-1]
+        return await rotation.add_next(transaction, keys)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
+    passwords = Passwords.of(settings)
+    try:
+        await passwords.check(admin.password, admin.login_name, admin.email)
         account = NewAccount(
             display_name=admin.display_name,
             role="ADMIN",
@@ -85,7 +120,7 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
             email=admin.email,
         )
     finally:
-        passwords.close()
+        await passwords.close()
     url = settings.database_url.get_secret_value()
     async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
         return await accounts.create(Transaction(connection), account)

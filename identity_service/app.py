@@ -31,9 +31,11 @@ from identity_service.data_rights import RULES
 from identity_service.engagement.servicer import EngagementServicer
 from identity_service.erasures.servicer import ErasureServicer
 from identity_service.experience.servicer import ExperienceServicer
+from identity_service.guests.servicer import GuestServicer
 from identity_service.issuers.issuers import Issuers
 from identity_service.issuers.servicer import IdTokenServicer
 from identity_service.keys.issuer import Issuer
+from identity_service.keys.rotation import Rotation
 from identity_service.keys.servicer import KeySetServicer
 from identity_service.lifecycle.servicer import LifecycleServicer
 from identity_service.memberships.servicer import MembershipServicer
@@ -42,10 +44,12 @@ from identity_service.models.components import ComponentServicer
 from identity_service.models.models import ModelServicer
 from identity_service.models.rules import Reach
 from identity_service.passwords.hashing import Passwords
+from identity_service.passwords.servicer import PasswordServicer
 from identity_service.preferences.servicer import PreferenceServicer
 from identity_service.purging import purge as purge_people
 from identity_service.rosters.servicer import RosterServicer
 from identity_service.settings import Settings
+from identity_service.sign_ins.servicer import SignInServicer
 from identity_service.tokens.minting import Mint
 from identity_service.tokens.purging import purge
 from identity_service.tokens.servicer import AuthServicer
@@ -68,8 +72,16 @@ from meno.identity.v1 import user_service_pb2 as user
 from meno.identity.v1 import user_service_pb2_grpc as user_grpc
 
 
-class Auth(IdTokenServicer, CodeServicer, CredentialServicer, AuthServicer):
-    """AuthService, by what people show of who they are."""
+class Auth(
+    IdTokenServicer,
+    CodeServicer,
+    CredentialServicer,
+    GuestServicer,
+    PasswordServicer,
+    SignInServicer,
+    AuthServicer,
+):
+    """AuthService, by the aggregates that it is about."""
 
     def __init__(
         self,
@@ -86,6 +98,9 @@ class Auth(IdTokenServicer, CodeServicer, CredentialServicer, AuthServicer):
         IdTokenServicer.__init__(self, database, mint, config, issuers)
         CodeServicer.__init__(self, database, mint, passwords, config, codes=codes, outgoing=outgoing)
         CredentialServicer.__init__(self, database, passwords, config, issuers, codes)
+        GuestServicer.__init__(self, database, mint, config)
+        PasswordServicer.__init__(self, database, passwords)
+        SignInServicer.__init__(self, database)
 
 
 class Users(
@@ -128,14 +143,14 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         max_connections=settings.max_connections,
         name="identity_service",
     )
-    passwords = Passwords(settings.password_threads)
+    passwords = Passwords.of(settings)
     issuers = Issuers(settings.oidc_issuers)
     outgoing = Outgoing(senders.sender(settings))
     await database.open()
     try:
         bell = Bell(database)
         feed = Feed(database, bell)
-        issuer = Issuer(database, secret)
+        issuer = Issuer(database, Rotation(secret, settings.key_lifetime))
         await issuer.load()
         config = Config(settings)
         reach = Reach(settings.key_directory, settings.private_model_hosts)
@@ -149,7 +164,10 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
             guard,
             feed.follow,
             deliver={audit.KIND: chain.deliver(database)},
-            following=[issuer.keep_loaded, partial(guard.rights.follow, feed.follow)],
+            following=[
+                partial(issuer.keep_loaded, bell, guard.tokens.refresh),
+                partial(guard.rights.follow, feed.follow),
+            ],
         )
         yield App(
             services=[
@@ -157,7 +175,7 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 served(user, user_grpc, Users(database, config)),
                 served(classes, classes_grpc, Classes(database, config)),
                 served(admin, admin_grpc, Admin(database, config, reach)),
-                served(keys, keys_grpc, KeySetServicer(issuer)),
+                served(keys, keys_grpc, KeySetServicer(issuer, str(settings.public_url))),
                 served(accounts, accounts_grpc, AccountFeedServicer(database, feed)),
                 served(audits, audits_grpc, AuditServicer(database)),
                 served(data_rights, data_rights_grpc, DataRights(database, RULES)),
@@ -169,10 +187,11 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
                 partial(purge_classes, database, config),
                 outgoing.run,
                 partial(purge_people, database, config),
+                passwords.read_blocklist,
             ],
         )
     finally:
         await outgoing.close()
         await issuers.close()
-        passwords.close()
+        await passwords.close()
         await database.close()

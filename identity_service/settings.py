@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from chassis.models.settings import ModelSettings
@@ -26,6 +26,21 @@ class Settings(ModelSettings):
         default=timedelta(days=30), description="how long a sign-in lasts that is not refreshed"
     )
     password_threads: int = Field(default=2, ge=1, description="passwords that are hashed at the same time")
+    password_blocklist: FilePath | None = Field(
+        default=None,
+        description="a file of passwords that nobody may set, one a line, in plain text or as SHA-1 in hexadecimal",
+    )
+    breached_passwords_url: Annotated[str, AfterValidator(https)] | None = Field(
+        default=None,
+        description="where to ask for stolen passwords, such as https://api.pwnedpasswords.com/range/; only five "
+        "digits of a digest are sent",
+    )
+    key_lifetime: timedelta = Field(
+        default=timedelta(days=90), ge=timedelta(hours=1), description="how long a key signs access tokens"
+    )
+    public_url: HttpUrl = Field(
+        default=HttpUrl("http://localhost:8080"), description="where clients reach the gateway"
+    )
 
     oidc_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode] = Field(
         default=(),

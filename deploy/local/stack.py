@@ -161,6 +161,7 @@ class Stack:
             "MENO_OPS_PORTS": str(ops_port),
             "MENO_TLS_DIRECTORY": str(self.layout.tls(name)),
             "MENO_SECRET": self.layout.secret(name),
+            "MENO_PUBLIC_URL": f"http://localhost:{self.ports.gateway}",
             "MENO_STORAGE_URL": self.layout.storage.as_uri(),
             "MENO_CACHE_DIRECTORY": str(self.layout.cache),
             **_EXTRA.get(name, {}),

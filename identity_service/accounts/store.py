@@ -36,6 +36,12 @@ class EventRow(NamedTuple):
     created_at: datetime
 
 
+class _Lost(NamedTuple):
+    user_id: str
+    """As tokens spell it, however the caller did."""
+    rights_version: int
+
+
 _BATCH = 1000
 
 # Identity columns commit out of order; under this lock the order of sequences is that of commits.
@@ -44,8 +50,8 @@ LOSE_RIGHTS = statement(
     update(User)
     .where(User.user_id == bindparam("user_id"))
     .values(rights_version=User.rights_version + 1)
-    .returning(User.rights_version),
-    int,
+    .returning(*columns(_Lost, User)),
+    _Lost,
 )
 _many = (
     func.unnest(bindparam("user_ids", type_=ARRAY(UUID)))
@@ -119,9 +125,9 @@ SUPERSEDE_SETTINGS = statement(
 
 async def lose_rights(transaction: Transaction, user_id: str) -> None:
     """Makes every token that the person holds worthless, and tells the feed."""
-    rights_version = await transaction.one(LOSE_RIGHTS, user_id=user_id)
-    if rights_version is not None:
-        await _append(transaction, "rights_lost", user_id=user_id, rights_version=rights_version)
+    lost = await transaction.one(LOSE_RIGHTS, user_id=user_id)
+    if lost is not None:
+        await _append(transaction, "rights_lost", **lost._asdict())
 
 
 async def lose_rights_of_many(transaction: Transaction, user_ids: Collection[str]) -> None:

@@ -3,10 +3,10 @@
 from chassis import audit
 from chassis.database import Transaction
 from chassis.errors import ServiceUnavailable
-from identity_service.accounts import store as accounts
 from identity_service.credentials import rules, store
 from identity_service.credentials.proofs import Proof
 from identity_service.credentials.rules import Linking
+from identity_service.sign_ins import ending
 from identity_service.users.store import Identifier
 from meno.access.v1.audit_service_pb2 import AuditAction
 
@@ -57,22 +57,16 @@ async def reclaim(transaction: Transaction, user_id: str, address: Identifier) -
     """
     await store.end_password(transaction, user_id)
     await store.remove_other_claims(transaction, user_id, address.canonical)
-    await end_sign_ins(transaction, user_id)
+    await ending.end_all(transaction, user_id)
     await _lost(transaction, user_id, address, to=user_id)
 
 
 async def reset_password(transaction: Transaction, user_id: str, password_hash: str, kind: str) -> None:
     """Sets a password with the proof of an address of this kind, and ends every sign-in."""
     await store.set_password(transaction, user_id, password_hash)
-    await end_sign_ins(transaction, user_id)
+    await ending.end_all(transaction, user_id)
     action = AuditAction.AUDIT_ACTION_PASSWORD_RESET
     await audit.record(transaction, action, actor_user_id=user_id, user_id=user_id, kind=kind)
-
-
-async def end_sign_ins(transaction: Transaction, user_id: str) -> None:
-    """Ends every sign-in of a person, whom the transaction has locked, and all of their tokens."""
-    await store.end_sign_ins(transaction, user_id)
-    await accounts.lose_rights(transaction, user_id)
 
 
 async def linked(transaction: Transaction, user_id: str, kind: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.credentials.proofs import Identity
 from identity_service.credentials.rules import Holder
-from identity_service.tables import Credential, LoginIdentifier, SignIn, User, UserIdentity
+from identity_service.tables import Credential, LoginIdentifier, User, UserIdentity
 from identity_service.users.store import Identifier
 
 
@@ -116,11 +116,6 @@ SET_PASSWORD = statement(
     )
 )
 END_PASSWORD = statement(delete(Credential).where(Credential.user_id == bindparam("user_id")))
-END_SIGN_INS = statement(
-    update(SignIn)
-    .where(SignIn.user_id == bindparam("user_id"), SignIn.revoked_at == null())
-    .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
-)
 CHANGE_PERSON = statement(
     update(User)
     .where(User.user_id == bindparam("user_id"))
@@ -215,11 +210,6 @@ async def set_password(transaction: Transaction, user_id: str, password_hash: st
 async def end_password(transaction: Transaction, user_id: str) -> None:
     """Takes a person's password away."""
     await transaction.run(END_PASSWORD, user_id=user_id)
-
-
-async def end_sign_ins(transaction: Transaction, user_id: str) -> None:
-    """Ends every sign-in of a person: refresh tokens serve no more."""
-    await transaction.run(END_SIGN_INS, user_id=user_id)
 
 
 async def change_person(

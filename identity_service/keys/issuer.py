@@ -1,25 +1,22 @@
-"""Signs access tokens, with a key that lies encrypted in the database."""
+"""Signs access tokens, with keys that lie encrypted in the database."""
 
-import asyncio
-import base64
-import hashlib
-import hmac
-import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
-from cryptography.fernet import Fernet
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from chassis import tokens
+from chassis.bell import Bell
 from chassis.database import Database
-from identity_service.keys import store
-from identity_service.keys.store import KeyRow
+from chassis.errors import ServiceUnavailable
+from identity_service.keys import rules
+from identity_service.keys.rotation import Rotation
+from identity_service.keys.store import RING, KeyRow
 
 RELOAD_EVERY = 60.0
 
@@ -48,44 +45,41 @@ class Subject(NamedTuple):
 
 
 class Issuer:
-    """Holds the key set of the installation."""
+    """Holds the key set of the installation, as it was read last."""
 
-    def __init__(self, database: Database, secret: bytes) -> None:
+    def __init__(self, database: Database, rotation: Rotation) -> None:
         self._database = database
-        key = hmac.digest(secret, b"signing keys", hashlib.sha256)
-        self._cipher = Fernet(base64.urlsafe_b64encode(key))
-        self._signing: ECKey | None = None
-        self._published: list[dict[str, Any]] = []
+        self._rotation = rotation
+        self._keys: Sequence[KeyRow] = ()
+        self._private: Mapping[str, ECKey] = {}
+        self._read_at = float("-inf")
 
     async def load(self) -> None:
-        """Reads the keys; makes the first one where there is none."""
+        """Reads the keys, and does with them what is due."""
+        begun = time.monotonic()
         async with self._database.transaction() as transaction:
-            await store.lock(transaction)
-            signing = await store.signing(transaction)
-            if signing is None:
-                signing = self._new_key()
-                await store.add(transaction, signing)
-            published = await store.published(transaction)
-        self._signing = ECKey.import_key(json.loads(self._cipher.decrypt(signing.private_key)))
-        self._published = [key.public_jwk for key in published]
+            keys = await self._rotation.keys(transaction)
+        self._private = {key.kid: self._rotation.private(key) for key in keys if key.retired_at is None}
+        self._keys, self._read_at = keys, begun
 
-    async def keep_loaded(self) -> None:
-        """Reads the keys again every minute, for ever."""
-        while True:
-            await asyncio.sleep(RELOAD_EVERY)
-            try:
-                await self.load()
-            except Exception as error:
-                log.warning("keys_not_loaded", error=repr(error))
+    async def keep_loaded(self, bell: Bell, then: Callable[[], Awaitable[None]]) -> None:
+        """Reads the keys again every minute, and when one is added, for ever; and does what comes `then`."""
+        with bell.listen(RING) as rung:
+            while True:
+                await rung.wait(RELOAD_EVERY)
+                try:
+                    await self.load()
+                    await then()
+                except Exception as error:
+                    log.warning("keys_not_loaded", error=repr(error))
 
     async def key_set(self) -> Mapping[str, Any]:
-        """The public keys, as a JSON Web Key Set."""
-        return {"keys": self._published}
+        """The public keys, as a JSON Web Key Set. Raises ServiceUnavailable where they are not known."""
+        return {"keys": [key.public_jwk for key in rules.published(self._current(), datetime.now(UTC))]}
 
     def sign(self, subject: Subject) -> AccessToken:
-        """Signs a token that holds for `tokens.LIFETIME`."""
-        if self._signing is None:
-            raise LookupError("the keys are not loaded")
+        """Signs a token that holds for `tokens.LIFETIME`. Raises ServiceUnavailable without a key."""
+        key = self._private[rules.signing(self._current(), datetime.now(UTC)).kid]
         now = int(time.time())
         expires = now + int(tokens.LIFETIME.total_seconds())
         claims: dict[str, Any] = {
@@ -104,12 +98,12 @@ class Issuer:
             claims["archived"] = subject.archived
         if subject.guest:
             claims["guest"] = True
-        header = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": self._signing.kid}
-        text = jwt.encode(header, claims, self._signing)
+        header = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": key.kid}
+        text = jwt.encode(header, claims, key)
         return AccessToken(text, datetime.fromtimestamp(expires, UTC))
 
-    def _new_key(self) -> KeyRow:
-        key = ECKey.generate_key("P-256", {"kid": str(uuid.uuid4()), "use": "sig", "alg": tokens.ALGORITHM})
-        private = json.dumps(key.as_dict(private=True)).encode()
-        public = dict(key.as_dict(private=False))
-        return KeyRow(kid=str(key.kid), private_key=self._cipher.encrypt(private), public_jwk=public)
+    def _current(self) -> Sequence[KeyRow]:
+        """The keys, where they were read lately: others may have been added and retired since."""
+        if time.monotonic() - self._read_at > rules.STALE_AFTER.total_seconds():
+            raise ServiceUnavailable()
+        return self._keys

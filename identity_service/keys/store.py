@@ -1,11 +1,15 @@
 """SQL of the signing keys."""
 
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, null, or_, select
+from sqlalchemy import Interval, bindparam, delete, func, insert, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import SigningKey
+
+RING = "signing_keys"
+"""What rings when a key was added."""
 
 
 class KeyRow(NamedTuple):
@@ -14,45 +18,45 @@ class KeyRow(NamedTuple):
     kid: str
     private_key: bytes
     public_jwk: dict[str, Any]
+    signs_from: datetime
+    retired_at: datetime | None = None
 
 
-# Waits for whoever makes the first key at this moment.
+# One replica at a time looks after the keys.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("signing_keys"))))
-ALL = statement(
-    select(*columns(KeyRow, SigningKey))
-    .where(or_(SigningKey.retired_at == null(), SigningKey.retired_at > func.now()))
-    .order_by(SigningKey.signs_from.desc()),
-    KeyRow,
+ALL = statement(select(*columns(KeyRow, SigningKey)).order_by(SigningKey.signs_from), KeyRow)
+ADD = statement(insert(SigningKey).values({name: bindparam(name) for name in KeyRow._fields}))
+RETIRE = statement(
+    update(SigningKey)
+    .where(SigningKey.kid == bindparam("kid"))
+    .values(retired_at=bindparam("retired_at", type_=SigningKey.retired_at.type))
 )
-SIGNING = statement(
-    select(*columns(KeyRow, SigningKey))
-    .where(SigningKey.signs_from <= func.now(), SigningKey.retired_at == null())
-    .order_by(SigningKey.signs_from.desc())
-    .limit(1),
-    KeyRow,
-)
-ADD = statement(
-    insert(SigningKey).values(
-        kid=bindparam("kid"), private_key=bindparam("private_key"), public_jwk=bindparam("public_jwk")
-    )
+PURGE = statement(
+    delete(SigningKey).where(SigningKey.retired_at < func.now() - bindparam("kept_for", type_=Interval))
 )
 
 
 async def lock(transaction: Transaction) -> None:
-    """Keeps others from making a key until the transaction ends."""
+    """Keeps others from changing the keys until the transaction ends."""
     await transaction.run(LOCK)
 
 
-async def published(executor: Executor) -> list[KeyRow]:
-    """Every key that may have signed a token that still holds."""
+async def every(executor: Executor) -> list[KeyRow]:
+    """The keys, in the order in which they sign."""
     return await executor.all(ALL)
 
 
-async def signing(executor: Executor) -> KeyRow | None:
-    """The key that signs now."""
-    return await executor.one(SIGNING)
-
-
 async def add(transaction: Transaction, key: KeyRow) -> None:
-    """Adds a key that signs from now on."""
+    """Adds a key; every replica reads it at once."""
     await transaction.run(ADD, **key._asdict())
+    transaction.ring(RING)
+
+
+async def retire(transaction: Transaction, kid: str, retired_at: datetime) -> None:
+    """Says from when on a key is not published any more."""
+    await transaction.run(RETIRE, kid=kid, retired_at=retired_at)
+
+
+async def purge(transaction: Transaction, kept_for: timedelta) -> None:
+    """Deletes the keys that were retired longer ago than this."""
+    await transaction.run(PURGE, kept_for=kept_for)

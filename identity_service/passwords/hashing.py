@@ -1,16 +1,21 @@
-"""Passwords, hashed with argon2id in a bounded pool so that the event loop stays free."""
+"""Passwords: checked before they are set, hashed with argon2id in a bounded pool, so that the event loop stays free."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from chassis.errors import ServiceUnavailable
-from identity_service.errors import PasswordCommon
+from identity_service.errors import PasswordBreached, PasswordCommon
 from identity_service.passwords import rules
+from identity_service.passwords.blocklist import Blocklist
+from identity_service.passwords.breaches import Breaches
+from identity_service.passwords.rules import Weakness
+from identity_service.settings import Settings
 
 # OWASP's minimum for argon2id; about 23 ms a verification.
 _MEMORY_KIB = 19456
@@ -22,13 +27,25 @@ Result = TypeVar("Result")
 
 
 class Passwords:
-    """Hashes and verifies, a few at a time."""
+    """Hashes, verifies and checks, a few at a time."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, blocklist: Path | None = None, breaches: str | None = None) -> None:
+        """`blocklist` is a file of passwords that nobody may set, `breaches` where to ask for stolen ones."""
         self._hasher = PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting = 0
+        self._blocklist = Blocklist(blocklist)
+        self._breaches = Breaches(breaches) if breaches else None
         self._nobodys_hash = self._hasher.hash("nobody has this password")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Passwords":
+        """As an operator has set it."""
+        return cls(
+            settings.password_threads,
+            blocklist=settings.password_blocklist,
+            breaches=settings.breached_passwords_url,
+        )
 
     async def hash(self, password: str) -> str:
         """The hash of a password. Raises ServiceUnavailable when too many wait."""
@@ -37,19 +54,35 @@ class Passwords:
     async def check(self, password: str, *known: str) -> None:
         """Passes a password that may be set; `known` is what is known of its owner.
 
-        Raises PasswordCommon.
+        Raises PasswordCommon, PasswordBreached.
         """
-        if rules.is_common(password, *known):
-            raise PasswordCommon("COMMON", "little more than what attackers try first")
+        weakness = await self._run(self._weakness, password, *known)
+        if weakness is not None:
+            raise PasswordCommon(weakness.rule, weakness.why)
+        if self._breaches is not None and await self._breaches.has(password):
+            raise PasswordBreached()
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether a password is the stored one. With nothing stored it takes as long, and is not."""
         matches = await self._run(self._matches, password, stored or self._nobodys_hash)
         return matches and stored is not None
 
-    def close(self) -> None:
-        """Ends the pool."""
+    def is_outdated(self, stored: str) -> bool:
+        """Whether a hash was made with other parameters than are used now."""
+        return self._hasher.check_needs_rehash(stored)
+
+    async def read_blocklist(self) -> None:
+        """Reads the blocklist now, which takes seconds where it is long, so that nobody has to wait for it."""
+        await self._run(self._blocklist.read)
+
+    async def close(self) -> None:
+        """Ends the pool, and closes what is open."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._breaches is not None:
+            await self._breaches.close()
+
+    def _weakness(self, password: str, *known: str) -> Weakness | None:
+        return rules.weakness(password, *known) or (rules.COMMON if password in self._blocklist else None)
 
     def _matches(self, password: str, stored: str) -> bool:
         try:

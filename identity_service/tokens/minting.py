@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from chassis import audit
 from chassis.database import Database, Executor, Transaction
 from chassis.errors import RequestIdReused
 from chassis.wire import timestamp
@@ -13,11 +14,13 @@ from identity_service.errors import (
     TokensAlreadyRotated,
 )
 from identity_service.keys.issuer import Issuer, Subject
+from identity_service.sign_ins import ending
 from identity_service.tokens import rules, store
 from identity_service.tokens.rules import Family, RefreshToken, Verdict
 from identity_service.tokens.store import SignInRow
 from identity_service.users import servicer as users
 from identity_service.users import store as user_store
+from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import Tokens
 
 
@@ -81,7 +84,13 @@ class Mint:
                 )
                 return Refreshable(successor, expires_at)
             if verdict is Verdict.REUSED:
-                await store.revoke(transaction, presented.user_id, row.sign_in_id)
+                await ending.end(transaction, presented.user_id, row.sign_in_id)
+                await audit.record(
+                    transaction,
+                    AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED,
+                    user_id=presented.user_id,
+                    resource_id=row.sign_in_id,
+                )
         raise RefreshTokenInvalid()
 
     async def tokens(self, refreshable: Refreshable) -> Tokens:

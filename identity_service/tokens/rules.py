@@ -11,11 +11,17 @@ from uuid import UUID
 GRACE = timedelta(seconds=10)
 """How long the token that was just replaced still returns its successor: a lost answer costs nothing."""
 
-FREE_ATTEMPTS = 5
-LONGEST_WAIT = timedelta(minutes=15)
-LONGEST_WAIT_AFTER = 15
-"""Failed attempts in a row after which the wait grows no more."""
+WAITS: tuple[tuple[int, timedelta], ...] = (
+    *((5 + doubled, timedelta(seconds=2**doubled)) for doubled in range(10)),
+    (15, timedelta(minutes=15)),
+    (100, timedelta(days=1)),
+)
+"""From so many failed attempts in a row on, how long a name waits for the next. After a hundred, the most
+that NIST allows (SP 800-63B, rate limiting), guessing leads nowhere, and yet nobody is shut out for good."""
+
 FAILURES_FORGOTTEN_AFTER = timedelta(days=1)
+FORGOTTEN_AFTER_WAITS = 30
+"""Nor are failures forgotten before so many times their wait."""
 
 
 class RefreshToken(NamedTuple):
@@ -90,15 +96,6 @@ def first_secret(key: bytes, request_id: str, proof: str) -> str:
     if not request_id:
         return secrets.token_urlsafe(32)
     return _derive(key, f"first {request_id.lower()}", proof)
-
-
-def wait_after(failures: int) -> timedelta:
-    """How long a name waits after so many failed attempts in a row: none, then doubling from a second."""
-    if failures < FREE_ATTEMPTS:
-        return timedelta()
-    if failures >= LONGEST_WAIT_AFTER:
-        return LONGEST_WAIT
-    return timedelta(seconds=2 ** (failures - FREE_ATTEMPTS))
 
 
 def counter(name: str) -> bytes:

@@ -1,25 +1,25 @@
 """AuthService."""
 
-from google.protobuf.empty_pb2 import Empty
-
-from chassis.calls import Context, caller
+from chassis.calls import Context
 from chassis.database import Database
 from chassis.errors import RequestIdReused
 from identity_service.config.config import Config
 from identity_service.errors import (
+    AccountDeactivated,
     CredentialsInvalid,
     RefreshTokenInvalid,
 )
+from identity_service.passwords import store as credentials
 from identity_service.passwords.hashing import Passwords
 from identity_service.tokens import accounts, rules, store, throttling
 from identity_service.tokens.accounts import AlreadyMade, NewAccount
 from identity_service.tokens.minting import Mint, Refreshable
+from identity_service.tokens.store import CredentialRow
 from identity_service.users import rules as user_rules
 from identity_service.users.servicer import ROLES
 from meno.identity.v1.auth_service_pb2 import (
     RefreshTokensRequest,
     SignInRequest,
-    SignOutRequest,
     SignUpRequest,
     Tokens,
 )
@@ -64,26 +64,39 @@ class AuthServicer(AuthServiceServicer):
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
             raise CredentialsInvalid()
         assert credential is not None
+        # Before it is asked whether the person is let in: the password was right.
         async with self._database.transaction() as transaction:
             await store.forget_failures(transaction, counter)
+        async with self._database.transaction() as transaction:
             begun = await self._mint.begin(
                 transaction, credential.user_id, request.request_id, request.password
             )
             # It may have been replaced since it was verified, which ended every sign-in but this one.
-            if await store.credential_by_identifier(transaction, name) != credential:
+            still = await store.credential_by_identifier(transaction, name)
+            if still != credential and not await self._passwords.verify(
+                request.password, still and still.password_hash
+            ):
                 raise CredentialsInvalid()
+        await self._renew_hash(credential, request.password)
         return await self._mint.tokens(begun)
 
     async def RefreshTokens(self, request: RefreshTokensRequest, context: Context) -> Tokens:
         presented = rules.parse(request.refresh_token)
         if presented is None:
             raise RefreshTokenInvalid()
-        return await self._mint.tokens(await self._mint.refresh(presented))
+        refreshed = await self._mint.refresh(presented)
+        try:
+            return await self._mint.tokens(refreshed)
+        except (AccountDeactivated, CredentialsInvalid) as error:
+            raise RefreshTokenInvalid() from error
 
-    async def SignOut(self, request: SignOutRequest, context: Context) -> Empty:
+    async def _renew_hash(self, credential: CredentialRow, password: str) -> None:
+        """Replaces a hash that was made with other parameters than are used now."""
+        if not self._passwords.is_outdated(credential.password_hash):
+            return
+        renewed = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
-            await store.revoke(transaction, request.user_id, caller().sign_in_id)
-        return Empty()
+            await credentials.replace(transaction, *credential, renewed)
 
     async def _sign_in_again(self, request: SignUpRequest) -> Refreshable:
         """The sign-in of a sign-up that is repeated, for who knows the password."""

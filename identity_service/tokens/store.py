@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Interval,
     bindparam,
     case,
@@ -157,19 +158,15 @@ ROTATE = statement(
     .returning(SignIn.expires_at),
     datetime,
 )
-# It expires with it, so that a purge asks for one date, which is indexed.
-REVOKE = statement(
-    update(SignIn)
-    .where(*_THE_SIGN_IN, SignIn.revoked_at == null())
-    .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
-)
-# The rule as a table, for the database decides, with the row in its hands.
-_WAIT = case(
-    {failures: rules.wait_after(failures) for failures in range(rules.LONGEST_WAIT_AFTER)},
-    value=SignInFailure.failures,
-    else_=rules.LONGEST_WAIT,
-)
-_WAIT_ENDS = SignInFailure.failed_at + _WAIT
+
+
+def _wait(times: int = 1) -> ColumnElement[timedelta]:
+    """The rule in SQL, for the database decides, with the row in its hands."""
+    waits = ((least, literal(wait * times, Interval)) for least, wait in reversed(rules.WAITS))
+    return case(*((SignInFailure.failures >= least, wait) for least, wait in waits), else_=timedelta())
+
+
+_WAIT_ENDS = SignInFailure.failed_at + _wait()
 # Attempts at the same time queue on the row, and each sees those before it: hence the clock,
 # for now() is when an attempt began to queue.
 COUNT_ATTEMPT = statement(
@@ -199,7 +196,10 @@ PURGE_REQUESTS = statement(
     delete(SignUpRequest).where(SignUpRequest.created_at < func.now() - bindparam("kept_for", type_=Interval))
 )
 PURGE_FAILURES = statement(
-    delete(SignInFailure).where(SignInFailure.failed_at < func.now() - bindparam("kept_for", type_=Interval))
+    delete(SignInFailure).where(
+        SignInFailure.failed_at < func.now() - bindparam("kept_for", type_=Interval),
+        SignInFailure.failed_at < func.now() - _wait(rules.FORGOTTEN_AFTER_WAITS),
+    )
 )
 
 
@@ -263,11 +263,6 @@ async def rotate(
     )
     assert expires_at is not None
     return expires_at
-
-
-async def revoke(transaction: Transaction, user_id: str, sign_in_id: str) -> None:
-    """Ends a sign-in."""
-    await transaction.run(REVOKE, user_id=user_id, sign_in_id=sign_in_id)
 
 
 async def count_attempt(executor: Executor, identifier_hash: bytes) -> bool:

@@ -1,0 +1,224 @@
+"""Guests: how they come in, and how they become part of who they turn out to be."""
+
+import asyncio
+import base64
+import json
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from chassis.database import Database
+from chassis.testing import refused, soon_refused
+from identity_service.accounts import store as feed
+from identity_service.tests.conftest import Identity, Person
+from meno.access.v1.access_pb2 import GlobalRole
+from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
+from meno.identity.v1.auth_service_pb2 import (
+    ListSignInsRequest,
+    MergeGuestRequest,
+    RefreshTokensRequest,
+    SignInAsGuestRequest,
+)
+from meno.identity.v1.class_service_pb2 import JoinClassRequest
+from meno.identity.v1.user_service_pb2 import GetUserRequest, User
+
+TODAY = date(2026, 5, 4)
+
+
+async def guest(identity: Identity, **asked: str) -> Person:
+    return Person(await identity.auth.SignInAsGuest(SignInAsGuestRequest(**asked)))
+
+
+def merging(guest: Person) -> MergeGuestRequest:
+    return MergeGuestRequest(user_id="me", guest_refresh_token=guest.tokens.refresh_token)
+
+
+async def merge(identity: Identity, guest: Person, person: Person) -> User:
+    return await identity.auth.MergeGuest(merging(guest), **person.auth)
+
+
+async def test_a_guest_is_let_in_and_known_as_one(identity: Identity) -> None:
+    unnamed, named = await guest(identity), await guest(identity, display_name=" Mo ")
+    assert [one.tokens.user.display_name for one in (unnamed, named)] == ["Guest", "Mo"]
+    assert unnamed.tokens.user.role == GlobalRole.GLOBAL_ROLE_STUDENT
+    await identity.refresh(named)
+    user = await identity.users.GetUser(GetUserRequest(user_id="me"), **named.auth)
+    assert user.user_id == named.user_id
+    for one in (unnamed, named):
+        assert claims(one)["guest"] is True
+
+
+async def test_a_guest_joins_no_class_and_is_merged_with_none(identity: Identity) -> None:
+    somebody, other = await guest(identity), await guest(identity)
+    for attempt in (
+        identity.classes.JoinClass(JoinClassRequest(user_id="me", join_code="ABCDEFGH"), **somebody.auth),
+        merge(identity, other, somebody),
+    ):
+        assert (await refused(attempt)).reason == "ACCESS_DENIED"
+
+
+async def test_no_guest_comes_in_where_none_are_admitted(identity: Identity) -> None:
+    admin = await identity.sign_up_admin()
+    entry = SetConfigEntryRequest(key="guests_admitted")
+    entry.value.bool_value = False
+    await identity.admin.SetConfigEntry(entry, **admin.auth)
+    denied = await refused(guest(identity))
+    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "GUESTS_NOT_ADMITTED")
+
+
+async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, database: Database) -> None:
+    admin, ada, mo = await identity.sign_up_admin(), await identity.sign_up("Ada"), await guest(identity)
+    award(identity, ada, 300, 20)
+    award(identity, mo, 45, 1)
+    study(identity, ada, {3: 1, 1: 1})
+    study(identity, mo, {2: 1, 1: 2, 0: 3})
+    execute(identity, "INSERT INTO user_settings (user_id) VALUES (%s)", mo.user_id)
+    merged = await merge(identity, mo, ada)
+    assert (merged.user_id, merged.login_name) == (ada.user_id, "Ada")
+    gathered = "SELECT xp, level, streak, streak_day FROM users WHERE user_id = %s"
+    assert rows(identity, gathered, ada.user_id) == [(366, 0, 4, TODAY)]
+    assert rows(identity, "SELECT day, streak FROM activity_days ORDER BY day") == [
+        (TODAY - timedelta(days=ago), 4 - ago) for ago in (3, 2, 1, 0)
+    ]
+    for table in ("xp_entries", "activity_days", "user_settings"):
+        assert rows(identity, f"SELECT 1 FROM {table} WHERE user_id = %s", mo.user_id) == []
+    tombstone = (
+        "SELECT guest, xp, deleted_at IS NOT NULL, merged_into_user_id::text FROM users WHERE user_id = %s"
+    )
+    assert rows(identity, tombstone, mo.user_id) == [(True, 0, True, ada.user_id)]
+    [event] = [one for one in await feed.after(database, 0) if one.kind == "user_merged"]
+    assert event.body == {"user_id": mo.user_id, "into_user_id": ada.user_id}
+    entries = await identity.audited(admin, user_id=ada.user_id)
+    merges = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_GUEST_MERGED]
+    assert [(one.actor_user_id, one.resource_id) for one in merges] == [(ada.user_id, mo.user_id)]
+
+
+async def test_a_merged_guest_is_let_in_no_more(identity: Identity) -> None:
+    ada, mo = await identity.sign_up(), await guest(identity)
+    await merge(identity, mo, ada)
+    reading = GetUserRequest(user_id="me")
+    denied = await soon_refused(
+        lambda: identity.auth.ListSignIns(ListSignInsRequest(user_id="me"), **mo.auth)
+    )
+    assert denied.reason == "RIGHTS_CHANGED"
+    assert (await refused(identity.refresh(mo))).reason == "REFRESH_TOKEN_INVALID"
+    await identity.users.GetUser(reading, **ada.auth)
+
+
+async def test_a_guest_is_merged_once(identity: Identity) -> None:
+    ada, eve, mo = await identity.sign_up(), await identity.sign_up(), await guest(identity)
+    award(identity, mo, 45)
+    merged = await merge(identity, mo, ada)
+    assert await merge(identity, mo, ada) == merged
+    denied = await refused(merge(identity, mo, eve))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+
+
+async def test_twenty_concurrent_merges_have_one_effect(identity: Identity, database: Database) -> None:
+    ada, mo = await identity.sign_up(), await guest(identity)
+    award(identity, mo, 45)
+    answers = await asyncio.gather(*(merge(identity, mo, ada) for _ in range(20)))
+    assert {answer.user_id for answer in answers} == {ada.user_id}
+    assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
+    assert len([one for one in await feed.after(database, 0) if one.kind == "user_merged"]) == 1
+
+
+async def test_of_two_who_merge_a_guest_at_once_one_does(identity: Identity) -> None:
+    people, mo = [await identity.sign_up() for _ in range(2)], await guest(identity)
+    award(identity, mo, 45)
+    outcomes = await asyncio.gather(
+        *(merge(identity, mo, people[number % 2]) for number in range(10)), return_exceptions=True
+    )
+    [into] = {outcome.user_id for outcome in outcomes if isinstance(outcome, User)}
+    counts = rows(identity, "SELECT user_id::text, xp FROM users WHERE NOT guest ORDER BY xp DESC")
+    assert [count for count in counts if count[1]] == [(into, 45)]
+
+
+@pytest.mark.parametrize("refreshed_first", [True, False])
+async def test_a_merge_loses_nothing_to_a_refresh(identity: Identity, refreshed_first: bool) -> None:
+    ada, mo = await identity.sign_up(), await guest(identity)
+    award(identity, mo, 45)
+    refresh = identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=mo.tokens.refresh_token))
+    merged = merge(identity, mo, ada)
+    both = (refresh, merged) if refreshed_first else (merged, refresh)
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+    assert [outcome.user_id for outcome in outcomes if isinstance(outcome, User)] == [ada.user_id]
+    assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
+
+
+async def test_only_the_last_token_of_a_guest_merges_them(identity: Identity) -> None:
+    ada, eve, mo = await identity.sign_up(), await identity.sign_up(), await guest(identity)
+    older = merging(mo)
+    await identity.refresh(mo)
+    execute(identity, "UPDATE sign_ins SET rotated_at = rotated_at - interval '11 seconds'")
+    forged = MergeGuestRequest(user_id="me", guest_refresh_token=f"{mo.tokens.refresh_token[:-1]}!")
+    unknown = ".".join((str(uuid.uuid4()), *mo.tokens.refresh_token.split(".")[1:]))
+    for request in (
+        *(older, forged, merging(ada), merging(eve)),
+        *(MergeGuestRequest(user_id="me", guest_refresh_token=text) for text in ("nonsense", unknown)),
+    ):
+        denied = await refused(identity.auth.MergeGuest(request, **ada.auth))
+        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+    # None of them harmed the guest.
+    await identity.refresh(mo)
+    await merge(identity, mo, ada)
+
+
+async def test_who_is_no_guest_any_more_is_not_merged(identity: Identity) -> None:
+    ada = await identity.sign_up()
+    for fate in (
+        "UPDATE users SET deactivated_at = now() WHERE user_id = %s",
+        "UPDATE users SET deleted_at = now() WHERE user_id = %s",
+        "UPDATE users SET guest = false WHERE user_id = %s",
+        "UPDATE sign_ins SET revoked_at = now() WHERE user_id = %s",
+        "UPDATE sign_ins SET expires_at = now() WHERE user_id = %s",
+    ):
+        mo = await guest(identity)
+        execute(identity, fate, mo.user_id)
+        assert (await refused(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID", fate
+
+
+def claims(person: Person) -> dict[str, Any]:
+    """What an access token says."""
+    body = person.tokens.access_token.split(".")[1]
+    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return read
+
+
+def award(identity: Identity, person: Person, *amounts: int) -> None:
+    """Gives experience, as it lies in the ledger."""
+    for amount in amounts:
+        execute(
+            identity,
+            "INSERT INTO xp_entries (user_id, award_id, amount, reason) "
+            "VALUES (%s, uuidv7(), %s, 'QUIZ_GRADED')",
+            *(person.user_id, amount),
+        )
+    execute(identity, "UPDATE users SET xp = xp + %s WHERE user_id = %s", sum(amounts), person.user_id)
+
+
+def study(identity: Identity, person: Person, streaks: dict[int, int]) -> None:
+    """Notes days of activity: so many days ago, with this streak."""
+    for ago, streak in streaks.items():
+        day = TODAY - timedelta(days=ago)
+        noon = datetime.combine(day, time(12), UTC)
+        execute(
+            identity,
+            "INSERT INTO activity_days (user_id, day, time_zone, streak, first_active_at, last_active_at) "
+            "VALUES (%s, %s, 'UTC', %s, %s, %s)",
+            *(person.user_id, day, streak, noon, noon),
+        )
+
+
+def execute(identity: Identity, statement: str, *values: object) -> None:
+    with psycopg.connect(identity.database_url) as connection:
+        connection.execute(statement.encode(), values)
+
+
+def rows(identity: Identity, query: str, *values: object) -> list[tuple[object, ...]]:
+    with psycopg.connect(identity.database_url) as connection:
+        return connection.execute(query.encode(), values).fetchall()
