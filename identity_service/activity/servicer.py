@@ -10,6 +10,7 @@ from chassis.idempotency import write
 from identity_service.activity import rules, store
 from identity_service.preferences import changing
 from identity_service.preferences import store as preferences
+from identity_service.users import store as users
 from meno.identity.v1.user_service_pb2 import RecordActivityRequest
 
 
@@ -23,8 +24,8 @@ class ActivityServicer:
         seconds = request.activity_time.seconds + request.activity_time.nanos / 1e9
         moment = rules.believed(seconds, datetime.now(UTC))
         async with write(self._database) as transaction:
-            if moment is not None and await store.lock(transaction, request.user_id):
-                await _note(transaction, request.user_id, moment)
+            if moment is not None and (heir := await users.locked_heir(transaction, request.user_id)):
+                await _note(transaction, heir.user_id, moment)
             return transaction.answer(Empty())
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import Date, DateTime, Integer, Text, bindparam, func, null, select, update
+from sqlalchemy import Date, DateTime, Integer, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -11,12 +11,6 @@ from chassis.database import Executor, Transaction, columns, statement
 from identity_service.activity.rules import Day
 from identity_service.tables import ActivityDay, User
 
-LOCK = statement(
-    select(User.user_id)
-    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
-    .with_for_update(),
-    str,
-)
 FROM = statement(
     select(*columns(Day, ActivityDay))
     .where(ActivityDay.user_id == bindparam("user_id"), ActivityDay.day >= bindparam("first"))
@@ -52,11 +46,6 @@ MIRROR = statement(
         last_active_at=bindparam("last_active_at"),
     )
 )
-
-
-async def lock(transaction: Transaction, user_id: str) -> bool:
-    """Keeps others from noting a person's days until the transaction ends; False where there is no such person."""
-    return await transaction.one(LOCK, user_id=user_id) is not None
 
 
 async def from_day(executor: Executor, user_id: str, first: date) -> list[Day]:

@@ -6,6 +6,8 @@ from chassis.database import Database
 from chassis.wire import Spelling, timestamp
 from identity_service.experience import rules, store
 from identity_service.experience.store import EntryRow, NewEntry
+from identity_service.users import store as users
+from identity_service.users.store import Heir
 from meno.identity.v1.user_service_pb2 import (
     AwardXpRequest,
     ListXpEntriesRequest,
@@ -26,12 +28,13 @@ class ExperienceServicer:
     async def AwardXp(self, request: AwardXpRequest, context: Context) -> XpEntry:
         # The ledger itself remembers every request, for longer than a day.
         async with self._database.transaction() as transaction:
-            xp = await store.locked_xp(transaction, request.user_id)
-            if xp is None:
+            # Awards to one person queue on their row, and each sees those before it.
+            heir = await users.locked_heir(transaction, request.user_id)
+            if heir is None:
                 return XpEntry()
-            row = await store.awarded(transaction, request.user_id, request.request_id)
+            row = await store.awarded(transaction, heir.user_id, request.request_id)
             if row is None:
-                row = await store.add(transaction, _new(request, rules.applied(xp, request.amount)))
+                row = await store.add(transaction, _new(request, heir))
         return _message(row)
 
     async def ListXpEntries(self, request: ListXpEntriesRequest, context: Context) -> ListXpEntriesResponse:
@@ -41,9 +44,10 @@ class ExperienceServicer:
         return ListXpEntriesResponse(xp_entries=map(_message, rows), next_page_token=following)
 
 
-def _new(request: AwardXpRequest, amount: int) -> NewEntry:
+def _new(request: AwardXpRequest, heir: Heir) -> NewEntry:
+    amount = rules.applied(heir.xp, request.amount)
     reason = _REASONS.text(request.reason)
-    return NewEntry(request.user_id, request.request_id, amount, reason, request.reference_id or None)
+    return NewEntry(heir.user_id, request.request_id, amount, reason, request.reference_id or None)
 
 
 def _message(row: EntryRow) -> XpEntry:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import User, XpEntry
@@ -33,11 +33,6 @@ class NewEntry(NamedTuple):
 _ENTRY = columns(EntryRow, XpEntry)
 _OF_USER = XpEntry.user_id == bindparam("user_id")
 
-# Awards to one person queue on their row, and each sees those before it.
-LOCKED_XP = statement(
-    select(User.xp).where(User.user_id == bindparam("user_id"), User.deleted_at == null()).with_for_update(),
-    int,
-)
 AWARDED = statement(select(*_ENTRY).where(_OF_USER, XpEntry.award_id == bindparam("award_id")), EntryRow)
 ADD = statement(
     insert(XpEntry).values({name: bindparam(name) for name in NewEntry._fields}).returning(*_ENTRY), EntryRow
@@ -53,11 +48,6 @@ OF_USER = statement(
     .limit(bindparam("limit")),
     EntryRow,
 )
-
-
-async def locked_xp(transaction: Transaction, user_id: str) -> int | None:
-    """A person's experience, or None; nobody else changes it until the transaction ends."""
-    return await transaction.one(LOCKED_XP, user_id=user_id)
 
 
 async def awarded(executor: Executor, user_id: str, award_id: str) -> EntryRow | None:

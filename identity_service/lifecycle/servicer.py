@@ -8,6 +8,7 @@ from identity_service.accounts import store as accounts
 from identity_service.config.config import Config
 from identity_service.errors import UserNotFound
 from identity_service.lifecycle import store
+from identity_service.sign_ins import ending
 from identity_service.users import leaving
 from identity_service.users import store as users
 from identity_service.users.servicer import ROLES, shown
@@ -48,7 +49,7 @@ class LifecycleServicer:
             if row.deactivated_at is None:
                 await leaving.check_not_last_admin(transaction, row)
                 await store.deactivate(transaction, row.user_id, caller().user_id)
-                await accounts.lose_rights(transaction, row.user_id)
+                await ending.end_all(transaction, row.user_id)
                 await _record(transaction, AuditAction.AUDIT_ACTION_USER_DEACTIVATED, row)
             return await self._answer(transaction, row.user_id)
 
@@ -67,7 +68,7 @@ class LifecycleServicer:
                 etags.check(request.etag, row.version)
                 await leaving.check_dispensable(transaction, row)
                 await store.delete(transaction, row.user_id, caller().user_id)
-                await accounts.lose_rights(transaction, row.user_id)
+                await ending.end_all(transaction, row.user_id)
                 await _record(transaction, AuditAction.AUDIT_ACTION_USER_DELETED, row)
             return await self._answer(transaction, row.user_id)
 

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, func, null, update
 
 from chassis.database import Transaction, statement
-from identity_service.tables import SignIn, User
+from identity_service.tables import User
 
 _THE_USER = User.user_id == bindparam("user_id")
 
@@ -20,12 +20,6 @@ DELETE = statement(
     update(User).where(_THE_USER).values(deleted_at=func.now(), deleted_by_user_id=bindparam("by_user_id"))
 )
 UNDELETE = statement(update(User).where(_THE_USER).values(deleted_at=null(), deleted_by_user_id=null()))
-# They expire with it, so that a purge asks for one date, which is indexed.
-END_SIGN_INS = statement(
-    update(SignIn)
-    .where(SignIn.user_id == bindparam("user_id"), SignIn.revoked_at == null())
-    .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
-)
 
 
 async def set_role(transaction: Transaction, user_id: str, role: str) -> None:
@@ -34,9 +28,8 @@ async def set_role(transaction: Transaction, user_id: str, role: str) -> None:
 
 
 async def deactivate(transaction: Transaction, user_id: str, by_user_id: str) -> None:
-    """Shuts a person out, and ends their sign-ins."""
+    """Shuts a person out."""
     await transaction.run(DEACTIVATE, user_id=user_id, by_user_id=by_user_id)
-    await transaction.run(END_SIGN_INS, user_id=user_id)
 
 
 async def reactivate(transaction: Transaction, user_id: str) -> None:
@@ -45,9 +38,8 @@ async def reactivate(transaction: Transaction, user_id: str) -> None:
 
 
 async def delete(transaction: Transaction, user_id: str, by_user_id: str) -> None:
-    """Deletes an account until it is restored or erased, and ends its sign-ins."""
+    """Deletes an account until it is restored or erased."""
     await transaction.run(DELETE, user_id=user_id, by_user_id=by_user_id)
-    await transaction.run(END_SIGN_INS, user_id=user_id)
 
 
 async def undelete(transaction: Transaction, user_id: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
+from chassis.wire import timestamp
 from identity_service.accounts import store as feed
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
@@ -24,7 +25,14 @@ from meno.identity.v1.auth_service_pb2 import (
     SignInAsGuestRequest,
 )
 from meno.identity.v1.class_service_pb2 import JoinClassRequest
-from meno.identity.v1.user_service_pb2 import GetUserRequest, User
+from meno.identity.v1.user_service_pb2 import (
+    XP_REASON_QUIZ_GRADED,
+    AwardXpRequest,
+    GetUserRequest,
+    RecordActivityRequest,
+    User,
+)
+from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 TODAY = date(2026, 5, 4)
 
@@ -95,6 +103,26 @@ async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, dat
     entries = await identity.audited(admin, user_id=ada.user_id)
     merges = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_GUEST_MERGED]
     assert [(one.actor_user_id, one.resource_id) for one in merges] == [(ada.user_id, mo.user_id)]
+
+
+async def test_what_arrives_late_for_a_guest_becomes_the_persons(identity: Identity) -> None:
+    ada, mo = await identity.sign_up(), await guest(identity)
+    session_service = UserServiceStub(identity.served.channel("session_service"))
+    before = AwardXpRequest(
+        request_id=str(uuid.uuid4()), user_id=mo.user_id, amount=5, reason=XP_REASON_QUIZ_GRADED
+    )
+    late = AwardXpRequest(
+        request_id=str(uuid.uuid4()), user_id=mo.user_id, amount=7, reason=XP_REASON_QUIZ_GRADED
+    )
+    entry = await session_service.AwardXp(before)
+    await merge(identity, mo, ada)
+    assert await session_service.AwardXp(before) == entry
+    assert (await session_service.AwardXp(late)).amount == late.amount
+    await session_service.RecordActivity(
+        RecordActivityRequest(user_id=mo.user_id, activity_time=timestamp(datetime.now(UTC)))
+    )
+    person = await identity.users.GetUser(GetUserRequest(user_id="me"), **ada.auth)
+    assert (person.xp, person.streak_days) == (before.amount + late.amount, 1)
 
 
 async def test_a_merged_guest_is_let_in_no_more(identity: Identity) -> None:

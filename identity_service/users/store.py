@@ -57,6 +57,13 @@ class UserRow(NamedTuple):
         return bool(proven)
 
 
+class Heir(NamedTuple):
+    """Whose something is that was meant for a person, or for the guest that they were."""
+
+    user_id: str
+    xp: int
+
+
 class NewUser(NamedTuple):
     """Who signs up."""
 
@@ -133,6 +140,10 @@ GET = statement(USERS.where(_THE_USER, User.deleted_at == null()), UserRow)
 GET_OR_DELETED = statement(USERS.where(_THE_USER), UserRow)
 LOCKED = statement(USERS.where(_THE_USER, User.deleted_at == null()).with_for_update(), UserRow)
 LOCKED_OR_DELETED = statement(USERS.where(_THE_USER).with_for_update(), UserRow)
+LOCKED_HEIR = statement(
+    select(*columns(Heir, User)).where(_THE_USER, User.deleted_at == null()).with_for_update(), Heir
+)
+MERGED_INTO = statement(select(User.merged_into_user_id).where(_THE_USER), str)
 ALL = statement(_LISTED, UserRow)
 OF_ROLE = statement(_OF_ROLE, UserRow)
 BY_IDENTIFIER = statement(
@@ -184,6 +195,14 @@ async def get(executor: Executor, user_id: str, *, deleted: bool = False) -> Use
 async def locked(transaction: Transaction, user_id: str, *, deleted: bool = False) -> UserRow | None:
     """A person, or None; nobody else changes them until the transaction ends. `deleted` finds those, too."""
     return await transaction.one(LOCKED_OR_DELETED if deleted else LOCKED, user_id=user_id)
+
+
+async def locked_heir(transaction: Transaction, user_id: str) -> Heir | None:
+    """A person, or who a guest turned out to be, locked; None where they are no more."""
+    heir = await transaction.one(LOCKED_HEIR, user_id=user_id)
+    if heir is None and (merged_into := await transaction.one(MERGED_INTO, user_id=user_id)):
+        heir = await transaction.one(LOCKED_HEIR, user_id=merged_into)
+    return heir
 
 
 async def page(
