@@ -8,10 +8,12 @@ by which the owner recognises a repetition.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
 from sqlalchemy import (
@@ -38,6 +40,8 @@ _BATCH = 100
 _PAUSE = 0.5
 _MAX_PAUSE = 30.0
 _RING = "outbox"
+
+AnyTransaction = TypeVar("AnyTransaction", bound=Transaction)
 
 log = structlog.get_logger()
 
@@ -99,6 +103,37 @@ def each(deliver: Callable[[Fact], Awaitable[None]]) -> Deliver:
             await deliver(fact)
 
     return hand_over
+
+
+class Sparing:
+    """Facts that say little when repeated: of each key a process tells once in a stretch of time."""
+
+    def __init__(self, kind: str, every: timedelta, clock: Callable[[], float] = time.time) -> None:
+        """`clock` tells the seconds since the epoch, from which the stretches are counted."""
+        self._kind = kind
+        self._every = every.total_seconds()
+        self._clock = clock
+        self._stretch = 0
+        self._told: set[str] = set()
+
+    @asynccontextmanager
+    async def along(
+        self, writing: AbstractAsyncContextManager[AnyTransaction], key: str, body: Mapping[str, Any]
+    ) -> AsyncIterator[AnyTransaction]:
+        """Opens a transaction that tells of a key, unless this process did in the present stretch."""
+        told = self._told_now()
+        async with writing as transaction:
+            yield transaction
+            if key not in told:
+                await put(transaction, self._kind, body)
+        # Only now is it sure that it is told.
+        told.add(key)
+
+    def _told_now(self) -> set[str]:
+        stretch = int(self._clock() // self._every)
+        if stretch != self._stretch:
+            self._stretch, self._told = stretch, set()
+        return self._told
 
 
 class Relay:

@@ -1,8 +1,7 @@
 """Tells that people study, for their streaks, which identity_service keeps."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -10,14 +9,14 @@ from google.protobuf.json_format import ParseDict
 from chassis import outbox
 from chassis.database import Database
 from chassis.idempotency import WriteTransaction, write
-from chassis.outbox import Deliver, Fact
+from chassis.outbox import Deliver, Fact, Sparing
 from meno.identity.v1.user_service_pb2 import RecordActivityRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 KIND = "activity"
 
 # Wherever people live, a day of theirs begins with a quarter of an hour.
-_QUARTER = 15 * 60
+_EVERY = timedelta(minutes=15)
 _TIMEOUT = 5.0
 
 
@@ -26,26 +25,12 @@ class Activity:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._quarter = 0
-        self._told: set[str] = set()
+        self._told = Sparing(KIND, _EVERY)
 
-    @asynccontextmanager
-    async def write(self, user_id: str) -> AsyncIterator[WriteTransaction]:
+    def write(self, user_id: str) -> AbstractAsyncContextManager[WriteTransaction]:
         """Opens the transaction of the current call's effect, as every write does, and tells of it."""
-        now = datetime.now(UTC)
-        told = self._told_since(int(now.timestamp() // _QUARTER))
-        async with write(self._database) as transaction:
-            yield transaction
-            if user_id not in told:
-                fact = {"user_id": user_id, "activity_time": now.isoformat()}
-                await outbox.put(transaction, KIND, fact)
-        # Only now is it sure that it is told.
-        told.add(user_id)
-
-    def _told_since(self, quarter: int) -> set[str]:
-        if quarter != self._quarter:
-            self._quarter, self._told = quarter, set()
-        return self._told
+        fact = {"user_id": user_id, "activity_time": datetime.now(UTC).isoformat()}
+        return self._told.along(write(self._database), user_id, fact)
 
 
 def deliver(channel: grpc.aio.Channel) -> Deliver:

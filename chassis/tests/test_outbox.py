@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import pytest
 
 from chassis import outbox
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.outbox import Deliver, Fact, Relay, each
+from chassis.outbox import Deliver, Fact, Relay, Sparing, each
 
 
 async def _put(database: Database, *numbers: int) -> None:
@@ -114,3 +115,23 @@ async def test_the_relay_runs_and_is_woken(database: Database) -> None:
         assert await delivered.get() == number
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_of_a_key_a_fact_is_told_once_in_a_stretch(database: Database) -> None:
+    now = 1_000.0
+    sparing = Sparing("counted", timedelta(minutes=15), clock=lambda: now)
+    for moment, key in ((1_000, "a"), (1_001, "a"), (1_002, "b"), (1_799, "a"), (1_800, "a"), (1_801, "a")):
+        now = moment
+        async with sparing.along(database.transaction(), key, {"number": moment}):
+            pass
+    assert [fact.body["number"] for fact in await database.all(outbox.NEXT)] == [1_000, 1_002, 1_800]
+
+
+async def test_what_fails_is_not_told_and_hides_nothing(database: Database) -> None:
+    sparing = Sparing("counted", timedelta(minutes=15))
+    with pytest.raises(ZeroDivisionError):
+        async with sparing.along(database.transaction(), "a", {"number": 1}):
+            raise ZeroDivisionError
+    async with sparing.along(database.transaction(), "a", {"number": 2}):
+        pass
+    assert [fact.body["number"] for fact in await database.all(outbox.NEXT)] == [2]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.json_format import Error, MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
+from chassis import structs
 from chassis.errors import FieldInvalid
 from chassis.wire import Spelling
 from identity_service.preferences import zones
@@ -21,9 +21,6 @@ DEFAULTS = Settings(
     time_zone=zones.UTC,
     keep_practice_history=False,
 )
-MAX_BYTES = 16 * 1024
-MAX_DEPTH = 8
-"""Objects and lists within each other, the notifications themselves being the first."""
 
 
 def changed(settings: Settings, wish: UserSettings, mask: Iterable[str]) -> Settings:
@@ -61,23 +58,12 @@ def _read(wish: UserSettings, name: str) -> Any:
 
 
 def _stored(notifications: Struct) -> dict[str, Any]:
-    """Notifications as they are stored. Raises FieldInvalid where there is no such JSON, or too much of it."""
-    field = "settings.notifications"
+    """Notifications as they are stored. Raises FieldInvalid."""
     try:
-        value: dict[str, Any] = MessageToDict(notifications)
-    except (Error, ValueError) as error:
-        raise FieldInvalid.of(field, "holds no number but finite ones", "notifications.finite") from error
-    if len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()) > MAX_BYTES:
-        raise FieldInvalid.of(field, f"must be at most {MAX_BYTES} bytes of JSON", "notifications.max_bytes")
-    if _depth(value) > MAX_DEPTH:
-        raise FieldInvalid.of(field, f"must be at most {MAX_DEPTH} levels deep", "notifications.max_depth")
-    return value
-
-
-def _depth(value: Any) -> int:
-    match value:
-        case dict():
-            return 1 + max(map(_depth, value.values()), default=0)
-        case list():
-            return 1 + max(map(_depth, value), default=0)
-    return 0
+        stored: dict[str, Any] = json.loads(structs.text(notifications))
+    except structs.TooLarge as error:
+        rule = f"must be at most {structs.MAX_BYTES} bytes of JSON and {structs.MAX_DEPTH} levels deep"
+        raise FieldInvalid.of("settings.notifications", rule, "notifications.size") from error
+    except structs.Unstorable as error:
+        raise FieldInvalid.of("settings.notifications", str(error), "notifications.json") from error
+    return stored

@@ -81,40 +81,15 @@ def test_settings_change_by_their_mask(
     assert settings_rules.changed(CHOSEN, UserSettings(**wish), mask) == CHOSEN._replace(**changed)
 
 
-def nested(levels: int) -> dict[str, Any]:
-    return {"a": nested(levels - 1)} if levels > 1 else {}
-
-
-def listed(levels: int) -> dict[str, Any]:
-    value: Any = 1
-    for _ in range(levels - 1):
-        value = [value]
-    return {"a": value}
-
-
 @pytest.mark.parametrize(
     ("notifications", "rule"),
-    [
-        (nested(8), ""),
-        (nested(9), "max_depth"),
-        (listed(8), ""),
-        (listed(9), "max_depth"),
-        ({"a": "x" * (16 * 1024 - 8)}, ""),
-        ({"a": "x" * (16 * 1024 - 7)}, "max_bytes"),
-        ({"a": "ü" * (8 * 1024)}, "max_bytes"),
-        ({"a": float("nan")}, "finite"),
-        ({"a": [float("inf")]}, "finite"),
-    ],
+    [({"a": "x" * 16 * 1024}, "size"), ({"a": float("nan")}, "json"), ({"a": "nul\0"}, "json")],
 )
-def test_notifications_are_json_of_bounded_size_and_depth(notifications: dict[str, Any], rule: str) -> None:
+def test_what_no_notifications_can_be_is_told(notifications: dict[str, Any], rule: str) -> None:
     struct = Struct()
     struct.update(notifications)
-    wish = UserSettings(notifications=struct)
-    if not rule:
-        assert settings_rules.changed(CHOSEN, wish, []).notifications == notifications
-        return
     with pytest.raises(FieldInvalid) as refused:
-        settings_rules.changed(CHOSEN, wish, [])
+        settings_rules.changed(CHOSEN, UserSettings(notifications=struct), [])
     [details] = refused.value.details
     assert isinstance(details, BadRequest)
     assert details.field_violations[0].reason == f"notifications.{rule}"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from chassis import paging
+from chassis import paging, structs
 from chassis.bell import Bell
 from chassis.calls import Context
 from chassis.database import Database, Transaction
@@ -29,7 +29,7 @@ from session_service.errors import (
     SessionCompleted,
     SessionNotFound,
 )
-from session_service.events import rules, store
+from session_service.events import store
 from session_service.events.store import EventRow, NewEvent, NotAppended
 from session_service.sessions import store as sessions
 from session_service.sessions.servicer import PHASES
@@ -139,15 +139,15 @@ def _given(events: Iterable[Event]) -> dict[str, NewEvent]:
 
 def _payload(place: int, event: Event) -> str:
     try:
-        return rules.text(event.payload)
-    except rules.TooLarge as error:
+        return structs.text(event.payload)
+    except structs.TooLarge as error:
         raise PayloadTooLarge(event.client_event_id) from error
-    except rules.Unstorable as error:
+    except structs.Unstorable as error:
         raise FieldInvalid.of(f"events[{place}].payload", str(error), "event.payload") from error
 
 
 def _is_copy(given: NewEvent, row: EventRow) -> bool:
-    payload = None if row.payload is None else rules.respell(row.payload)
+    payload = None if row.payload is None else structs.respell(row.payload)
     return given == NewEvent(row.client_event_id, row.kind, row.step, payload)
 
 
@@ -170,7 +170,7 @@ def _message(row: EventRow) -> Event:
         client_event_id=row.client_event_id,
         kind=KINDS.number(row.kind),
         step=row.step,
-        payload=None if row.payload is None else rules.payload(row.payload),
+        payload=None if row.payload is None else structs.struct(row.payload),
         create_time=timestamp(row.created_at),
     )
 

@@ -1,4 +1,4 @@
-"""Payloads: what is kept comes back, and what is too much is told."""
+"""Objects of callers: what is kept comes back, and what is too much is told."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_service.events import rules
+from chassis import structs
 
 # JSON of the database knows no negative zero.
 numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
@@ -44,46 +44,46 @@ def depth(value: Any) -> int:
 
 
 @given(objects)
-def test_a_payload_comes_back_as_it_was(fields: dict[str, Any]) -> None:
-    if depth(fields) > rules.MAX_DEPTH:
-        with pytest.raises(rules.TooLarge):
-            rules.text(struct(fields))
+def test_an_object_comes_back_as_it_was(fields: dict[str, Any]) -> None:
+    if depth(fields) > structs.MAX_DEPTH:
+        with pytest.raises(structs.TooLarge):
+            structs.text(struct(fields))
     else:
-        assert rules.payload(rules.text(struct(fields))) == struct(fields)
+        assert structs.struct(structs.text(struct(fields))) == struct(fields)
 
 
 @given(objects)
 def test_the_spelling_does_not_depend_on_the_order_of_the_fields(fields: dict[str, Any]) -> None:
     backwards = struct(dict(reversed(fields.items())))
-    if depth(fields) <= rules.MAX_DEPTH:
-        assert rules.text(struct(fields)) == rules.text(backwards)
+    if depth(fields) <= structs.MAX_DEPTH:
+        assert structs.text(struct(fields)) == structs.text(backwards)
 
 
 @given(numbers)
 def test_a_number_is_the_same_however_the_database_writes_it(number: float) -> None:
-    spelled = rules.text(struct({"n": number}))
-    assert rules.respell(f'{{"n": {number:f}}}' if number.is_integer() else spelled) == spelled
+    spelled = structs.text(struct({"n": number}))
+    assert structs.respell(f'{{"n": {number:f}}}' if number.is_integer() else spelled) == spelled
 
 
 @pytest.mark.parametrize("lists", [False, True])
 def test_eight_levels_are_kept_and_nine_are_not(lists: bool) -> None:
-    assert rules.text(nested(8, lists=lists))
-    with pytest.raises(rules.TooLarge):
-        rules.text(nested(9, lists=lists))
+    assert structs.text(nested(8, lists=lists))
+    with pytest.raises(structs.TooLarge):
+        structs.text(nested(9, lists=lists))
 
 
 def test_sixteen_kibibytes_are_kept_and_one_more_byte_is_not() -> None:
     frame = len('{"t":""}')
-    assert len(rules.text(struct({"t": "x" * (rules.MAX_BYTES - frame)}))) == rules.MAX_BYTES
-    with pytest.raises(rules.TooLarge):
-        rules.text(struct({"t": "x" * (rules.MAX_BYTES - frame + 1)}))
-    with pytest.raises(rules.TooLarge):
-        rules.text(struct({"t": "é" * ((rules.MAX_BYTES - frame) // 2 + 1)}))
+    assert len(structs.text(struct({"t": "x" * (structs.MAX_BYTES - frame)}))) == structs.MAX_BYTES
+    with pytest.raises(structs.TooLarge):
+        structs.text(struct({"t": "x" * (structs.MAX_BYTES - frame + 1)}))
+    with pytest.raises(structs.TooLarge):
+        structs.text(struct({"t": "é" * ((structs.MAX_BYTES - frame) // 2 + 1)}))
 
 
 def test_true_is_not_one() -> None:
-    assert rules.text(struct({"a": True})) != rules.text(struct({"a": 1}))
-    assert json.loads(rules.text(struct({"a": -0.0, "b": 3.0}))) == {"a": 0, "b": 3}
+    assert structs.text(struct({"a": True})) != structs.text(struct({"a": 1}))
+    assert json.loads(structs.text(struct({"a": -0.0, "b": 3.0}))) == {"a": 0, "b": 3}
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_true_is_not_one() -> None:
     ],
 )
 def test_what_json_cannot_hold_is_told(value: Value) -> None:
-    with pytest.raises(rules.Unstorable):
-        rules.text(Struct(fields={"field": value}))
+    with pytest.raises(structs.Unstorable):
+        structs.text(Struct(fields={"field": value}))

@@ -1,4 +1,4 @@
-"""Rules of events' payloads: JSON objects of bounded size and depth."""
+"""JSON objects that callers fill as they like, in bounds: as messages, and as the database keeps them."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 MAX_BYTES = 16 * 1024
 MAX_DEPTH = 8
-"""Objects and lists within each other, the payload itself being the first."""
+"""Objects and lists within each other, the object itself being the first."""
 
 # Beyond it not every whole number is a double.
 _EXACT = 2**53
@@ -17,28 +17,28 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 
 class TooLarge(ValueError):
-    """A payload of more bytes or levels than are kept."""
+    """An object of more bytes or levels than are kept."""
 
 
 class Unstorable(ValueError):
-    """A payload that no JSON of the database can hold; it says why."""
+    """An object that no JSON of the database can hold; it says why."""
 
 
-def text(payload: Struct) -> str:
-    """A payload as JSON, always spelled the same. Raises TooLarge or Unstorable."""
-    spelled = _spell(_object(payload, MAX_DEPTH))
+def text(given: Struct) -> str:
+    """An object as JSON, always spelled the same. Raises TooLarge or Unstorable."""
+    spelled = _spell(_object(given, MAX_DEPTH))
     if len(spelled.encode()) > MAX_BYTES:
         raise TooLarge
     return spelled
 
 
 def respell(stored: str) -> str:
-    """What the database made of a payload's JSON, spelled as `text` does."""
+    """What the database made of an object's JSON, spelled as `text` does."""
     return _spell(json.loads(stored, parse_int=_number, parse_float=_number))
 
 
-def payload(stored: str) -> Struct:
-    """A payload that the database holds."""
+def struct(stored: str) -> Struct:
+    """An object that the database holds."""
     found = Struct()
     found.update(json.loads(stored, parse_int=float))
     return found
