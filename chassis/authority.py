@@ -13,12 +13,12 @@ from typing import Any
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from chassis import audit, data_rights, effects, idempotency
+from chassis import audit, data_rights, effects, idempotency, outbox
 from chassis.bell import Bell
 from chassis.database import Database
 from chassis.effects import Effect
 from chassis.interceptors import Guard
-from chassis.outbox import Deliver, Fact, Relay, each
+from chassis.outbox import Deliver, Relay
 from chassis.rights import Feed, Position, Rights
 from chassis.server import Background
 from chassis.tokens import Tokens
@@ -93,14 +93,10 @@ def _feed(channel: grpc.aio.Channel, request: WatchAccountEventsRequest) -> Feed
 
 def _deliveries(channel: grpc.aio.Channel) -> dict[str, Deliver]:
     accounts = AccountFeedServiceStub(channel)
-
-    async def report_erasure(fact: Fact) -> None:
-        request = ReportErasureRequest(
-            request_id=fact.fact_id, user_id=fact.body["user_id"], rows=fact.body["rows"]
-        )
-        await accounts.ReportErasure(request, timeout=_TIMEOUT)
-
-    return {audit.KIND: audit.deliver(channel), data_rights.ERASURE: each(report_erasure)}
+    return {
+        audit.KIND: audit.deliver(channel),
+        data_rights.ERASURE: outbox.requests(accounts.ReportErasure, ReportErasureRequest),
+    }
 
 
 def _duration(age: timedelta) -> Duration:

@@ -16,6 +16,8 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -39,6 +41,7 @@ from chassis.database import Database, Transaction, statement
 _BATCH = 100
 _PAUSE = 0.5
 _MAX_PAUSE = 30.0
+_TIMEOUT = 5.0
 _RING = "outbox"
 
 AnyTransaction = TypeVar("AnyTransaction", bound=Transaction)
@@ -95,12 +98,12 @@ async def put(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> N
     transaction.ring(_RING)
 
 
-def each(deliver: Callable[[Fact], Awaitable[None]]) -> Deliver:
-    """Hands facts over one by one."""
+def requests(rpc: Callable[..., Awaitable[Message]], request: type[Message]) -> Deliver:
+    """Sends each fact as the request that its body is, in JSON, under the fact's own id."""
 
     async def hand_over(facts: Sequence[Fact]) -> None:
         for fact in facts:
-            await deliver(fact)
+            await rpc(ParseDict(fact.body, request(request_id=fact.fact_id)), timeout=_TIMEOUT)
 
     return hand_over
 

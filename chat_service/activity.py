@@ -4,12 +4,11 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import grpc
-from google.protobuf.json_format import ParseDict
 
 from chassis import outbox
 from chassis.database import Database
 from chassis.idempotency import WriteTransaction, write
-from chassis.outbox import Deliver, Fact, Sparing
+from chassis.outbox import Deliver, Sparing
 from meno.identity.v1.user_service_pb2 import RecordActivityRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
@@ -17,7 +16,6 @@ KIND = "activity"
 
 # Wherever people live, a day of theirs begins with a quarter of an hour.
 _EVERY = timedelta(minutes=15)
-_TIMEOUT = 5.0
 
 
 class Activity:
@@ -35,10 +33,4 @@ class Activity:
 
 def deliver(channel: grpc.aio.Channel) -> Deliver:
     """Hands the facts to the service that counts the days."""
-    users = UserServiceStub(channel)
-
-    async def record(fact: Fact) -> None:
-        request = ParseDict(fact.body, RecordActivityRequest(request_id=fact.fact_id))
-        await users.RecordActivity(request, timeout=_TIMEOUT)
-
-    return outbox.each(record)
+    return outbox.requests(UserServiceStub(channel).RecordActivity, RecordActivityRequest)

@@ -9,7 +9,7 @@ import pytest
 from chassis import outbox
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.outbox import Deliver, Fact, Relay, Sparing, each
+from chassis.outbox import Deliver, Fact, Relay, Sparing
 
 
 async def _put(database: Database, *numbers: int) -> None:
@@ -19,7 +19,11 @@ async def _put(database: Database, *numbers: int) -> None:
 
 
 def _relay(database: Database, deliver: Callable[[Fact], Awaitable[None]]) -> Relay:
-    return Relay(database, Bell(database), {"counted": each(deliver)})
+    async def hand_over(facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            await deliver(fact)
+
+    return Relay(database, Bell(database), {"counted": hand_over})
 
 
 async def test_a_fact_of_a_transaction_that_fails_was_never_true(database: Database) -> None:
