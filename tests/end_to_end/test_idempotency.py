@@ -85,7 +85,7 @@ from meno.session.v1.session_service_pb2 import (
     ListSessionsRequest,
     Session,
 )
-from tests.end_to_end import model_writes
+from tests.end_to_end import administration
 from tests.school import School, new_id
 
 TIMES = 20
@@ -97,7 +97,7 @@ Write = tuple[Callable[..., Any], Any, Person]
 Case = Callable[[School], Awaitable[tuple[Write, Callable[[], Awaitable[int]] | None]]]
 """Makes ready one write, and what counts its effects: one more after it than before."""
 
-CASES: dict[str, Case] = {**model_writes.CASES}
+CASES: dict[str, Case] = {**administration.CASES}
 
 
 def case(rpc: str) -> Callable[[Case], Case]:

@@ -1,4 +1,4 @@
-"""The writes that are about models, for the test that repeats every write."""
+"""The writes of administrators to configuration and models, for the test that repeats every write."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,6 +6,16 @@ from typing import Any
 from meno.identity.v1 import admin_service_pb2 as admin
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.school import School, new_id
+
+
+async def _set_config_entry(school: School) -> Any:
+    person = await school.admin()
+    stub = AdminServiceStub(school.channel)
+    key = "guest_purge_days"
+    entry = await stub.GetConfigEntry(admin.GetConfigEntryRequest(key=key), **person.auth)
+    # With the etag that was read, a second effect would be refused. The value is the one that holds.
+    request = admin.SetConfigEntryRequest(key=key, value=entry.value, etag=entry.etag)
+    return (stub.SetConfigEntry, request, person), None
 
 
 async def _backend(school: School) -> tuple[Any, Any, admin.ModelBackend]:
@@ -76,6 +86,7 @@ async def _set_component(school: School) -> Any:
 
 
 CASES: dict[str, Callable[[School], Awaitable[Any]]] = {
+    "SetConfigEntry": _set_config_entry,
     "CreateModelBackend": _create_backend,
     "UpdateModelBackend": _update_backend,
     "DeleteModelBackend": _delete_backend,
