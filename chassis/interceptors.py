@@ -374,14 +374,16 @@ def _read(method: Method, raw: bytes) -> Message:
 
 
 def _begin(method: Method, context: Context, raw: bytes) -> Call:
-    metadata = dict(context.invocation_metadata() or ())
+    sent = context.invocation_metadata() or ()
+    metadata = dict(sent)
     given = str(metadata.get("x-request-id", ""))
     trace = _TRACE_PARENT.fullmatch(str(metadata.get("traceparent", "")))
     call = Call(
         method=method,
         context=context,
         request_id=given if 0 < len(given) <= MAX_REQUEST_ID and given.isprintable() else uuid.uuid4().hex,
-        authorization=str(metadata.get("authorization", "")),
+        # Two of them are no choice of ours: together they are no token, here as at the gateway.
+        authorization=",".join(str(value) for key, value in sent if key == "authorization"),
         trace_parent=trace[0] if trace else "",
         has_zero_byte=b"\0" in raw,
     )

@@ -53,9 +53,9 @@ def _way(allow: Allow) -> str:
 def _membership(allow: Allow) -> str:
     least = _least(allow)
     member = f"an active member of the class that `{allow.member_of}` names"
-    if least == ClassRole.CLASS_ROLE_STUDENT:
-        return member
-    return f"{member}, as {class_role_name(least)} at least"
+    if least != ClassRole.CLASS_ROLE_STUDENT:
+        member += f", as {class_role_name(least)} at least"
+    return f"{member}, archived or not" if allow.archived else member
 
 
 def _least(allow: Allow) -> ClassRole.ValueType:
