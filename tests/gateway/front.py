@@ -28,6 +28,8 @@ from deploy.local.layout import SERVICES, Ports
 from deploy.local.programs import Program
 from deploy.local.stack import descriptors, envoy_binary
 
+# As the stack runs it: at the level below, field extraction writes a line for every call.
+FLAGS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 CLUSTERS = {"access": "identity_service", **{name.removesuffix("_service"): name for name in SERVICES}}
 
 
@@ -104,7 +106,7 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
     config.write_text(json.dumps(settings))
     program = Program(
         name="envoy",
-        command=(str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
+        command=(str(envoy_binary()), "-c", str(config), *FLAGS),
         log=directory / "envoy.log",
     )
     process = program.start()

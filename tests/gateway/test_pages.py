@@ -91,7 +91,11 @@ def test_every_file_of_the_site_is_served_and_small_enough(written: Path) -> Non
 
 def test_the_site_names_no_other_host(written: Path) -> None:
     for name in ("index.html", "page.js", "page.css", "openapi.json"):
-        assert not re.search(r"(?:\w+:|[\"'(])//\w", (written / name).read_text()), name
+        text = (written / name).read_text()
+        if name == "openapi.json":
+            # What a contract quotes as an example is shown as text.
+            text = re.sub(r"`[^`]*`", "", text)
+        assert not re.search(r"(?:\w+:|[\"'(])//\w", text), name
     style = (written / "swagger-ui.css").read_text()
     assert all(url.strip("\"'").startswith("data:") for url in re.findall(r"url\((.{9})", style))
     assert "@import" not in style
@@ -198,7 +202,9 @@ def _sample(document: dict[str, Any], schema: dict[str, Any]) -> Any:
         return _sample(document, schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][-1]
-    match schema["type"]:
+    match schema.get("type"):
+        case None:
+            return "anything"
         case "object":
             return {name: _sample(document, one) for name, one in schema.get("properties", {}).items()}
         case "array":
