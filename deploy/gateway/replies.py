@@ -133,9 +133,9 @@ def _details_contain(text: str) -> dict[str, Any]:
 
 
 def _headers(reply: Reply) -> list[dict[str, Any]]:
-    if isinstance(reply.refusal, errors.RateLimited):
-        return [_header("retry-after", str(int(errors.RETRY_LATER.total_seconds())))]
-    return []
+    """When to try again, where that is part of the refusal."""
+    sent = errors.Refused.of(reply.refusal).trailers()
+    return [_header(key, str(value)) for key, value in sent if key == "retry-after"]
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

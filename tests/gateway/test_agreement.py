@@ -64,6 +64,22 @@ class Principal:
     """Signed by the house, but of a form that it does not write: only the services look that closely."""
 
 
+MALFORMED: list[dict[str, Any]] = [
+    {"archived": [ARCHIVED]},
+    {"archived": {ARCHIVED: ["TEACHER"]}},
+    {"archived": {ARCHIVED: 2}},
+    {"archived": {ARCHIVED: {"TEACHER": True}}},
+    {"archived": None},
+    {"classes": [TAUGHT]},
+    {"classes": f"{TAUGHT}: TEACHER"},
+    {"classes": {TAUGHT: None}},
+    {"classes": {TAUGHT: "TEACHER", ATTENDED: 1}},
+    {"role": ["ADMIN"]},
+    {"role": "ADMINISTRATOR"},
+    {"role": 4},
+    {"guest": "false"},
+    {"sub": [ME]},
+]
 PRINCIPALS = [
     Principal("nobody"),
     Principal("student", {"role": "STUDENT", "classes": {ATTENDED: "STUDENT"}}),
@@ -87,25 +103,8 @@ PRINCIPALS = [
         {"role": "STUDENT", "classes": {str(uuid.UUID(int=i)): "STUDENT" for i in range(200)}},
     ),
     *(
-        Principal(f"malformed {number}", {"role": "STUDENT", "classes": {}, **claims}, malformed=True)
-        for number, claims in enumerate(
-            [
-                {"archived": [ARCHIVED]},
-                {"archived": {ARCHIVED: ["TEACHER"]}},
-                {"archived": {ARCHIVED: 2}},
-                {"archived": {ARCHIVED: {"TEACHER": True}}},
-                {"archived": None},
-                {"classes": [TAUGHT]},
-                {"classes": f"{TAUGHT}: TEACHER"},
-                {"classes": {TAUGHT: None}},
-                {"classes": {TAUGHT: "TEACHER", ATTENDED: 1}},
-                {"role": ["ADMIN"]},
-                {"role": "ADMINISTRATOR"},
-                {"role": 4},
-                {"guest": "false"},
-                {"sub": [ME]},
-            ]
-        )
+        Principal(f"malformed {claims}", {"role": "STUDENT", "classes": {}, **claims}, malformed=True)
+        for claims in MALFORMED
     ),
 ]
 

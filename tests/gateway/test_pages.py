@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.certificates import Authority
+from chassis.testing import Issuer
 from deploy.gateway import site
 from deploy.gateway.envoy import Gateway, configuration
 from deploy.gateway.pages import MAX_BYTES, pages
@@ -178,6 +179,15 @@ async def test_envoy_takes_every_operation_as_the_document_describes_it(
         # Nobody is behind the gateway: what anybody may call gets that far.
         expected = 503 if operation.get("security") == [] else 401
         assert reply.status_code == expected, (operation["operationId"], reply.text)
+        assert reply.headers.get("retry-after") == ("1" if expected == 503 else None)
+
+
+async def test_a_token_that_cannot_be_verified_yet_is_not_called_invalid(gateway: httpx.AsyncClient) -> None:
+    """Nobody is behind the gateway, so that it has no keys."""
+    headers = {"authorization": f"Bearer {Issuer().token(UUID)}"}
+    reply = await gateway.get("/v1/users/me", headers=headers)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["details"][0]["reason"] == "SERVICE_UNAVAILABLE"
 
 
 async def test_envoy_refuses_a_query_parameter_that_the_document_does_not_name(
