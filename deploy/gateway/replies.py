@@ -53,6 +53,9 @@ REPLIES = (
     Reply(429, errors.RateLimited()),
     Reply(400, errors.RequestMalformed(), own_words=True),
     Reply(415, errors.RequestMalformed(), own_words=True),
+    # A transfer encoding that Envoy does not know, a version of HTTP that is too old.
+    Reply(501, errors.RequestMalformed(), becomes=400),
+    Reply(426, errors.RequestMalformed()),
     Reply(502, errors.ServiceUnavailable()),
     Reply(503, errors.ServiceUnavailable()),
     Reply(504, errors.DeadlinePassed()),

@@ -31,6 +31,8 @@ from deploy.local.stack import descriptors, envoy_binary
 Answer = Callable[[Any], None]
 """What a handler does with its context before it answers: it may look, or refuse."""
 NOTHING: Mapping[str, Answer] = {}
+Manager = dict[str, Any]
+"""The settings of Envoy's HTTP connection manager."""
 # As the stack runs it: at the level below, field extraction writes a line for every call.
 FLAGS = [
     "--disable-hot-restart",
@@ -79,12 +81,16 @@ class Front:
 
 @asynccontextmanager
 async def front(
-    directory: Path, *, limited: bool = True, answers: Mapping[str, Answer] = NOTHING, **decided: Any
+    directory: Path,
+    *,
+    answers: Mapping[str, Answer] = NOTHING,
+    amend: Callable[[Manager], None] | None = None,
+    **decided: Any,
 ) -> AsyncIterator[Front]:
     """Starts servers for every contract, and Envoy with the configuration generated for them.
 
-    Without limits it is for tests that call far more often than anybody may. RPCs in `answers` do
-    that in place of answering with nothing; `decided` is what else an operator decides.
+    RPCs in `answers` do that in place of answering with nothing; `amend` changes the public
+    connection manager for a test; `decided` is what else an operator decides.
     """
     house = House(directory / "certificates")
     async with AsyncExitStack() as stack:
@@ -97,8 +103,8 @@ async def front(
             behind[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
         house.identity("gateway")
-        public, keys, admin = free_ports(3)
-        ports = Ports(public, keys, admin, services={})
+        public_port, keys, admin = free_ports(3)
+        ports = Ports(public_port, keys, admin, services={})
         gateway = Gateway(
             descriptors=descriptors(),
             tls_directory=directory / "certificates" / "gateway",
@@ -112,8 +118,9 @@ async def front(
             **decided,
         )
         settings = configuration(gateway)
-        if not limited:
-            _lift_limits(settings)
+        if amend:
+            [public, _] = settings["static_resources"]["listeners"]
+            amend(public["filter_chains"][0]["filters"][0]["typed_config"])
         await stack.enter_async_context(envoy(settings, directory, ports))
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
@@ -121,9 +128,8 @@ async def front(
         yield Front(house, address, channel, behind, directory / "access.log")
 
 
-def _lift_limits(settings: dict[str, Any]) -> None:
-    [public, _] = settings["static_resources"]["listeners"]
-    manager = public["filter_chains"][0]["filters"][0]["typed_config"]
+def lift_limits(manager: Manager) -> None:
+    """For tests that call far more often than anybody may."""
     every = manager["http_filters"]
     manager["http_filters"] = [one for one in every if "local_ratelimit" not in one["name"]]
     assert len(manager["http_filters"]) < len(every)

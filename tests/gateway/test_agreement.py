@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.local.stack import descriptors
-from tests.gateway.front import Front
+from tests.gateway.front import Front, lift_limits
 from tests.gateway.front import front as start_front
 
 RPCS = routed_rpcs(descriptors())
@@ -174,7 +174,7 @@ class Outcome:
 @pytest_asyncio.fixture(scope="module")
 async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
     """A gateway that lets everybody call as often as they like."""
-    async with start_front(tmp_path_factory.mktemp("front"), limited=False) as started:
+    async with start_front(tmp_path_factory.mktemp("front"), amend=lift_limits) as started:
         yield started
 
 
