@@ -30,6 +30,10 @@ class Caller:
     guest: bool
     token: str = field(repr=False)
 
+    def role_in(self, class_id: str) -> str | None:
+        """The role in a class, whether it is in use or read-only; None where there is none."""
+        return self.classes.get(class_id) or self.archived.get(class_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
