@@ -228,6 +228,7 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
             },
         }
     return {
+        "name": rpc.path,
         "match": {"path": rpc.path},
         "route": {"cluster": rpc.upstream, "retry_policy": _RETRIES, **timing},
     }
@@ -246,6 +247,7 @@ _RETRIES = {
 # A path of HTTP has no route before it is transcoded, but CORS wants one to find its policy. Nothing
 # goes there: RBAC, which comes later, lets pass what it names alone.
 _ELSEWHERE = {
+    "name": "elsewhere",
     "match": {"prefix": "/"},
     "route": {"cluster": "nowhere", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
 }

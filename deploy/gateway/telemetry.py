@@ -1,6 +1,6 @@
 """What the gateway tells of the calls: a line in the access log for each, and traces.
 
-Neither holds a header or a query, where secrets could be.
+Neither holds a header, a path or a query as it came, where secrets could be.
 """
 
 from typing import Any
@@ -23,9 +23,7 @@ def access_log(path: str) -> dict[str, Any]:
                     "time": "%START_TIME%",
                     "request_id": "%REQ(X-REQUEST-ID)%",
                     "trace_id": "%TRACE_ID%",
-                    "method": "%REQ(:METHOD)%",
-                    "path": "%PATH(NQ:ORIG_OR_PATH)%",
-                    "rpc": "%PATH(NQ:PATH)%",
+                    "rpc": "%ROUTE_NAME%",
                     "user_id": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
                     "status": "%RESPONSE_CODE%",
                     "grpc_status": "%GRPC_STATUS%",
@@ -49,9 +47,9 @@ def tracing(reported_percent: float, cluster: str) -> dict[str, Any]:
     even where it is to report nothing.
     """
     return {
-        # The method stands in a tag of its own; a query could hold anything.
+        # The method stands in a tag of its own.
         "max_path_tag_length": 1,
-        "custom_tags": [{"tag": "rpc", "value": "%PATH(NQ:PATH)%"}],
+        "custom_tags": [{"tag": "rpc", "value": "%ROUTE_NAME%"}],
         "provider": {
             "name": "envoy.tracers.opentelemetry",
             "typed_config": {

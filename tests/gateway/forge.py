@@ -15,7 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from chassis import tokens
 from chassis.testing import Issuer
 
-ABSENT = object()
+
+class Absent:
+    """In place of a value: no such name at all."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = Absent()
 HEADER: Mapping[str, Any] = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": "test"}
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256."""
