@@ -21,6 +21,7 @@ from tests.gateway.forge import (
     signature,
 )
 
+ENDS: list[Any] = [None, "never", "", [], True, 0, -5, 2**40, 10**30, -(10**30), ABSENT]
 CROOKED: list[Any] = [[], None, "TEACHER", 7, {"018f": 7}, {"018f": ["TEACHER"]}, {"018f": None}]
 DEEP = b"[" * 6000 + b"]" * 6000
 
@@ -219,10 +220,7 @@ CLAIMS = [
             ABSENT,
         )
     ),
-    *(
-        Attack(f"exp {exp!r}", claimed(exp=exp))
-        for exp in (None, "never", "", [], True, 0, -5, 2**40, 10**30, -(10**30), ABSENT)
-    ),
+    *(Attack(f"exp {exp!r}", claimed(exp=exp)) for exp in ENDS),
     Attack("exp as a text", lambda forge: forge.token(exp=str(now(300)))),
     Attack("exp as a fraction", lambda forge: forge.token(exp=now(200) + 0.5)),
     Attack("exp beyond a lifetime", lambda forge: forge.token(exp=now(3600))),

@@ -1,6 +1,8 @@
 """Nothing secret that anybody sends, wherever they put it, is ever written to a log of the stack."""
 
 import asyncio
+import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,14 @@ from typing import Any
 import grpc
 import httpx2 as httpx
 
+from chassis.testing import bearer, refused
 from deploy.local import ready
 from deploy.local.layout import Layout
 from meno.identity.v1.auth_service_pb2 import (
     LinkCredentialsRequest,
     RedeemOneTimeCodeRequest,
     RefreshTokensRequest,
+    SignInAsGuestRequest,
     SignInRequest,
     SignInWithIdTokenRequest,
     SignUpRequest,
@@ -21,6 +25,8 @@ from meno.identity.v1.auth_service_pb2 import (
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
+from meno.session.v1.session_service_pb2 import CreateSessionRequest
+from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
 from tests.gateway.forge import base64url
 
 HEADERS = (
@@ -64,15 +70,39 @@ async def test_no_log_holds_what_is_secret(layout: Layout) -> None:
         await _grpc_calls(channel, secrets)
         await _json_calls(http, secrets)
         last = (await http.get("/v1/nothing")).headers["x-request-id"]
-    logs = layout.log("access").parent
-
-    async def written() -> bool:
-        return last in layout.log("access").read_text()
-
-    assert await ready.until(written, lambda: True, seconds=10)
-    files = [file for file in logs.rglob("*") if file.is_file()]
+    await _line(layout, "access", last)
+    files = [file for file in layout.log("access").parent.rglob("*") if file.is_file()]
     assert {"access.log", "gateway.log", "identity_service.log"} <= {file.name for file in files}
     assert {file.name: found for file in files if (found := secrets.found_in(_text(file)))} == {}
+
+
+async def test_one_call_stands_under_the_same_ids_in_every_log(layout: Layout) -> None:
+    """A lesson that is not there: session_service asks content_service, which refuses."""
+    async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
+        tokens = await AuthServiceStub(channel).SignInAsGuest(SignInAsGuestRequest())
+        request = CreateSessionRequest(user_id="me", class_id=str(uuid.uuid4()), content_id=str(uuid.uuid4()))
+        call: Any = SessionServiceStub(channel).CreateSession(request, **bearer(tokens.access_token))
+        assert (await refused(call)).code == "PERMISSION_DENIED"
+        request_id = str(dict(await call.trailing_metadata())["x-request-id"])
+    logged = [
+        await _line(layout, name, request_id) for name in ("access", "session_service", "content_service")
+    ]
+    assert {line["request_id"] for line in logged} == {request_id}
+    [trace] = {line["trace_id"] for line in logged}
+    assert re.fullmatch("[0-9a-f]{32}", trace)
+    assert {line["user_id"] for line in logged} == {tokens.user.user_id}
+
+
+async def _line(layout: Layout, name: str, request_id: str) -> Any:
+    """The line of a log that is about a call, once it is written."""
+    found: list[str] = []
+
+    async def written() -> bool:
+        found[:] = [line for line in layout.log(name).read_text().splitlines() if request_id in line]
+        return bool(found)
+
+    assert await ready.until(written, lambda: True, seconds=30), f"{name} says nothing of {request_id}"
+    return json.loads(found[0])
 
 
 async def _grpc_calls(channel: grpc.aio.Channel, secrets: Secrets) -> None:
@@ -83,9 +113,9 @@ async def _grpc_calls(channel: grpc.aio.Channel, secrets: Secrets) -> None:
     secrets.keep("refresh token", tokens.refresh_token.rpartition(".")[2])
     bearer = (("authorization", f"Bearer {tokens.access_token}"),)
     request_id = secrets["request_id"]
-    await asyncio.gather(
+    ended = await asyncio.gather(
         *map(
-            _whatever,
+            _ended,
             [
                 users.GetUser(GetUserRequest(user_id="me"), metadata=bearer),
                 users.GetUser(GetUserRequest(user_id=secrets["user_id"]), metadata=bearer),
@@ -126,6 +156,7 @@ async def _grpc_calls(channel: grpc.aio.Channel, secrets: Secrets) -> None:
             ],
         )
     )
+    assert grpc.StatusCode.INTERNAL not in ended
 
 
 async def _json_calls(http: httpx.AsyncClient, secrets: Secrets) -> None:
@@ -160,12 +191,13 @@ async def _json_calls(http: httpx.AsyncClient, secrets: Secrets) -> None:
         await http.request(verb, path, **how)
 
 
-async def _whatever(call: Any) -> None:
-    """Awaits a call, however it ends."""
+async def _ended(call: Any) -> grpc.StatusCode:
+    """How a call ends."""
     try:
         await call
-    except grpc.aio.AioRpcError:
-        return
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
 
 
 def _raw(channel: grpc.aio.Channel, path: str, message: bytes = b"") -> Any:
