@@ -30,6 +30,10 @@ class Caller:
     guest: bool
     token: str = field(repr=False)
 
+    def role_in(self, class_id: str) -> str | None:
+        """The role in a class, whether it is in use or read-only; None where there is none."""
+        return self.classes.get(class_id) or self.archived.get(class_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -51,7 +55,7 @@ class Call:
     """Names the call in logs and in the message of an internal error."""
     authorization: str = field(repr=False)
     """The authorization header as it came."""
-    trace_parent: str = ""
+    trace_parent: str
     """Names the trace that the call is part of (W3C Trace Context); handed on as it came."""
     has_zero_byte: bool = False
     """Whether the request's bytes hold a zero: only then can a text of it hold NUL."""

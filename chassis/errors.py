@@ -14,6 +14,7 @@ the contract gives to it.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -172,6 +173,19 @@ class Refused(Exception):
     def of(cls, error: DomainError) -> "Refused":
         """A refusal, ready to travel."""
         return cls(error.status(), error.code)
+
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The whole status for programs, and for whom it is transcoded, when to try again.
+
+        They are trailers even where nothing went before them: headers would tell a gRPC client
+        that the call is served, and it would not repeat it.
+        """
+        trailers = (("grpc-status-details-bin", self.status.SerializeToString()),)
+        wait = RetryInfo()
+        if any(detail.Unpack(wait) for detail in self.status.details):
+            seconds = math.ceil(wait.retry_delay.ToTimedelta().total_seconds())
+            return (*trailers, ("retry-after", str(max(seconds, 1))))
+        return trailers
 
 
 # What a peer says of the caller's own request holds for the caller as well; anything

@@ -6,6 +6,7 @@ prepared once for each RPC and left out where the RPC has no need of it.
 
 import asyncio
 import re
+import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -18,7 +19,6 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-from grpc_status import rpc_status
 
 from chassis import calls, idempotency
 from chassis.access import Access
@@ -46,7 +46,8 @@ SLOW = 0.3
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_REQUEST_ID = 128
 
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-(?P<id>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# W3C Trace Context: version, trace, span, flags; a version 255, a trace and a span of zeros mean nothing.
+_TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = structlog.get_logger()
 
@@ -258,7 +259,7 @@ class Chain(grpc.aio.ServerInterceptor):
                 reply: Message = await run(_begin(method, context, raw), _read(method, raw))
                 return reply
             except Refused as refused:
-                await context.abort_with_status(rpc_status.to_status(refused.status))
+                await context.abort(refused.code, refused.status.message, refused.trailers())
 
         return unary
 
@@ -286,7 +287,7 @@ class Chain(grpc.aio.ServerInterceptor):
                 # Once a stream has begun, only a message can tell clients of JSON why it ends.
                 if begun and method.reports_errors:
                     yield method.response(error=refused.status)
-                await context.abort_with_status(rpc_status.to_status(refused.status))
+                await context.abort(refused.code, refused.status.message, refused.trailers())
 
         return stream
 
@@ -374,20 +375,26 @@ def _read(method: Method, raw: bytes) -> Message:
 
 
 def _begin(method: Method, context: Context, raw: bytes) -> Call:
-    metadata = dict(context.invocation_metadata() or ())
+    sent = context.invocation_metadata() or ()
+    metadata = dict(sent)
     given = str(metadata.get("x-request-id", ""))
-    trace = _TRACE_PARENT.fullmatch(str(metadata.get("traceparent", "")))
+    trace = str(metadata.get("traceparent", ""))
     call = Call(
         method=method,
         context=context,
         request_id=given if 0 < len(given) <= MAX_REQUEST_ID and given.isprintable() else uuid.uuid4().hex,
-        authorization=str(metadata.get("authorization", "")),
-        trace_parent=trace[0] if trace else "",
+        # Two of them are no choice of ours: together they are no token, here as at the gateway.
+        authorization=",".join(str(value) for key, value in sent if key == "authorization"),
+        trace_parent=trace if _TRACE_PARENT.fullmatch(trace) else _new_trace(),
         has_zero_byte=b"\0" in raw,
     )
     calls.enter(call)
     # Every line that is logged for the call bears both.
-    structlog.contextvars.bind_contextvars(
-        request_id=call.request_id, **({"trace_id": trace["id"]} if trace else {})
-    )
+    trace_id = call.trace_parent.split("-")[1]
+    structlog.contextvars.bind_contextvars(request_id=call.request_id, trace_id=trace_id)
     return call
+
+
+def _new_trace() -> str:
+    """For a call that comes with none, or with one that nobody can go on with."""
+    return f"00-{uuid.uuid4().hex}-{secrets.token_hex(8)}-00"

@@ -51,9 +51,7 @@ def forwarded() -> dict[str, Any]:
     await content.GetContent(request, **forwarded())
     """
     call = calls.current()
-    metadata = [("x-request-id", call.request_id)]
+    metadata = [("x-request-id", call.request_id), ("traceparent", call.trace_parent)]
     if call.authorization:
         metadata.append(("authorization", call.authorization))
-    if call.trace_parent:
-        metadata.append(("traceparent", call.trace_parent))
     return {"metadata": tuple(metadata), "timeout": call.context.time_remaining()}

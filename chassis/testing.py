@@ -127,7 +127,7 @@ class Issuer:
             "jti": uuid.uuid4().hex,
             "sub": user_id,
             "role": role,
-            "classes": dict(classes or {}),
+            "classes": {} if classes is None else classes,
             "sid": str(uuid.uuid4()),
             "rv": 0,
             **claims,

@@ -18,6 +18,8 @@ from meno.content.v1.material_service_pb2 import (
     UploadMaterialRequest,
     WatchMaterialRequest,
 )
+from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest
+from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
 
 
@@ -36,6 +38,11 @@ class School:
     async def teacher(self) -> Person:
         """Somebody new who teaches."""
         return await Person.sign_up(self.channel, self._record, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+
+    async def guest(self) -> Person:
+        """Somebody new whom nobody knows."""
+        tokens = await AuthServiceStub(self.channel).SignInAsGuest(SignInAsGuestRequest())
+        return Person(self.channel, self._record, tokens)
 
     async def admin(self) -> Person:
         """Somebody new who runs the installation, made one as `create-admin` makes them."""

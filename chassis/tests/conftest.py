@@ -103,9 +103,8 @@ def _servicer(messages: Any, database: Database) -> Any:
         return messages.Answered(text=request.text or request.user_id)
 
     class Servicer:
-        Open = Own = Taught = OwnInClass = OwnOrAdmin = Waiting = SignedIn = GuestsToo = Inside = Nobody = (
-            echo
-        )
+        Open = Own = Taught = Read = Marked = OwnInClass = OwnOrAdmin = Waiting = echo
+        SignedIn = GuestsToo = Inside = Nobody = echo
 
         async def Note(self, request: Any, context: Context) -> Any:
             async with write(database) as transaction:

@@ -19,10 +19,19 @@ from meno.access.v1.account_feed_service_pb2 import AccountEvent
 ME = str(uuid.uuid4())
 TAUGHT = str(uuid.uuid4())
 ATTENDED = str(uuid.uuid4())
+ARCHIVED = str(uuid.uuid4())
 
 CLAIMS: dict[str, dict[str, Any]] = {
-    "student": {"role": "STUDENT", "classes": {ATTENDED: "STUDENT"}},
-    "teacher": {"role": "TEACHER", "classes": {TAUGHT: "TEACHER", ATTENDED: "STUDENT"}},
+    "student": {
+        "role": "STUDENT",
+        "classes": {ATTENDED: "STUDENT"},
+        "archived": {ARCHIVED: "STUDENT"},
+    },
+    "teacher": {
+        "role": "TEACHER",
+        "classes": {TAUGHT: "TEACHER", ATTENDED: "STUDENT"},
+        "archived": {ARCHIVED: "TEACHER"},
+    },
     "admin": {"role": "ADMIN"},
     "unassigned": {"role": "UNASSIGNED", "classes": {TAUGHT: "TEACHER"}},
     "guest": {"role": "STUDENT", "guest": True},
@@ -53,7 +62,16 @@ def test_the_chain_is_in_its_order() -> None:
         ("Taught", {"class_id": TAUGHT}, {"teacher"}),
         ("Taught", {"class_id": ATTENDED}, set()),
         ("Taught", {"class_id": ""}, set()),
+        ("Taught", {"class_id": ARCHIVED}, set()),
+        ("Read", {"class_id": ATTENDED}, {"student", "teacher"}),
+        ("Read", {"class_id": ARCHIVED}, {"student", "teacher"}),
+        ("Read", {"class_id": str(uuid.uuid4())}, set()),
+        ("Read", {"class_id": ""}, set()),
+        ("Marked", {"class_id": TAUGHT}, {"teacher"}),
+        ("Marked", {"class_id": ATTENDED}, set()),
+        ("Marked", {"class_id": ARCHIVED}, {"teacher"}),
         ("OwnInClass", {"user_id": ME, "class_id": ATTENDED}, {"student", "teacher"}),
+        ("OwnInClass", {"user_id": ME, "class_id": ARCHIVED}, set()),
         ("OwnInClass", {"user_id": ME, "class_id": str(uuid.uuid4())}, set()),
         ("OwnInClass", {"user_id": str(uuid.uuid4()), "class_id": ATTENDED}, set()),
         ("OwnOrAdmin", {"user_id": str(uuid.uuid4())}, {"admin"}),
@@ -121,6 +139,8 @@ async def test_a_service_is_known_by_its_certificate(
         ({"aud": "elsewhere"}, "TOKEN_INVALID"),
         ({"exp": "tomorrow"}, "TOKEN_INVALID"),
         ({"sub": ""}, "TOKEN_INVALID"),
+        ({"archived": [ARCHIVED]}, "TOKEN_INVALID"),
+        ({"archived": {ARCHIVED: ["TEACHER"]}}, "TOKEN_INVALID"),
         ({"classes": {str(number): "STUDENT" * 58 for number in range(50)}}, "TOKEN_INVALID"),
     ],
 )

@@ -151,7 +151,7 @@ class MaterialServicer(MaterialServiceServicer):
             request.material_id,
             request.revision_id,
             request.chunk_id,
-            unpublished_too=caller().classes[request.class_id] == "TEACHER",
+            unpublished_too=caller().role_in(request.class_id) == "TEACHER",
         )
         if row is None:
             raise ChunkNotFound(request.chunk_id)

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import refused
+from chassis.testing import bearer, refused
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from content_service.tests.pdf import pdf
 from meno.content.v1.content_service_pb2 import Content, GetContentRequest, UpdateDraftRequest
@@ -313,6 +313,14 @@ async def test_a_citation_resolves_as_it_was_while_the_material_exists(school: S
     for person in (teacher, student):
         denied = await refused(service.materials.GetChunk(cited(found), **person.auth))
         assert denied.metadata == {"chunk_id": found.chunk_id}
+
+
+async def test_in_an_archived_class_a_citation_still_resolves(school: School) -> None:
+    service, teacher = school.service, school.teacher
+    [found] = await service.search(school.student, "chlorophyll")
+    for role in ("STUDENT", "TEACHER"):
+        token = service.house.issuer.token(str(uuid.uuid4()), archived={teacher.class_id: role})
+        assert await service.materials.GetChunk(cited(found), **bearer(token)) == found
 
 
 async def test_a_student_does_not_read_what_was_never_published(content: ContentService) -> None:

@@ -25,6 +25,10 @@ def main(
     port: Annotated[int, typer.Option(help="the public port")] = 8080,
     allowed_origin: Annotated[list[str] | None, typer.Option(help="a browser origin that may call")] = None,
     trusted_proxies: Annotated[int, typer.Option(help="proxies whose X-Forwarded-For is believed")] = 0,
+    trace_collector: Annotated[
+        str, typer.Option(help="host:port of an OpenTelemetry collector (OTLP over gRPC); default: none")
+    ] = "",
+    traced_percent: Annotated[float, typer.Option(help="of the calls, with a collector")] = 1.0,
 ) -> None:
     """Print Envoy's configuration as JSON: run `envoy --config-path` with it."""
     services: dict[str, list[Endpoint]] = {}
@@ -42,6 +46,8 @@ def main(
         port=port,
         allowed_origins=allowed_origin or [],
         trusted_proxies=trusted_proxies,
+        trace_collector=trace_collector,
+        traced_percent=traced_percent,
         pages=pages(docs_directory) if docs_directory else [],
     )
     typer.echo(json.dumps(configuration(gateway), indent=1))

@@ -54,10 +54,14 @@ class Rpc:
         return list(dict.fromkeys(name for name in named if name))
 
 
+def rpcs(descriptors: Path) -> list[Rpc]:
+    """Every RPC of the descriptor set."""
+    return [*_rpcs(FileDescriptorSet.FromString(descriptors.read_bytes()))]
+
+
 def routed_rpcs(descriptors: Path) -> list[Rpc]:
     """Every RPC of the descriptor set that the gateway routes."""
-    files = FileDescriptorSet.FromString(descriptors.read_bytes())
-    return [rpc for rpc in _rpcs(files) if rpc.routed]
+    return [rpc for rpc in rpcs(descriptors) if rpc.routed]
 
 
 def _rpcs(files: FileDescriptorSet) -> Iterator[Rpc]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.gateway import access, limits, replies
+from deploy.gateway import access, limits, replies, telemetry
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
@@ -58,6 +58,10 @@ class Gateway:
     """Of Envoy: near it, the calls that hold most are broken off, and new ones are refused."""
     trusted_proxies: int = 0
     """Proxies in front of the gateway whose X-Forwarded-For is believed."""
+    trace_collector: str = ""
+    """`host:port` of an OpenTelemetry collector that traces are reported to (OTLP over gRPC)."""
+    traced_percent: float = 1.0
+    """Of the calls, with a collector."""
 
 
 def configuration(gateway: Gateway) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
             "clusters": [
                 *(_service_cluster(gateway, name, endpoints) for name, endpoints in gateway.services.items()),
                 _keys_cluster(gateway),
+                *([telemetry.collector_cluster(gateway.trace_collector)] if gateway.trace_collector else []),
                 _NOWHERE,
             ],
         },
@@ -125,7 +130,9 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
     )
     manager |= {
         "local_reply_config": replies.local_reply_config(),
-        "access_log": [_access_log(gateway.access_log)],
+        "access_log": [telemetry.access_log(gateway.access_log)],
+        "tracing": _tracing(gateway),
+        "request_id_extension": telemetry.request_id(),
         "use_remote_address": True,
         "xff_num_trusted_hops": gateway.trusted_proxies,
         "always_set_request_id_in_response": True,
@@ -136,6 +143,12 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
         "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
     }
     return _listener("public", gateway.host, gateway.port, manager)
+
+
+def _tracing(gateway: Gateway) -> dict[str, Any]:
+    if gateway.trace_collector:
+        return telemetry.tracing(gateway.traced_percent, telemetry.COLLECTOR)
+    return telemetry.tracing(0, str(_NOWHERE["name"]))
 
 
 def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
@@ -215,6 +228,7 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
             },
         }
     return {
+        "name": rpc.path,
         "match": {"path": rpc.path},
         "route": {"cluster": rpc.upstream, "retry_policy": _RETRIES, **timing},
     }
@@ -233,6 +247,7 @@ _RETRIES = {
 # A path of HTTP has no route before it is transcoded, but CORS wants one to find its policy. Nothing
 # goes there: RBAC, which comes later, lets pass what it names alone.
 _ELSEWHERE = {
+    "name": "elsewhere",
     "match": {"prefix": "/"},
     "route": {"cluster": "nowhere", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
 }
@@ -348,36 +363,6 @@ def _keys_cluster(gateway: Gateway) -> dict[str, Any]:
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": "keys", "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
-
-
-def _access_log(path: str) -> dict[str, Any]:
-    """One JSON object a call, with no header and no query, where secrets could be."""
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": f"{_TYPES}access_loggers.file.v3.FileAccessLog",
-            "path": path,
-            "log_format": {
-                "json_format": {
-                    "time": "%START_TIME%",
-                    "request_id": "%REQ(X-REQUEST-ID)%",
-                    "method": "%REQ(:METHOD)%",
-                    "path": "%PATH(NQ:ORIG_OR_PATH)%",
-                    "rpc": "%PATH(NQ:PATH)%",
-                    "user_id": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:payload:sub)%",
-                    "status": "%RESPONSE_CODE%",
-                    "grpc_status": "%GRPC_STATUS%",
-                    "details": "%RESPONSE_CODE_DETAILS%",
-                    "flags": "%RESPONSE_FLAGS%",
-                    "milliseconds": "%DURATION%",
-                    "upstream_milliseconds": "%RESPONSE_DURATION%",
-                    "bytes_in": "%BYTES_RECEIVED%",
-                    "bytes_out": "%BYTES_SENT%",
-                    "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-                }
-            },
-        },
     }
 
 

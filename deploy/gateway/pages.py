@@ -43,6 +43,7 @@ def page_route(page: Page) -> dict[str, Any]:
         "content-security-policy": "frame-ancestors 'none'",
     }
     return {
+        "name": page.path,
         "match": {
             "path": page.path,
             "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],

@@ -53,6 +53,9 @@ REPLIES = (
     Reply(429, errors.RateLimited()),
     Reply(400, errors.RequestMalformed(), own_words=True),
     Reply(415, errors.RequestMalformed(), own_words=True),
+    # A transfer encoding that Envoy does not know, a version of HTTP that is too old.
+    Reply(501, errors.RequestMalformed(), becomes=400),
+    Reply(426, errors.RequestMalformed()),
     Reply(502, errors.ServiceUnavailable()),
     Reply(503, errors.ServiceUnavailable()),
     Reply(504, errors.DeadlinePassed()),
@@ -133,9 +136,9 @@ def _details_contain(text: str) -> dict[str, Any]:
 
 
 def _headers(reply: Reply) -> list[dict[str, Any]]:
-    if isinstance(reply.refusal, errors.RateLimited):
-        return [_header("retry-after", str(int(errors.RETRY_LATER.total_seconds())))]
-    return []
+    """When to try again, where that is part of the refusal."""
+    sent = errors.Refused.of(reply.refusal).trailers()
+    return [_header(key, str(value)) for key, value in sent if key == "retry-after"]
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

@@ -116,6 +116,8 @@ class Stack:
                 "--disable-hot-restart",
                 "--concurrency",
                 "1",
+                "--file-flush-interval-msec",
+                "500",
                 "--log-level",
                 "warning",
                 "--log-format",

@@ -33,8 +33,6 @@ from session_service.app import under
 from session_service.settings import Settings
 from tests.gateway.front import envoy, free_ports, healthy, keys_of
 
-_A_RUN = 3600
-"""Seconds for which the learner's token holds."""
 _NEVER_REACHED = 4_000_000_000
 
 
@@ -75,7 +73,7 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
         app = await stack.enter_async_context(under(authority, settings))
         service = await stack.enter_async_context(_way(house, app, directory / "service"))
         empty = await stack.enter_async_context(_way(house, _empty(authority.guard), directory / "empty"))
-        token = house.issuer.token(user_id, lifetime=_A_RUN)
+        token = house.issuer.token(user_id)
         serving = Serving(os.getpid(), token, house.issuer.key_set(), service, empty)
         sys.stdout.write(json.dumps(asdict(serving)) + "\n")
         sys.stdout.flush()
@@ -95,7 +93,11 @@ def _empty(guard: Guard) -> App:
 @asynccontextmanager
 async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
     """Serves an app, with a gateway of its own before it."""
-    key_set = served(keys, keys_grpc, type("Keys", (), {"GetJsonWebKeys": keys_of(house)})())
+    key_set = served(
+        keys,
+        keys_grpc,
+        type("Keys", (keys_grpc.KeySetServiceServicer,), {"GetJsonWebKeys": keys_of(house)})(),
+    )
     async with (
         healthy() as ops,
         house.serve(App(services=[key_set], guard=app.guard), "identity_service") as identity,

@@ -161,6 +161,9 @@ def test_ways_in_are_told_in_words_and_for_programs(operations: dict[str, dict[s
     assert operation["description"].endswith(
         "**Who may call:** an active member of the class that `class_id` names, as TEACHER at least."
     )
+    operation = operations["content.v1.ContentService.GetDraft"]
+    assert operation["x-meno-access"] == [{"member_of": "class_id", "at_least": "TEACHER", "archived": True}]
+    assert operation["description"].endswith("as TEACHER at least, archived or not.")
 
 
 def test_a_limit_of_its_own_is_told(operations: dict[str, dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
@@ -34,6 +35,7 @@ ARGUMENTS: Mapping[Any, Any] = {
     BadRequest.FieldViolation: BadRequest.FieldViolation(field="field"),
 }
 """What a refusal may be told."""
+LATER = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
 
 
 @pytest_asyncio.fixture
@@ -90,6 +92,8 @@ def test_refusals_carry_what_their_reason_documents(context: str) -> None:
         assert given.metadata.keys() == {*re.findall(r"`(\w+)`", metadata)}, refusal.reason
         details = {type(detail) for detail in given.details}
         assert (RetryInfo in details) == ("RetryInfo" in comment), refusal.reason
+        # Whoever may come again is told when.
+        assert (RetryInfo in details) == (refusal.code in LATER), refusal.reason
         assert (BadRequest in details) == ("BadRequest" in comment), refusal.reason
 
 

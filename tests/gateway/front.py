@@ -7,7 +7,7 @@ import importlib
 import json
 import pkgutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +28,21 @@ from deploy.local.layout import SERVICES, Ports
 from deploy.local.programs import Program
 from deploy.local.stack import descriptors, envoy_binary
 
+Answer = Callable[[Any], None]
+"""What a handler does with its context before it answers: it may look, or refuse."""
+NOTHING: Mapping[str, Answer] = {}
+Manager = dict[str, Any]
+"""The settings of Envoy's HTTP connection manager."""
+# As the stack runs it: at the level below, field extraction writes a line for every call.
+FLAGS = [
+    "--disable-hot-restart",
+    "--concurrency",
+    "1",
+    "--log-level",
+    "warning",
+    "--file-flush-interval-msec",
+    "50",
+]
 CLUSTERS = {"access": "identity_service", **{name.removesuffix("_service"): name for name in SERVICES}}
 
 
@@ -35,7 +50,12 @@ class Front:
     """A gateway, and the servers behind it."""
 
     def __init__(
-        self, house: House, address: str, channel: grpc.aio.Channel, behind: dict[str, grpc.aio.Channel]
+        self,
+        house: House,
+        address: str,
+        channel: grpc.aio.Channel,
+        behind: dict[str, grpc.aio.Channel],
+        access_log: Path,
     ) -> None:
         self.house = house
         self.address = address
@@ -43,17 +63,34 @@ class Front:
         self.channel = channel
         """To the gateway."""
         self._behind = behind
+        self._access_log = access_log
 
     def straight(self, rpc: Rpc) -> grpc.aio.Channel:
         """The channel that leaves the gateway out."""
         return self._behind[rpc.upstream]
 
+    async def logged(self, calls: int) -> list[dict[str, Any]]:
+        """The access log, once it has so many lines."""
+
+        async def whole() -> bool:
+            return len(self._access_log.read_text().splitlines()) >= calls
+
+        assert await ready.until(whole, lambda: True, seconds=10)
+        return [json.loads(line) for line in self._access_log.read_text().splitlines()]
+
 
 @asynccontextmanager
-async def front(directory: Path, *, limited: bool = True) -> AsyncIterator[Front]:
+async def front(
+    directory: Path,
+    *,
+    answers: Mapping[str, Answer] = NOTHING,
+    amend: Callable[[Manager], None] | None = None,
+    **decided: Any,
+) -> AsyncIterator[Front]:
     """Starts servers for every contract, and Envoy with the configuration generated for them.
 
-    Without limits it is for tests that call far more often than anybody may.
+    RPCs in `answers` do that in place of answering with nothing; `amend` changes the public
+    connection manager for a test; `decided` is what else an operator decides.
     """
     house = House(directory / "certificates")
     async with AsyncExitStack() as stack:
@@ -61,13 +98,13 @@ async def front(directory: Path, *, limited: bool = True) -> AsyncIterator[Front
         ops_port = await stack.enter_async_context(healthy())
         behind, endpoints = {}, {}
         for service in SERVICES:
-            app = App(services=[*_answering_nothing(service, house)], guard=guard)
+            app = App(services=[*_answering(service, house, answers)], guard=guard)
             running = await stack.enter_async_context(house.serve(app, service))
             behind[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
         house.identity("gateway")
-        public, keys, admin = free_ports(3)
-        ports = Ports(public, keys, admin, services={})
+        public_port, keys, admin = free_ports(3)
+        ports = Ports(public_port, keys, admin, services={})
         gateway = Gateway(
             descriptors=descriptors(),
             tls_directory=directory / "certificates" / "gateway",
@@ -78,20 +115,21 @@ async def front(directory: Path, *, limited: bool = True) -> AsyncIterator[Front
             admin_port=ports.admin,
             allowed_origins=["https://learn.example.org"],
             access_log=str(directory / "access.log"),
+            **decided,
         )
         settings = configuration(gateway)
-        if not limited:
-            _lift_limits(settings)
+        if amend:
+            [public, _] = settings["static_resources"]["listeners"]
+            amend(public["filter_chains"][0]["filters"][0]["typed_config"])
         await stack.enter_async_context(envoy(settings, directory, ports))
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
-        yield Front(house, address, channel, behind)
+        yield Front(house, address, channel, behind, directory / "access.log")
 
 
-def _lift_limits(settings: dict[str, Any]) -> None:
-    [public, _] = settings["static_resources"]["listeners"]
-    manager = public["filter_chains"][0]["filters"][0]["typed_config"]
+def lift_limits(manager: Manager) -> None:
+    """For tests that call far more often than anybody may."""
     every = manager["http_filters"]
     manager["http_filters"] = [one for one in every if "local_ratelimit" not in one["name"]]
     assert len(manager["http_filters"]) < len(every)
@@ -104,7 +142,7 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
     config.write_text(json.dumps(settings))
     program = Program(
         name="envoy",
-        command=(str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
+        command=(str(envoy_binary()), "-c", str(config), *FLAGS),
         log=directory / "envoy.log",
     )
     process = program.start()
@@ -117,29 +155,35 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
         process.wait()
 
 
-def _answering_nothing(service: str, house: House) -> Iterator[Served]:
-    """Every gRPC service of one of ours, each RPC with an empty answer; only the keys are real."""
+def _answering(service: str, house: House, answers: Mapping[str, Answer]) -> Iterator[Served]:
+    """Every gRPC service of one of ours, each RPC with an empty answer unless told; the keys are real."""
     for package, owner in CLUSTERS.items():
         if owner != service:
             continue
         for contract, stubs in _contracts(f"meno.{package}.v1"):
             [descriptor] = contract.DESCRIPTOR.services_by_name.values()
-            handlers = {method.name: _handler(method) for method in descriptor.methods}
+            handlers = {
+                method.name: _handler(method, answers.get(method.name)) for method in descriptor.methods
+            }
             if "GetJsonWebKeys" in handlers:
                 handlers["GetJsonWebKeys"] = keys_of(house)
             yield served(contract, stubs, type("AnswersNothing", (), handlers)())
 
 
-def _handler(method: Any) -> Any:
+def _handler(method: Any, answer: Answer | None) -> Any:
     reply = GetMessageClass(method.output_type)
 
     async def once(self: object, request: Any, context: Any) -> Any:
         if method.client_streaming:
             async for _ in request:
                 pass
+        if answer:
+            answer(context)
         return reply()
 
     async def stream(self: object, request: Any, context: Any) -> AsyncIterator[Any]:
+        if answer:
+            answer(context)
         yield reply()
 
     return stream if method.server_streaming else once

@@ -15,8 +15,16 @@ def in_words(rpc: Rpc) -> str:
     """A sentence: every way in from outside."""
     if rpc.public:
         return "**Who may call:** anybody. No token is needed, and one that is sent is ignored."
-    ways = [_way(allow) for allow in _from_outside(rpc)]
-    return f"**Who may call:** {'; or '.join(ways)}."
+    return f"**Who may call:** {ways(rpc)}."
+
+
+def ways(rpc: Rpc) -> str:
+    """Every way in, without a full stop: from outside, or where there is none, the services that may."""
+    if rpc.public:
+        return "anybody"
+    if not rpc.routed:
+        return "inside: " + ", ".join(f"`{allow.service}`" for allow in rpc.grants)
+    return "; or ".join(_way(allow) for allow in _from_outside(rpc))
 
 
 def for_programs(rpc: Rpc) -> list[dict[str, Any]]:
@@ -44,8 +52,10 @@ def _way(allow: Allow) -> str:
         who.append(_membership(allow))
     if allow.role:
         who.append(f"whoever has the global role {role_name(allow.role)}")
-    if allow.signed_in:
+    if allow.signed_in and not who:
         who.append("anybody who is signed in, guests too" if allow.guest else "anybody who is signed in")
+    elif allow.signed_in and not allow.guest:
+        who.append("no guest")
     waiting = ", even while waiting for a role" if allow.unassigned else ""
     return ", being also ".join(who) + waiting
 
@@ -53,9 +63,9 @@ def _way(allow: Allow) -> str:
 def _membership(allow: Allow) -> str:
     least = _least(allow)
     member = f"an active member of the class that `{allow.member_of}` names"
-    if least == ClassRole.CLASS_ROLE_STUDENT:
-        return member
-    return f"{member}, as {class_role_name(least)} at least"
+    if least != ClassRole.CLASS_ROLE_STUDENT:
+        member += f", as {class_role_name(least)} at least"
+    return f"{member}, archived or not" if allow.archived else member
 
 
 def _least(allow: Allow) -> ClassRole.ValueType:

@@ -1,0 +1,309 @@
+"""Only the token says who calls, and only the path what is called: no header, no trick of the wire."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import grpc
+import httpx2 as httpx
+import pytest
+import pytest_asyncio
+
+from chassis import calls
+from chassis.testing import refused
+from meno.identity.v1.user_service_pb2 import GetUserRequest
+from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
+from tests.gateway.front import Front, Manager, lift_limits
+from tests.gateway.front import front as start_front
+
+VICTIM, ME = str(uuid.uuid4()), str(uuid.uuid4())
+WATCHED = ("GetUser", "DeleteUser", "SignIn", "ListSessions", "WatchAccountEvents")
+IDENTITIES = [
+    "x-user-id",
+    "x-meno-user-id",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-client-cert",
+    "x-auth-request-user",
+    "x-remote-user",
+    "remote-user",
+    "x-jwt-payload",
+    "x-jwt-claim-sub",
+    "x-envoy-jwt-payload",
+    "x-envoy-peer-metadata",
+    "x-envoy-internal",
+    "x-envoy-decorator-operation",
+    "x-envoy-original-dst-host",
+    "x-envoy-upstream-alt-stat-name",
+    "x-goog-authenticated-user-id",
+    "x-amzn-oidc-identity",
+    "x-spiffe-id",
+    "grpc-metadata-user-id",
+    "grpc-metadata-authorization",
+    "grpcgateway-authorization",
+    "baggage",
+    "from",
+]
+PATHS = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-uri",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
+    "x-envoy-original-path",
+    "x-envoy-original-method",
+]
+METHODS = ["x-http-method-override", "x-http-method", "x-method-override", "x-original-method"]
+
+
+class Served(NamedTuple):
+    """A call that got as far as a service, as that sees it."""
+
+    rpc: str
+    caller: str | None
+
+
+SERVED: list[Served] = []
+
+
+def note(context: Any) -> None:
+    call = calls.current()
+    SERVED.append(Served(call.method.path.rpartition("/")[2], call.caller.user_id if call.caller else None))
+
+
+def hurry(manager: Manager) -> None:
+    """A connection that is done with is closed at once, so that a test may read to its end."""
+    manager["delayed_close_timeout"] = "0.01s"
+    lift_limits(manager)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    """A gateway before services that note what they serve, and for whom."""
+    answers = dict.fromkeys(WATCHED, note)
+    async with start_front(tmp_path_factory.mktemp("front"), answers=answers, amend=hurry) as front:
+        yield front
+
+
+@pytest_asyncio.fixture(scope="module")
+async def http(front: Front) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{front.address}") as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def served() -> list[Served]:
+    """What was served in this test."""
+    SERVED.clear()
+    return SERVED
+
+
+@pytest.fixture
+def authorization(front: Front) -> str:
+    return f"Bearer {front.house.issuer.token(ME)}"
+
+
+async def get(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> int:
+    return (await http.get(path, headers=headers)).status_code
+
+
+@pytest.mark.parametrize("header", IDENTITIES)
+async def test_no_header_makes_somebody_else(
+    front: Front, http: httpx.AsyncClient, authorization: str, served: list[Served], header: str
+) -> None:
+    for value in (
+        VICTIM,
+        f"By=spiffe://meno/chat_service;URI=spiffe://meno/{VICTIM}",
+        "Bearer " + "x" * 9000,
+    ):
+        headers = {"authorization": authorization, header: value}
+        assert await get(http, "/v1/users/me", headers) == 200
+        assert await get(http, f"/v1/users/{VICTIM}", headers) == 403
+        assert await get(http, "/v1/users/me", {header: value}) == 401
+        stub = UserServiceStub(front.channel)
+        metadata = (*headers.items(),)
+        await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
+        denied = await refused(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
+        assert denied.reason == "ACCESS_DENIED"
+        denied = await refused(stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata[1:]))
+        assert denied.reason == "TOKEN_MISSING"
+    assert set(served) == {Served("GetUser", ME)}
+
+
+@pytest.mark.parametrize("header", PATHS)
+async def test_no_header_makes_another_path(
+    front: Front, http: httpx.AsyncClient, authorization: str, served: list[Served], header: str
+) -> None:
+    headers = {"authorization": authorization}
+    for path in (f"/v1/users/{VICTIM}", "/meno.access.v1.AccountFeedService/WatchAccountEvents"):
+        assert await get(http, "/v1/users/me", {**headers, header: path}) == 200
+        assert await get(http, f"/v1/users/{VICTIM}", {**headers, header: "/v1/users/me"}) == 403
+    assert set(served) == {Served("GetUser", ME)}
+
+
+async def test_no_header_makes_another_method(
+    http: httpx.AsyncClient, authorization: str, served: list[Served]
+) -> None:
+    headers = {"authorization": authorization, **dict.fromkeys(METHODS, "DELETE")}
+    assert await get(http, "/v1/users/me", headers) == 200
+    assert await get(http, "/v1/users/me?_method=DELETE", headers) == 400
+    assert served == [Served("GetUser", ME)]
+
+
+@pytest.mark.parametrize("authority", ["identity_service", "127.0.0.1:1", "keys", "x" * 255])
+async def test_no_authority_leads_elsewhere(
+    front: Front, authorization: str, served: list[Served], authority: str
+) -> None:
+    options = (("grpc.default_authority", authority),)
+    async with grpc.aio.insecure_channel(front.address, options) as channel:
+        metadata = (("authorization", authorization),)
+        stub = UserServiceStub(channel)
+        denied = await refused(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
+        assert denied.reason == "ACCESS_DENIED"
+        feed: Any = channel.unary_stream("/meno.access.v1.AccountFeedService/WatchAccountEvents")
+        assert (await refused(feed(b"", metadata=metadata))).reason == "ACCESS_DENIED"
+        await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
+    assert served == [Served("GetUser", ME)]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "found"),
+    [
+        ("/v1/users/me/../{victim}", 403, []),
+        ("/v1/users/me/%2e%2e/{victim}", 403, []),
+        ("/v1/users/me%2f..%2f{victim}", 400, []),
+        ("/v1/users/me\\..\\{victim}", 403, []),
+        ("/v1/users/me;{victim}", 403, []),
+        ("/v1/users/me%00{victim}", 400, []),
+        ("/v1/users/me#{victim}", 400, []),
+        ("/v1/users/%256de", 403, []),
+        ("/v1/users/ME", 403, []),
+        ("/V1/users/me", 404, []),
+        ("/v1/users/%6de", 200, ["GetUser"]),
+        ("//v1//users//me", 200, ["GetUser"]),
+        ("http://identity-service/v1/users/{victim}", 403, []),
+        # Whichever of the two wins is what is judged and what is served.
+        ("/v1/users/me?user_id={victim}", 403, []),
+        ("/v1/users/me?userId={victim}", 403, []),
+        ("/v1/users/{victim}?user_id=me", 200, ["GetUser"]),
+        ("/v1/users/{victim}?user_id=me&user_id={victim}", 403, []),
+        ("/meno.identity.v1.UserService/GetUser", 404, []),
+        ("/meno.access.v1.AccountFeedService/WatchAccountEvents", 404, []),
+    ],
+)
+async def test_a_path_is_judged_as_it_is_served(
+    front: Front, authorization: str, served: list[Served], path: str, status: int, found: list[str]
+) -> None:
+    request = _request(f"GET {path.format(victim=VICTIM)} HTTP/1.1", f"authorization: {authorization}")
+    answer = await _exchange(front, request)
+    assert _statuses(answer) == [status]
+    assert served == [Served(rpc, ME) for rpc in found]
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        ["content-length: 2", "content-length: 2"],
+        ["content-length: 2", "content-length: 400"],
+        ["content-length: 2, 400"],
+        ["content-length: -1"],
+        ["content-length: +2"],
+        ["content-length: 0x2"],
+        ["content-length: 4", "transfer-encoding: chunked"],
+        ["content-length: 4", "transfer-encoding:\tchunked"],
+        ["transfer-encoding: xchunked"],
+        ["transfer-encoding: chunked", "transfer-encoding: identity"],
+        ["transfer-encoding : chunked"],
+        ["connection: content-length", "content-length: 2", "transfer-encoding: chunked"],
+    ],
+)
+async def test_nothing_is_smuggled_behind_a_body(
+    front: Front, authorization: str, served: list[Served], framing: list[str]
+) -> None:
+    hidden = _request(f"GET /v1/users/{VICTIM} HTTP/1.1", f"authorization: {authorization}")
+    for body in (b"{}", b"0\r\n\r\n"):
+        request = _request("POST /v1/auth:signIn HTTP/1.1", "content-type: application/json", *framing)
+        answer = await _exchange(front, request + body + hidden)
+        assert _statuses(answer) in ([400], [501])
+        assert b"REQUEST_MALFORMED" in answer
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (["connection: authorization"], 401),
+        (["connection: close, x-request-id, :path"], 400),
+        (["te: gzip, trailers", "trailer: authorization"], 200),
+        (["connection: upgrade, http2-settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__"], 200),
+        (["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13"], 403),
+        (["host: identity_service"], 200),
+        ([f"x_user_id: {VICTIM}"], 400),
+        ([f"x-user-id : {VICTIM}"], 400),
+        ([f"x-a: b\0c{VICTIM}"], 400),
+        (["x-a: b", " authorization: Bearer x"], 200),
+        (["expect: 100-continue"], 200),
+    ],
+)
+async def test_no_trick_with_a_connection_changes_who_calls(
+    front: Front, authorization: str, served: list[Served], headers: list[str], status: int
+) -> None:
+    request = _request("GET /v1/users/me HTTP/1.1", f"authorization: {authorization}", *headers)
+    answer = await _exchange(front, request)
+    assert _statuses(answer)[-1:] == [status]
+    assert served == [Served("GetUser", ME)] * (status == 200)
+
+
+@pytest.mark.parametrize(
+    "line", ["CONNECT identity_service:443 HTTP/1.1", "TRACE /v1/users/me HTTP/1.1", "OPTIONS * HTTP/1.1"]
+)
+async def test_other_verbs_of_http_lead_nowhere(
+    front: Front, authorization: str, served: list[Served], line: str
+) -> None:
+    answer = await _exchange(front, _request(line, f"authorization: {authorization}"))
+    assert _statuses(answer) in ([400], [404])
+    assert ME.encode() not in answer
+    assert authorization.encode() not in answer
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/grpc", "application/grpc-web+proto", "application/json"]
+)
+async def test_what_only_services_call_is_not_routed_in_any_protocol(
+    http: httpx.AsyncClient, authorization: str, served: list[Served], content_type: str
+) -> None:
+    path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
+    headers = {"authorization": authorization, "content-type": content_type, "x-grpc-web": "1"}
+    reply = await http.post(path, content=b"\0\0\0\0\0", headers=headers)
+    denied = reply.headers.get("grpc-status") == "7" or reply.status_code == 404
+    assert denied, (reply.status_code, reply.headers)
+    assert served == []
+
+
+def _request(line: str, *headers: str) -> bytes:
+    return "".join(f"{part}\r\n" for part in (line, "host: meno", *headers, "")).encode("latin-1")
+
+
+async def _exchange(front: Front, request: bytes) -> bytes:
+    """Everything that is answered to these bytes, until nothing more can come."""
+    host, _, port = front.address.partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    # A request that ends the connection, so that nobody has to wait whether there are more answers.
+    writer.write(request + _request("GET /v1/nothing HTTP/1.1", "connection: close"))
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+def _statuses(answer: bytes) -> list[int]:
+    """The status of every answer but that to the request which ends the connection."""
+    found = [int(status) for status in re.findall(rb"^HTTP/1\.1 ([2-5]\d\d)", answer, re.MULTILINE)]
+    ended = b"METHOD_UNKNOWN" in answer.rpartition(b"HTTP/1.1")[2]
+    return found[:-1] if ended and len(found) > 1 else found
