@@ -1,5 +1,6 @@
 """The people of a test of the whole system."""
 
+import asyncio
 import uuid
 
 import grpc
@@ -21,6 +22,7 @@ from meno.content.v1.material_service_pb2 import (
 from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from meno.identity.v1.user_service_pb2 import GetUserRequest, User
 
 
 class School:
@@ -107,6 +109,16 @@ class School:
         for content_id in (material.material_id, lesson.content_id):
             await self.publish(teacher, made, content_id)
         return lesson
+
+
+async def once_they_study(person: Person) -> User:
+    """The person, as soon as it is known that they studied."""
+    async with asyncio.timeout(10):
+        while True:
+            user = await person.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
+            if user.streak_days:
+                return user
+            await asyncio.sleep(0.02)
 
 
 def new_id() -> str:

@@ -100,9 +100,9 @@ def _alphanumeric(text: str) -> str:
 
 
 def _words(known: Iterable[str]) -> Iterator[str]:
-    """The words of what is known of somebody, with and without their digits."""
+    """What is known of somebody, whole and by its words, these with and without their digits."""
     for text in map(_plain, known):
-        for word in (*re.findall(r"[^\W_]+", text), *re.findall(r"[^\W\d_]+", text)):
+        for word in (text, *re.findall(r"[^\W_]+", text), *re.findall(r"[^\W\d_]+", text)):
             if len(word) >= _SHORTEST_WORD:
                 yield word
 

@@ -28,7 +28,7 @@ from meno.identity.v1.user_service_pb2 import EraseUserRequest, GetErasureReques
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests import running
 from tests.cli.conftest import Meno, line
-from tests.school import School
+from tests.school import School, once_they_study
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -67,6 +67,7 @@ async def backup(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> As
         asked = AskRequest(user_id="me", chat_id=chat.chat_id, text=SAID)
         async for _ in student.chats.Ask(asked, **student.auth):
             pass
+        await once_they_study(student)
         directory = tmp_path_factory.mktemp("backups") / "first"
         done = running.meno(layout, "backup", str(directory))
         assert done.returncode == 0, done.stderr
@@ -110,6 +111,7 @@ EXPECTED = {
     "chats": -1,
     "chat_messages": -2,
     "sessions": -1,
+    "activity_days": -1,
     "class_memberships": -1,
     "user_classes": -1,
     "erasures": 1,

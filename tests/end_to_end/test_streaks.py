@@ -1,13 +1,10 @@
 """What is studied in one service counts in another."""
 
-import asyncio
 from datetime import UTC, datetime
 
-from deploy.local.demo.people import Person
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
-from meno.identity.v1.user_service_pb2 import GetUserRequest, User
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
-from tests.school import School
+from tests.school import School, once_they_study
 
 
 async def test_who_asks_or_begins_a_session_has_a_streak(school: School) -> None:
@@ -24,13 +21,3 @@ async def test_who_asks_or_begins_a_session_has_a_streak(school: School) -> None
         user = await once_they_study(person)
         assert user.streak_days == 1
         assert user.last_active_time.ToDatetime(UTC) >= before
-
-
-async def once_they_study(person: Person) -> User:
-    """The person, as soon as it is known that they studied."""
-    async with asyncio.timeout(10):
-        while True:
-            user = await person.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
-            if user.streak_days:
-                return user
-            await asyncio.sleep(0.02)
