@@ -20,7 +20,7 @@ demo: runtime  ## Start everything, play one lesson through it, stop it
 	@$(LOCAL) demo
 
 test: develop  ## Run the whole test suite
-	@$(RUN) -m pytest -n 2 --dist loadfile
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 up: runtime  ## Start the stack and keep it running (PORT=8080)
 	@$(LOCAL) up

@@ -17,6 +17,7 @@ statement: single reads in autocommit, everything that writes in an explicit tra
 Ids are strings in Python: psycopg hands uuid columns over as text.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
@@ -207,14 +208,29 @@ class Database:
 
     async def _read(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
         # Not `with pool.connection()`: in autocommit there is nothing to commit.
-        connection = await self._pool.getconn()
+        connection = await self._connection()
         try:
             return await connection.all(query, values)
         finally:
             await self._pool.putconn(connection)
 
-    async def _begin(self) -> Connection:
+    async def _connection(self) -> Connection:
+        """A connection of the pool.
+
+        Python 3.11 swallows a cancellation that arrives together with the connection that the
+        pool waits for; work that never ends by itself would then never end.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "called on the event loop"
+        before = task.cancelling()
         connection = await self._pool.getconn()
+        if task.cancelling() > before:
+            await self._pool.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
+
+    async def _begin(self) -> Connection:
+        connection = await self._connection()
         try:
             await connection.execute("BEGIN")
         except BaseException:

@@ -178,7 +178,8 @@ class AccountFeed:
             heartbeat = WatchAccountEventsResponse.Heartbeat(sequence=after_sequence)
             yield WatchAccountEventsResponse(heartbeat=heartbeat)
             try:
-                await asyncio.wait_for(self._changed.wait(), timeout=1)
+                async with asyncio.timeout(1):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -90,8 +90,8 @@ async def service(house: House, guard: Guard, database: Database, probe: Probe) 
         yield running
 
 
-@pytest.fixture
-def stub(service: Served, probe: Probe) -> Any:
+@pytest_asyncio.fixture
+async def stub(service: Served, probe: Probe) -> Any:
     """Calls the probe as the gateway does."""
     return probe.stubs.ProbeServiceStub(service.channel())
 

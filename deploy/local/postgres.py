@@ -35,6 +35,10 @@ SUPERUSER = "postgres"
 _UNPRIVILEGED = "nobody"
 _ROOTS_PLACE = Path("/var/lib/meno")
 
+# Where files are made and deleted fastest, which is what a test's databases mostly are.
+_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY_NEEDED = 4 << 30
+
 
 @dataclass(frozen=True)
 class Access:
@@ -47,14 +51,20 @@ class Access:
 
 
 class Postgres:
-    """One cluster whose files lie in `directory`; `durable=False` is for tests alone."""
+    """One cluster whose files lie in `directory`; `durable=False` is for tests alone.
+
+    What need not last is kept in memory where there is room.
+    """
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         self._durable = durable
         self._directory = directory
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
-        self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
+        if not durable and _memory_has_room():
+            self._home = _MEMORY / f"meno-{os.geteuid()}-{name}"
+        else:
+            self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
         # A socket's path has about a hundred characters; a clone's may have more.
         self.sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
         self.data = self._home / "data"
@@ -276,6 +286,10 @@ class Postgres:
     def _give_away(self, path: Path) -> None:
         if self._user:
             shutil.chown(path, self._user)
+
+
+def _memory_has_room() -> bool:
+    return os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_NEEDED
 
 
 def copies() -> list[Path]:

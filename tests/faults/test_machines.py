@@ -71,7 +71,7 @@ def test_a_data_directory_of_another_version(directory: Path) -> None:
 def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
     Postgres(directory).prepare()
     shutil.rmtree(directory)
-    cluster = Postgres(directory, durable=False)
+    cluster = Postgres(directory)
     cluster.prepare()
     _starts(cluster)
 
