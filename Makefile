@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 	2>/dev/null && echo $$p && exit; done; command -v python3 || echo python)
 PORT ?= 8080
 export PORT
+# Many processes start from the same modules, which need compiling once.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUN := .venv/bin/python
 LOCAL := $(RUN) -m deploy.local

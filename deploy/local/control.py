@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from pathlib import Path
 
 from rich.console import Console
 
@@ -18,7 +20,7 @@ _STOPS_WITHIN = 3 * STOPS_WITHIN + 10
 _LOOK_EVERY = 0.05
 
 # It outlives whoever starts it, which Popen takes for an oversight once the object is gone.
-_DETACHED: list["subprocess.Popen[bytes]"] = []
+_DETACHED: defaultdict[Path, list["subprocess.Popen[bytes]"]] = defaultdict(list)
 
 
 def up(layout: Layout, console: Console) -> tuple[State, bool]:
@@ -36,6 +38,7 @@ def down(layout: Layout) -> bool:
     """Stops the stack and waits until nothing of it runs; returns whether it ran. Raises Problem."""
     if not is_running(layout):
         return False
+    ours = _DETACHED.pop(layout.directory, ())
     state = load(layout)
     if state is not None and state.supervisor:
         os.kill(state.supervisor, signal.SIGTERM)
@@ -44,6 +47,8 @@ def down(layout: Layout) -> bool:
         if time.monotonic() > deadline:
             raise Problem(f"the stack did not stop within {_STOPS_WITHIN:.0f} s")
         time.sleep(_LOOK_EVERY)
+    for supervisor in ours:
+        supervisor.wait()
     return True
 
 
@@ -97,5 +102,5 @@ def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
             cwd=ROOT,
             start_new_session=True,
         )
-    _DETACHED.append(supervisor)
+    _DETACHED[layout.directory].append(supervisor)
     return supervisor
