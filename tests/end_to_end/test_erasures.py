@@ -1,6 +1,5 @@
 """Who was erased is named nowhere any more: in no database, no file, no log."""
 
-import asyncio
 import secrets
 import subprocess
 import uuid
@@ -16,10 +15,10 @@ from deploy.local.postgres import SUPERUSER, Postgres
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest, SignInRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
-from meno.identity.v1.user_service_pb2 import EraseUserRequest, GetErasureRequest, UpdateUserRequest, User
+from meno.identity.v1.user_service_pb2 import EraseUserRequest, UpdateUserRequest, User
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, Goal
-from tests.school import School, new_id, once_they_study
+from tests.school import School, new_id, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -58,7 +57,7 @@ async def test_a_dump_of_everything_has_no_trace_of_who_was_erased(layout: Layou
     erase = EraseUserRequest(user_id="me", confirmation="ERASE", request_id=new_id())
     await person.users.EraseUser(erase, **person.auth)
     admin = await school.admin()
-    await _erased(admin, person.tokens.user.user_id)
+    await once_erased(admin, person.tokens.user.user_id)
     assert _found(layout, words) == set()
 
 
@@ -84,16 +83,6 @@ async def _talk(person: Person, class_id: str, said: str) -> None:
     ask = AskRequest(user_id="me", chat_id=chat.chat_id, text=f"What is {said}?", request_id=new_id())
     async for _ in person.chats.Ask(ask, **person.auth):
         pass
-
-
-async def _erased(admin: Person, user_id: str) -> None:
-    """Returns when every service has said that it holds nothing of a person."""
-    async with asyncio.timeout(30):
-        while True:
-            found = await admin.users.GetErasure(GetErasureRequest(user_id=user_id), **admin.auth)
-            if found.HasField("complete_time"):
-                return
-            await asyncio.sleep(0.05)
 
 
 def _found(layout: Layout, words: list[str]) -> set[str]:
