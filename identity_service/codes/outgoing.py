@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from identity_service.codes.senders import Letter, Sender
+from identity_service.codes.letters import Letter, Sender
 
 _MAX_WAITING = 1000
 _AT_ONCE = 4

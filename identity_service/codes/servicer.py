@@ -5,8 +5,8 @@ from chassis.database import Database, Transaction
 from chassis.errors import FieldInvalid
 from chassis.wire import timestamp
 from identity_service.codes.codes import Codes
+from identity_service.codes.letters import Letter
 from identity_service.codes.outgoing import Outgoing
-from identity_service.codes.senders import Letter
 from identity_service.config.config import Config
 from identity_service.credentials import proofs, proving, store
 from identity_service.credentials.arriving import arrive

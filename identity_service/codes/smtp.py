@@ -6,7 +6,7 @@ import ssl
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
-from identity_service.codes.senders import Letter
+from identity_service.codes.letters import Letter
 from identity_service.endpoints import is_loopback
 from identity_service.settings import Settings
 

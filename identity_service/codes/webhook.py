@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 
-from identity_service.codes.senders import Letter
+from identity_service.codes.letters import Letter
 from identity_service.settings import Settings
 
 SIGNATURE = "meno-signature"

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from chassis.testing import refused
 from identity_service.codes import outgoing, senders
+from identity_service.codes.letters import Letter
 from identity_service.codes.outgoing import Outgoing
-from identity_service.codes.senders import Letter
 from identity_service.codes.webhook import SIGNATURE, signature
 from identity_service.settings import Settings
 from identity_service.tests.conftest import Identity
