@@ -338,14 +338,19 @@ async def soon(attempt: Callable[[], Awaitable[Any]]) -> Any:
                 refusal(error)
 
 
-async def soon_refused(attempt: Callable[[], Awaitable[Any]]) -> Refusal:
-    """Repeats a call until it is refused, for what reaches a process by the feed; tells how."""
+async def soon_refused(attempt: Callable[[], Awaitable[Any]], reason: str = "") -> Refusal:
+    """Repeats a call until it is refused, for what reaches a process by the feed; tells how.
+
+    With a `reason`, until it is refused for that one.
+    """
     async with asyncio.timeout(_SOON):
         while True:
             try:
                 await attempt()
             except grpc.aio.AioRpcError as error:
-                return refusal(error)
+                told = refusal(error)
+                if reason in {"", told.reason}:
+                    return told
 
 
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:

@@ -22,7 +22,7 @@ from meno.content.v1.material_service_pb2 import (
 from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
-from meno.identity.v1.user_service_pb2 import GetUserRequest, User
+from meno.identity.v1.user_service_pb2 import GetErasureRequest, GetUserRequest, User
 
 
 class School:
@@ -118,6 +118,16 @@ async def once_they_study(person: Person) -> User:
             user = await person.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
             if user.streak_days:
                 return user
+            await asyncio.sleep(0.02)
+
+
+async def once_erased(admin: Person, user_id: str) -> None:
+    """Returns when every service has said that it holds nothing of a person."""
+    async with asyncio.timeout(30):
+        while True:
+            found = await admin.users.GetErasure(GetErasureRequest(user_id=user_id), **admin.auth)
+            if found.HasField("complete_time"):
+                return
             await asyncio.sleep(0.02)
 
 

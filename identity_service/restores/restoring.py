@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
+from chassis import audit
 from chassis.database import Connection, Transaction
 from identity_service.erasures import store as erasures
 from identity_service.erasures.erasing import erase
 from identity_service.restores import store
 from identity_service.users import store as users
+from meno.access.v1.audit_service_pb2 import AuditAction
 
 _CONNECT_SECONDS = 10
 
@@ -22,7 +24,9 @@ async def begin_epoch(url: str) -> int:
         transaction = Transaction(connection)
         await store.begin_epoch(transaction)
         await store.forget_keys(transaction)
-        return await store.end_sign_ins(transaction)
+        ended = await store.end_sign_ins(transaction)
+        await audit.record(transaction, AuditAction.AUDIT_ACTION_BACKUP_RESTORED, sign_ins=ended)
+        return ended
 
 
 async def erase_again(url: str, user_ids: Iterable[str]) -> int:

@@ -45,8 +45,10 @@ async def test_a_new_epoch_ends_every_sign_in_and_takes_no_token_for_stolen(
         refusal = await refused(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
         assert refusal.reason == "REFRESH_TOKEN_INVALID"
     admin = await identity.sign_up_admin()
-    actions = {one.action for one in await identity.audited(admin)}
-    assert AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED not in actions
+    entries = await identity.audited(admin)
+    assert AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED not in {one.action for one in entries}
+    [restored_then] = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_BACKUP_RESTORED]
+    assert (restored_then.actor_user_id, dict(restored_then.details)) == ("", {"sign_ins": "1"})
     with psycopg.connect(identity.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM signing_keys").fetchone() == (0,)
 

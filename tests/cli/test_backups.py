@@ -24,11 +24,11 @@ from deploy.local.problems import Problem
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
 from meno.identity.v1.class_service_pb2 import ListClassesRequest
-from meno.identity.v1.user_service_pb2 import EraseUserRequest, GetErasureRequest
+from meno.identity.v1.user_service_pb2 import EraseUserRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests import running
 from tests.cli.conftest import Meno, line
-from tests.school import School, once_they_study
+from tests.school import School, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -91,7 +91,7 @@ async def test_what_was_changed_is_undone_but_an_erasure(
 
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
         admin = await School(layout, channel).admin()
-        await erased(admin, backup.student.tokens.user.user_id)
+        await once_erased(admin, backup.student.tokens.user.user_id)
         for person in (backup.teacher, stranger):
             request = ListClassesRequest(user_id="me")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -234,14 +234,6 @@ def spoil(directory: Path, name: str, content: bytes) -> None:
     (directory / name).write_bytes(content)
     told.files[name] = Content(len(content), manifest.digest(directory / name))
     told.write(directory)
-
-
-async def erased(admin: Person, user_id: str) -> None:
-    """Returns when every service has said that it holds nothing of a person."""
-    while True:
-        found = await admin.users.GetErasure(GetErasureRequest(user_id=user_id), **admin.auth)
-        if found.HasField("complete_time"):
-            return
 
 
 def _number(connection: "psycopg.Connection[Any]", query: str) -> int:
