@@ -9,6 +9,7 @@ import sqlalchemy.exc
 import typer
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from chassis import telemetry
 from chassis.server import Compose, run
@@ -44,12 +45,23 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
     def settings() -> None:
         """Show every setting: its variable, its default and what it is for."""
         for name, field in kind.model_fields.items():
-            default = "required" if field.is_required() else f"default {field.default!r}"
+            default = "required" if field.is_required() else f"default {_written(field.default)}"
             typer.echo(f"MENO_{name.upper()}  ({default})")
             if field.description:
                 typer.echo(f"    {field.description}")
 
     return cli
+
+
+def _written(default: object) -> str:
+    """A default as one would set it."""
+    match to_jsonable_python(default):
+        case None | "" | []:
+            return "none"
+        case [*items]:
+            return ",".join(map(str, items))
+        case value:
+            return str(value)
 
 
 def load(kind: type[AnySettings]) -> AnySettings:

@@ -35,7 +35,7 @@ from identity_service.guests.servicer import GuestServicer
 from identity_service.issuers.issuers import Issuers
 from identity_service.issuers.servicer import IdTokenServicer
 from identity_service.keys.issuer import Issuer
-from identity_service.keys.rotation import Rotation
+from identity_service.keys.rotation import Rotation, SecretIsAnother
 from identity_service.keys.servicer import KeySetServicer
 from identity_service.lifecycle.servicer import LifecycleServicer
 from identity_service.memberships.servicer import MembershipServicer
@@ -151,7 +151,12 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
         bell = Bell(database)
         feed = Feed(database, bell)
         issuer = Issuer(database, Rotation(secret, settings.key_lifetime))
-        await issuer.load()
+        try:
+            await issuer.load()
+        except SecretIsAnother as error:
+            raise SystemExit(
+                f"{error}: set that one again, or run begin-epoch, which ends every sign-in"
+            ) from error
         config = Config(settings)
         reach = Reach(settings.key_directory, settings.private_model_hosts)
         mint = Mint(database, issuer, secret, settings.sign_in_lifetime)

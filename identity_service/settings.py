@@ -23,7 +23,9 @@ class Settings(ModelSettings):
         default=frozenset({"STUDENT"}), description="roles that newcomers may ask for, separated by commas"
     )
     sign_in_lifetime: timedelta = Field(
-        default=timedelta(days=30), description="how long a sign-in lasts that is not refreshed"
+        default=timedelta(days=30),
+        ge=timedelta(hours=1),
+        description="how long a sign-in lasts that is not refreshed",
     )
     password_threads: int = Field(default=2, ge=1, description="passwords that are hashed at the same time")
     password_blocklist: FilePath | None = Field(
@@ -49,9 +51,9 @@ class Settings(ModelSettings):
     )
 
     code_sender: str = Field(
-        default="log",
-        pattern=r"^(log|smtp|webhook|[\w.]+:\w+)$",
-        description="carries one-time codes: log (for a local stack alone), smtp, webhook, or package.module:factory",
+        default="none",
+        pattern=r"^(none|log|smtp|webhook|[\w.]+:\w+)$",
+        description="carries one-time codes: none, log (a local stack alone), smtp, webhook, package.module:factory",
     )
     smtp_url: SecretStr | None = Field(default=None, description="smtp[s]://user:password@host:port")
     code_from: str = Field(default="", description="from whom e-mails with codes come")

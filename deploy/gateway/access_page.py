@@ -41,8 +41,8 @@ def _table(grpc_service: str, found: list[Rpc]) -> Iterator[str]:
 
 
 def _limit(rpc: Rpc) -> str:
-    limits = {"person": rpc.limit.per_person_per_minute, "address": rpc.limit.per_address_per_minute}
-    return ", ".join(f"{calls} a {counted}" for counted, calls in limits.items() if calls)
+    limits = {"a person": rpc.limit.per_person_per_minute, "an address": rpc.limit.per_address_per_minute}
+    return ", ".join(f"{calls} {counted}" for counted, calls in limits.items() if calls)
 
 
 if __name__ == "__main__":

@@ -196,10 +196,17 @@ async def test_a_code_is_posted_and_signed(hook: Hook) -> None:
 
 async def test_the_local_stack_reads_codes_in_the_log() -> None:
     with capture_logs() as logged:
-        await senders.sender(settings()).send(LETTER)
+        await senders.sender(settings(code_sender="log")).send(LETTER)
     assert [(one["event"], one["address"], one["code"]) for one in logged] == [
         ("one_time_code", "ada@example.org", "012345")
     ]
+
+
+async def test_unless_an_operator_says_how_no_code_is_sent(town: Identity) -> None:
+    for address in ("ada@example.org", "+14155550123"):
+        asked = town.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
+        told = await refused(asked)
+        assert (told.code, told.detail(BadRequest).field_violations[0].field) == ("INVALID_ARGUMENT", "address")
 
 
 def test_an_operator_brings_a_sender_of_their_own() -> None:

@@ -160,6 +160,13 @@ async def test_no_key_is_added_under_another_secret(identity: Identity, database
     assert len(keys_of(database.url)) == 1
 
 
+async def test_under_another_secret_nothing_is_served(identity: Identity, database: Database) -> None:
+    settings = Settings(database_url=database.url, secret=SECRET[::-1], tls_directory=Path())
+    with pytest.raises(SystemExit, match="another MENO_SECRET: set that one again"):
+        async with compose(settings):
+            pass
+
+
 async def test_the_issuer_tells_what_it_is(identity: Identity) -> None:
     stub = KeySetServiceStub(identity.served.channel())
     body = await stub.GetOpenIdConfiguration(GetOpenIdConfigurationRequest())

@@ -20,7 +20,8 @@ AUDIT_ENTRIES = 1000
 
 _WAITS = timedelta(minutes=2)
 """Longer than the outbox's longest pause, so that a fact that waits longer is stuck."""
-_OLD_KEY = timedelta(days=400)
+_OLD_KEY = timedelta(days=100)
+"""Longer than a key signs, so that one which is older shows that rotation has stopped."""
 
 Connections = dict[str, "psycopg.Connection[Any]"]
 """By the database."""
