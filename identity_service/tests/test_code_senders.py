@@ -206,7 +206,10 @@ async def test_unless_an_operator_says_how_no_code_is_sent(town: Identity) -> No
     for address in ("ada@example.org", "+14155550123"):
         asked = town.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
         told = await refused(asked)
-        assert (told.code, told.detail(BadRequest).field_violations[0].field) == ("INVALID_ARGUMENT", "address")
+        assert (told.code, told.detail(BadRequest).field_violations[0].field) == (
+            "INVALID_ARGUMENT",
+            "address",
+        )
 
 
 def test_an_operator_brings_a_sender_of_their_own() -> None:
