@@ -20,7 +20,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from chassis import calls, idempotency
+from chassis import calls, idempotency, ids
 from chassis.access import Access
 from chassis.calls import Call, Claim, Context
 from chassis.contracts import Method
@@ -102,12 +102,13 @@ def access(guard: Guard, method: Method) -> Before:
 
 
 def validation(guard: Guard, method: Method) -> Before:
-    """Holds the request against the rules of its fields."""
+    """Holds the request against the rules of its fields, and spells its ids in one way."""
 
     async def check(call: Call, message: Message) -> None:
         validate(message)
         if call.has_zero_byte:
             refuse_nul(message)
+        ids.spell(message)
 
     return check
 
@@ -120,8 +121,6 @@ def remembering(guard: Guard, method: Method) -> Before | None:
     async def claim(call: Call, message: Any) -> None:
         if not message.request_id:
             return
-        # However it is spelled, a UUID is one id.
-        message.request_id = message.request_id.lower()
         principal = call.caller.user_id if call.caller else calls.peer(call.context) or ""
         body = message.SerializeToString(deterministic=True)
         digest = idempotency.hash_body(guard.secret, body)
@@ -355,6 +354,7 @@ async def _continued(method: Method, first: Message, rest: AsyncIterator[bytes])
         validate(message)
         if b"\0" in raw:
             refuse_nul(message)
+        ids.spell(message)
         yield message
 
 

@@ -82,6 +82,11 @@ class CodeRequired(Refusal):
         super().__init__(f"Another {field} takes a code that was sent to it. Request one.", field=field)
 
 
+class SignInNotRecent(Refusal):
+    def __init__(self) -> None:
+        super().__init__("What one signs in with is changed within 15 minutes of signing in. Sign in again.")
+
+
 class RoleNotOffered(Refusal):
     def __init__(self, role: str) -> None:
         super().__init__("This installation does not let people choose that role.", role=role)

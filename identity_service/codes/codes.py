@@ -36,7 +36,7 @@ class Codes:
         What is wrong is counted twice, for the code and for the address, so that new codes give no
         new guesses: the transaction must be committed. Raises SignInThrottled.
         """
-        await throttling.count_attempt(transaction, token_rules.counter(canonical))
+        await throttling.count_attempt(transaction, token_rules.counter(self._key, canonical))
         address_hash = rules.address_hash(self._key, canonical)
         row = await store.locked(transaction, address_hash)
         if row is None or row.code_hash is None or row.expired:
@@ -50,4 +50,4 @@ class Codes:
 
     async def forget_attempts(self, transaction: Transaction, canonical: str) -> None:
         """Begins the count of an address anew, whose owner it turned out to be."""
-        await attempts.forget_failures(transaction, token_rules.counter(canonical))
+        await attempts.forget_failures(transaction, token_rules.counter(self._key, canonical))

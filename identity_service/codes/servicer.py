@@ -11,7 +11,7 @@ from identity_service.config.config import Config
 from identity_service.credentials import proofs, proving, store
 from identity_service.credentials.arriving import arrive
 from identity_service.credentials.proofs import Proof
-from identity_service.errors import CodeInvalid
+from identity_service.errors import CodeInvalid, Refusal, TokensAlreadyRotated
 from identity_service.passwords.hashing import Passwords
 from identity_service.tokens.minting import Mint, Refreshable
 from identity_service.users import rules as user_rules
@@ -69,11 +69,11 @@ class CodeServicer:
         password_hash = await self._hash(request)
         async with self._database.transaction() as transaction:
             if await self._codes.redeem(transaction, address.canonical, request.code):
-                begun = await self._begin(transaction, address, request, password_hash)
+                begun: Refreshable | Refusal = await self._begin(transaction, address, request, password_hash)
             else:
                 begun = await self._begun(transaction, address, request)
-        if begun is None:
-            raise CodeInvalid()
+        if isinstance(begun, Refusal):
+            raise begun
         return await self._mint.tokens(begun)
 
     async def _hash(self, request: RedeemOneTimeCodeRequest) -> str:
@@ -89,7 +89,7 @@ class CodeServicer:
         address: Identifier,
         request: RedeemOneTimeCodeRequest,
         password_hash: str,
-    ) -> Refreshable | None:
+    ) -> Refreshable:
         proof = Proof((address,), name=request.display_name.strip())
         user_id = await arrive(transaction, self._config, proof)
         if password_hash:
@@ -98,15 +98,22 @@ class CodeServicer:
 
     async def _begun(
         self, transaction: Transaction, address: Identifier, request: RedeemOneTimeCodeRequest
-    ) -> Refreshable | None:
-        """The sign-in that this request began when its code was still to be redeemed, or None."""
+    ) -> Refreshable | Refusal:
+        """The sign-in that this request began when its code was still to be redeemed, or why there is none.
+
+        A refusal is returned, to be raised when the wrong code is counted for good.
+        """
         user_id = await store.who_has(transaction, address.canonical)
         if user_id is None or not request.request_id:
-            return None
+            return CodeInvalid()
         shown = _shown(address, request)
-        begun = await self._mint.begun(transaction, user_id, request.request_id, shown)
-        if begun is not None:
-            await self._codes.forget_attempts(transaction, address.canonical)
+        try:
+            begun = await self._mint.begun(transaction, user_id, request.request_id, shown)
+        except TokensAlreadyRotated as rotated:
+            return rotated
+        if begun is None:
+            return CodeInvalid()
+        await self._codes.forget_attempts(transaction, address.canonical)
         return begun
 
 

@@ -13,7 +13,8 @@ from identity_service.credentials import proving, store
 from identity_service.credentials.proofs import Proof
 from identity_service.credentials.rules import Linking
 from identity_service.credentials.store import PersonRow
-from identity_service.errors import CodeRequired, IdentifierTaken, UserNotFound
+from identity_service.errors import CodeRequired, IdentifierTaken, SignInNotRecent, UserNotFound
+from identity_service.sign_ins import store as sign_ins
 from identity_service.tokens import accounts
 from identity_service.users import rules as user_rules
 from identity_service.users.store import Identifier
@@ -87,7 +88,8 @@ class Link:
     async def add(self, config: Config, wish: Wish) -> None:
         """Adds what is wished.
 
-        Raises IdentifierTaken, CodeRequired, SignUpClosed, RightsChanged, UserNotFound, or PasswordAdded.
+        Raises IdentifierTaken, CodeRequired, SignInNotRecent, SignUpClosed, RightsChanged, UserNotFound,
+        or PasswordAdded.
         """
         await store.lock(self._transaction, wish.names())
         person = await store.person(self._transaction, self._user_id)
@@ -105,7 +107,13 @@ class Link:
         if wish.password_hash:
             await self._set_password(wish.password_hash)
         await self._identify(wish.proof)
+        if self._changed and not (person.guest or await self._has_just_signed_in()):
+            raise SignInNotRecent()
         await self._become(config, person, wish)
+
+    async def _has_just_signed_in(self) -> bool:
+        """Whether it is surely the person: a token that was stolen opens nothing that lasts."""
+        return await sign_ins.is_recent(self._transaction, self._user_id, caller().sign_in_id)
 
     async def _has_proven(self, address: Identifier) -> bool:
         own = (await store.own(self._transaction, self._user_id)).get(address.kind)

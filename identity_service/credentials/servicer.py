@@ -10,7 +10,6 @@ from identity_service.credentials.proofs import Proof
 from identity_service.errors import CodeInvalid, PasswordPresent, UserNotFound
 from identity_service.issuers.issuers import Issuers
 from identity_service.passwords.hashing import Passwords
-from identity_service.tokens import rules as token_rules
 from identity_service.tokens import store as attempts
 from identity_service.tokens import throttling
 from identity_service.users import rules as user_rules
@@ -62,7 +61,7 @@ class CredentialServicer:
             known = (request.login_name, request.email, request.phone, request.display_name)
             await self._passwords.check(request.password, *known)
             return await self._passwords.hash(request.password)
-        counter = token_rules.counter(request.user_id)
+        counter = self._passwords.counter(request.user_id)
         await throttling.count_attempt(self._database, counter)
         await self._check_present(request)
         async with self._database.transaction() as transaction:

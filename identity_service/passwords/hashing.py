@@ -1,6 +1,7 @@
 """Passwords: checked before they are set, hashed with argon2id in a bounded pool, so that the event loop stays free."""
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from identity_service.passwords.blocklist import Blocklist
 from identity_service.passwords.breaches import Breaches
 from identity_service.passwords.rules import Weakness
 from identity_service.settings import Settings
+from identity_service.tokens import rules as token_rules
 
 # OWASP's minimum for argon2id; about 23 ms a verification.
 _MEMORY_KIB = 19456
@@ -29,8 +31,11 @@ Result = TypeVar("Result")
 class Passwords:
     """Hashes, verifies and checks, a few at a time."""
 
-    def __init__(self, threads: int, *, blocklist: Path | None = None, breaches: str | None = None) -> None:
+    def __init__(
+        self, threads: int, secret: bytes, *, blocklist: Path | None = None, breaches: str | None = None
+    ) -> None:
         """`blocklist` is a file of passwords that nobody may set, `breaches` where to ask for stolen ones."""
+        self._key = hmac.digest(secret, b"passwords", "sha256")
         self._hasher = PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting = 0
@@ -43,9 +48,14 @@ class Passwords:
         """As an operator has set it."""
         return cls(
             settings.password_threads,
+            settings.secret.get_secret_value().encode(),
             blocklist=settings.password_blocklist,
             breaches=settings.breached_passwords_url,
         )
+
+    def counter(self, name: str) -> bytes:
+        """What the attempts at a password are counted under, by the name or the person it would be of."""
+        return token_rules.counter(self._key, name)
 
     async def hash(self, password: str) -> str:
         """The hash of a password. Raises ServiceUnavailable when too many wait."""

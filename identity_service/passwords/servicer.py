@@ -9,8 +9,8 @@ from identity_service.errors import CredentialsInvalid
 from identity_service.passwords import store
 from identity_service.passwords.hashing import Passwords
 from identity_service.sign_ins import ending
-from identity_service.tokens import rules, throttling
 from identity_service.tokens import store as attempts
+from identity_service.tokens import throttling
 from identity_service.users import store as users
 from identity_service.users.servicer import message
 from meno.access.v1.audit_service_pb2 import AuditAction
@@ -25,7 +25,7 @@ class PasswordServicer:
         self._passwords = passwords
 
     async def ChangePassword(self, request: ChangePasswordRequest, context: Context) -> Empty:
-        counter = rules.counter(request.user_id)
+        counter = self._passwords.counter(request.user_id)
         await throttling.count_attempt(self._database, counter)
         # Whoever else changes it at the same moment may have been first.
         while (old_hash := await self._proven(request, counter)) is not None:

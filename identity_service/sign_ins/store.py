@@ -1,13 +1,16 @@
 """SQL of how sign-ins end and are listed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, null, select, update
+from sqlalchemy import Interval, bindparam, func, null, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.tables import SignIn
+
+RECENT = timedelta(minutes=15)
+"""How long after signing in one may change what one signs in with."""
 
 
 class SignInRow(NamedTuple):
@@ -33,6 +36,12 @@ END = statement(
 END_ALL = statement(
     _END.where(SignIn.sign_in_id.is_distinct_from(bindparam("but", type_=SignIn.sign_in_id.type)))
 )
+IS_RECENT = statement(
+    select(SignIn.created_at > func.now() - bindparam("recent", type_=Interval)).where(
+        SignIn.user_id == bindparam("user_id"), SignIn.sign_in_id == bindparam("sign_in_id")
+    ),
+    bool,
+)
 # Rides on the primary key, for ids ascend with time.
 PAGE = statement(
     select(*columns(SignInRow, SignIn))
@@ -56,6 +65,12 @@ async def end(transaction: Transaction, user_id: str, sign_in_id: str) -> str | 
 async def end_all(transaction: Transaction, user_id: str, but: str | None) -> int:
     """Ends every sign-in of a person `but` one, and returns how many those were."""
     return await transaction.run(END_ALL, user_id=user_id, but=but)
+
+
+async def is_recent(executor: Executor, user_id: str, sign_in_id: str) -> bool:
+    """Whether a sign-in began a moment ago."""
+    recent = await executor.one(IS_RECENT, user_id=user_id, sign_in_id=sign_in_id, recent=RECENT)
+    return recent is True
 
 
 async def page(executor: Executor, user_id: str, before: UUID, limit: int) -> list[SignInRow]:

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.testing import refused
 from identity_service.tests.conftest import Identity, Person
+from meno.access.v1.access_pb2 import ClassRole
 from meno.access.v1.audit_service_pb2 import (
     AuditAction,
     AuditEntry,
@@ -18,6 +19,9 @@ from meno.access.v1.audit_service_pb2 import (
     VerifyAuditChainResponse,
 )
 from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
+from meno.identity.v1.auth_service_pb2 import SignOutEverywhereRequest
+from meno.identity.v1.class_service_pb2 import AddMembershipRequest, RemoveMembershipRequest
+from meno.identity.v1.user_service_pb2 import EraseUserRequest
 
 PUBLISHED = AuditAction.AUDIT_ACTION_CONTENT_PUBLISHED
 
@@ -47,6 +51,28 @@ async def test_what_a_service_records_is_listed_newest_first(identity: Identity)
     assert [one.entry_id for one in listed] == [second.entry_id, first.entry_id]
     assert {one.service for one in listed} == {"content_service"}
     assert (await identity.audited(admin, class_id=second.class_id)) == listed[:1]
+
+
+async def test_an_id_in_capitals_breaks_nothing(identity: Identity) -> None:
+    admin, teacher, person = (
+        await identity.sign_up_admin(),
+        await identity.sign_up_teacher(),
+        await identity.sign_up(),
+    )
+    made = await identity.new_class(teacher)
+    await identity.join(person, made)
+    remove = RemoveMembershipRequest(class_id=made.class_id, user_id=person.user_id)
+    await identity.classes.RemoveMembership(remove, **teacher.auth)
+    capitals = person.user_id.upper()
+    add = AddMembershipRequest(class_id=made.class_id, user_id=capitals, role=ClassRole.CLASS_ROLE_STUDENT)
+    await identity.classes.AddMembership(add, **teacher.auth)
+    await identity.auth.SignOutEverywhere(SignOutEverywhereRequest(user_id=capitals), **admin.auth)
+    erase = EraseUserRequest(user_id=capitals, confirmation="ERASE")
+    await identity.users.EraseUser(erase, **admin.auth)
+    await record(identity, entry(user_id=capitals, class_id=made.class_id.upper()))
+    actions = {one.action for one in await identity.audited(admin, user_id=capitals)}
+    assert {AuditAction.AUDIT_ACTION_USER_ERASED, PUBLISHED} < actions
+    assert (await verify(identity, admin)).unbroken
 
 
 async def test_an_entry_that_comes_twice_is_recorded_once(identity: Identity) -> None:

@@ -242,6 +242,26 @@ async def test_a_token_that_outlived_its_rights_adds_nothing(identity: Identity)
     assert proven(identity, ada) == {("ada", False)}
 
 
+async def test_a_token_alone_adds_nothing_that_lasts(identity: Identity) -> None:
+    person, stranger = await arrive(identity, "ada@example.org"), await guest(identity)
+    change(identity, "UPDATE sign_ins SET created_at = created_at - interval '16 minutes'")
+    code = await code_for(identity, "thief@example.org")
+    for wish in (
+        {"email": "thief@example.org", "code": code},
+        {"phone": "+14155550123"},
+        {"login_name": "thief"},
+        {"password": PASSWORD},
+    ):
+        denied = await refused(link(identity, person, **wish))
+        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SIGN_IN_NOT_RECENT")
+    assert proven(identity, person) == {("ada@example.org", True)}
+    # What is there already changes nothing, and who is nobody yet has nothing to lose.
+    assert (await link(identity, person, email="ada@example.org")).email == "ada@example.org"
+    assert (await link(identity, stranger, email="thief@example.org", code=code)).email_proven
+    again = await arrive(identity, "ada@example.org")
+    assert (await link(identity, again, login_name="ada")).login_name == "ada"
+
+
 async def test_a_guest_becomes_a_person(identity: Identity, issuer: LocalIssuer) -> None:
     admin = await identity.sign_up_admin()
     token = issuer.token("ada", name="ada")

@@ -101,7 +101,6 @@ async def test_five_wrong_attempts_end_a_code_and_four_do_not(identity: Identity
 
 
 async def test_new_codes_give_no_new_guesses(identity: Identity) -> None:
-    """Wrong codes and wrong passwords are counted together."""
     code = await code_for(identity, ADA)
     await refused(redeem(identity, wrong(code)))
     change(identity, "UPDATE sign_in_failures SET failures = 15")
@@ -109,8 +108,36 @@ async def test_new_codes_give_no_new_guesses(identity: Identity) -> None:
     denied = await asyncio.gather(*(refused(redeem(identity, wrong(code))) for _ in range(5)))
     assert Counter(one.reason for one in denied) == {"SIGN_IN_THROTTLED": 5}
     assert (await refused(redeem(identity, code))).detail(RetryInfo).retry_delay.ToSeconds() > 512
-    attempt = SignInRequest(identifier=ADA, password=PASSWORD)
-    assert (await refused(identity.auth.SignIn(attempt))).reason == "SIGN_IN_THROTTLED"
+
+
+async def test_codes_and_passwords_are_guessed_apart(identity: Identity) -> None:
+    """Neither shuts out who has the other, and neither gives new guesses at the other."""
+    await identity.auth.SignUp(
+        SignUpRequest(login_name="ada", email=ADA, display_name="Ada", password=PASSWORD)
+    )
+    right = SignInRequest(identifier=ADA, password=PASSWORD)
+    code = await code_for(identity, ADA)
+    await refused(redeem(identity, wrong(code)))
+    await refused(identity.auth.SignIn(SignInRequest(identifier=ADA, password=PASSWORD[::-1])))
+    assert counted(identity, "sign_in_failures") == 2
+    change(identity, "UPDATE sign_in_failures SET failures = 4")
+    await identity.auth.SignIn(right)
+    assert counted(identity, "sign_in_failures") == 1
+    assert (await refused(redeem(identity, wrong(code)))).reason == "CODE_INVALID"
+    assert (await refused(redeem(identity, code))).reason == "SIGN_IN_THROTTLED"
+    await identity.auth.SignIn(right)
+
+
+async def test_a_request_that_was_answered_once_gives_no_free_guesses(identity: Identity) -> None:
+    same = {"request_id": str(uuid.uuid4())}
+    person = Person(await redeem(identity, await code_for(identity, ADA), **same))
+    await identity.refresh(person)
+    code = await code_for(identity, ADA)
+    for _ in range(rules.ATTEMPTS):
+        assert (await refused(redeem(identity, wrong(code), **same))).reason == "TOKENS_ALREADY_ROTATED"
+    assert (await refused(redeem(identity, code))).reason == "SIGN_IN_THROTTLED"
+    change(identity, "DELETE FROM sign_in_failures")
+    assert (await refused(redeem(identity, code))).reason == "CODE_INVALID"
 
 
 async def test_a_code_is_for_one_address_until_it_expires_or_a_new_one_comes(identity: Identity) -> None:

@@ -150,7 +150,7 @@ async def known() -> AsyncIterator[tuple[Range, str]]:
 
 async def test_a_stolen_password_is_refused_and_not_told(known: tuple[Range, str]) -> None:
     stolen, url = known
-    passwords = Passwords(1, breaches=url)
+    passwords = Passwords(1, b"a secret", breaches=url)
     with pytest.raises(PasswordBreached):
         await passwords.check(STOLEN)
     await passwords.check(FINE)
@@ -178,7 +178,7 @@ async def test_a_password_passes_where_nobody_knows_what_is_stolen(
 
 async def test_a_weak_password_is_told_to_nobody(known: tuple[Range, str]) -> None:
     stolen, url = known
-    passwords = Passwords(1, breaches=url)
+    passwords = Passwords(1, b"a secret", breaches=url)
     for password in ("passwordpassword", "to be or not to be"):
         with pytest.raises(PasswordCommon):
             await passwords.check(password)

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from chassis.database import Database
 from chassis.testing import refused, soon_refused
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from identity_service.tokens import purging
+from identity_service.tokens import store as tokens
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import (
     ListSignInsRequest,
@@ -273,3 +275,19 @@ def one(identity: Identity, query: str) -> object:
 
 def count(identity: Identity, table: str) -> object:
     return one(identity, f"SELECT count(*) FROM {table}")
+
+
+async def test_a_refresh_that_a_sign_out_everywhere_overtakes_gives_no_token(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = await identity.sign_up("ada")
+    owner = Person(await identity.auth.SignIn(SignInRequest(identifier="ada", password=PASSWORD)))
+    subject = tokens.subject
+
+    async def overtaken(*of: Any) -> tokens.SubjectRow | None:
+        monkeypatch.setattr(tokens, "subject", subject)
+        await identity.auth.SignOutEverywhere(SignOutEverywhereRequest(user_id="me"), **owner.auth)
+        return await subject(*of)
+
+    monkeypatch.setattr(tokens, "subject", overtaken)
+    assert (await refused(identity.refresh(thief))).reason == "REFRESH_TOKEN_INVALID"

@@ -96,10 +96,10 @@ class Mint:
     async def tokens(self, refreshable: Refreshable) -> Tokens:
         """The pair, with the rights that the person has now.
 
-        Raises AccountDeactivated, or CredentialsInvalid for nobody.
+        Raises AccountDeactivated, or CredentialsInvalid for nobody and where the sign-in has ended.
         """
         user_id = refreshable.token.user_id
-        subject = await store.subject(self._database, user_id)
+        subject = await store.subject(self._database, user_id, refreshable.token.sign_in_id)
         user = await user_store.get(self._database, user_id)
         if subject is None or user is None:
             raise CredentialsInvalid()

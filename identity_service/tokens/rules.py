@@ -95,12 +95,16 @@ def first_secret(key: bytes, request_id: str, proof: str) -> str:
     """
     if not request_id:
         return secrets.token_urlsafe(32)
-    return _derive(key, f"first {request_id.lower()}", proof)
+    return _derive(key, f"first {request_id}", proof)
 
 
-def counter(name: str) -> bytes:
-    """What the attempts on a name are counted under, whether or not anybody has it."""
-    return hashlib.sha256(name.encode()).digest()
+def counter(key: bytes, name: str) -> bytes:
+    """What the attempts on a name are counted under, whether or not anybody has it.
+
+    Each kind of proof has a key of its own, so that one is not guessed by way of the other, and
+    nobody is kept from theirs by guesses at the other.
+    """
+    return hmac.digest(key, f"attempts\0{name}".encode(), hashlib.sha256)
 
 
 def _is_uuid(text: str) -> bool:

@@ -58,7 +58,7 @@ class AuthServicer(AuthServiceServicer):
 
     async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
         name = user_rules.canonical(request.identifier)
-        counter = rules.counter(name)
+        counter = self._passwords.counter(name)
         await throttling.count_attempt(self._database, counter)
         credential = await store.credential_by_identifier(self._database, name)
         if not await self._passwords.verify(request.password, credential and credential.password_hash):
@@ -103,7 +103,7 @@ class AuthServicer(AuthServiceServicer):
         user_id = await store.requested(self._database, request.request_id)
         if user_id is None:
             raise RequestIdReused(request.request_id)
-        counter = rules.counter(user_id)
+        counter = self._passwords.counter(user_id)
         # One transaction, for the password is compared without hashing: repetitions at the same
         # time queue, and none of them has to wait for the others' attempts.
         async with self._database.transaction() as transaction:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -65,6 +66,11 @@ class SignInRow(NamedTuple):
     revoked_at: datetime | None
 
 
+_LASTS = exists().where(
+    SignIn.user_id == bindparam("user_id"),
+    SignIn.sign_in_id == bindparam("sign_in_id"),
+    SignIn.revoked_at == null(),
+)
 _NONE = cast(literal("{}"), JSONB)
 _HELD = (
     select(UserClass.class_id, UserClass.role, Class.archived_at)
@@ -91,7 +97,8 @@ CREDENTIAL_BY_IDENTIFIER = statement(
 ADD_CREDENTIAL = statement(
     insert(Credential).values({name: bindparam(name) for name in CredentialRow._fields})
 )
-# Rights version and classes come from one snapshot: a token never pairs a new version with old rights.
+# Rights version, classes and the sign-in come from one snapshot: a token never pairs a new version with
+# old rights, nor with a sign-in that was ended when the version rose.
 SUBJECT = statement(
     select(
         User.role,
@@ -103,7 +110,7 @@ SUBJECT = statement(
     )
     .select_from(User)
     .outerjoin(_HELD, true())
-    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
+    .where(User.user_id == bindparam("user_id"), User.deleted_at == null(), _LASTS)
     .group_by(User.user_id),
     SubjectRow,
 )
@@ -213,9 +220,9 @@ async def add_credential(transaction: Transaction, credential: CredentialRow) ->
     await transaction.run(ADD_CREDENTIAL, **credential._asdict())
 
 
-async def subject(executor: Executor, user_id: str) -> SubjectRow | None:
-    """What a token says of a person."""
-    return await executor.one(SUBJECT, user_id=user_id)
+async def subject(executor: Executor, user_id: str, sign_in_id: str) -> SubjectRow | None:
+    """What a token of a sign-in says of a person; None where either has ended."""
+    return await executor.one(SUBJECT, user_id=user_id, sign_in_id=sign_in_id)
 
 
 async def arrive(transaction: Transaction, user_id: str) -> bool | None:

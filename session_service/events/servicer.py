@@ -62,7 +62,7 @@ class EventServicer(EventServiceServicer):
             answer = await self._append(request, given, store.append)
         except NotAppended:
             answer = await self._append(request, given, _append_missing)
-        self._bell.ring(request.session_id.lower())
+        self._bell.ring(request.session_id)
         return answer
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
@@ -76,7 +76,7 @@ class EventServicer(EventServiceServicer):
         self, request: WatchEventsRequest, context: Context
     ) -> AsyncIterator[WatchEventsResponse]:
         sequence = request.after_sequence
-        with self._bell.listen(request.session_id.lower()) as rung:
+        with self._bell.listen(request.session_id) as rung:
             while True:
                 session = await self._session(request)
                 while sequence < session.last_sequence and (rows := await self._after(session, sequence)):
@@ -129,7 +129,7 @@ async def _append_missing(
 def _given(events: Iterable[Event]) -> dict[str, NewEvent]:
     given: dict[str, NewEvent] = {}
     for place, event in enumerate(events):
-        client_event_id = event.client_event_id.lower()
+        client_event_id = event.client_event_id
         if client_event_id in given:
             raise EventIdReused(client_event_id)
         payload = _payload(place, event) if event.HasField("payload") else None

@@ -1,0 +1,31 @@
+"""Ids have one spelling, wherever they stand."""
+
+import uuid
+
+from google.protobuf.struct_pb2 import Struct
+
+from chassis import ids
+from meno.identity.v1.user_service_pb2 import BatchGetUsersRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event
+
+
+def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> None:
+    user_id, session_id, event_id = (str(uuid.uuid4()) for _ in range(3))
+    payload = Struct()
+    payload.update({"id": event_id.upper()})
+    request = AppendEventsRequest(
+        user_id=user_id.upper(),
+        session_id=session_id,
+        events=[Event(client_event_id=event_id.upper(), payload=payload)],
+    )
+    ids.spell(request)
+    assert (request.user_id, request.session_id, request.request_id) == (user_id, session_id, "")
+    [event] = request.events
+    assert (event.client_event_id, event.payload["id"]) == (event_id, event_id.upper())
+
+
+def test_lists_of_ids_are_too() -> None:
+    user_ids = [str(uuid.uuid4()) for _ in range(3)]
+    request = BatchGetUsersRequest(user_ids=map(str.upper, user_ids))
+    ids.spell(request)
+    assert [*request.user_ids] == user_ids
