@@ -13,7 +13,9 @@ _COUNTED = 20_000
 """People or addresses that are counted at once; beyond it the longest silent are forgotten."""
 _UNBOUNDED = {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": "60s"}
 
-_ADDRESS: dict[str, Any] = {"remote_address": {}}
+# A host has a whole IPv6 network of 64 bits to choose its address from, and of IPv4 one.
+_ADDRESS = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
+_BY_ADDRESS = {"key": "masked_remote_address"}
 _RPC = {"request_headers": {"header_name": ":path", "descriptor_key": "rpc"}}
 _PERSON = {
     "metadata": {
@@ -32,7 +34,7 @@ def by_address() -> dict[str, Any]:
     """Before anything is looked at: bounds what an address can make the gateway do."""
     return {
         **_common("by_address"),
-        "descriptors": [_counted([{"key": "remote_address"}], PER_ADDRESS_PER_MINUTE)],
+        "descriptors": [_counted([_BY_ADDRESS], PER_ADDRESS_PER_MINUTE)],
         "rate_limits": [{"actions": [_ADDRESS]}],
     }
 
@@ -45,8 +47,7 @@ def by_person(rpcs: list[Rpc]) -> dict[str, Any]:
         if rpc.limit.per_person_per_minute:
             descriptors.append(_counted([named, {"key": "person"}], rpc.limit.per_person_per_minute))
         if rpc.limit.per_address_per_minute:
-            entries = [named, {"key": "remote_address"}]
-            descriptors.append(_counted(entries, rpc.limit.per_address_per_minute))
+            descriptors.append(_counted([named, _BY_ADDRESS], rpc.limit.per_address_per_minute))
     return {
         **_common("by_person"),
         "descriptors": descriptors,

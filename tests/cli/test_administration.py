@@ -80,6 +80,18 @@ def test_an_export_is_whole_and_for_its_owner_alone(meno: Meno, admin: str, tmp_
     assert [*tmp_path.iterdir()] == [file]
 
 
+def test_an_export_goes_nowhere_that_somebody_else_has_prepared(
+    meno: Meno, admin: str, tmp_path: Path
+) -> None:
+    file, theirs = tmp_path / "me.jsonl", tmp_path / "theirs"
+    theirs.touch(mode=0o666)
+    for name in (".me.jsonl.part", "me.jsonl"):
+        (tmp_path / name).symlink_to(theirs)
+    assert meno("user", "export", "me", "--output", str(file)).exit_code == 0
+    assert (theirs.read_text(), file.is_symlink(), admin in file.read_text()) == ("", False, True)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_an_export_that_cannot_be_written_leaves_nothing(meno: Meno, admin: str, tmp_path: Path) -> None:
     said = line(meno("user", "export", "me", "--output", str(tmp_path / "nowhere" / "me.jsonl")))
     assert "cannot write" in said

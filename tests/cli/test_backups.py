@@ -183,6 +183,19 @@ def test_a_manifest_that_names_files_of_others_is_refused(tmp_path: Path, name: 
         manifest.check(tmp_path, told, lambda _: None)
 
 
+def test_a_backup_may_lie_beside_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "backup"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "backup" / "file").write_text("whole")
+    told = Manifest(meno="0", created="", postgres="18")
+    told.files["file"] = Content(5, manifest.digest(tmp_path / "backup" / "file"))
+    monkeypatch.chdir(tmp_path / "here")
+    manifest.check(Path("../backup"), told, lambda _: None)
+    told.files["../here/file"] = told.files["file"]
+    with pytest.raises(Problem, match="which is no file of the backup"):
+        manifest.check(Path("../backup"), told, lambda _: None)
+
+
 def test_a_backup_of_a_later_version_is_refused(backup: Backup, meno: Meno, tmp_path: Path) -> None:
     later = Path(shutil.copytree(backup.directory, tmp_path / "later"))
     told = manifest.read(later)

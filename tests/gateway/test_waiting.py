@@ -27,6 +27,8 @@ from tests.gateway.front import front as start_front
 
 CLASS = "018f0000-0000-7000-8000-0000000000c1"
 PER_PERSON, PER_ADDRESS = 30, 90
+GUESTS = 60
+"""A minute and address, as the contract says."""
 
 
 def refusing(error: Callable[[], DomainError]) -> Callable[[Any], None]:
@@ -60,8 +62,8 @@ async def http(front: Front) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def address() -> str:
-    """One that no other test comes from."""
-    return f"2001:db8::{uuid.uuid4().hex[:4]}"
+    """One that no other test comes from, in a /64 of its own."""
+    return f"2001:db8:2:{uuid.uuid4().hex[:4]}::1"
 
 
 @pytest.fixture
@@ -144,7 +146,43 @@ async def test_an_address_has_its_own_calls_whoever_makes_them(
 
     allowed, last = await _until_refused(call)
     assert (allowed >= PER_ADDRESS, last) == (True, "RATE_LIMITED 3")
-    assert await _get_user(front, http, protocol, tokens[0], f"{address}0") == "OK"
+    assert await _get_user(front, http, protocol, tokens[0], "2001:db8:3::1") == "OK"
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [("2001:db8:4:1:{0:x}::{0:x}", "2001:db8:4:2::1"), ("203.0.113.1", "203.0.113.2")],
+    ids=["ipv6", "ipv4"],
+)
+async def test_an_address_is_one_of_ipv4_or_a_network_of_64_bits_of_ipv6(
+    front: Front, http: httpx.AsyncClient, own: str, other: str
+) -> None:
+    tokens = [front.house.issuer.token(str(uuid.uuid4())) for _ in range(10)]
+
+    async def call(number: int) -> str:
+        return await _get_user(front, http, "json", tokens[number % len(tokens)], own.format(number))
+
+    allowed, last = await _until_refused(call)
+    assert (allowed >= PER_ADDRESS, last) == (True, "RATE_LIMITED 3")
+    assert await _get_user(front, http, "json", tokens[0], other) == "OK"
+
+
+async def test_what_a_contract_allows_an_address_it_allows_a_network(
+    front: Front, http: httpx.AsyncClient, token: str
+) -> None:
+    """Fewer guests than calls: the general limit still lets the network in."""
+
+    async def sign_in(address: str) -> str:
+        reply = await http.post("/v1/auth:signInAsGuest", json={}, headers={"x-forwarded-for": address})
+        return "OK" if reply.is_success else reply.json()["details"][0]["reason"]
+
+    async def call(number: int) -> str:
+        return await sign_in(f"2001:db8:5:1::{number:x}")
+
+    allowed, last = await _until_refused(call)
+    assert (allowed >= GUESTS, last) == (True, "RATE_LIMITED")
+    assert await _get_user(front, http, "json", token, "2001:db8:5:1::1") == "OK"
+    assert await sign_in("2001:db8:5:2::1") == "OK"
 
 
 async def test_without_a_proxy_nobody_chooses_their_address(

@@ -106,7 +106,7 @@ def check(directory: Path, manifest: Manifest, progress: Callable[[str], None]) 
     for name, content in manifest.files.items():
         progress(name)
         file = directory / name
-        if ".." in file.parts or not file.resolve().is_relative_to(directory.resolve()):
+        if ".." in Path(name).parts or not file.resolve().is_relative_to(directory.resolve()):
             raise Problem(f"the manifest names {name}, which is no file of the backup")
         if not file.is_file():
             raise Problem(f"{file} is missing: the backup is not whole")

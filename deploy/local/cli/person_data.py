@@ -3,6 +3,7 @@
 import json as serialising
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -179,14 +180,14 @@ def _whole(output: str) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     target = Path(output)
-    scratch = target.with_name(f".{target.name}.part")
     try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        scratch.replace(target)
+        descriptor, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                yield file
+            Path(scratch).replace(target)
+        finally:
+            with suppress(OSError):
+                Path(scratch).unlink(missing_ok=True)
     except OSError as error:
         raise Problem(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
