@@ -165,7 +165,8 @@ def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
 def _listener(name: str, host: str, port: int, manager: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "address": _address(host, port),
+        # On every address, those of IPv4 are among them.
+        "address": _address(host, port, ipv4_compat=host == "::"),
         # A port in use is an error, not a second gateway that gets every other connection.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1024 * 1024,
@@ -366,5 +367,5 @@ def _keys_cluster(gateway: Gateway) -> dict[str, Any]:
     }
 
 
-def _address(host: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}
+def _address(host: str, port: int, *, ipv4_compat: bool = False) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port, "ipv4_compat": ipv4_compat}}

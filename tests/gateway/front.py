@@ -109,7 +109,8 @@ async def front(
             descriptors=descriptors(),
             tls_directory=directory / "certificates" / "gateway",
             services=endpoints,
-            host="127.0.0.1",
+            # As it is deployed, where the machine can.
+            host="::" if socket.has_dualstack_ipv6() else "127.0.0.1",
             port=ports.gateway,
             keys_port=ports.keys,
             admin_port=ports.admin,
