@@ -9,6 +9,8 @@ from rich.console import Console
 
 from deploy.local.demo.people import Person
 from meno.chat.v1.chat_service_pb2 import Chat, GetChatRequest, ListMessagesRequest
+from meno.content.v1.content_service_pb2 import ListContentsRequest
+from meno.identity.v1.class_service_pb2 import RemoveMembershipRequest
 from meno.session.v1.event_service_pb2 import ListEventsRequest
 from meno.session.v1.session_service_pb2 import GetSessionRequest, Session
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
@@ -62,6 +64,17 @@ async def intrude(house: House, other: Person, console: Console) -> None:
     by_json = await record.refused_json("a forged token", house.url + session_path, forged, 401)
     console.print(f"  {'a forged token':<20} {by_json}")
     console.print(f"  {'a service’s own port':<20} {await _knock(house)}")
+
+
+async def outstay(teacher: Person, removed: Person, class_id: str, console: Console) -> None:
+    """Goes on with the token of a member who is removed, which says for minutes that they are one."""
+    request = RemoveMembershipRequest(class_id=class_id, user_id=removed.tokens.user.user_id)
+    await teacher.record.call(teacher.classes.RemoveMembership, request, **teacher.auth)
+    look = ListContentsRequest(class_id=class_id)
+    refusal = await removed.record.refused_soon(
+        "a removed member", lambda: removed.contents.ListContents(look, **removed.auth), "UNAUTHENTICATED"
+    )
+    console.print(f"  {'a removed member':<20} {refusal}")
 
 
 async def _knock(house: House) -> str:

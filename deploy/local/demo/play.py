@@ -67,3 +67,4 @@ async def _acts(channel: grpc.aio.Channel, record: Record, state: State, console
         service_port=state.services["session_service"][0],
     )
     await intruding.intrude(house, other, console)
+    await intruding.outstay(teacher, other, lesson.of_class.class_id, console)

@@ -6,7 +6,7 @@ import statistics
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -57,9 +57,17 @@ class Record:
         try:
             await call
         except grpc.aio.AioRpcError as error:
-            if error.code().name in codes:
-                return self._note(what, f"{error.code().name} {_reason(error)}".strip())
-            raise Disappointed(f"{what} was refused with {error.code().name}, not {codes}") from error
+            return self._judged(what, error, codes)
+        raise Disappointed(f"{what} was not refused")
+
+    async def refused_soon(self, what: str, attempt: Callable[[], Awaitable[Any]], *codes: str) -> str:
+        """Makes a gRPC call again and again, until it is refused; returns how it was, and after how long."""
+        began = time.perf_counter()
+        while (passed := time.perf_counter() - began) < _PATIENCE:
+            try:
+                await attempt()
+            except grpc.aio.AioRpcError as error:
+                return f"{self._judged(what, error, codes)} · after {1000 * passed:.0f} ms"
         raise Disappointed(f"{what} was not refused")
 
     async def refused_json(self, what: str, url: str, token: str, *statuses: int) -> str:
@@ -81,6 +89,11 @@ class Record:
             "citations checked": f"{self.citations}, each to the exact words",
             "refusals seen": str(len(self.refusals)),
         }
+
+    def _judged(self, what: str, error: grpc.aio.AioRpcError, codes: Sequence[str]) -> str:
+        if error.code().name not in codes:
+            raise Disappointed(f"{what} was refused with {error.code().name}, not {codes}") from error
+        return self._note(what, f"{error.code().name} {_reason(error)}".strip())
 
     def _note(self, what: str, how: str) -> str:
         self.refusals.append(what)
