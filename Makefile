@@ -42,8 +42,8 @@ check: develop  ## Check style, types, layers and contracts
 bench: develop  ## Measure speed and memory
 	@$(RUN) -m tests.benchmarks
 
-clean: runtime  ## Stop the stack and delete its data
-	@$(LOCAL) clean
+clean: runtime  ## Stop the stack and delete its data, without asking
+	@$(LOCAL) clean --yes
 
 format: develop
 	@$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .

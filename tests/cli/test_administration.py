@@ -127,3 +127,7 @@ def _audited(meno: Meno) -> str:
     while "CONFIG_SET" not in (shown := meno("audit", "list", "--limit", "5").stdout):
         continue
     return shown
+
+
+def test_the_demo_asks_before_it_plays_in_a_stack_that_runs(meno: Meno, admin: str) -> None:
+    assert "give --yes" in line(meno("demo"))

@@ -24,6 +24,16 @@ def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
             yield " ".join((*names, name)), command
 
 
+def test_nothing_is_deleted_unasked(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "stack")
+    assert running.meno(layout, "clean").stdout == "There was nothing to delete.\n"
+    layout.directory.mkdir()
+    assert "give --yes" in running.meno(layout, "clean").stderr
+    assert layout.directory.exists()
+    assert running.meno(layout, "clean", "--yes").returncode == 0
+    assert not layout.directory.exists()
+
+
 def test_meno_alone_shows_every_group_in_order() -> None:
     shown = CliRunner().invoke(cli, [])
     assert shown.exit_code == 0

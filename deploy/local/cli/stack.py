@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.local.cli import screen
-from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port
+from deploy.local.cli import asking, screen
+from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port, Yes
 from deploy.local.cli.screen import console
 from deploy.local.layout import Layout
 from deploy.local.state import Running, State, is_running, load
@@ -80,8 +80,12 @@ def logs(
     tail.show(Layout(directory), program, console, follow=follow)
 
 
-def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     """Play one lesson through every service and the gateway.
+
+    It leaves a class with its material, a teacher and two students, a study
+    session and a chat. Where the stack runs already it asks first, and lets
+    it run on; otherwise it starts the stack, and stops it at the end.
 
     Example: [bold]meno demo[/]
     """
@@ -93,6 +97,10 @@ def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     from deploy.local.demo.play import play
 
     layout = Layout(directory, port)
+    if is_running(layout):
+        asking.confirm(
+            f"Play it in the stack that runs in {directory}? A class and three people stay there.", yes=yes
+        )
     console = Console(highlight=False)
     console.rule("[bold]Meno: one learner, one lesson[/]", align="left")
     state, started = control.up(layout, console)
@@ -103,19 +111,27 @@ def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
             control.down(layout)
     if not passed:
         raise typer.Exit(1)
+    if started:
+        screen.after("meno up", "keeps a stack running · README.md has the first calls")
+    else:
+        screen.after("meno class list", "shows the class that stays · README.md has the first calls")
 
 
-def clean(directory: Directory = DIRECTORY) -> None:
-    """Stop the stack and delete its data.
+def clean(*, yes: Yes = False, directory: Directory = DIRECTORY) -> None:
+    """Stop the stack and delete its data, after asking.
 
     Example: [bold]meno clean[/]
     """
     from deploy.local import control
     from deploy.local.postgres import Postgres
 
-    layout = Layout(directory)
+    layout, postgres = Layout(directory), Postgres(directory)
+    if not directory.exists() and not postgres.data.exists():
+        console.print("There was nothing to delete.")
+        return
+    asking.confirm(f"Delete all data in {directory}, and stop what runs there?", yes=yes)
     control.down(layout)
-    Postgres(directory).remove()
+    postgres.remove()
     shutil.rmtree(directory, ignore_errors=True)
     console.print("Meno's local data are gone.")
 
