@@ -1,5 +1,6 @@
 """The command line itself: which commands there are, in groups, and how it ends."""
 
+import io
 import os
 import signal
 import sys
@@ -93,6 +94,12 @@ def _root(
 
 def main() -> None:
     """Runs the command line; a problem is one red line and status 1, a wrong use status 2."""
+    # What gRPC has to say of a connection stands in the error as well.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows few characters is shown the rest as question marks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         # What was begun is taken back, as after an interrupt.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
