@@ -4,6 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
+from deploy.local.layout import ROOT
 from tests.cli.conftest import Meno, Typing, line
 
 MANIFEST = """propertyName,value
@@ -73,6 +74,18 @@ def test_a_roster_is_compared_asked_for_and_applied(meno: Meno, admin: str, tmp_
     assert (unasked.exit_code, "give --yes" in unasked.stderr) == (1, True)
     assert "is applied" in meno("class", "import-roster", str(tmp_path), "--yes").stdout
     assert "as the roster has it" in meno("class", "import-roster", str(tmp_path), "--yes").stdout
+
+
+def test_the_roster_that_the_docs_have_is_one(meno: Meno, admin: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "rosters.md").read_text()
+    example = text.partition("# manifest.csv")[1:]
+    for file in "".join(example).partition("```")[0].split("# ")[1:]:
+        name, _, content = file.partition("\n")
+        (tmp_path / name).write_text(content)
+    compared = json.loads(meno("class", "import-roster", str(tmp_path), "--dry-run", "--json").stdout)
+    told = {name: (compared[name]["added"], compared[name]["faulty"]) for name in ("users", "classes")}
+    assert told == {"users": (2, 0), "classes": (1, 0)}
+    assert (compared["enrollments"]["added"], compared["enrollments"]["faulty"]) == (2, 0)
 
 
 def address() -> str:
