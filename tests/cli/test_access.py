@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
+from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.testing import Issuer
 from deploy.local.cli import claims, credentials, place
@@ -78,6 +80,11 @@ def test_a_code_that_was_sent_signs_in(layout: Layout, client: Client, meno: Men
     assert "ACCESS_DENIED" not in meno("class", "list").stderr
     assert f"You are signed in as {address}" in line(meno("config", "list"))
     assert meno("sign-in", admin).exit_code == 0
+
+
+def test_who_is_signed_in_is_shown(meno: Meno, admin: str) -> None:
+    assert meno("whoami").stdout == meno("user", "show", "me").stdout
+    assert admin in meno("whoami").stdout
 
 
 def test_a_wrong_password_leaves_the_sign_in_as_it_is(meno: Meno, admin: str) -> None:
@@ -156,6 +163,44 @@ def test_an_installation_elsewhere_has_a_sign_in_of_its_own(layout: Layout, meno
 def test_an_address_where_nothing_answers(meno: Meno, admin: str) -> None:
     there = f"http://localhost:{running.free_port()}"
     assert f"{there} does not answer" in line(meno("sign-in", admin, "--url", there))
+
+
+def test_an_address_that_does_not_speak_tls(layout: Layout, admin: str) -> None:
+    there = f"localhost:{layout.port}"
+    done = running.meno(layout, "sign-in", admin, "--url", f"https://{there}", MENO_PASSWORD=PASSWORD)
+    [said] = done.stderr.strip().splitlines()
+    assert f"give --url http://{there}" in said
+
+
+def test_a_short_wait_is_waited_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    busy = [Busy(), Busy()]
+
+    def rpc(*_: object, **__: object) -> str:
+        if busy:
+            raise busy.pop()
+        return "done"
+
+    assert client.call(rpc, GetUserRequest()) == "done"  # type: ignore[arg-type]
+    assert waited == [1, 1]
+
+
+class Busy(grpc.RpcError):
+    """A call that came too often, and may come again in less than a second."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def details(self) -> str:
+        return "Too many calls."
+
+    def trailing_metadata(self) -> Any:
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(400)
+        status = status_pb2.Status(code=8, message=self.details())
+        status.details.add().Pack(info)
+        return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 def test_a_token_is_told_in_words_and_judged(meno: Meno, admin: str) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.cli import roster, screen
+from deploy.local.cli import asking, roster, screen
 from deploy.local.cli.credentials import read, write
 from deploy.local.layout import Layout
 from deploy.local.problems import Problem
+from tests import running
 from tests.cli.conftest import Meno, line
 
 
@@ -62,6 +63,9 @@ def test_the_audit_chain_is_verified_against_what_was_seen_before(
     assert meno("audit", "verify", "--forget").exit_code == 0
     seen = read(head)
     assert "is among them" in meno("audit", "verify").stdout
+    write(head, {**seen, "restored": True})
+    assert "the last one of the backup that was restored" in meno("audit", "verify").stdout
+    assert "the last one seen before" in meno("audit", "verify").stdout
     for changed in ({"sequence": seen["sequence"] + 100}, {"digest": "0" * 64}):
         write(head, {**seen, **changed})
         broken = meno("audit", "verify")
@@ -131,3 +135,22 @@ def _audited(meno: Meno) -> str:
 
 def test_the_demo_asks_before_it_plays_in_a_stack_that_runs(meno: Meno, admin: str) -> None:
     assert "give --yes" in line(meno("demo"))
+
+
+def test_a_stack_that_is_up_at_another_port_is_said_to_be(layout: Layout, meno: Meno, admin: str) -> None:
+    said = meno("up", "--port", str(running.free_port()))
+    assert f"Meno is up at http://localhost:{layout.port}" in line(said)
+    assert said.stdout == ""
+    assert "was up already" in meno("up", "--port", str(layout.port)).stdout
+
+
+def test_an_interrupt_at_a_question_changes_nothing(
+    meno: Meno, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asking, "somebody", lambda instead: None)
+    monkeypatch.setattr("builtins.input", interrupted)
+    done = meno("user", "delete", admin)
+    assert (done.exit_code, "nothing was changed" in done.stderr) == (1, True)

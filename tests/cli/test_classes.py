@@ -46,8 +46,8 @@ def test_members_are_listed_added_and_removed(meno: Meno, admin: str, typing: Ty
     class_id = json.loads(meno("class", "create", "Algebra", "--json").stdout)["classId"]
     [teacher] = json.loads(meno("class", "members", class_id, "--json").stdout)
     assert meno("class", "members", class_id, "--waiting").stdout == "There is no member.\n"
-    for role in ((), ("--role", "teacher")):
-        again = meno("class", "add", class_id, "me", *role)
+    for asked in ((), ("--role", "teacher")):
+        again = meno("class", "add", class_id, "me", *asked)
         assert "is TEACHER in Algebra already" in again.stdout
     ana = json.loads(meno("user", "create", "Ana", "--email", address(), "--json").stdout)["userId"]
     for role, said in (
@@ -61,6 +61,12 @@ def test_members_are_listed_added_and_removed(meno: Meno, admin: str, typing: Ty
     assert "Ana is not in Algebra any more." in meno("class", "remove", class_id, ana, "--yes").stdout
     assert "LAST_TEACHER" in line(meno("class", "remove", class_id, teacher["userId"], "--yes"))
     assert "give --yes" in line(meno("class", "remove", class_id, "me"))
+
+
+def test_a_class_is_joined_with_its_code(meno: Meno, admin: str) -> None:
+    made = json.loads(meno("class", "create", "Algebra", "--json").stdout)
+    assert "You are TEACHER in Algebra." in meno("class", "join", made["joinCode"]).stdout
+    assert "JOIN_CODE_UNKNOWN" in line(meno("class", "join", "NONE-0000"))
 
 
 def test_a_roster_is_compared_asked_for_and_applied(meno: Meno, admin: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from deploy.local.cli import access, operation, screen, stack
 from deploy.local.cli.audit import audit
 from deploy.local.cli.classes import classes
 from deploy.local.cli.configuration import config, models
-from deploy.local.cli.people import people
+from deploy.local.cli.people import people, whoami
 from deploy.local.problems import Problem
 
 # They add their commands to the groups.
@@ -36,7 +36,7 @@ class Commands(TyperGroup):
 
 _ORDER = (
     *("up", "down", "status", "logs", "demo", "clean"),
-    *("user", "class", "sign-in", "sign-out", "token"),
+    *("user", "class", "sign-in", "sign-out", "whoami", "token"),
     *("audit", "config", "models", "backup", "restore", "doctor"),
 )
 
@@ -63,6 +63,7 @@ cli.add_typer(people, name="user", help="People: list, make, shut out, erase the
 cli.add_typer(classes, name="class", help="Classes, their members, and rosters.", rich_help_panel=_CLASSES)
 cli.command("sign-in", rich_help_panel=_ACCESS)(access.sign_in)
 cli.command("sign-out", rich_help_panel=_ACCESS)(access.sign_out)
+cli.command("whoami", rich_help_panel=_ACCESS)(whoami)
 cli.command("token", rich_help_panel=_ACCESS)(access.token)
 cli.add_typer(audit, name="audit", help="Who did what to whom.", rich_help_panel=_OPERATION)
 cli.add_typer(
@@ -84,6 +85,7 @@ def _root(
 
     [bold]meno up[/] starts everything here; [bold]meno user create-admin[/] and [bold]meno sign-in[/] let you in.
     """
+    screen.where.clear()
     if version:
         from importlib.metadata import version as version_of
 

@@ -276,6 +276,33 @@ def add(
     screen.after(f"meno class members {class_id}")
 
 
+@classes.command("join")
+@connected
+def join(
+    client: Client,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="the join code", show_default=False)],
+    *,
+    json: Json = False,
+) -> None:
+    """Join a class yourself, with its code.
+
+    Example: [bold]meno class join 8UK9-Z7RB[/]
+    """
+    from meno.identity.v1.class_service_pb2 import JoinClassRequest, MembershipStatus
+
+    request = JoinClassRequest(user_id=client.signed_in.user_id, join_code=code)
+    membership = client.call(client.classes.JoinClass, request)
+    client.renew()
+    if json:
+        screen.as_json(wire.as_dict(membership))
+    elif membership.status == MembershipStatus.MEMBERSHIP_STATUS_PENDING:
+        screen.say("You wait for a teacher of the class to let you in.")
+    else:
+        title = _class(client, membership.class_id).title
+        screen.say("You are {} in {}.", _role(membership), title)
+        screen.after(f"meno class show {membership.class_id}")
+
+
 @classes.command("remove")
 @connected
 def remove(client: Client, class_id: ClassId, who: Who, *, yes: Yes = False) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from deploy.local.cli import credentials, place, screen
 from deploy.local.cli.credentials import Credentials
-from deploy.local.cli.options import DIRECTORY, Directory, Url
+from deploy.local.cli.options import DIRECTORY, Directory, Url, is_uuid
 from deploy.local.cli.place import Place
 from deploy.local.problems import Problem
 
@@ -347,13 +347,7 @@ def connected(command: Callable[Concatenate[Client, Options], None]) -> Callable
 
 def is_user_id(text: str) -> bool:
     """Whether a text is an id, or `me`."""
-    if text == "me":
-        return True
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return len(text) == len(str(uuid.UUID(int=0)))
+    return text == "me" or is_uuid(text)
 
 
 def _named(request: Any) -> None:

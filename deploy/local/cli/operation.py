@@ -175,7 +175,7 @@ def _forget(layout: Layout, found: "Manifest") -> None:
     held.unlink(missing_ok=True)
     head = held.with_suffix(".audit.json")
     if int(credentials.read(head).get("sequence", 0)) > int(found.audit_head.get("sequence", 0)):
-        credentials.write(head, found.audit_head)
+        credentials.write(head, {**found.audit_head, "restored": True})
 
 
 def _examined(found: "list[Finding]") -> None:

@@ -124,6 +124,15 @@ def show_user(client: Client, who: Who, *, json: Json = False) -> None:
     _shown(client.user(who), json=json)
 
 
+@connected
+def whoami(client: Client, *, json: Json = False) -> None:
+    """Show who is signed in, as `meno user show me` does.
+
+    Example: [bold]meno whoami[/]
+    """
+    _shown(client.user("me"), json=json)
+
+
 @people.command("create")
 @connected
 def create_user(

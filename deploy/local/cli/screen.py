@@ -20,6 +20,7 @@ from rich.text import Text
 _WIDE = 240
 """Columns where nobody looks: what reads a pipe wants whole lines."""
 
+_PROPOSED = re.compile("`meno( [^`]+)`")
 _C1 = re.compile("[\x7f-\x9f]")
 
 
@@ -31,6 +32,10 @@ def _console(*, stderr: bool = False) -> Console:
 
 console = _console()
 errors = _console(stderr=True)
+
+
+where: list[str] = []
+"""The options with which this command was told where to go."""
 
 
 def plain(text: str) -> str:
@@ -98,7 +103,7 @@ def program() -> str:
 
 def after(command: str, why: str = "") -> None:
     """Says what may be done next, with a command that begins with `meno`."""
-    hint = Text("next: ", style="dim") + Text(program() + command.removeprefix("meno"), style="bold")
+    hint = Text("next: ", style="dim") + Text(_there(program() + command.removeprefix("meno")), style="bold")
     if why:
         hint += Text(f"  {why}", style="dim")
     console.print(hint, soft_wrap=True)
@@ -112,7 +117,13 @@ def problem(text: object) -> None:
 
 def hint(text: str, style: str = "yellow") -> Text:
     """What to do; commands of `meno` in it are written as they are called from here."""
-    return Text(plain(text.replace("`meno ", f"`{program()} ")), style=style)
+    proposed = _PROPOSED.sub(lambda found: f"`{_there(program() + found[1])}`", text)
+    return Text(plain(proposed), style=style)
+
+
+def _there(command: str) -> str:
+    """A command that goes where this one was told to go."""
+    return " ".join((command, *where))
 
 
 class Steps:

@@ -3,25 +3,38 @@
 import shutil
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.local.cli import asking, screen
 from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port, Yes
 from deploy.local.cli.screen import console
-from deploy.local.layout import Layout
+from deploy.local.layout import SERVICES, Layout
+from deploy.local.problems import Problem
 from deploy.local.state import Running, State, is_running, load
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def up(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+
+_LOGGED = ("supervisor", "postgres", *SERVICES, "gateway", "access")
+"""What has a log."""
+
+
+def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     """Start the stack and keep it running in the background.
 
     Example: [bold]meno up --port 8090[/]
     """
-    from deploy.local import control
-
-    state, started = control.up(Layout(directory, port), console)
+    layout = Layout(directory, port)
+    before = load(layout) if is_running(layout) else None
+    source = context.get_parameter_source("port")
+    if before and before.port not in (0, port) and source and source.name != "DEFAULT":
+        raise Problem(
+            f"Meno is up at http://localhost:{before.port}: `meno down`, then `meno up --port {port}`"
+        )
+    state, started = _up(layout, console)
     console.print(f"Meno {'is up' if started else 'was up already'}: [bold]http://localhost:{state.port}[/]")
     console.print(f"  browse the API   http://localhost:{state.port}/docs")
     for what, commands in (
@@ -63,9 +76,16 @@ def status(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
         raise typer.Exit(3)
 
 
+def _program(name: str) -> str:
+    if name and name not in _LOGGED:
+        raise typer.BadParameter(f"there is no {name}; there are {', '.join(_LOGGED)}")
+    return name
+
+
 def logs(
     program: Annotated[
-        str, typer.Argument(help="one program alone, such as chat_service", show_default=False)
+        str,
+        typer.Argument(help="one program alone, such as chat_service", show_default=False, callback=_program),
     ] = "",
     *,
     follow: Annotated[bool, typer.Option(help="go on until interrupted")] = True,
@@ -103,7 +123,7 @@ def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = 
         )
     console = Console(highlight=False)
     console.rule("[bold]Meno: one learner, one lesson[/]", align="left")
-    state, started = control.up(layout, console)
+    state, started = _up(layout, console)
     try:
         passed = asyncio.run(play(state, console))
     finally:
@@ -134,6 +154,16 @@ def clean(*, yes: Yes = False, directory: Directory = DIRECTORY) -> None:
     postgres.remove()
     shutil.rmtree(directory, ignore_errors=True)
     console.print("Meno's local data are gone.")
+
+
+def _up(layout: Layout, console: "Console") -> tuple[State, bool]:
+    """Brings the stack up; says what becomes of it where that is interrupted."""
+    from deploy.local import control
+
+    try:
+        return control.up(layout, console)
+    except KeyboardInterrupt:
+        raise Problem("It goes on starting: `meno status` tells, `meno down` stops it.") from None
 
 
 def supervise(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
