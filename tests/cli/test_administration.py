@@ -42,6 +42,7 @@ def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: 
         ("sign_up_open", "perhaps", "is true or false, not perhaps"),
         ("user_purge_days", "many", "is a whole number, not many"),
         ("user_purge_days", "0", "from 1 to 3650"),
+        ("user_purge_days", "-1", "from 1 to 3650"),
         ("signup_role", "ADMIN", "must be one of"),
     ],
 )
@@ -141,7 +142,8 @@ def test_a_stack_that_is_up_at_another_port_is_said_to_be(layout: Layout, meno: 
     said = meno("up", "--port", str(running.free_port()))
     assert f"Meno is up at http://localhost:{layout.port}" in line(said)
     assert said.stdout == ""
-    assert "was up already" in meno("up", "--port", str(layout.port)).stdout
+    again = meno("up", "--port", str(layout.port)).stdout
+    assert ("was up already" in again, "✓" in again) == (True, False)
 
 
 def test_an_interrupt_at_a_question_changes_nothing(
@@ -153,4 +155,13 @@ def test_an_interrupt_at_a_question_changes_nothing(
     monkeypatch.setattr(asking, "somebody", lambda instead: None)
     monkeypatch.setattr("builtins.input", interrupted)
     done = meno("user", "delete", admin)
-    assert (done.exit_code, "nothing was changed" in done.stderr) == (1, True)
+    assert (done.exit_code, "nothing was changed" in done.stderr) == (130, True)
+
+
+def test_a_row_takes_two_lines_where_the_screen_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = screen.table("id", "name", whole=("id",))
+    shown.add_row(screen.cell(str(uuid.uuid4())), screen.cell("a long name of a class of many"))
+    monkeypatch.setattr(screen.console, "width", 200)
+    assert screen.fitting(shown) is shown
+    monkeypatch.setattr(screen.console, "width", 40)
+    assert screen.fitting(shown).row_count == 2

@@ -45,7 +45,7 @@ def test_a_class_from_its_beginning_to_its_end(meno: Meno, admin: str) -> None:
 def test_members_are_listed_added_and_removed(meno: Meno, admin: str, typing: Typing) -> None:
     class_id = json.loads(meno("class", "create", "Algebra", "--json").stdout)["classId"]
     [teacher] = json.loads(meno("class", "members", class_id, "--json").stdout)
-    assert meno("class", "members", class_id, "--waiting").stdout == "There is no member.\n"
+    assert meno("class", "members", class_id, "--waiting").stdout == "Nobody waits.\n"
     for asked in ((), ("--role", "teacher")):
         again = meno("class", "add", class_id, "me", *asked)
         assert "is TEACHER in Algebra already" in again.stdout

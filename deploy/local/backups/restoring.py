@@ -17,7 +17,7 @@ from deploy.local.backups import databases, manifest
 from deploy.local.backups.manifest import Manifest
 from deploy.local.layout import ROOT, Layout
 from deploy.local.postgres import Access, Postgres
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 from deploy.local.stack import Stack
 from deploy.local.state import is_running, load
 
@@ -71,7 +71,7 @@ def restore(
     """Replaces all data of a stack by those of a verified backup; `erasures` are people to erase again.
 
     A running stack is stopped, and started again at the end. Until then nothing of the data from before
-    is given up: where anything fails, they serve on. Raises Problem, also where it is interrupted.
+    is given up: where anything fails, they serve on. Raises Problem; Interrupted where it is.
     """
     restored = Restored(backup)
     try:
@@ -79,8 +79,8 @@ def restore(
     except KeyboardInterrupt:
         if restored.in_place:
             done = "interrupted when the data of the backup were in their place already: `meno status`"
-            raise Problem(done) from None
-        raise Problem("interrupted: all is as it was") from None
+            raise Interrupted(done) from None
+        raise Interrupted("interrupted: all is as it was") from None
     return restored
 
 

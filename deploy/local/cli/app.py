@@ -14,7 +14,7 @@ from deploy.local.cli.audit import audit
 from deploy.local.cli.classes import classes
 from deploy.local.cli.configuration import config, models
 from deploy.local.cli.people import people, whoami
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 
 # They add their commands to the groups.
 from deploy.local.cli import person_data, roster  # noqa: F401  # isort: skip
@@ -31,7 +31,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except Problem as problem:
             screen.problem(problem)
-            raise typer.Exit(1) from problem
+            raise typer.Exit(130 if isinstance(problem, Interrupted) else 1) from problem
 
 
 _ORDER = (

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from deploy.local.cli import screen
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -66,6 +66,8 @@ def _typed(ask: Callable[[], str]) -> str:
     """What is typed in. Raises Problem where that is broken off."""
     try:
         return ask()
-    except (EOFError, KeyboardInterrupt):
-        screen.errors.print()
+    except EOFError:
         raise Problem("nothing was changed") from None
+    except KeyboardInterrupt:
+        screen.errors.print()
+        raise Interrupted("nothing was changed") from None

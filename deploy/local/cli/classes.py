@@ -68,7 +68,7 @@ def list_classes(
     for one in found:
         row = (one.class_id, one.title, _state(one), _joining(one), wire.day(one.create_time))
         shown.add_row(*map(screen.cell, row))
-    screen.listed(shown, len(found), limit, "class", "classes")
+    screen.listed(screen.fitting(shown), len(found), limit, "class", "classes")
 
 
 @classes.command("show")
@@ -158,7 +158,10 @@ def members(
         since = wire.day(one.create_time)
         row = (one.user_id, one.display_name, _role(one), since, "yes" if one.rostered else "")
         shown.add_row(*map(screen.cell, row))
-    screen.listed(shown, len(found), limit, "member", "members")
+    if waiting and not found:
+        screen.say("Nobody waits.")
+    else:
+        screen.listed(screen.fitting(shown), len(found), limit, "member", "members")
 
 
 @classes.command("archive")

@@ -110,7 +110,7 @@ def list_users(
         state = _state(user).lower()
         role_shown = _role(user) if state == "active" else f"{_role(user)}, {state}"
         shown.add_row(*map(screen.cell, (user.user_id, user.display_name, signs_in_with, role_shown)))
-    screen.listed(shown, len(users), limit, "person", "people")
+    screen.listed(screen.fitting(shown), len(users), limit, "person", "people")
 
 
 @people.command("show")
@@ -282,7 +282,7 @@ def _shown(user: "User", *, json: bool) -> None:
             "state": _state(user),
             "grade": " · ".join(str(one) for one in (user.grade, user.board, user.school_name) if one),
             "experience": f"{user.xp} (level {user.level})" if user.xp else "",
-            "streak": f"{user.streak_days} days" if user.streak_days else "",
+            "streak": screen.counted(user.streak_days, "day", "days") if user.streak_days else "",
             "came": wire.time(user.create_time),
             "last studied": wire.time(user.last_active_time),
             "last signed in": wire.time(user.last_sign_in_time),

@@ -11,7 +11,7 @@ from deploy.local.cli import asking, screen
 from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port, Yes
 from deploy.local.cli.screen import console
 from deploy.local.layout import SERVICES, Layout
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 from deploy.local.state import Running, State, is_running, load
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _up(layout: Layout, console: "Console") -> tuple[State, bool]:
     try:
         return control.up(layout, console)
     except KeyboardInterrupt:
-        raise Problem("It goes on starting: `meno status` tells, `meno down` stops it.") from None
+        raise Interrupted("It goes on starting: `meno status` tells, `meno down` stops it.") from None
 
 
 def supervise(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
