@@ -7,8 +7,6 @@
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo $$p && exit; done; command -v python3 || echo python)
-PORT ?= 8080
-export PORT
 # Many processes start from the same modules, which need compiling once.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -42,8 +40,8 @@ check: develop  ## Check style, types, layers and contracts
 bench: develop  ## Measure speed and memory
 	@$(RUN) -m tests.benchmarks
 
-clean: runtime  ## Stop the stack and delete its data
-	@$(LOCAL) clean
+clean: runtime  ## Stop the stack and delete its data, without asking
+	@$(LOCAL) clean --yes
 
 format: develop
 	@$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .

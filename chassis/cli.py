@@ -71,7 +71,7 @@ def load(kind: type[AnySettings]) -> AnySettings:
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(("MENO", *(str(part) for part in problem["loc"]))).upper()
-            typer.echo(f"{name}: {problem['msg']}", err=True)
+            typer.echo(f"{name}: {problem['msg'].removeprefix('Value error, ')}", err=True)
         raise typer.Exit(2) from error
 
 

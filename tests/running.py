@@ -1,5 +1,6 @@
 """The whole stack as `make up` runs it, in a directory and on a port of its own."""
 
+import json
 import os
 import resource
 import socket
@@ -87,6 +88,13 @@ def at(layout: Layout) -> dict[str, str]:
         "XDG_CONFIG_HOME": str(layout.directory / "config"),
     }
     return {**own, **place}
+
+
+def code_sent(layout: Layout, address: str) -> str:
+    """The code that identity_service wrote into its log for an address, or an empty text."""
+    lines = layout.log("identity_service").read_text().splitlines()
+    sent = [json.loads(one) for one in lines if address in one and '"code"' in one]
+    return str(sent[-1]["code"]) if sent else ""
 
 
 @contextmanager

@@ -66,7 +66,9 @@ def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console
             ended = supervisor.poll() is not None if supervisor else not is_running(layout)
             state = load(layout)
             if state is not None and (supervisor is None or state.supervisor == supervisor.pid):
-                for line in state.done[shown:]:
+                # Of a stack that was up before nobody waited for the steps.
+                told = state.done[shown:] if supervisor or shown or not state.ready else ()
+                for line in told:
                     console.print(f"  [green]✓[/] {line}")
                 shown = len(state.done)
                 status.update(state.step)

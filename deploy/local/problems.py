@@ -3,3 +3,7 @@
 
 class Problem(Exception):
     """Stops the stack; its text is all that a person is shown."""
+
+
+class Interrupted(Problem):
+    """Whoever ran the command broke it off; its text says how things stand."""

@@ -36,6 +36,8 @@ MAX_ID = 255
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _GRADE = re.compile(r"0?[1-9]|1[0-2]")
+_SHORTEST_LOGIN_NAME = 3
+"""As the contract has it."""
 _BOOLEANS = {"true": True, "false": False}
 _CLASS_ROLES = {"student": "STUDENT", "teacher": "TEACHER"}
 
@@ -117,6 +119,9 @@ def _user(row: Row, mode: str) -> UserRecord:
         raise _Wrong("givenName", f"makes a name that {broken['display_name']}")
     if "email" in broken:
         raise _Wrong("email", broken["email"])
+    # Rosters hold names in any form, such as addresses, but one that is too short was meant for one.
+    if 0 < len(login_name) < _SHORTEST_LOGIN_NAME and "login_name" in broken:
+        raise _Wrong("username", broken["login_name"])
     return UserRecord(
         line=row.line,
         sourced_id=row.cells["sourcedId"],

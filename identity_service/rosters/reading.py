@@ -53,7 +53,9 @@ def _modes(files: Mapping[str, bytes]) -> dict[str, str]:
         if mode not in (ABSENT, BULK, DELTA):
             raise unreadable(f"{MANIFEST}: {file} must be {ABSENT}, {BULK} or {DELTA}")
         if mode == ABSENT and file in files:
-            raise unreadable(f"holds {file}, which {MANIFEST} calls {ABSENT}")
+            listed = f"file.{file.removesuffix('.csv')}"
+            said = f"calls {ABSENT}" if listed in properties else f"does not list: add {listed},{BULK}"
+            raise unreadable(f"holds {file}, which {MANIFEST} {said}")
         if mode != ABSENT and file not in files:
             raise unreadable(f"holds no {file}, which {MANIFEST} calls {mode}")
     return {file: mode for file, mode in modes.items() if mode != ABSENT}
@@ -64,7 +66,8 @@ def _table(file: str, content: bytes, mode: str) -> Table:
     made = table.parse(file, content, layout.read)
     columns = frozenset(made.columns)
     if missing := required(file, mode) - columns:
-        raise unreadable(f"{file}[1] lacks the column {min(missing)}")
+        columns_named = "columns" if len(missing) > 1 else "column"
+        raise unreadable(f"{file}[1] lacks the {columns_named} {', '.join(sorted(missing))}")
     known = layout.required | layout.read | layout.ignored
     if unknown := {name for name in columns - known if not name.startswith(EXTENSION)}:
         raise unreadable(f"{file}[1] has an unknown column, {min(unknown)[:64]!r}")

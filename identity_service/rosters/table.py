@@ -58,6 +58,9 @@ def _lines(file: str, content: bytes) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise unreadable(f"{file}[{line}] is not UTF-8: save it in this encoding") from error
+    header = text.partition("\n")[0]
+    if ";" in header and "," not in header:
+        raise unreadable(f"{file} is separated by semicolons: save it with commas")
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     begins = 1
     try:

@@ -100,7 +100,9 @@ class _Comparison:
             if owner is None:
                 continue
             if not owner.proven:
-                claimed = "is claimed by somebody here who has not proven it: have them, or leave it out"
+                claimed = (
+                    "is claimed by somebody here who has not proven it: have them prove it, or leave it out"
+                )
                 raise _Wrong(address.column, claimed)
             if owner.deleted:
                 raise _Wrong(address.column, "belongs to a deleted account: restore it, or have it erased")

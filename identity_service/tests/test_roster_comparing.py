@@ -181,9 +181,9 @@ def test_two_rows_cannot_be_one_person() -> None:
 
 def test_a_login_name_is_given_to_the_first_who_is_to_have_it() -> None:
     users = [
-        {"sourcedId": name, "username": login} for name, login in [("a", "Ada"), ("b", "ada"), ("c", "bo")]
+        {"sourcedId": name, "username": login} for name, login in [("a", "Ada"), ("b", "ada"), ("c", "bob")]
     ]
-    plan = compared(rosters.roster(users=users), state(owners=[owner("bo")]))
+    plan = compared(rosters.roster(users=users), state(owners=[owner("bob")]))
     assert [one.login_name for one in plan.newcomers] == ["Ada", "", ""]
 
 

@@ -71,11 +71,19 @@ def compressed(method: int, name: str = "users.csv", content: bytes = USERS) -> 
         (rosters.packed({"users.csv": USERS}), "holds no manifest.csv"),
         (with_users(USERS, classes="bulk"), "holds no classes.csv, which manifest.csv calls bulk"),
         (with_users(USERS, users="absent"), "holds users.csv, which manifest.csv calls absent"),
+        (
+            rosters.packed({"manifest.csv": rosters.manifest({}), "users.csv": USERS}),
+            "holds users.csv, which manifest.csv does not list: add file.users,bulk",
+        ),
+        (with_users(USERS.replace(b",", b";")), "users.csv is separated by semicolons: save it with commas"),
         (with_users(USERS, users="some"), "manifest.csv: users.csv must be absent, bulk or delta"),
         (with_users(b""), "users.csv is empty: the first line names the columns"),
         (with_users(USERS.splitlines()[0]), "users.csv has no rows: leave it out, and call it absent in the"),
         (with_users(b"sourcedId,sourcedId\n"), "users.csv[1] names a column twice"),
-        (with_users(b"sourcedId,givenName\ns,Ada"), "users.csv[1] lacks the column enabledUser"),
+        (
+            with_users(b"sourcedId,givenName\ns,Ada"),
+            "users.csv[1] lacks the columns enabledUser, familyName, username",
+        ),
         (with_users(b"emial," + USERS), "users.csv[1] has an unknown column, 'emial'"),
         (with_users(USERS + b"\xff"), "users.csv[3] is not UTF-8: save it in this encoding"),
         (with_users(USERS + b'\n"open,'), "users.csv[4] is no CSV as RFC 4180 has it: look at its quotes"),
@@ -202,7 +210,7 @@ def test_a_delta_says_of_each_row_what_becomes_of_it() -> None:
             9,
         ),
         ({"username": "ada@school.example", "phone": "020 7946 0000", "grades": "KG"}, "", "", None),
-        ({"username": "ab", "phone": "", "grades": "9,10"}, "", "", None),
+        ({"username": "", "phone": "", "grades": "9,10"}, "", "", None),
         ({"username": "", "grades": "12"}, "", "", 12),
         ({"username": "-ada", "grades": "13"}, "", "", None),
     ],
@@ -236,3 +244,8 @@ def test_a_role_among_the_users_is_read_as_the_version_before_had_it() -> None:
     content = USERS.splitlines()[0] + b",role\n" + USERS.splitlines()[1] + b",teacher\n"
     [user] = checked(with_users(content)).users.values()
     assert user.teaches
+
+
+def test_a_login_name_that_is_too_short_is_told_as_at_sign_up() -> None:
+    [fault] = checked(rosters.roster(users=[{"sourcedId": "s", "username": "ab"}])).faults
+    assert (fault.place, "3 characters" in fault.problem) == ("users.csv[2].username", True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
+from deploy.local.cli import asking
 from deploy.local.cli.app import cli
 from deploy.local.layout import Layout
 from tests import running
@@ -13,6 +14,7 @@ from tests import running
 PASSWORD = "a long walk in the rain"
 
 Meno = Callable[..., Result]
+Typing = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,19 @@ def meno(layout: Layout) -> Meno:
     def run(*arguments: str, **environment: str) -> Result:
         where = running.at(layout)
         return CliRunner().invoke(cli, arguments, env={"MENO_PASSWORD": PASSWORD, **where, **environment})
+
+    return run
+
+
+@pytest.fixture
+def typing(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> Typing:
+    """Runs a command for somebody who types in one line; returns all that it says."""
+
+    def run(typed: str, *arguments: str) -> str:
+        with monkeypatch.context() as terminal:
+            terminal.setattr(asking, "somebody", lambda instead: None)
+            terminal.setattr("builtins.input", lambda: typed)
+            return meno(*arguments).output
 
     return run
 

@@ -15,13 +15,15 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
+from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.testing import Issuer
 from deploy.local.cli import claims, credentials, place
 from deploy.local.cli.client import Client
 from deploy.local.layout import Layout
 from deploy.local.postgres import SUPERUSER, Postgres
-from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, RequestOneTimeCodeRequest
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from tests import running
 from tests.cli.conftest import PASSWORD, Meno, line
@@ -66,13 +68,11 @@ def test_the_password_is_asked_for_and_not_shown(layout: Layout, admin: str) -> 
 
 def test_a_code_that_was_sent_signs_in(layout: Layout, client: Client, meno: Meno, admin: str) -> None:
     address = f"{uuid.uuid4().hex}@school.example"
-    # Nobody could type it in: nothing is sent.
-    assert "give MENO_CODE" in line(meno("sign-in", address, "--code"))
-    client.public(client.auth.RequestOneTimeCode, RequestOneTimeCodeRequest(address=address))
+    said = meno("sign-in", address, "--code").stderr
+    assert f"a code was sent to {address}: run it again with MENO_CODE" in said
     # It is sent after the answer.
-    while not (sent := _logged(layout, address)):
+    while not (code := running.code_sent(layout, address)):
         continue
-    [code] = [one["code"] for one in sent]
     wrong = f"{(int(code) + 1) % 1_000_000:06}"
     assert "CODE_INVALID" in line(meno("sign-in", address, "--code", MENO_CODE=wrong))
     signed_in = meno("sign-in", address, "--code", MENO_CODE=code)
@@ -80,6 +80,11 @@ def test_a_code_that_was_sent_signs_in(layout: Layout, client: Client, meno: Men
     assert "ACCESS_DENIED" not in meno("class", "list").stderr
     assert f"You are signed in as {address}" in line(meno("config", "list"))
     assert meno("sign-in", admin).exit_code == 0
+
+
+def test_who_is_signed_in_is_shown(meno: Meno, admin: str) -> None:
+    assert meno("whoami").stdout == meno("user", "show", "me").stdout
+    assert admin in meno("whoami").stdout
 
 
 def test_a_wrong_password_leaves_the_sign_in_as_it_is(meno: Meno, admin: str) -> None:
@@ -160,6 +165,44 @@ def test_an_address_where_nothing_answers(meno: Meno, admin: str) -> None:
     assert f"{there} does not answer" in line(meno("sign-in", admin, "--url", there))
 
 
+def test_an_address_that_does_not_speak_tls(layout: Layout, admin: str) -> None:
+    there = f"localhost:{layout.port}"
+    done = running.meno(layout, "sign-in", admin, "--url", f"https://{there}", MENO_PASSWORD=PASSWORD)
+    [said] = done.stderr.strip().splitlines()
+    assert f"give --url http://{there}" in said
+
+
+def test_a_short_wait_is_waited_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    busy = [Busy(), Busy()]
+
+    def rpc(*_: object, **__: object) -> str:
+        if busy:
+            raise busy.pop()
+        return "done"
+
+    assert client.call(rpc, GetUserRequest()) == "done"  # type: ignore[arg-type]
+    assert waited == [1, 1]
+
+
+class Busy(grpc.RpcError):
+    """A call that came too often, and may come again in less than a second."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def details(self) -> str:
+        return "Too many calls."
+
+    def trailing_metadata(self) -> Any:
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(400)
+        status = status_pb2.Status(code=8, message=self.details())
+        status.details.add().Pack(info)
+        return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
 def test_a_token_is_told_in_words_and_judged(meno: Meno, admin: str) -> None:
     token = meno("token").stdout.strip()
     assert "ADMIN" in meno("token", "--show").stdout
@@ -195,12 +238,6 @@ def test_each_fault_of_a_token_is_named(made: Callable[[], str], fault: str) -> 
 def test_what_is_no_token_is_said_to_be_none(text: str) -> None:
     [finding] = claims.judge(text, dict(ISSUER.key_set()))
     assert (finding.passed, finding.what) == (False, "can be read")
-
-
-def _logged(layout: Layout, text: str) -> list[dict[str, Any]]:
-    """What identity_service wrote into its log with a text in it."""
-    lines = layout.log("identity_service").read_text().splitlines()
-    return [json.loads(one) for one in lines if text in one]
 
 
 def _until_refused(client: Client, token: str) -> None:

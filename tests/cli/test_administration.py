@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.cli import roster, screen
+from deploy.local.cli import asking, roster, screen
 from deploy.local.cli.credentials import read, write
 from deploy.local.layout import Layout
 from deploy.local.problems import Problem
+from tests import running
 from tests.cli.conftest import Meno, line
 
 
@@ -41,6 +42,7 @@ def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: 
         ("sign_up_open", "perhaps", "is true or false, not perhaps"),
         ("user_purge_days", "many", "is a whole number, not many"),
         ("user_purge_days", "0", "from 1 to 3650"),
+        ("user_purge_days", "-1", "from 1 to 3650"),
         ("signup_role", "ADMIN", "must be one of"),
     ],
 )
@@ -62,6 +64,9 @@ def test_the_audit_chain_is_verified_against_what_was_seen_before(
     assert meno("audit", "verify", "--forget").exit_code == 0
     seen = read(head)
     assert "is among them" in meno("audit", "verify").stdout
+    write(head, {**seen, "restored": True})
+    assert "the last one of the backup that was restored" in meno("audit", "verify").stdout
+    assert "the last one seen before" in meno("audit", "verify").stdout
     for changed in ({"sequence": seen["sequence"] + 100}, {"digest": "0" * 64}):
         write(head, {**seen, **changed})
         broken = meno("audit", "verify")
@@ -139,3 +144,36 @@ def _audited(meno: Meno) -> str:
     while "CONFIG_SET" not in (shown := meno("audit", "list", "--limit", "5").stdout):
         continue
     return shown
+
+
+def test_the_demo_asks_before_it_plays_in_a_stack_that_runs(meno: Meno, admin: str) -> None:
+    assert "give --yes" in line(meno("demo"))
+
+
+def test_a_stack_that_is_up_at_another_port_is_said_to_be(layout: Layout, meno: Meno, admin: str) -> None:
+    said = meno("up", "--port", str(running.free_port()))
+    assert f"Meno is up at http://localhost:{layout.port}" in line(said)
+    assert said.stdout == ""
+    again = meno("up", "--port", str(layout.port)).stdout
+    assert ("was up already" in again, "✓" in again) == (True, False)
+
+
+def test_an_interrupt_at_a_question_changes_nothing(
+    meno: Meno, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asking, "somebody", lambda instead: None)
+    monkeypatch.setattr("builtins.input", interrupted)
+    done = meno("user", "delete", admin)
+    assert (done.exit_code, "nothing was changed" in done.stderr) == (130, True)
+
+
+def test_a_row_takes_two_lines_where_the_screen_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = screen.table("id", "name", whole=("id",))
+    shown.add_row(screen.cell(str(uuid.uuid4())), screen.cell("a long name of a class of many"))
+    monkeypatch.setattr(screen.console, "width", 200)
+    assert screen.fitting(shown) is shown
+    monkeypatch.setattr(screen.console, "width", 40)
+    assert screen.fitting(shown).row_count == 2

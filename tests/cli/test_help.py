@@ -24,6 +24,23 @@ def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
             yield " ".join((*names, name)), command
 
 
+def test_nothing_is_deleted_unasked(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "stack")
+    assert running.meno(layout, "clean").stdout == "There was nothing to delete.\n"
+    layout.directory.mkdir()
+    assert "give --yes" in running.meno(layout, "clean").stderr
+    assert layout.directory.exists()
+    assert running.meno(layout, "clean", "--yes").returncode == 0
+    assert not layout.directory.exists()
+
+
+def test_a_terminal_of_few_characters_is_shown_question_marks(tmp_path: Path) -> None:
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    for arguments in (["--help"], ["class", "show", "Algèbre"]):
+        done = running.meno(Layout(tmp_path), *arguments, **ascii_alone)
+        assert "Error" not in done.stderr
+
+
 def test_meno_alone_shows_every_group_in_order() -> None:
     shown = CliRunner().invoke(cli, [])
     assert shown.exit_code == 0
@@ -48,6 +65,8 @@ def test_every_command_says_what_it_does_with_an_example_of_it() -> None:
         (["user", "show"], "Missing argument 'WHO'"),
         (["user", "list", "--limit", "few"], "'--limit'"),
         (["user", "list", "--role", "BOSS"], "is not one of"),
+        (["logs", "nonsense"], "there are supervisor"),
+        (["up", "--port", "70000"], "a port is from 1 to 65535"),
     ],
 )
 def test_wrong_use_is_told_apart_from_a_problem(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -63,6 +82,8 @@ def test_wrong_use_is_told_apart_from_a_problem(arguments: list[str], said: str,
         (["token", "--show"], "`meno up` starts it"),
         (["user", "list", "--url", "ftp://meno.example"], "is no address of an installation"),
         (["user", "list", "--url", "http://meno.example"], "would carry passwords in the clear"),
+        (["class", "show", "Algebra"], "no class has the id Algebra: `meno class list`"),
+        (["user", "list", "--directory", "no where"], "`meno up --directory 'no where'` starts it"),
         (["backup", "."], "is there already"),
     ],
 )

@@ -20,5 +20,5 @@ def test_the_demo_plays_to_its_end_and_leaves_the_stack_stopped(tmp_path: Path) 
         for seen in ("does not answer this question", "citations checked", "refusals seen"):
             assert seen in done.stdout
     finally:
-        running.command("clean", directory=tmp_path)
+        running.command("clean", "--yes", directory=tmp_path)
         Postgres(tmp_path).remove()

@@ -17,7 +17,7 @@ from deploy.local.backups import databases, manifest
 from deploy.local.backups.manifest import Manifest
 from deploy.local.layout import ROOT, Layout
 from deploy.local.postgres import Access, Postgres
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 from deploy.local.stack import Stack
 from deploy.local.state import is_running, load
 
@@ -42,6 +42,8 @@ class Restored:
     """Ids of people who had been erased since the backup, or by what `erasures` told."""
     unwanted: set[str] = field(default_factory=set)
     """Files from before that are not in the backup."""
+    in_place: bool = False
+    """Whether the data of the backup are where those from before were."""
     port: int = 0
     """Of the gateway, where the stack runs again."""
 
@@ -69,14 +71,27 @@ def restore(
     """Replaces all data of a stack by those of a verified backup; `erasures` are people to erase again.
 
     A running stack is stopped, and started again at the end. Until then nothing of the data from before
-    is given up: where anything fails, they serve on. Raises Problem.
+    is given up: where anything fails, they serve on. Raises Problem; Interrupted where it is.
     """
-    state = load(layout) if is_running(layout) else None
     restored = Restored(backup)
+    try:
+        _restore(layout, restored, erasures, progress, console)
+    except KeyboardInterrupt:
+        if restored.in_place:
+            done = "interrupted when the data of the backup were in their place already: `meno status`"
+            raise Interrupted(done) from None
+        raise Interrupted("interrupted: all is as it was") from None
+    return restored
+
+
+def _restore(
+    layout: Layout, restored: Restored, erasures: Iterable[str], progress: Progress, console: Console
+) -> None:
+    state = load(layout) if is_running(layout) else None
     if state is None:
         _replace(layout, restored, erasures, progress)
         _finish(layout, restored)
-        return restored
+        return
     running = Layout(layout.directory, state.port or layout.port)
     with ExitStack() as otherwise:
         otherwise.callback(control.up, running, Console(quiet=True))
@@ -93,9 +108,9 @@ def restore(
         control.down(running)
         _go_back(running)
         control.up(running, Console(quiet=True))
-        raise Problem(f"the restored data did not start, those from before are back: {error}") from error
+        why = str(error) or "interrupted"
+        raise Problem(f"the restored data did not start, those from before are back: {why}") from error
     _finish(running, restored)
-    return restored
 
 
 def _known_erasures(postgres: Postgres) -> list[str]:
@@ -133,6 +148,7 @@ def _replace(layout: Layout, restored: Restored, erasures: Iterable[str], progre
         progress("in their place")
         restored.unwanted = _files(layout) - {*found.stored}
         databases.swap(postgres, accesses)
+        restored.in_place = True
         otherwise.pop_all()
         for access in accesses:
             stack.mark_migrated(access.server)

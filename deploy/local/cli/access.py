@@ -28,8 +28,9 @@ def sign_in(
     """Sign in; the commands after it are yours.
 
     The password is asked for, or taken from MENO_PASSWORD; a code that was
-    sent already from MENO_CODE. The sign-in is kept in a file that only you
-    can read.
+    sent already from MENO_CODE. Where nobody can be asked, --code without
+    MENO_CODE sends one and ends with 1. The sign-in is kept in a file that
+    only you can read.
 
     Example: [bold]meno sign-in root[/]
     Example: [bold]meno sign-in ana@school.example --code[/]
@@ -44,10 +45,11 @@ def sign_in(
     if code:
         redeem = RedeemOneTimeCodeRequest(address=name, code=os.environ.get("MENO_CODE", ""))
         if not redeem.code:
-            asking.somebody("MENO_CODE")
             client.public(client.auth.RequestOneTimeCode, RequestOneTimeCodeRequest(address=name))
             if client.place.is_here:
                 screen.after("meno logs identity_service", "has it: no mail leaves this machine by default")
+            if not sys.stdin.isatty():
+                raise Problem(f"a code was sent to {name}: run it again with MENO_CODE")
             redeem.code = asking.text(f"Code that was sent to {name}", "MENO_CODE")
         tokens = client.public(client.auth.RedeemOneTimeCode, redeem)
     else:

@@ -1,5 +1,6 @@
 """The command line itself: which commands there are, in groups, and how it ends."""
 
+import io
 import os
 import signal
 import sys
@@ -12,8 +13,8 @@ from deploy.local.cli import access, operation, screen, stack
 from deploy.local.cli.audit import audit
 from deploy.local.cli.classes import classes
 from deploy.local.cli.configuration import config, models
-from deploy.local.cli.people import people
-from deploy.local.problems import Problem
+from deploy.local.cli.people import people, whoami
+from deploy.local.problems import Interrupted, Problem
 
 # They add their commands to the groups.
 from deploy.local.cli import person_data, roster  # noqa: F401  # isort: skip
@@ -30,12 +31,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except Problem as problem:
             screen.problem(problem)
-            raise typer.Exit(1) from problem
+            raise typer.Exit(130 if isinstance(problem, Interrupted) else 1) from problem
 
 
 _ORDER = (
     *("up", "down", "status", "logs", "demo", "clean"),
-    *("user", "class", "sign-in", "sign-out", "token"),
+    *("user", "class", "sign-in", "sign-out", "whoami", "token"),
     *("audit", "config", "models", "backup", "restore", "doctor"),
 )
 
@@ -62,6 +63,7 @@ cli.add_typer(people, name="user", help="People: list, make, shut out, erase the
 cli.add_typer(classes, name="class", help="Classes, their members, and rosters.", rich_help_panel=_CLASSES)
 cli.command("sign-in", rich_help_panel=_ACCESS)(access.sign_in)
 cli.command("sign-out", rich_help_panel=_ACCESS)(access.sign_out)
+cli.command("whoami", rich_help_panel=_ACCESS)(whoami)
 cli.command("token", rich_help_panel=_ACCESS)(access.token)
 cli.add_typer(audit, name="audit", help="Who did what to whom.", rich_help_panel=_OPERATION)
 cli.add_typer(
@@ -83,6 +85,7 @@ def _root(
 
     [bold]meno up[/] starts everything here; [bold]meno user create-admin[/] and [bold]meno sign-in[/] let you in.
     """
+    screen.where.clear()
     if version:
         from importlib.metadata import version as version_of
 
@@ -93,6 +96,12 @@ def _root(
 
 def main() -> None:
     """Runs the command line; a problem is one red line and status 1, a wrong use status 2."""
+    # What gRPC has to say of a connection stands in the error as well.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows few characters is shown the rest as question marks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         # What was begun is taken back, as after an interrupt.
         signal.signal(number, lambda number, _: sys.exit(128 + number))

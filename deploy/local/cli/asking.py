@@ -3,9 +3,10 @@
 import getpass
 import os
 import sys
+from collections.abc import Callable
 
 from deploy.local.cli import screen
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -13,7 +14,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     somebody("--yes")
-    if _line(f"{question} [y/N] ").lower() not in {"y", "yes"}:
+    if _line(f"{screen.plain(question)} [y/N] ").lower() not in {"y", "yes"}:
         raise Problem("nothing was changed")
 
 
@@ -54,14 +55,19 @@ def somebody(instead: str) -> None:
 
 def _line(question: str) -> str:
     screen.errors.print(question, end="", markup=False)
-    try:
-        return input().strip()
-    except EOFError:
-        raise Problem("nothing was changed") from None
+    return _typed(input).strip()
 
 
 def _hidden(question: str) -> str:
+    return _typed(lambda: getpass.getpass(question))
+
+
+def _typed(ask: Callable[[], str]) -> str:
+    """What is typed in. Raises Problem where that is broken off."""
     try:
-        return getpass.getpass(question)
+        return ask()
     except EOFError:
         raise Problem("nothing was changed") from None
+    except KeyboardInterrupt:
+        screen.errors.print()
+        raise Interrupted("nothing was changed") from None

@@ -93,9 +93,12 @@ def verify(
     elif verdict.unbroken:
         screen.say("[green]✓[/] {} entries, unbroken.", verdict.head_sequence)
         if request.known_sequence:
-            screen.say(
-                "[dim]Entry {}, which was the last one seen before, is among them.[/]", request.known_sequence
+            what = (
+                "the last one of the backup that was restored"
+                if kept.get("restored")
+                else "which was the last one seen before"
             )
+            screen.say("[dim]Entry {}, {}, is among them.[/]", request.known_sequence, what)
     if not verdict.unbroken:
         if not json:
             _broken(verdict.broken_sequence, request.known_sequence)

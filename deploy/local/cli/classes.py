@@ -11,7 +11,7 @@ from deploy.local.cli.options import ClassId, Json, Limit, Who, Yes
 from deploy.local.problems import Problem
 
 if TYPE_CHECKING:
-    from meno.identity.v1.class_service_pb2 import Class
+    from meno.identity.v1.class_service_pb2 import Class, Membership
 
 classes = typer.Typer(no_args_is_help=True)
 
@@ -68,7 +68,7 @@ def list_classes(
     for one in found:
         row = (one.class_id, one.title, _state(one), _joining(one), wire.day(one.create_time))
         shown.add_row(*map(screen.cell, row))
-    screen.listed(shown, len(found), limit, "class", "classes")
+    screen.listed(screen.fitting(shown), len(found), limit, "class", "classes")
 
 
 @classes.command("show")
@@ -78,9 +78,7 @@ def show_class(client: Client, class_id: ClassId, *, json: Json = False) -> None
 
     Example: [bold]meno class show 019ab0c4-…[/]
     """
-    from meno.identity.v1.class_service_pb2 import GetClassRequest
-
-    found = client.call(client.classes.GetClass, GetClassRequest(class_id=class_id))
+    found = _class(client, class_id)
     if json:
         screen.as_json(wire.as_dict(found))
         return
@@ -145,7 +143,6 @@ def members(
 
     Example: [bold]meno class members 019ab0c4-… --waiting[/]
     """
-    from meno.access.v1.access_pb2 import ClassRole
     from meno.identity.v1.class_service_pb2 import ListMembershipsRequest, MembershipStatus
 
     status = (
@@ -158,11 +155,13 @@ def members(
         return
     shown = screen.table("id", "name", "role", "since", "roster", whole=("id", "role"))
     for one in found:
-        role = ClassRole.Name(one.role).removeprefix("CLASS_ROLE_")
         since = wire.day(one.create_time)
-        row = (one.user_id, one.display_name, role, since, "yes" if one.rostered else "")
+        row = (one.user_id, one.display_name, _role(one), since, "yes" if one.rostered else "")
         shown.add_row(*map(screen.cell, row))
-    screen.listed(shown, len(found), limit, "member", "members")
+    if waiting and not found:
+        screen.say("Nobody waits.")
+    else:
+        screen.listed(screen.fitting(shown), len(found), limit, "member", "members")
 
 
 @classes.command("archive")
@@ -200,7 +199,8 @@ def delete_class(client: Client, class_id: ClassId, *, yes: Yes = False, json: J
     """
     from meno.identity.v1.class_service_pb2 import DeleteClassRequest
 
-    asking.confirm(f"Delete the class {class_id}, for all its members?", yes=yes)
+    if not yes:
+        asking.confirm(f"Delete {_class(client, class_id).title}, for all its members?", yes=yes)
     deleted = client.call(client.classes.DeleteClass, DeleteClassRequest(class_id=class_id))
     _done(deleted, "is deleted", json=json, after=f"meno class undelete {class_id}")
 
@@ -239,24 +239,71 @@ def add(
     class_id: ClassId,
     who: Who,
     *,
-    role: Annotated[Role, typer.Option(help="what they may do", case_sensitive=False)] = Role.STUDENT,
+    role: Annotated[
+        Role | None,
+        typer.Option(help="what they may do; a newcomer is a student without it", case_sensitive=False),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make somebody a member of a class.
+    """Make somebody a member of a class, or give a member another role.
 
     Example: [bold]meno class add 019ab0c4-… ana --role TEACHER[/]
     """
-    from meno.identity.v1.class_service_pb2 import AddMembershipRequest
+    from meno.access.v1.access_pb2 import ClassRole
+    from meno.identity.v1.class_service_pb2 import AddMembershipRequest, SetMembershipRoleRequest
 
-    request = AddMembershipRequest(class_id=class_id, user_id=client.user_id(who), role=role.number)
-    membership = client.call(client.classes.AddMembership, request)
-    if membership.user_id == client.signed_in.user_id:
+    user_id = client.user_id(who)
+    before = _member(client, class_id, user_id)
+    wanted = role.number if role else ClassRole.CLASS_ROLE_UNSPECIFIED
+    if before is None:
+        request = AddMembershipRequest(class_id=class_id, user_id=user_id, role=wanted)
+        membership = client.call(client.classes.AddMembership, request)
+    elif role and before.role != wanted:
+        change = SetMembershipRoleRequest(class_id=class_id, user_id=user_id, role=wanted)
+        membership = client.call(client.classes.SetMembershipRole, change)
+    else:
+        membership = before
+    if membership != before and user_id == client.signed_in.user_id:
         client.renew()
     if json:
         screen.as_json(wire.as_dict(membership))
         return
-    screen.say("{} is in the class, once their token is refreshed.", membership.display_name)
+    name, title = membership.display_name, _class(client, class_id).title
+    held = _role(membership)
+    if before is None:
+        screen.say("{} is in {} as {}, once their token is refreshed.", name, title, held)
+    elif membership.role != before.role:
+        screen.say("{} is {} in {} now.", name, held, title)
+    else:
+        screen.say("{} is {} in {} already.", name, held, title)
     screen.after(f"meno class members {class_id}")
+
+
+@classes.command("join")
+@connected
+def join(
+    client: Client,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="the join code", show_default=False)],
+    *,
+    json: Json = False,
+) -> None:
+    """Join a class yourself, with its code.
+
+    Example: [bold]meno class join 8UK9-Z7RB[/]
+    """
+    from meno.identity.v1.class_service_pb2 import JoinClassRequest, MembershipStatus
+
+    request = JoinClassRequest(user_id=client.signed_in.user_id, join_code=code)
+    membership = client.call(client.classes.JoinClass, request)
+    client.renew()
+    if json:
+        screen.as_json(wire.as_dict(membership))
+    elif membership.status == MembershipStatus.MEMBERSHIP_STATUS_PENDING:
+        screen.say("You wait for a teacher of the class to let you in.")
+    else:
+        title = _class(client, membership.class_id).title
+        screen.say("You are {} in {}.", _role(membership), title)
+        screen.after(f"meno class show {membership.class_id}")
 
 
 @classes.command("remove")
@@ -268,12 +315,30 @@ def remove(client: Client, class_id: ClassId, who: Who, *, yes: Yes = False) -> 
     """
     from meno.identity.v1.class_service_pb2 import RemoveMembershipRequest
 
-    user_id = client.user_id(who)
-    asking.confirm(f"Remove {who} from the class {class_id}?", yes=yes)
+    user_id, title = client.user_id(who), _class(client, class_id).title
+    member = _member(client, class_id, user_id)
+    name = member.display_name if member else who
+    asking.confirm(f"Remove {name} from {title}?", yes=yes)
     request = RemoveMembershipRequest(class_id=class_id, user_id=user_id)
     client.call(client.classes.RemoveMembership, request)
-    screen.say("{} is not in the class any more.", who)
-    screen.after(f"meno class add {class_id} {who}", "takes it back")
+    screen.say("{} is not in {} any more.", name, title)
+    role = f" --role {_role(member)}" if member else ""
+    screen.after(f"meno class add {class_id} {user_id}{role}", "takes it back")
+
+
+def _class(client: Client, class_id: str) -> "Class":
+    from meno.identity.v1.class_service_pb2 import GetClassRequest
+
+    return client.call(client.classes.GetClass, GetClassRequest(class_id=class_id))
+
+
+def _member(client: Client, class_id: str, user_id: str) -> "Membership | None":
+    """Somebody who is in a class, or None."""
+    from meno.identity.v1.class_service_pb2 import ListMembershipsRequest
+
+    request = ListMembershipsRequest(class_id=class_id)
+    members = client.pages(client.classes.ListMemberships, request, lambda page: page.memberships, 0)
+    return next((one for one in members if one.user_id == user_id), None)
 
 
 def _of(client: Client, user_id: str, limit: int) -> "list[Class]":
@@ -303,6 +368,12 @@ def _done(changed: "Class", what: str, *, json: bool, after: str = "") -> None:
     screen.say("{} {}.", changed.title, what)
     if after:
         screen.after(after, "takes it back")
+
+
+def _role(member: "Membership") -> str:
+    from meno.access.v1.access_pb2 import ClassRole
+
+    return ClassRole.Name(member.role).removeprefix("CLASS_ROLE_")
 
 
 def _state(found: "Class") -> str:

@@ -7,16 +7,15 @@ import contextlib
 import functools
 import inspect
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from deploy.local.cli import credentials, place
+from deploy.local.cli import credentials, place, screen
 from deploy.local.cli.credentials import Credentials
-from deploy.local.cli.options import DIRECTORY, Directory, Url
+from deploy.local.cli.options import DIRECTORY, Directory, Url, is_uuid
 from deploy.local.cli.place import Place
 from deploy.local.problems import Problem
 
@@ -42,6 +41,11 @@ _STREAM_PATIENCE = 3600.0
 _PAGE = 200
 # A token that ends meanwhile, or claims what its person has lost: another one will do.
 _TOKEN_ENDED = frozenset({"TOKEN_EXPIRED", "RIGHTS_CHANGED", "TOKEN_INVALID"})
+_DENIED = "ACCESS_DENIED"
+_RIGHTS = ("role", "guest", "classes", "archived")
+_SHORT_WAIT = 5
+"""Seconds that are waited out, where a call asks for no more."""
+_MOST_WAITS = 3
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 2**20),
     ("grpc.max_metadata_size", 32 * 2**10),
@@ -78,8 +82,6 @@ class Client:
     @functools.cached_property
     def channel(self) -> "grpc.Channel":
         """To the gateway."""
-        # What it has to say of a connection stands in the error as well.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         import grpc
 
         if self.place.scheme == "http":
@@ -134,17 +136,17 @@ class Client:
         _named(request)
         with self._translated():
             try:
-                return rpc(request, timeout=_PATIENCE, metadata=self._authorization())
+                return self._answer(rpc, request, self._authorization())
             except self._error as error:
                 refused = self._token_ended(error)
         with self._translated():
-            return rpc(request, timeout=_PATIENCE, metadata=self._authorization(refused))
+            return self._answer(rpc, request, self._authorization(refused))
 
     def public(self, rpc: "grpc.UnaryUnaryMultiCallable[Request, Reply]", request: Request) -> Reply:
         """Makes a call that needs no sign-in. Raises Problem."""
         _named(request)
         with self._translated():
-            return rpc(request, timeout=_PATIENCE)
+            return self._answer(rpc, request)
 
     def stream(
         self, rpc: "grpc.UnaryStreamMultiCallable[Request, Reply]", request: Request
@@ -175,16 +177,28 @@ class Client:
             request.page_token = page.next_page_token
 
     def person(self, who: str) -> "User":
-        """A person by their login name, e-mail address or phone number, also one who was deleted. Raises Problem."""
+        """A person by what they sign in with, also one who was deleted. Raises Problem."""
         from meno.identity.v1.user_service_pb2 import ListUsersRequest
 
-        found = self.call(self.users.ListUsers, ListUsersRequest(identifier=who, show_deleted=True)).users
+        # Nobody is looked for by nothing: everybody would be found.
+        request = ListUsersRequest(identifier=who, show_deleted=True)
+        found = self.call(self.users.ListUsers, request).users if who.strip() else ()
         if not found:
-            raise Problem(f"nobody has the name {who}")
+            raise Problem(f'nobody signs in as "{who}": `meno user list` shows what people sign in with')
         return found[0]
 
+    def user(self, who: str) -> "User":
+        """A person by their id or by a name; `me` is who is signed in. Raises Problem."""
+        from meno.identity.v1.user_service_pb2 import GetUserRequest
+
+        if is_user_id(who):
+            return self.call(self.users.GetUser, GetUserRequest(user_id=self.user_id(who)))
+        return self.person(who)
+
     def user_id(self, who: str) -> str:
-        """The id of a person, by that or by a name. Raises Problem."""
+        """The id of a person, by that or by a name; `me` is who is signed in. Raises Problem."""
+        if who == "me":
+            return self.signed_in.user_id
         return who.lower() if is_user_id(who) else self.person(who).user_id
 
     @property
@@ -247,6 +261,26 @@ class Client:
         credentials.save(self.place.credentials, kept)
         return tokens.access_token
 
+    def _answer(
+        self,
+        rpc: "grpc.UnaryUnaryMultiCallable[Request, Reply]",
+        request: Request,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> Reply:
+        """What a call returns, after the short waits that it may ask for."""
+        from deploy.local.cli import refusals
+
+        for _ in range(_MOST_WAITS):
+            try:
+                return rpc(request, timeout=_PATIENCE, metadata=metadata)
+            except self._error as error:
+                wait = refusals.wait(error)
+                if not 0 < wait <= _SHORT_WAIT:
+                    raise
+            screen.errors.print(f"waiting {wait} s", style="dim")
+            time.sleep(wait)
+        return rpc(request, timeout=_PATIENCE, metadata=metadata)
+
     def _begun(self, rpc: Any, request: Any) -> tuple[Iterator[Any], Any]:
         """A stream with its first step, for until then a token may turn out to have ended."""
         try:
@@ -261,12 +295,15 @@ class Client:
         return (("authorization", f"Bearer {self.token(refused)}"),)
 
     def _token_ended(self, error: Exception) -> str:
-        """The token that was refused. Raises the error where it was refused for another reason."""
+        """The token that was refused. Raises the error where another one would be refused as well."""
         from deploy.local.cli import refusals
 
-        if refusals.reason(error) not in _TOKEN_ENDED:
+        why, held = refusals.reason(error), self.signed_in.access_token
+        # Somebody may have been given a right since their token was issued.
+        gained = why == _DENIED and _rights(self.token(refused=held)) != _rights(held)
+        if not gained and why not in _TOKEN_ENDED:
             raise error
-        return self.signed_in.access_token
+        return held
 
     @property
     def _error(self) -> type[Exception]:
@@ -310,19 +347,20 @@ def connected(command: Callable[Concatenate[Client, Options], None]) -> Callable
 
 def is_user_id(text: str) -> bool:
     """Whether a text is an id, or `me`."""
-    if text == "me":
-        return True
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return len(text) == len(str(uuid.UUID(int=0)))
+    return text == "me" or is_uuid(text)
 
 
 def _named(request: Any) -> None:
     """Gives a write the id that makes its repetition safe."""
     if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
         request.request_id = str(uuid.uuid4())
+
+
+def _rights(token: str) -> list[Any]:
+    from deploy.local.cli.claims import read
+
+    claims = read(token).claims
+    return [claims.get(name) for name in _RIGHTS]
 
 
 def _issued(token: str, otherwise: int) -> int:

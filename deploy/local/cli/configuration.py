@@ -71,7 +71,8 @@ def get_config(client: Client, key: Key, *, json: Json = False) -> None:
     )
 
 
-@config.command("set")
+# So that a number below zero is no option.
+@config.command("set", context_settings={"ignore_unknown_options": True})
 @connected
 def set_config(
     client: Client,

@@ -11,7 +11,7 @@ from rich.text import Text
 from deploy.local.cli import asking, credentials, place, screen
 from deploy.local.cli.options import DIRECTORY, Directory, Json, Yes
 from deploy.local.layout import Layout
-from deploy.local.problems import Problem
+from deploy.local.problems import Interrupted, Problem
 from deploy.local.state import is_running
 
 if TYPE_CHECKING:
@@ -83,9 +83,12 @@ def restore(
     from deploy.local.backups import restoring
 
     layout = Layout(directory)
-    with screen.errors.status("verifying") as status:
-        verified = restoring.verify(source, lambda step: status.update(f"verifying {step}"))
-        again = _erased_by(erasures or [])
+    try:
+        with screen.errors.status("verifying") as status:
+            verified = restoring.verify(source, lambda step: status.update(f"verifying {step}"))
+            again = _erased_by(erasures or [])
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted: all is as it was") from None
     if is_running(layout) and not yes:
         raise Problem("Meno is running: `meno down` stops it, or --yes does, and starts it again at the end")
     found = verified.manifest
@@ -128,6 +131,8 @@ def doctor(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
             screen.say("[red]Something is wrong[/]: do what stands below it.")
         else:
             screen.say("[green]Nothing is wrong.[/]")
+            if not is_running(Layout(directory)):
+                screen.after("meno up", "the rest can be examined then")
     if is_wrong:
         raise typer.Exit(1)
 
@@ -175,7 +180,7 @@ def _forget(layout: Layout, found: "Manifest") -> None:
     held.unlink(missing_ok=True)
     head = held.with_suffix(".audit.json")
     if int(credentials.read(head).get("sequence", 0)) > int(found.audit_head.get("sequence", 0)):
-        credentials.write(head, found.audit_head)
+        credentials.write(head, {**found.audit_head, "restored": True})
 
 
 def _examined(found: "list[Finding]") -> None:

@@ -1,21 +1,56 @@
 """Options and arguments that several commands have."""
 
+import shlex
+import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from deploy.local.cli import screen
 from deploy.local.layout import DEFAULT_PORT, DIRECTORY
+from deploy.local.problems import Problem
 
 WHERE = "Where"
 """The panel of the options that say which installation is meant."""
 
-Port = Annotated[int, typer.Option(help="port of the gateway", envvar="PORT")]
+
+def _repeated(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """Notes where a command was told to go, for the commands that it proposes."""
+    source = context.get_parameter_source(parameter.name or "")
+    if source is not None and source.name == "COMMANDLINE":
+        screen.where.append(f"--{parameter.name} {shlex.quote(str(value))}")
+    return value
+
+
+def _class_id(value: str) -> str:
+    if value and not is_uuid(value):
+        raise Problem(f"no class has the id {value}: `meno class list`")
+    return value
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is an id, as the contracts write it."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return len(text) == len(str(uuid.UUID(int=0)))
+
+
+def _port(value: int) -> int:
+    if not 0 < value < 2**16:
+        raise typer.BadParameter(f"a port is from 1 to 65535, not {value}")
+    return value
+
+
+Port = Annotated[int, typer.Option(help="port of the gateway", envvar="PORT", callback=_port)]
 Directory = Annotated[
     Path,
     typer.Option(
         help="where the stack keeps everything",
         envvar="MENO_LOCAL_DIRECTORY",
+        callback=_repeated,
         show_default=False,
         rich_help_panel=WHERE,
     ),
@@ -25,6 +60,7 @@ Url = Annotated[
     typer.Option(
         help="an installation elsewhere, such as https://meno.example; without it the stack on this machine",
         envvar="MENO_URL",
+        callback=_repeated,
         show_default=False,
         rich_help_panel=WHERE,
     ),
@@ -38,6 +74,21 @@ Who = Annotated[
         metavar="WHO", help="id, login name, e-mail address or phone number; `me` is you", show_default=False
     ),
 ]
-ClassId = Annotated[str, typer.Argument(metavar="CLASS", help="id of the class", show_default=False)]
+ClassId = Annotated[
+    str,
+    typer.Argument(metavar="CLASS", help="id of the class", show_default=False, callback=_class_id),
+]
 
-__all__ = ["DEFAULT_PORT", "DIRECTORY", "ClassId", "Directory", "Json", "Limit", "Port", "Url", "Who", "Yes"]
+__all__ = [
+    "DEFAULT_PORT",
+    "DIRECTORY",
+    "ClassId",
+    "Directory",
+    "Json",
+    "Limit",
+    "Port",
+    "Url",
+    "Who",
+    "Yes",
+    "is_uuid",
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.local.cli import asking, screen, wire
-from deploy.local.cli.client import Client, connected, is_user_id
+from deploy.local.cli.client import Client, connected
 from deploy.local.cli.options import DIRECTORY, Directory, Json, Limit, Who, Yes
 from deploy.local.layout import ROOT, Layout
 from deploy.local.problems import Problem
@@ -110,7 +110,7 @@ def list_users(
         state = _state(user).lower()
         role_shown = _role(user) if state == "active" else f"{_role(user)}, {state}"
         shown.add_row(*map(screen.cell, (user.user_id, user.display_name, signs_in_with, role_shown)))
-    screen.listed(shown, len(users), limit, "person", "people")
+    screen.listed(screen.fitting(shown), len(users), limit, "person", "people")
 
 
 @people.command("show")
@@ -121,11 +121,16 @@ def show_user(client: Client, who: Who, *, json: Json = False) -> None:
     Example: [bold]meno user show ana@school.example[/]
     Example: [bold]meno user show me[/]
     """
-    from meno.identity.v1.user_service_pb2 import GetUserRequest
+    _shown(client.user(who), json=json)
 
-    by_id = is_user_id(who)
-    user = client.call(client.users.GetUser, GetUserRequest(user_id=who)) if by_id else client.person(who)
-    _shown(user, json=json)
+
+@connected
+def whoami(client: Client, *, json: Json = False) -> None:
+    """Show who is signed in, as `meno user show me` does.
+
+    Example: [bold]meno whoami[/]
+    """
+    _shown(client.user("me"), json=json)
 
 
 @people.command("create")
@@ -167,7 +172,10 @@ def set_role(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Give a person another role; tokens with the one before are refused within a second.
+    """Give a person another role.
+
+    A promotion counts from their next token on, which `meno` fetches by
+    itself; what a demotion takes away is gone within a second.
 
     Example: [bold]meno user role ana TEACHER[/]
     """
@@ -217,11 +225,16 @@ def delete_user(client: Client, who: Who, *, yes: Yes = False, json: Json = Fals
     """
     from meno.identity.v1.user_service_pb2 import DeleteUserRequest
 
-    user_id = client.user_id(who)
-    asking.confirm(f"Delete the account of {who}?", yes=yes)
+    user_id, own = client.user_id(who), client.signed_in.user_id
+    if not yes:
+        asking.confirm(f"Delete the account of {client.user(who).display_name}?", yes=yes)
     user = client.call(client.users.DeleteUser, DeleteUserRequest(user_id=user_id))
     until = f"{user.purge_time.ToDatetime():%Y-%m-%d}" if user.HasField("purge_time") else "its purge"
-    _done(user, f"is deleted, and erased on {until}", json=json, after=f"meno user undelete {user_id}")
+    what = f"is deleted, and erased on {until}"
+    if user_id == own:
+        _done(user, f"{what}; only an administrator can restore it", json=json)
+    else:
+        _done(user, what, json=json, after=f"meno user undelete {user_id}")
 
 
 @people.command("undelete")
@@ -239,7 +252,7 @@ def undelete_user(client: Client, who: Who, *, json: Json = False) -> None:
 
 def _ask_of_oneself(client: Client, user_id: str, *, yes: bool) -> None:
     """Who shuts themselves out cannot take it back."""
-    if user_id in {"me", client.signed_in.user_id}:
+    if user_id == client.signed_in.user_id:
         asking.confirm("That is you: only another administrator takes it back. Go on?", yes=yes)
 
 
@@ -269,7 +282,7 @@ def _shown(user: "User", *, json: bool) -> None:
             "state": _state(user),
             "grade": " · ".join(str(one) for one in (user.grade, user.board, user.school_name) if one),
             "experience": f"{user.xp} (level {user.level})" if user.xp else "",
-            "streak": f"{user.streak_days} days" if user.streak_days else "",
+            "streak": screen.counted(user.streak_days, "day", "days") if user.streak_days else "",
             "came": wire.time(user.create_time),
             "last studied": wire.time(user.last_active_time),
             "last signed in": wire.time(user.last_sign_in_time),

@@ -74,7 +74,11 @@ def erase(
     from meno.identity.v1.user_service_pb2 import EraseUserRequest
 
     user_id = client.user_id(who)
-    asking.confirm_by_name(f"{who} will be erased from all services, for good.", who, yes=yes)
+    if not yes:
+        person = client.user(who)
+        named = person.login_name or person.email or person.phone or person.display_name or who
+        whole = f"{person.display_name} ({named})" if named != person.display_name else named
+        asking.confirm_by_name(f"{whole} will be erased from all services, for good.", named, yes=yes)
     erasure = client.call(client.users.EraseUser, EraseUserRequest(user_id=user_id, confirmation="ERASE"))
     if wait:
         erasure = _awaited(client, user_id)

@@ -10,7 +10,7 @@ from deploy.local.problems import Problem
 from deploy.local.state import is_running, load
 
 _PORTS = {"https": 443, "http": 80}
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _elsewhere(url: str) -> Place:
         host = ""
     if not host or parts.path.strip("/") or parts.query or parts.username:
         raise Problem(f"{url} is no address of an installation: give one such as https://meno.example")
-    if scheme == "http" and host not in _LOOPBACK:
+    if scheme == "http" and host not in LOOPBACK:
         raise Problem(f"{url} would carry passwords in the clear: use https, or a tunnel to localhost")
     name = host if port == _PORTS["https"] else f"{host}_{port}"
     return Place(scheme, host, port, _configuration() / f"{name.replace(':', '-')}.json")

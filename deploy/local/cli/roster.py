@@ -44,7 +44,20 @@ def import_roster(
     """Import a roster: compare it, show what would change, ask, apply it whole.
 
     What is applied is what was shown: where the installation changed
-    meanwhile, nothing is.
+    meanwhile, nothing is. docs/rosters.md has a whole example.
+
+    [bold]manifest.csv[/] lists the others, a line each: file.users,bulk.
+    After its first line, propertyName,value, come manifest.version,1.0 and
+    oneroster.version,1.2.
+
+    [bold]users.csv[/] has the columns sourcedId, enabledUser, username, givenName,
+    familyName, and email or phone for people to come in with.
+
+    [bold]classes.csv[/] has sourcedId, title, courseSourcedId, classType,
+    schoolSourcedId, termSourcedIds.
+
+    [bold]enrollments.csv[/] has sourcedId, classSourcedId, schoolSourcedId,
+    userSourcedId, role: student, or teacher, of whom each class has one.
 
     Example: [bold]meno class import-roster autumn.zip --dry-run[/]
     Example: [bold]meno class import-roster autumn/[/]

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 _WIDE = 240
 """Columns where nobody looks: what reads a pipe wants whole lines."""
 
+_ENDLESS = 10_000
+"""Columns in which any row is one line."""
+
+_PROPOSED = re.compile("`meno( [^`]+)`")
 _C1 = re.compile("[\x7f-\x9f]")
 
 
@@ -31,6 +36,10 @@ def _console(*, stderr: bool = False) -> Console:
 
 console = _console()
 errors = _console(stderr=True)
+
+
+where: list[str] = []
+"""The options with which this command was told where to go."""
 
 
 def plain(text: str) -> str:
@@ -60,7 +69,24 @@ def listed(shown: Table, count: int, limit: int, one: str, many: str) -> None:
         return
     console.print(shown)
     more = f"; there may be more: --limit {limit * 10}, or --limit 0 for all" if count == limit else ""
-    say(f"[dim]{count} {one if count == 1 else many}{more}[/]")
+    say(f"[dim]{counted(count, one, many)}{more}[/]")
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """So many of a thing, in words."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def fitting(shown: Table) -> Table:
+    """A table, or the same with a row in two lines where the screen is too narrow for it."""
+    if Measurement.get(console, console.options.update(max_width=_ENDLESS), shown).maximum <= console.width:
+        return shown
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(overflow="fold")
+    for first, *rest in zip(*(column.cells for column in shown.columns), strict=True):
+        made.add_row(first)
+        made.add_row(Text(" · ").join(one for one in rest if isinstance(one, Text) and one.plain))
+    return made
 
 
 def show(shown: RenderableType) -> None:
@@ -98,7 +124,7 @@ def program() -> str:
 
 def after(command: str, why: str = "") -> None:
     """Says what may be done next, with a command that begins with `meno`."""
-    hint = Text("next: ", style="dim") + Text(program() + command.removeprefix("meno"), style="bold")
+    hint = Text("next: ", style="dim") + Text(_there(program() + command.removeprefix("meno")), style="bold")
     if why:
         hint += Text(f"  {why}", style="dim")
     console.print(hint, soft_wrap=True)
@@ -112,7 +138,13 @@ def problem(text: object) -> None:
 
 def hint(text: str, style: str = "yellow") -> Text:
     """What to do; commands of `meno` in it are written as they are called from here."""
-    return Text(plain(text.replace("`meno ", f"`{program()} ")), style=style)
+    proposed = _PROPOSED.sub(lambda found: f"`{_there(program() + found[1])}`", text)
+    return Text(plain(proposed), style=style)
+
+
+def _there(command: str) -> str:
+    """A command that goes where this one was told to go."""
+    return " ".join((command, *where))
 
 
 class Steps:

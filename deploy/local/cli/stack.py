@@ -3,25 +3,38 @@
 import shutil
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.local.cli import screen
-from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port
+from deploy.local.cli import asking, screen
+from deploy.local.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port, Yes
 from deploy.local.cli.screen import console
-from deploy.local.layout import Layout
+from deploy.local.layout import SERVICES, Layout
+from deploy.local.problems import Interrupted, Problem
 from deploy.local.state import Running, State, is_running, load
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def up(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+
+_LOGGED = ("supervisor", "postgres", *SERVICES, "gateway", "access")
+"""What has a log."""
+
+
+def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     """Start the stack and keep it running in the background.
 
     Example: [bold]meno up --port 8090[/]
     """
-    from deploy.local import control
-
-    state, started = control.up(Layout(directory, port), console)
+    layout = Layout(directory, port)
+    before = load(layout) if is_running(layout) else None
+    source = context.get_parameter_source("port")
+    if before and before.port not in (0, port) and source and source.name != "DEFAULT":
+        raise Problem(
+            f"Meno is up at http://localhost:{before.port}: `meno down`, then `meno up --port {port}`"
+        )
+    state, started = _up(layout, console)
     console.print(f"Meno {'is up' if started else 'was up already'}: [bold]http://localhost:{state.port}[/]")
     console.print(f"  browse the API   http://localhost:{state.port}/docs")
     for what, commands in (
@@ -63,9 +76,16 @@ def status(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
         raise typer.Exit(3)
 
 
+def _program(name: str) -> str:
+    if name and name not in _LOGGED:
+        raise typer.BadParameter(f"there is no {name}; there are {', '.join(_LOGGED)}")
+    return name
+
+
 def logs(
     program: Annotated[
-        str, typer.Argument(help="one program alone, such as chat_service", show_default=False)
+        str,
+        typer.Argument(help="one program alone, such as chat_service", show_default=False, callback=_program),
     ] = "",
     *,
     follow: Annotated[bool, typer.Option(help="go on until interrupted")] = True,
@@ -80,8 +100,12 @@ def logs(
     tail.show(Layout(directory), program, console, follow=follow)
 
 
-def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     """Play one lesson through every service and the gateway.
+
+    It leaves a class with its material, a teacher and two students, a study
+    session and a chat. Where the stack runs already it asks first, and lets
+    it run on; otherwise it starts the stack, and stops it at the end.
 
     Example: [bold]meno demo[/]
     """
@@ -93,9 +117,13 @@ def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
     from deploy.local.demo.play import play
 
     layout = Layout(directory, port)
+    if is_running(layout):
+        asking.confirm(
+            f"Play it in the stack that runs in {directory}? A class and three people stay there.", yes=yes
+        )
     console = Console(highlight=False)
     console.rule("[bold]Meno: one learner, one lesson[/]", align="left")
-    state, started = control.up(layout, console)
+    state, started = _up(layout, console)
     try:
         passed = asyncio.run(play(state, console))
     finally:
@@ -103,21 +131,39 @@ def demo(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
             control.down(layout)
     if not passed:
         raise typer.Exit(1)
+    if started:
+        screen.after("meno up", "keeps a stack running · README.md has the first calls")
+    else:
+        screen.after("meno class list", "shows the class that stays · README.md has the first calls")
 
 
-def clean(directory: Directory = DIRECTORY) -> None:
-    """Stop the stack and delete its data.
+def clean(*, yes: Yes = False, directory: Directory = DIRECTORY) -> None:
+    """Stop the stack and delete its data, after asking.
 
     Example: [bold]meno clean[/]
     """
     from deploy.local import control
     from deploy.local.postgres import Postgres
 
-    layout = Layout(directory)
+    layout, postgres = Layout(directory), Postgres(directory)
+    if not directory.exists() and not postgres.data.exists():
+        console.print("There was nothing to delete.")
+        return
+    asking.confirm(f"Delete all data in {directory}, and stop what runs there?", yes=yes)
     control.down(layout)
-    Postgres(directory).remove()
+    postgres.remove()
     shutil.rmtree(directory, ignore_errors=True)
     console.print("Meno's local data are gone.")
+
+
+def _up(layout: Layout, console: "Console") -> tuple[State, bool]:
+    """Brings the stack up; says what becomes of it where that is interrupted."""
+    from deploy.local import control
+
+    try:
+        return control.up(layout, console)
+    except KeyboardInterrupt:
+        raise Interrupted("It goes on starting: `meno status` tells, `meno down` stops it.") from None
 
 
 def supervise(port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:

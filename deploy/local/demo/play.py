@@ -36,7 +36,6 @@ async def play(state: State, console: Console) -> bool:
         table.add_row(f"  {name}", f"[bold]{value}[/]")
     console.rule("[bold]Everything came out as promised", align="left")
     console.print(table)
-    console.print("  next: [bold]make up[/] keeps a stack running · README.md has the first calls")
     return True
 
 
