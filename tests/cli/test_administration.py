@@ -51,7 +51,7 @@ def test_a_value_that_cannot_be_is_refused(meno: Meno, admin: str, key: str, val
 
 
 def test_entries_are_asked_for_by_one_thing(meno: Meno, admin: str) -> None:
-    done = meno("audit", "list", "--user", "me", "--class", "me")
+    done = meno("audit", "list", "--user", "me", "--class", str(uuid.uuid4()))
     assert (done.exit_code, "give one of --user, --actor and --class" in done.stderr) == (2, True)
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from deploy.local.cli import credentials, screen, wire
 from deploy.local.cli.client import Client, connected
-from deploy.local.cli.options import Json, Limit
+from deploy.local.cli.options import Json, Limit, id_of_class
 from deploy.local.problems import Problem
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def list_entries(
     *,
     user: Annotated[str, typer.Option(metavar="WHO", help="only what was done to this person")] = "",
     actor: Annotated[str, typer.Option(metavar="WHO", help="only what this person did")] = "",
-    class_id: Annotated[str, typer.Option("--class", metavar="CLASS", help="only what was done in it")] = "",
+    class_id: Annotated[
+        str, typer.Option("--class", metavar="CLASS", help="only what was done in it", callback=id_of_class)
+    ] = "",
     limit: Limit = 50,
     json: Json = False,
 ) -> None:

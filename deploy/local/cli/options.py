@@ -23,7 +23,8 @@ def _repeated(context: typer.Context, parameter: typer.CallbackParam, value: Any
     return value
 
 
-def _class_id(value: str) -> str:
+def id_of_class(value: str) -> str:
+    """The id itself. Raises Problem where it can be none."""
     if value and not is_uuid(value):
         raise Problem(f"no class has the id {value}: `meno class list`")
     return value
@@ -76,7 +77,7 @@ Who = Annotated[
 ]
 ClassId = Annotated[
     str,
-    typer.Argument(metavar="CLASS", help="id of the class", show_default=False, callback=_class_id),
+    typer.Argument(metavar="CLASS", help="id of the class", show_default=False, callback=id_of_class),
 ]
 
 __all__ = [
@@ -90,5 +91,6 @@ __all__ = [
     "Url",
     "Who",
     "Yes",
+    "id_of_class",
     "is_uuid",
 ]
