@@ -64,8 +64,7 @@ class CredentialServicer:
         counter = self._passwords.counter(request.user_id)
         await throttling.count_attempt(self._database, counter)
         await self._check_present(request)
-        async with self._database.transaction() as transaction:
-            await attempts.forget_failures(transaction, counter)
+        await attempts.forget_failures(self._database, counter)
         return ""
 
     async def _check_present(self, request: LinkCredentialsRequest) -> None:

@@ -44,8 +44,7 @@ class PasswordServicer:
         replaced = await self._passwords.verify(request.new_password, stored)
         if not replaced and not await self._passwords.verify(request.old_password, stored):
             raise CredentialsInvalid()
-        async with self._database.transaction() as transaction:
-            await attempts.forget_failures(transaction, counter)
+        await attempts.forget_failures(self._database, counter)
         return None if replaced else stored
 
     async def _check(self, user_id: str, password: str) -> None:

@@ -65,8 +65,7 @@ class AuthServicer(AuthServiceServicer):
             raise CredentialsInvalid()
         assert credential is not None
         # Before it is asked whether the person is let in: the password was right.
-        async with self._database.transaction() as transaction:
-            await store.forget_failures(transaction, counter)
+        await store.forget_failures(self._database, counter)
         async with self._database.transaction() as transaction:
             begun = await self._mint.begin(
                 transaction, credential.user_id, request.request_id, request.password

@@ -194,7 +194,10 @@ WAIT = statement(
     timedelta,
 )
 FORGET_FAILURES = statement(
-    delete(SignInFailure).where(SignInFailure.identifier_hash == bindparam("identifier_hash"))
+    delete(SignInFailure)
+    .where(SignInFailure.identifier_hash == bindparam("identifier_hash"))
+    .returning(SignInFailure.failures),
+    int,
 )
 PURGE_SIGN_INS = statement(
     delete(SignIn).where(SignIn.expires_at < func.now() - bindparam("kept_for", type_=Interval))
@@ -283,9 +286,9 @@ async def wait(executor: Executor, identifier_hash: bytes) -> timedelta:
     return max(remaining or timedelta(), timedelta())
 
 
-async def forget_failures(transaction: Transaction, identifier_hash: bytes) -> None:
+async def forget_failures(executor: Executor, identifier_hash: bytes) -> None:
     """Begins the count anew."""
-    await transaction.run(FORGET_FAILURES, identifier_hash=identifier_hash)
+    await executor.one(FORGET_FAILURES, identifier_hash=identifier_hash)
 
 
 async def purge(

@@ -30,7 +30,8 @@ LOSSES = 10
 
 _JOIN = """
 WITH made AS (
-    INSERT INTO classes (title, join_code) SELECT 'Class ' || n, %(user_id)s::text || n FROM generate_series(2, %(classes)s) n
+    INSERT INTO classes (title, join_code)
+    SELECT 'Class ' || n, %(user_id)s::text || n FROM generate_series(2, %(classes)s) n
     RETURNING class_id
 ), member AS (
     INSERT INTO class_memberships (class_id, user_id, role) SELECT class_id, %(user_id)s::uuid, 'TEACHER' FROM made
