@@ -1,6 +1,7 @@
 """Signing up, in and out, over gRPC."""
 
 import asyncio
+import hashlib
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -97,6 +98,14 @@ async def test_of_attempts_at_the_same_time_no_more_are_tried_than_one_after_ano
     assert Counter(one.reason for one in denied) == {"CREDENTIALS_INVALID": 1, "SIGN_IN_THROTTLED": 39}
     waits = [one.detail(RetryInfo).retry_delay.ToSeconds() for one in denied if one.code != "UNAUTHENTICATED"]
     assert min(waits) > 512
+
+
+async def test_failures_lie_under_what_nobody_can_look_up(identity: Identity) -> None:
+    attempt = SignInRequest(identifier="+14155550123", password=PASSWORD)
+    await refused(identity.auth.SignIn(attempt))
+    with psycopg.connect(identity.database_url) as connection:
+        [(stored,)] = connection.execute("SELECT identifier_hash FROM sign_in_failures").fetchall()
+    assert stored != hashlib.sha256(b"+14155550123").digest()
 
 
 async def test_signing_in_begins_the_count_anew(identity: Identity) -> None:
