@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 class Passwords:
-    """Hashes, verifies and checks, a few at a time."""
+    """Hashes, verifies and checks, a few at a time; says under what attempts are counted."""
 
     def __init__(
         self, threads: int, secret: bytes, *, blocklist: Path | None = None, breaches: str | None = None

@@ -16,6 +16,7 @@ from chassis.database import Database
 from chassis.testing import House, Postgres, Served, bearer
 from identity_service.app import compose
 from identity_service.settings import Settings
+from identity_service.tests.issuer import LocalIssuer, local_issuer
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import AuditEntry, ListAuditEntriesRequest
 from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
@@ -108,6 +109,13 @@ class Identity:
 def more_settings() -> dict[str, Any]:
     """What a module's tests set beside the rest; it says so in a fixture of this name."""
     return {}
+
+
+@pytest_asyncio.fixture
+async def issuer() -> AsyncIterator[LocalIssuer]:
+    """An OpenID Connect issuer that a module's settings may trust."""
+    async with local_issuer() as running:
+        yield running
 
 
 @asynccontextmanager

@@ -27,12 +27,6 @@ NEXT = ECKey.generate_key("P-256", {"kid": "next"})
 
 
 @pytest_asyncio.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    async with local_issuer() as running:
-        yield running
-
-
-@pytest_asyncio.fixture
 async def issuers(issuer: LocalIssuer) -> AsyncIterator[Issuers]:
     made = Issuers([issuer.trusted()])
     yield made

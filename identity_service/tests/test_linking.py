@@ -1,17 +1,15 @@
 """What people add to sign in with."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.testing import refused, soon_refused
 from identity_service.tests.conftest import PASSWORD, Identity, Person
-from identity_service.tests.issuer import FOREIGN, LocalIssuer, local_issuer
+from identity_service.tests.issuer import FOREIGN, LocalIssuer
 from identity_service.tests.post import POST, code_for, wrong
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import AuditAction
@@ -26,12 +24,6 @@ from meno.identity.v1.user_service_pb2 import User
 
 ADA = "ada@example.org"
 PHONE = "+919876543210"
-
-
-@pytest_asyncio.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    async with local_issuer() as running:
-        yield running
 
 
 @pytest.fixture

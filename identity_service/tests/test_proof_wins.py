@@ -2,20 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Value
 
 from chassis.testing import refused, soon_refused
 from identity_service.tests.conftest import PASSWORD, Identity, Person
-from identity_service.tests.issuer import EC, FOREIGN, RSA, LocalIssuer, local_issuer
+from identity_service.tests.issuer import EC, FOREIGN, RSA, LocalIssuer
 from identity_service.tests.post import POST, code_for
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import AuditAction
@@ -37,12 +35,6 @@ CLAIM_LOST = AuditAction.AUDIT_ACTION_CLAIM_LOST
 CREDENTIAL_LINKED = AuditAction.AUDIT_ACTION_CREDENTIAL_LINKED
 HOWS = ("code", "token")
 MINE = GetUserRequest(user_id="me")
-
-
-@pytest_asyncio.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    async with local_issuer() as running:
-        yield running
 
 
 @pytest.fixture

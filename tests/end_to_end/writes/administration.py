@@ -1,13 +1,16 @@
-"""The writes of administrators to configuration and models, for the test that repeats every write."""
+"""The writes of administrators to configuration and models."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from meno.identity.v1 import admin_service_pb2 as admin
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
+from tests.end_to_end.writes.case import Cases
 from tests.school import School, new_id
 
+CASES = Cases()
 
+
+@CASES.of("SetConfigEntry")
 async def _set_config_entry(school: School) -> Any:
     person = await school.admin()
     stub = AdminServiceStub(school.channel)
@@ -32,6 +35,7 @@ async def _model(school: School) -> tuple[Any, Any, admin.Model]:
     return stub, person, await stub.CreateModel(request, **person.auth)
 
 
+@CASES.of("CreateModelBackend")
 async def _create_backend(school: School) -> Any:
     stub, person, _ = await _backend(school)
 
@@ -43,6 +47,7 @@ async def _create_backend(school: School) -> Any:
     return (stub.CreateModelBackend, request, person), count
 
 
+@CASES.of("UpdateModelBackend")
 async def _update_backend(school: School) -> Any:
     stub, person, made = await _backend(school)
     # With the etag that was read, a second effect would be refused.
@@ -50,12 +55,14 @@ async def _update_backend(school: School) -> Any:
     return (stub.UpdateModelBackend, request, person), None
 
 
+@CASES.of("DeleteModelBackend")
 async def _delete_backend(school: School) -> Any:
     stub, person, made = await _backend(school)
     request = admin.DeleteModelBackendRequest(backend_id=made.backend_id)
     return (stub.DeleteModelBackend, request, person), None
 
 
+@CASES.of("CreateModel")
 async def _create_model(school: School) -> Any:
     stub, person, backend = await _backend(school)
 
@@ -67,31 +74,22 @@ async def _create_model(school: School) -> Any:
     return (stub.CreateModel, request, person), count
 
 
+@CASES.of("UpdateModel")
 async def _update_model(school: School) -> Any:
     stub, person, made = await _model(school)
     request = admin.UpdateModelRequest(model_id=made.model_id, temperature=0, etag=made.etag)
     return (stub.UpdateModel, request, person), None
 
 
+@CASES.of("DeleteModel")
 async def _delete_model(school: School) -> Any:
     stub, person, made = await _model(school)
     return (stub.DeleteModel, admin.DeleteModelRequest(model_id=made.model_id), person), None
 
 
+@CASES.of("SetComponentModel")
 async def _set_component(school: School) -> Any:
     stub, person, made = await _model(school)
     component = admin.MODEL_COMPONENT_EVAL_SIMULATOR
     request = admin.SetComponentModelRequest(component=component, model_id=made.model_id)
     return (stub.SetComponentModel, request, person), None
-
-
-CASES: dict[str, Callable[[School], Awaitable[Any]]] = {
-    "SetConfigEntry": _set_config_entry,
-    "CreateModelBackend": _create_backend,
-    "UpdateModelBackend": _update_backend,
-    "DeleteModelBackend": _delete_backend,
-    "CreateModel": _create_model,
-    "UpdateModel": _update_model,
-    "DeleteModel": _delete_model,
-    "SetComponentModel": _set_component,
-}

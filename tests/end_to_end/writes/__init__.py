@@ -1,0 +1,13 @@
+"""Every write there is, made ready once each, by what it is about."""
+
+from tests.end_to_end.writes import administration, chats, classes, contents, people, sessions
+from tests.end_to_end.writes.case import Case
+
+CASES: dict[str, Case] = {
+    **administration.CASES,
+    **chats.CASES,
+    **classes.CASES,
+    **contents.CASES,
+    **people.CASES,
+    **sessions.CASES,
+}

@@ -1,0 +1,59 @@
+"""The writes of who asks."""
+
+from typing import Any
+
+from deploy.local.demo.people import Person
+from meno.chat.v1.chat_service_pb2 import (
+    AskRequest,
+    Chat,
+    CreateChatRequest,
+    ListChatsRequest,
+    ListMessagesRequest,
+    SourceMode,
+    StopAnswerRequest,
+)
+from tests.end_to_end.writes.case import Cases
+from tests.school import School
+
+CASES = Cases()
+
+
+@CASES.of("CreateChat")
+async def _create_chat(school: School) -> Any:
+    student = await school.student()
+
+    async def count() -> int:
+        listed = await student.chats.ListChats(ListChatsRequest(user_id="me"), **student.auth)
+        return len(listed.chats)
+
+    request = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL)
+    return (student.chats.CreateChat, request, student), count
+
+
+async def _chat(student: Person) -> Chat:
+    request = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL)
+    return await student.chats.CreateChat(request, **student.auth)
+
+
+@CASES.of("Ask")
+async def _ask(school: School) -> Any:
+    student = await school.student()
+    chat = await _chat(student)
+
+    async def count() -> int:
+        request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id)
+        return len((await student.chats.ListMessages(request, **student.auth)).messages) // 2
+
+    return (student.chats.Ask, AskRequest(user_id="me", chat_id=chat.chat_id, text="Why?"), student), count
+
+
+@CASES.of("StopAnswer")
+async def _stop(school: School) -> Any:
+    student = await school.student()
+    chat = await _chat(student)
+    request = AskRequest(user_id="me", chat_id=chat.chat_id, text="Why?")
+    async for step in student.chats.Ask(request, **student.auth):
+        if step.HasField("begun"):
+            message_id = step.begun.message_id
+    stop = StopAnswerRequest(user_id="me", chat_id=chat.chat_id, message_id=message_id)
+    return (student.chats.StopAnswer, stop, student), None

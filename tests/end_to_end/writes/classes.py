@@ -1,0 +1,171 @@
+"""The writes to classes and their members."""
+
+from io import BytesIO
+from typing import Any
+from zipfile import ZipFile
+
+from deploy.local.demo.people import Person
+from meno.access.v1.access_pb2 import ClassRole
+from meno.identity.v1.class_service_pb2 import (
+    AddMembershipRequest,
+    ApproveMembershipRequest,
+    ArchiveClassRequest,
+    Class,
+    CreateClassRequest,
+    DeleteClassRequest,
+    ImportRosterRequest,
+    JoinClassRequest,
+    JoinPolicy,
+    LeaveClassRequest,
+    ListClassesRequest,
+    RejectMembershipRequest,
+    RemoveMembershipRequest,
+    RotateJoinCodeRequest,
+    SetMembershipRoleRequest,
+    UnarchiveClassRequest,
+    UndeleteClassRequest,
+    UpdateClassRequest,
+)
+from tests.end_to_end.writes.case import Cases
+from tests.school import School, new_id
+
+CASES = Cases()
+
+
+@CASES.of("CreateClass")
+async def _create_class(school: School) -> Any:
+    teacher = await school.teacher()
+
+    async def count() -> int:
+        listed = await teacher.classes.ListClasses(ListClassesRequest(user_id="me"), **teacher.auth)
+        return len(listed.classes)
+
+    return (teacher.classes.CreateClass, CreateClassRequest(title="Once"), teacher), count
+
+
+async def _made_by(school: School) -> tuple[Person, Class]:
+    teacher = await school.teacher()
+    return teacher, await school.new_class(teacher)
+
+
+@CASES.of("UpdateClass")
+async def _update_class(school: School) -> Any:
+    teacher, made = await _made_by(school)
+    # With the etag that was read, a second effect would be refused.
+    request = UpdateClassRequest(class_id=made.class_id, title="New", etag=made.etag)
+    return (teacher.classes.UpdateClass, request, teacher), None
+
+
+@CASES.of("ArchiveClass")
+async def _archive_class(school: School) -> Any:
+    admin, (_, made) = await school.admin(), await _made_by(school)
+    return (admin.classes.ArchiveClass, ArchiveClassRequest(class_id=made.class_id), admin), None
+
+
+@CASES.of("UnarchiveClass")
+async def _unarchive_class(school: School) -> Any:
+    admin, (_, made) = await school.admin(), await _made_by(school)
+    await admin.classes.ArchiveClass(ArchiveClassRequest(class_id=made.class_id), **admin.auth)
+    return (admin.classes.UnarchiveClass, UnarchiveClassRequest(class_id=made.class_id), admin), None
+
+
+@CASES.of("DeleteClass")
+async def _delete_class(school: School) -> Any:
+    admin, (_, made) = await school.admin(), await _made_by(school)
+    return (admin.classes.DeleteClass, DeleteClassRequest(class_id=made.class_id), admin), None
+
+
+@CASES.of("UndeleteClass")
+async def _undelete_class(school: School) -> Any:
+    admin, (_, made) = await school.admin(), await _made_by(school)
+    await admin.classes.DeleteClass(DeleteClassRequest(class_id=made.class_id), **admin.auth)
+    return (admin.classes.UndeleteClass, UndeleteClassRequest(class_id=made.class_id), admin), None
+
+
+@CASES.of("RotateJoinCode")
+async def _rotate_join_code(school: School) -> Any:
+    teacher, made = await _made_by(school)
+    return (teacher.classes.RotateJoinCode, RotateJoinCodeRequest(class_id=made.class_id), teacher), None
+
+
+@CASES.of("AddMembership")
+async def _add_membership(school: School) -> Any:
+    admin, (_, made) = await school.admin(), await _made_by(school)
+    user_id = (await school.student()).tokens.user.user_id
+    request = AddMembershipRequest(class_id=made.class_id, user_id=user_id)
+    return (admin.classes.AddMembership, request, admin), None
+
+
+async def _waiting(school: School) -> tuple[Person, dict[str, str]]:
+    """A teacher, and somebody who waits to be let into their class."""
+    teacher, made = await _made_by(school)
+    policy = UpdateClassRequest(class_id=made.class_id, join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
+    await teacher.classes.UpdateClass(policy, **teacher.auth)
+    student = await school.student()
+    await school.join(student, made)
+    return teacher, {"class_id": made.class_id, "user_id": student.tokens.user.user_id}
+
+
+@CASES.of("ApproveMembership")
+async def _approve_membership(school: School) -> Any:
+    teacher, waits = await _waiting(school)
+    return (teacher.classes.ApproveMembership, ApproveMembershipRequest(**waits), teacher), None
+
+
+@CASES.of("RejectMembership")
+async def _reject_membership(school: School) -> Any:
+    teacher, waits = await _waiting(school)
+    return (teacher.classes.RejectMembership, RejectMembershipRequest(**waits), teacher), None
+
+
+@CASES.of("ImportRoster")
+async def _import_roster(school: School) -> Any:
+    admin = await school.admin()
+    packed = BytesIO()
+    with ZipFile(packed, "w") as roster:
+        versions = "manifest.version,1.0\noneroster.version,1.2\nfile.users,delta\n"
+        roster.writestr("manifest.csv", f"propertyName,value\n{versions}")
+        columns = "sourcedId,status,dateLastModified,enabledUser,username,givenName,familyName"
+        roster.writestr("users.csv", f"{columns}\n{new_id()},active,,true,,Once,Only\n")
+    # Applied twice, it would add nobody the second time.
+    return (admin.classes.ImportRoster, ImportRosterRequest(archive=packed.getvalue()), admin), None
+
+
+@CASES.of("JoinClass")
+async def _join_class(school: School) -> Any:
+    teacher, student = await school.teacher(), await school.student()
+    made = await school.new_class(teacher)
+    return (
+        student.classes.JoinClass,
+        JoinClassRequest(user_id="me", join_code=made.join_code),
+        student,
+    ), None
+
+
+@CASES.of("LeaveClass")
+async def _leave_class(school: School) -> Any:
+    teacher, student = await school.teacher(), await school.student()
+    made = await school.new_class(teacher)
+    await school.join(student, made)
+    request = LeaveClassRequest(class_id=made.class_id, user_id="me")
+    return (student.classes.LeaveClass, request, student), None
+
+
+@CASES.of("RemoveMembership")
+async def _remove_membership(school: School) -> Any:
+    teacher, student = await school.teacher(), await school.student()
+    made = await school.new_class(teacher)
+    await school.join(student, made)
+    request = RemoveMembershipRequest(class_id=made.class_id, user_id=student.tokens.user.user_id)
+    return (teacher.classes.RemoveMembership, request, teacher), None
+
+
+@CASES.of("SetMembershipRole")
+async def _set_membership_role(school: School) -> Any:
+    teacher, student = await school.teacher(), await school.student()
+    made = await school.new_class(teacher)
+    await school.join(student, made)
+    request = SetMembershipRoleRequest(
+        class_id=made.class_id, user_id=student.tokens.user.user_id, role=ClassRole.CLASS_ROLE_TEACHER
+    )
+    return (teacher.classes.SetMembershipRole, request, teacher), None

@@ -1,0 +1,120 @@
+"""The writes of teachers to what they teach."""
+
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+
+from deploy.local.demo.people import Person
+from meno.content.v1.content_service_pb2 import (
+    Body,
+    CreateContentRequest,
+    ListDraftsRequest,
+    PublishContentRequest,
+    UnpublishContentRequest,
+    UpdateDraftRequest,
+)
+from meno.content.v1.material_service_pb2 import (
+    AttachMaterialRequest,
+    DetachMaterialRequest,
+    RetryProcessingRequest,
+    UploadMaterialRequest,
+)
+from tests.end_to_end.writes.case import Cases
+from tests.school import School
+
+CASES = Cases()
+PDF = HttpBody(content_type="application/pdf", data=b"%PDF-1.4 and no more")
+
+
+@CASES.of("CreateContent")
+async def _create_content(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+
+    async def count() -> int:
+        listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
+        return len(listed.contents)
+
+    request = CreateContentRequest(class_id=made.class_id, title="Once", body=Body(module=Body.Module()))
+    return (teacher.contents.CreateContent, request, teacher), count
+
+
+@CASES.of("UpdateDraft")
+async def _update_draft(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    lesson = await school.lesson(teacher, made, publish=False)
+    request = UpdateDraftRequest(
+        class_id=made.class_id, content_id=lesson.content_id, title="New", etag=lesson.etag
+    )
+    return (teacher.contents.UpdateDraft, request, teacher), None
+
+
+@CASES.of("PublishContent")
+async def _publish(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    lesson = await school.lesson(teacher, made, publish=False)
+    request = PublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
+    return (teacher.contents.PublishContent, request, teacher), None
+
+
+@CASES.of("UnpublishContent")
+async def _unpublish(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    lesson = await school.lesson(teacher, made)
+    request = UnpublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
+    return (teacher.contents.UnpublishContent, request, teacher), None
+
+
+@CASES.of("UploadMaterial")
+async def _upload(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+
+    async def count() -> int:
+        listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
+        return len(listed.contents)
+
+    request = UploadMaterialRequest(class_id=made.class_id, file_name="a.pdf", file=PDF)
+    return (teacher.materials.UploadMaterial, request, teacher), count
+
+
+@CASES.of("RetryProcessing")
+async def _retry(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    material = await school.material(teacher, made, " \n")
+    request = RetryProcessingRequest(class_id=made.class_id, material_id=material.material_id)
+    return (teacher.materials.RetryProcessing, request, teacher), None
+
+
+@CASES.of("AttachMaterial")
+async def _attach(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    lesson = await school.lesson(teacher, made)
+    material = await school.material(teacher, made, "A text.")
+    request = AttachMaterialRequest(
+        class_id=made.class_id, content_id=lesson.content_id, material_id=material.material_id
+    )
+    return (teacher.materials.AttachMaterial, request, teacher), None
+
+
+@CASES.of("DetachMaterial")
+async def _detach(school: School) -> Any:
+    teacher = await school.teacher()
+    made = await school.new_class(teacher)
+    lesson = await school.taught(teacher, made, "A text.")
+    [material_id] = (await _draft(teacher, made.class_id, lesson.content_id)).material_ids
+    request = DetachMaterialRequest(
+        class_id=made.class_id, content_id=lesson.content_id, material_id=material_id
+    )
+    return (teacher.materials.DetachMaterial, request, teacher), None
+
+
+async def _draft(teacher: Person, class_id: str, content_id: str) -> Any:
+    listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=class_id), **teacher.auth)
+    [content] = [content for content in listed.contents if content.content_id == content_id]
+    return content

@@ -1,0 +1,56 @@
+"""The writes of who studies."""
+
+from typing import Any
+
+from deploy.local.demo.people import Person
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
+from meno.session.v1.session_service_pb2 import (
+    Action,
+    ApplyActionRequest,
+    CreateSessionRequest,
+    ListSessionsRequest,
+    Session,
+)
+from tests.end_to_end.writes.case import Cases
+from tests.school import School, new_id
+
+CASES = Cases()
+
+
+@CASES.of("CreateSession")
+async def _create_session(school: School) -> Any:
+    student = await school.student()
+
+    async def count() -> int:
+        listed = await student.sessions.ListSessions(ListSessionsRequest(user_id="me"), **student.auth)
+        return len(listed.sessions)
+
+    return (student.sessions.CreateSession, CreateSessionRequest(user_id="me"), student), count
+
+
+async def _session(student: Person) -> Session:
+    return await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
+
+
+@CASES.of("ApplyAction")
+async def _apply(school: School) -> Any:
+    student = await school.student()
+    session = await _session(student)
+    request = ApplyActionRequest(
+        user_id="me", session_id=session.session_id, action=Action.ACTION_GENERATE_PLAN, state_version=1
+    )
+    return (student.sessions.ApplyAction, request, student), None
+
+
+@CASES.of("AppendEvents")
+async def _append(school: School) -> Any:
+    student = await school.student()
+    session = await _session(student)
+
+    async def count() -> int:
+        request = ListEventsRequest(user_id="me", session_id=session.session_id)
+        return len((await student.events.ListEvents(request, **student.auth)).events)
+
+    event = Event(client_event_id=new_id(), kind=EventKind.EVENT_KIND_CHECK)
+    request = AppendEventsRequest(user_id="me", session_id=session.session_id, events=[event])
+    return (student.events.AppendEvents, request, student), count
