@@ -10,17 +10,17 @@ from chassis.cli import explained, load, service_cli
 from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
 from chassis.validation import validate
+from identity_service.administration.models import defaults
+from identity_service.administration.models.defaults import OtherBackend
 from identity_service.app import compose
-from identity_service.keys import rules as key_rules
-from identity_service.keys.rotation import Rotation, SecretIsAnother
-from identity_service.keys.store import KeyRow
-from identity_service.models import defaults
-from identity_service.models.defaults import OtherBackend
-from identity_service.passwords.hashing import Passwords
-from identity_service.restores import commands
+from identity_service.lifecycle.restores import commands
 from identity_service.settings import Settings
-from identity_service.tokens import accounts
-from identity_service.tokens.accounts import NewAccount
+from identity_service.sign_in.keys import rules as key_rules
+from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
+from identity_service.sign_in.keys.store import KeyRow
+from identity_service.sign_in.passwords.hashing import Passwords
+from identity_service.sign_in.tokens import accounts
+from identity_service.sign_in.tokens.accounts import NewAccount
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_SECONDS = 10

@@ -13,47 +13,47 @@ from chassis.interceptors import Guard
 from chassis.rights import Rights
 from chassis.server import App, served
 from chassis.tokens import Tokens
-from identity_service.accounts.feed import Feed
-from identity_service.accounts.servicer import AccountFeedServicer
-from identity_service.activity.servicer import ActivityServicer
-from identity_service.audit import chain
-from identity_service.audit.servicer import AuditServicer
+from identity_service.account_feed.feed import Feed
+from identity_service.account_feed.servicer import AccountFeedServicer
+from identity_service.administration.audit import chain
+from identity_service.administration.audit.servicer import AuditServicer
+from identity_service.administration.config.config import Config
+from identity_service.administration.config.servicer import ConfigServicer
+from identity_service.administration.models.backends import BackendServicer
+from identity_service.administration.models.components import ComponentServicer
+from identity_service.administration.models.models import ModelServicer
+from identity_service.administration.models.rules import Reach
+from identity_service.classes.memberships.servicer import MembershipServicer
 from identity_service.classes.purging import purge as purge_classes
+from identity_service.classes.rosters.servicer import RosterServicer
 from identity_service.classes.servicer import ClassServicer
-from identity_service.codes import senders
-from identity_service.codes.codes import Codes
-from identity_service.codes.outgoing import Outgoing
-from identity_service.codes.servicer import CodeServicer
-from identity_service.config.config import Config
-from identity_service.config.servicer import ConfigServicer
-from identity_service.credentials.servicer import CredentialServicer
 from identity_service.data_rights import RULES
-from identity_service.engagement.servicer import EngagementServicer
-from identity_service.erasures.servicer import ErasureServicer
-from identity_service.experience.servicer import ExperienceServicer
-from identity_service.guests.servicer import GuestServicer
-from identity_service.issuers.issuers import Issuers
-from identity_service.issuers.servicer import IdTokenServicer
-from identity_service.keys.issuer import Issuer
-from identity_service.keys.rotation import Rotation, SecretIsAnother
-from identity_service.keys.servicer import KeySetServicer
-from identity_service.lifecycle.servicer import LifecycleServicer
-from identity_service.memberships.servicer import MembershipServicer
-from identity_service.models.backends import BackendServicer
-from identity_service.models.components import ComponentServicer
-from identity_service.models.models import ModelServicer
-from identity_service.models.rules import Reach
-from identity_service.passwords.hashing import Passwords
-from identity_service.passwords.servicer import PasswordServicer
-from identity_service.preferences.servicer import PreferenceServicer
-from identity_service.purging import purge as purge_people
-from identity_service.rosters.servicer import RosterServicer
+from identity_service.lifecycle.deletion.servicer import LifecycleServicer
+from identity_service.lifecycle.erasures.servicer import ErasureServicer
+from identity_service.lifecycle.purging import purge as purge_people
+from identity_service.people.activity.servicer import ActivityServicer
+from identity_service.people.engagement.servicer import EngagementServicer
+from identity_service.people.experience.servicer import ExperienceServicer
+from identity_service.people.preferences.servicer import PreferenceServicer
+from identity_service.people.users.servicer import UserServicer
 from identity_service.settings import Settings
-from identity_service.sign_ins.servicer import SignInServicer
-from identity_service.tokens.minting import Mint
-from identity_service.tokens.purging import purge
-from identity_service.tokens.servicer import AuthServicer
-from identity_service.users.servicer import UserServicer
+from identity_service.sign_in.codes import senders
+from identity_service.sign_in.codes.codes import Codes
+from identity_service.sign_in.codes.outgoing import Outgoing
+from identity_service.sign_in.codes.servicer import CodeServicer
+from identity_service.sign_in.credentials.servicer import CredentialServicer
+from identity_service.sign_in.guests.servicer import GuestServicer
+from identity_service.sign_in.issuers.issuers import Issuers
+from identity_service.sign_in.issuers.servicer import IdTokenServicer
+from identity_service.sign_in.keys.issuer import Issuer
+from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
+from identity_service.sign_in.keys.servicer import KeySetServicer
+from identity_service.sign_in.passwords.hashing import Passwords
+from identity_service.sign_in.passwords.servicer import PasswordServicer
+from identity_service.sign_in.sign_ins.servicer import SignInServicer
+from identity_service.sign_in.tokens.minting import Mint
+from identity_service.sign_in.tokens.purging import purge
+from identity_service.sign_in.tokens.servicer import AuthServicer
 from meno.access.v1 import account_feed_service_pb2 as accounts
 from meno.access.v1 import account_feed_service_pb2_grpc as accounts_grpc
 from meno.access.v1 import audit_service_pb2 as audits

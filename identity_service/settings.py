@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 
 from chassis.models.settings import ModelSettings
 from identity_service.endpoints import https
-from identity_service.issuers.settings import TrustedIssuer
+from identity_service.sign_in.issuers.settings import TrustedIssuer
 
 Role = Literal["UNASSIGNED", "STUDENT", "TEACHER"]
 

@@ -7,9 +7,9 @@ import structlog
 
 from chassis import audit
 from chassis.database import Database
-from identity_service.accounts import store as accounts
+from identity_service.account_feed import store as accounts
+from identity_service.administration.config.config import Config
 from identity_service.classes import rules, store
-from identity_service.config.config import Config
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.audit_service_pb2 import AuditAction
 

@@ -6,13 +6,13 @@ from chassis import audit, etags, paging
 from chassis.calls import Caller, Context, caller
 from chassis.database import Database, Executor, Transaction
 from chassis.idempotency import write
-from identity_service.accounts import store as accounts
+from identity_service.account_feed import store as accounts
+from identity_service.administration.config.config import Config
 from identity_service.classes import locking, rules, store
+from identity_service.classes.memberships import entering
 from identity_service.classes.messages import JOIN_POLICIES, message
 from identity_service.classes.store import ClassFields, ClassOfUserRow, ClassRow
-from identity_service.config.config import Config
 from identity_service.errors import ClassNotFound
-from identity_service.memberships import entering
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.class_service_pb2 import (
     ArchiveClassRequest,

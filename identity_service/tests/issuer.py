@@ -12,7 +12,7 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
-from identity_service.issuers.settings import TrustedIssuer
+from identity_service.sign_in.issuers.settings import TrustedIssuer
 
 CLIENT = "meno-web"
 DISCOVERY = "/.well-known/openid-configuration"

@@ -3,8 +3,8 @@
 import asyncio
 from typing import ClassVar
 
-from identity_service.codes.letters import Letter
 from identity_service.settings import Settings
+from identity_service.sign_in.codes.letters import Letter
 from identity_service.tests.conftest import Identity
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest
 

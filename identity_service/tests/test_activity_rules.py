@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity_service.activity import rules
-from identity_service.activity.rules import Day
+from identity_service.people.activity import rules
+from identity_service.people.activity.rules import Day
 
 KIRITIMATI, HONOLULU = "Pacific/Kiritimati", "Pacific/Honolulu"
 KOLKATA, NEW_YORK, LONDON = "Asia/Kolkata", "America/New_York", "Europe/London"

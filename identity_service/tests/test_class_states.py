@@ -8,8 +8,8 @@ import psycopg
 
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
+from identity_service.administration.config.config import Config
 from identity_service.classes import purging
-from identity_service.config.config import Config
 from identity_service.settings import Settings
 from identity_service.tests.classroom import TEACHER, Classroom, change
 from identity_service.tests.conftest import Identity, Person

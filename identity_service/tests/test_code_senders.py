@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from chassis.testing import refused
-from identity_service.codes import outgoing, senders
-from identity_service.codes.letters import Letter
-from identity_service.codes.outgoing import Outgoing
-from identity_service.codes.webhook import SIGNATURE, signature
 from identity_service.settings import Settings
+from identity_service.sign_in.codes import outgoing, senders
+from identity_service.sign_in.codes.letters import Letter
+from identity_service.sign_in.codes.outgoing import Outgoing
+from identity_service.sign_in.codes.webhook import SIGNATURE, signature
 from identity_service.tests.conftest import Identity
 from identity_service.tests.post import Post
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest

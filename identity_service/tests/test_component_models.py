@@ -6,7 +6,7 @@ import psycopg
 import pytest_asyncio
 
 from chassis.testing import refused
-from identity_service.models import rules
+from identity_service.administration.models import rules
 from identity_service.tests.administrator import Models
 from identity_service.tests.conftest import Identity
 from meno.identity.v1 import admin_service_pb2 as admin

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.testing import refused
-from identity_service.experience import rules
+from identity_service.people.experience import rules
 from identity_service.tests.conftest import Identity, Person
 from meno.identity.v1.user_service_pb2 import (
     AwardXpRequest,

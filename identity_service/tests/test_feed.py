@@ -1,7 +1,7 @@
 """The account feed as it is stored."""
 
 from chassis.database import Database
-from identity_service.accounts import store
+from identity_service.account_feed import store
 from identity_service.tests.conftest import Identity
 
 

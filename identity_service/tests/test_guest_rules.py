@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.activity import rules as activity
-from identity_service.activity.rules import Day
-from identity_service.guests import rules
+from identity_service.people.activity import rules as activity
+from identity_service.people.activity.rules import Day
+from identity_service.sign_in.guests import rules
 
 FIRST = date(2026, 5, 4)
 

@@ -13,7 +13,7 @@ import pytest
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
 from chassis.wire import timestamp
-from identity_service.accounts import store as feed
+from identity_service.account_feed import store as feed
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import AuditAction

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from chassis.errors import DomainError
 from chassis.tokens import CLOCK_SKEW
-from identity_service.credentials.proofs import Identity
-from identity_service.issuers.fetching import MAX_BYTES
-from identity_service.issuers.issuers import Issuers
-from identity_service.issuers.keys import KEPT_FOR, PAUSE, Keys
-from identity_service.issuers.settings import TrustedIssuer
+from identity_service.sign_in.credentials.proofs import Identity
+from identity_service.sign_in.issuers.fetching import MAX_BYTES
+from identity_service.sign_in.issuers.issuers import Issuers
+from identity_service.sign_in.issuers.keys import KEPT_FOR, PAUSE, Keys
+from identity_service.sign_in.issuers.settings import TrustedIssuer
 from identity_service.tests.issuer import CLIENT, DISCOVERY, EC, FOREIGN, KEYS, RSA, LocalIssuer, local_issuer
 
 NEXT = ECKey.generate_key("P-256", {"kid": "next"})

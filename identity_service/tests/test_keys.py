@@ -23,11 +23,11 @@ from chassis.testing import House, Served, refused
 from chassis.tokens import Tokens
 from identity_service.__main__ import cli
 from identity_service.app import compose
-from identity_service.keys import rules
-from identity_service.keys.issuer import Issuer, Subject
-from identity_service.keys.rotation import Rotation, SecretIsAnother
-from identity_service.keys.store import RING, KeyRow
 from identity_service.settings import Settings
+from identity_service.sign_in.keys import rules
+from identity_service.sign_in.keys.issuer import Issuer, Subject
+from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
+from identity_service.sign_in.keys.store import RING, KeyRow
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest, GetOpenIdConfigurationRequest

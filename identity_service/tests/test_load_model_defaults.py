@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from identity_service.__main__ import cli
-from identity_service.models import defaults
+from identity_service.administration.models import defaults
 
 USES = """
 SELECT component, model_name, provider, key_reference FROM component_models

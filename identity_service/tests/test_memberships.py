@@ -9,7 +9,7 @@ import pytest
 
 from chassis.testing import refusal, refused, soon_refused
 from identity_service.classes import rules as class_rules
-from identity_service.memberships import rules
+from identity_service.classes.memberships import rules
 from identity_service.tests.classroom import STUDENT, TEACHER, Classroom, change
 from identity_service.tests.conftest import Identity
 from meno.access.v1.audit_service_pb2 import AuditAction

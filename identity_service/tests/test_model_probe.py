@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from chassis.certificates import Authority
-from identity_service.models import probe
-from identity_service.models.backend_store import Backend
-from identity_service.models.probe import Outcome
-from identity_service.models.rules import Reach
+from identity_service.administration.models import probe
+from identity_service.administration.models.backend_store import Backend
+from identity_service.administration.models.probe import Outcome
+from identity_service.administration.models.rules import Reach
 from identity_service.tests.provider import Provider, provider
 
 KEY = "the-key-of-this-test"

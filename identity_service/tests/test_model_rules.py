@@ -7,9 +7,9 @@ import pytest
 
 from chassis.errors import FieldInvalid
 from chassis.wire import Spelling
-from identity_service.models import defaults, rules
-from identity_service.models.protocols import PROTOCOLS
-from identity_service.models.rules import Reach
+from identity_service.administration.models import defaults, rules
+from identity_service.administration.models.protocols import PROTOCOLS
+from identity_service.administration.models.rules import Reach
 from meno.identity.v1.admin_service_pb2 import ModelComponent, ModelProvider
 
 REACH = Reach(Path("/run/secrets"), frozenset({"localhost:11434"}))

@@ -12,10 +12,10 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
-from identity_service.codes import rules
+from identity_service.sign_in.codes import rules
+from identity_service.sign_in.tokens import purging
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from identity_service.tests.post import POST, Post, code_for, next_letter, wrong
-from identity_service.tokens import purging
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import (
     RedeemOneTimeCodeRequest,

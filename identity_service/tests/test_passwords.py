@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from identity_service.errors import PasswordBreached, PasswordCommon
-from identity_service.passwords import rules
-from identity_service.passwords.blocklist import Blocklist, Digests
-from identity_service.passwords.breaches import Breaches
-from identity_service.passwords.hashing import Passwords
+from identity_service.sign_in.passwords import rules
+from identity_service.sign_in.passwords.blocklist import Blocklist, Digests
+from identity_service.sign_in.passwords.breaches import Breaches
+from identity_service.sign_in.passwords.hashing import Passwords
 
 FINE = "a long walk in the rain"
 STOLEN = "nobody else has this one"
@@ -84,7 +84,7 @@ def test_a_name_alone_is_weak_however_often_it_is_said(name: str, times: int) ->
 
 
 def test_every_line_of_the_shipped_list_refuses_what_no_rule_does() -> None:
-    lines = (files("identity_service.passwords") / "common.txt").read_text().splitlines()
+    lines = (files("identity_service.sign_in.passwords") / "common.txt").read_text().splitlines()
     assert len(lines) > 300
     assert len({rules.compared(line) for line in lines}) == len(lines)
     assert [line for line in lines if len(line) < rules.LEAST or rules.weakness(line)] == []

@@ -7,10 +7,10 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.errors import FieldInvalid
-from identity_service.preferences import rules as settings_rules
-from identity_service.preferences.store import Settings
-from identity_service.users import rules
-from identity_service.users.store import Profile
+from identity_service.people.preferences import rules as settings_rules
+from identity_service.people.preferences.store import Settings
+from identity_service.people.users import rules
+from identity_service.people.users.store import Profile
 from meno.identity.v1.user_service_pb2 import (
     APP_THEME_DARK,
     CompleteOnboardingRequest,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from identity_service.credentials import proofs, rules
-from identity_service.credentials.linking import Wish
-from identity_service.credentials.proofs import Identity, Proof
-from identity_service.credentials.rules import Arrival, Holder, Linking
-from identity_service.credentials.store import PersonRow
-from identity_service.users.store import Identifier
+from identity_service.people.users.store import Identifier
+from identity_service.sign_in.credentials import proofs, rules
+from identity_service.sign_in.credentials.linking import Wish
+from identity_service.sign_in.credentials.proofs import Identity, Proof
+from identity_service.sign_in.credentials.rules import Arrival, Holder, Linking
+from identity_service.sign_in.credentials.store import PersonRow
 
 HOLDERS = {
     "nobody": None,

@@ -177,7 +177,7 @@ async def test_an_id_token_that_is_not_accepted_lets_nobody_in(
 async def test_an_issuer_goes_away_comes_back_and_changes_its_keys(
     identity: Identity, issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("identity_service.issuers.keys.PAUSE", 0)
+    monkeypatch.setattr("identity_service.sign_in.issuers.keys.PAUSE", 0)
     issuer.status = 500
     denied = await refused(by_token(identity, issuer.token("ada", key=EC)))
     assert (denied.code, denied.reason) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")

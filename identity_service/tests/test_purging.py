@@ -5,9 +5,9 @@ from datetime import timedelta
 import psycopg
 
 from chassis.database import Database
-from identity_service.accounts import store as events
+from identity_service.account_feed import store as events
+from identity_service.sign_in.tokens import purging, store
 from identity_service.tests.conftest import Identity
-from identity_service.tokens import purging, store
 from meno.identity.v1.auth_service_pb2 import SignOutRequest
 
 AT_ONCE = timedelta()

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from chassis.database import Database
-from identity_service import purging
-from identity_service.config.config import Config
+from identity_service.administration.config.config import Config
+from identity_service.lifecycle import purging
 from identity_service.settings import Settings
 from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.audit_service_pb2 import AuditAction

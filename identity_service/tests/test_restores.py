@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from chassis.database import Database
 from chassis.testing import refused
 from identity_service.__main__ import cli
-from identity_service.accounts import store as accounts
-from identity_service.erasures import store as erasures
-from identity_service.restores import restoring
+from identity_service.account_feed import store as accounts
+from identity_service.lifecycle.erasures import store as erasures
+from identity_service.lifecycle.restores import restoring
 from identity_service.tests.conftest import Identity
 from identity_service.tests.test_audit import entry, record, tamper
 from meno.access.v1.audit_service_pb2 import AuditAction

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from identity_service.classes import rules as class_rules
-from identity_service.rosters import checking, comparing, reading
-from identity_service.rosters.plan import Entry, Place, Plan
-from identity_service.rosters.state import State
-from identity_service.rosters.store import KnownClassRow, MemberRow, OwnerRow, PersonRow
+from identity_service.classes.rosters import checking, comparing, reading
+from identity_service.classes.rosters.plan import Entry, Place, Plan
+from identity_service.classes.rosters.state import State
+from identity_service.classes.rosters.store import KnownClassRow, MemberRow, OwnerRow, PersonRow
 from identity_service.tests import rosters
 from identity_service.tests.rosters import enrolled, role
 

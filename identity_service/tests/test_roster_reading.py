@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import FieldInvalid
-from identity_service.rosters import archive, checking, reading, table
-from identity_service.rosters.records import Roster
+from identity_service.classes.rosters import archive, checking, reading, table
+from identity_service.classes.rosters.records import Roster
 from identity_service.tests import rosters
 
 ALL = dict.fromkeys(rosters.COLUMNS, "bulk")

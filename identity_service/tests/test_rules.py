@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.users import rules
+from identity_service.people.users import rules
 
 
 @given(st.text())

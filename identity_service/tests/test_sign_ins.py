@@ -12,9 +12,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.database import Database
 from chassis.testing import refused, soon_refused
+from identity_service.sign_in.tokens import purging
+from identity_service.sign_in.tokens import store as tokens
 from identity_service.tests.conftest import PASSWORD, Identity, Person
-from identity_service.tokens import purging
-from identity_service.tokens import store as tokens
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import (
     ListSignInsRequest,

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from chassis.testing import Postgres
-from identity_service.memberships.store import LISTED
+from identity_service.classes.memberships.store import LISTED
 
 CLASS_ID = "00000000-0000-0000-0000-00000000ffff"
 MEMBERS = 5000
