@@ -14,13 +14,13 @@ from identity_service.administration.models import defaults
 from identity_service.administration.models.defaults import OtherBackend
 from identity_service.app import compose
 from identity_service.lifecycle.restores import commands
+from identity_service.people.users import creation
+from identity_service.people.users.creation import NewAccount
 from identity_service.settings import Settings
 from identity_service.sign_in.keys import rules as key_rules
 from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
 from identity_service.sign_in.keys.store import KeyRow
 from identity_service.sign_in.passwords.hashing import Passwords
-from identity_service.sign_in.tokens import accounts
-from identity_service.sign_in.tokens.accounts import NewAccount
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_SECONDS = 10
@@ -123,7 +123,7 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
         await passwords.close()
     url = settings.database_url.get_secret_value()
     async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
-        return await accounts.create(Transaction(connection), account)
+        return await creation.create(Transaction(connection), account)
 
 
 if __name__ == "__main__":

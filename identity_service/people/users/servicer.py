@@ -11,10 +11,9 @@ from identity_service.administration.config.config import Config
 from identity_service.errors import UserNotFound
 from identity_service.people.activity import rules as activity
 from identity_service.people.preferences import changing
-from identity_service.people.users import rules, store
+from identity_service.people.users import creation, rules, store
+from identity_service.people.users.creation import NewAccount
 from identity_service.people.users.store import Profile, UserRow
-from identity_service.sign_in.tokens import accounts
-from identity_service.sign_in.tokens.accounts import NewAccount
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.user_service_pb2 import (
     USER_STATE_ACTIVE,
@@ -74,7 +73,7 @@ class UserServicer:
             phone=request.phone,
         )
         async with write(self._database) as transaction:
-            user_id = await accounts.create(transaction, account)
+            user_id = await creation.create(transaction, account)
             return transaction.answer(message(await _reread(transaction, user_id)))
 
     async def ListUsers(self, request: ListUsersRequest, context: Context) -> ListUsersResponse:

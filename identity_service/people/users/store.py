@@ -8,7 +8,14 @@ from sqlalchemy import ARRAY, Boolean, any_, bindparam, func, insert, null, or_,
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
-from identity_service.tables import LoginIdentifier, User, UserIdentity, UserSettings
+from identity_service.tables import (
+    Credential,
+    LoginIdentifier,
+    SignUpRequest,
+    User,
+    UserIdentity,
+    UserSettings,
+)
 
 _NONE = ("", False)
 
@@ -179,6 +186,16 @@ CLAIM_IDENTIFIER = statement(
     .returning(LoginIdentifier.kind),
     str,
 )
+CLAIM_SIGN_UP_REQUEST = statement(
+    upsert(SignUpRequest)
+    .values(request_id=bindparam("request_id"), user_id=bindparam("user_id"))
+    .on_conflict_do_nothing()
+    .returning(SignUpRequest.user_id),
+    str,
+)
+ADD_PASSWORD = statement(
+    insert(Credential).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
+)
 UPDATE_PROFILE = statement(
     update(User)
     .where(_THE_USER, User.deleted_at == null())
@@ -246,6 +263,17 @@ async def claim_identifier(transaction: Transaction, user_id: str, identifier: I
     """Gives a login name, e-mail address or phone number to a person; False where it is taken."""
     claimed = await transaction.one(CLAIM_IDENTIFIER, user_id=user_id, **identifier._asdict())
     return claimed is not None
+
+
+async def claim_sign_up_request(transaction: Transaction, request_id: str, user_id: str) -> bool:
+    """Binds a sign-up request to the user that it creates; returns False if it already created one."""
+    claimed = await transaction.one(CLAIM_SIGN_UP_REQUEST, request_id=request_id, user_id=user_id)
+    return claimed is not None
+
+
+async def add_password(transaction: Transaction, user_id: str, password_hash: str) -> None:
+    """Stores the password hash of a new user."""
+    await transaction.run(ADD_PASSWORD, user_id=user_id, password_hash=password_hash)
 
 
 async def update_profile(transaction: Transaction, user_id: str, profile: Profile) -> None:

@@ -3,12 +3,12 @@
 from chassis.database import Transaction
 from identity_service.administration.config.config import Config
 from identity_service.errors import AccountDeactivated
+from identity_service.people.users import creation
+from identity_service.people.users.creation import NewAccount
 from identity_service.people.users.store import Identifier
 from identity_service.sign_in.credentials import proving, rules, store
 from identity_service.sign_in.credentials.proofs import Proof
 from identity_service.sign_in.credentials.rules import Arrival
-from identity_service.sign_in.tokens import accounts
-from identity_service.sign_in.tokens.accounts import NewAccount
 
 
 async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
@@ -20,8 +20,8 @@ async def arrive(transaction: Transaction, config: Config, proof: Proof) -> str:
     known = await store.who_is(transaction, proof.identity) if proof.identity else None
     user_id, claim = (known, None) if known else await _by_address(transaction, proof)
     if user_id is None:
-        role = await accounts.newcomers_role(transaction, config)
-        user_id = await accounts.create(transaction, NewAccount(proof.newcomers_name(), role))
+        role = await creation.default_role(transaction, config)
+        user_id = await creation.create(transaction, NewAccount(proof.newcomers_name(), role))
     elif await store.is_deleted(transaction, user_id):
         raise AccountDeactivated()
     if known is None:

@@ -9,6 +9,7 @@ from chassis.errors import RightsChanged
 from identity_service.account_feed import store as account_feed
 from identity_service.administration.config.config import Config
 from identity_service.errors import CodeRequired, IdentifierTaken, SignInNotRecent, UserNotFound
+from identity_service.people.users import creation
 from identity_service.people.users import rules as user_rules
 from identity_service.people.users.store import Identifier
 from identity_service.sign_in.codes.codes import Codes
@@ -17,7 +18,6 @@ from identity_service.sign_in.credentials.proofs import Proof
 from identity_service.sign_in.credentials.rules import Linking
 from identity_service.sign_in.credentials.store import PersonRow
 from identity_service.sign_in.sign_ins import store as sign_ins
-from identity_service.sign_in.tokens import accounts
 from meno.access.v1.audit_service_pb2 import AuditAction
 
 GUEST = "Guest"
@@ -165,7 +165,7 @@ class Link:
     async def _become(self, config: Config, person: PersonRow, wish: Wish) -> None:
         """Makes a guest who can sign in by now a person, and gives people their name."""
         becomes = person.guest and wish.signs_in()
-        role = await accounts.newcomers_role(self._transaction, config) if becomes else person.role
+        role = await creation.default_role(self._transaction, config) if becomes else person.role
         name = wish.name_of(person, becomes=becomes)
         if not (self._changed or becomes or name != person.display_name):
             return

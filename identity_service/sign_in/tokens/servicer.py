@@ -9,12 +9,13 @@ from identity_service.errors import (
     CredentialsInvalid,
     RefreshTokenInvalid,
 )
+from identity_service.people.users import creation
 from identity_service.people.users import rules as user_rules
+from identity_service.people.users.creation import AccountExists, NewAccount
 from identity_service.people.users.servicer import ROLES
 from identity_service.sign_in.passwords import store as credentials
 from identity_service.sign_in.passwords.hashing import Passwords
-from identity_service.sign_in.tokens import accounts, rules, store, throttling
-from identity_service.sign_in.tokens.accounts import AlreadyMade, NewAccount
+from identity_service.sign_in.tokens import rules, store, throttling
 from identity_service.sign_in.tokens.minting import Mint, Refreshable
 from identity_service.sign_in.tokens.store import CredentialRow
 from meno.identity.v1.auth_service_pb2 import (
@@ -37,7 +38,7 @@ class AuthServicer(AuthServiceServicer):
 
     async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
         wished = ROLES.text(request.role) if request.role else ""
-        role = await accounts.newcomers_role(self._database, self._config, wished)
+        role = await creation.default_role(self._database, self._config, wished)
         user_rules.check_visible("display_name", request.display_name)
         await self._passwords.check(request.password, request.login_name, request.email, request.display_name)
         account = NewAccount(
@@ -50,9 +51,9 @@ class AuthServicer(AuthServiceServicer):
         )
         try:
             async with self._database.transaction() as transaction:
-                user_id = await accounts.create(transaction, account, request.request_id)
+                user_id = await creation.create(transaction, account, request.request_id)
                 begun = await self._mint.begin(transaction, user_id, request.request_id, request.password)
-        except AlreadyMade:
+        except AccountExists:
             begun = await self._sign_in_again(request)
         return await self._mint.tokens(begun)
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal,
     null,
     select,
@@ -94,9 +93,6 @@ CREDENTIAL_BY_IDENTIFIER = statement(
     .where(LoginIdentifier.canonical == bindparam("canonical"), User.deleted_at == null()),
     CredentialRow,
 )
-ADD_CREDENTIAL = statement(
-    insert(Credential).values({name: bindparam(name) for name in CredentialRow._fields})
-)
 # Rights version, classes and the sign-in come from one snapshot: a token never pairs a new version with
 # old rights, nor with a sign-in that was ended when the version rose.
 SUBJECT = statement(
@@ -122,13 +118,6 @@ ARRIVE = statement(
     .values(last_sign_in_at=func.now())
     .returning(User.deactivated_at == null()),
     bool,
-)
-CLAIM_REQUEST = statement(
-    upsert(SignUpRequest)
-    .values(request_id=bindparam("request_id"), user_id=bindparam("user_id"))
-    .on_conflict_do_nothing()
-    .returning(SignUpRequest.user_id),
-    str,
 )
 REQUESTED = statement(
     select(SignUpRequest.user_id).where(SignUpRequest.request_id == bindparam("request_id")), str
@@ -218,11 +207,6 @@ async def credential_by_identifier(executor: Executor, canonical: str) -> Creden
     return await executor.one(CREDENTIAL_BY_IDENTIFIER, canonical=canonical)
 
 
-async def add_credential(transaction: Transaction, credential: CredentialRow) -> None:
-    """Gives a person their password."""
-    await transaction.run(ADD_CREDENTIAL, **credential._asdict())
-
-
 async def subject(executor: Executor, user_id: str, sign_in_id: str) -> SubjectRow | None:
     """What a token of a sign-in says of a person; None where either has ended."""
     return await executor.one(SUBJECT, user_id=user_id, sign_in_id=sign_in_id)
@@ -231,11 +215,6 @@ async def subject(executor: Executor, user_id: str, sign_in_id: str) -> SubjectR
 async def arrive(transaction: Transaction, user_id: str) -> bool | None:
     """Notes that a person signs in; False where they are shut out, None where there is nobody."""
     return await transaction.one(ARRIVE, user_id=user_id)
-
-
-async def claim_request(transaction: Transaction, request_id: str, user_id: str) -> bool:
-    """Binds a sign-up's request to the person it makes; False where it made one before."""
-    return await transaction.one(CLAIM_REQUEST, request_id=request_id, user_id=user_id) is not None
 
 
 async def requested(executor: Executor, request_id: str) -> str | None:

@@ -1,0 +1,62 @@
+"""Creates user accounts: the user, their login identifiers and their password."""
+
+from typing import NamedTuple
+
+from chassis import audit
+from chassis.database import Executor, Transaction
+from identity_service.administration.config.config import Config
+from identity_service.errors import IdentifierTaken, RoleNotOffered, SignUpClosed
+from identity_service.people.users import rules, store
+from identity_service.people.users.store import Identifier, NewUser
+from meno.access.v1.audit_service_pb2 import AuditAction
+
+
+class NewAccount(NamedTuple):
+    """An account to create."""
+
+    display_name: str
+    role: str
+    password_hash: str = ""
+    """Empty if the user signs in without a password."""
+    login_name: str = ""
+    email: str = ""
+    phone: str = ""
+
+    def identifiers(self) -> list[Identifier]:
+        """Returns all login identifiers of the account."""
+        given = {"LOGIN_NAME": self.login_name, "EMAIL": self.email, "PHONE": self.phone}
+        return [Identifier(kind, value, rules.canonical(value)) for kind, value in given.items() if value]
+
+
+class AccountExists(Exception):
+    """The sign-up request has already created its account."""
+
+
+async def create(transaction: Transaction, account: NewAccount, request_id: str = "") -> str:
+    """Creates an account and returns its user id.
+
+    Raises IdentifierTaken, or AccountExists if the request already created an account.
+    """
+    nickname = rules.default_nickname(account.display_name)
+    user_id = await store.add(transaction, NewUser(account.display_name, nickname, account.role))
+    if request_id and not await store.claim_sign_up_request(transaction, request_id, user_id):
+        raise AccountExists()
+    for identifier in account.identifiers():
+        if not await store.claim_identifier(transaction, user_id, identifier):
+            raise IdentifierTaken(identifier.kind.lower())
+    if account.password_hash:
+        await store.add_password(transaction, user_id, account.password_hash)
+    await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_CREATED, user_id=user_id, role=account.role)
+    return user_id
+
+
+async def default_role(executor: Executor, config: Config, requested: str = "") -> str:
+    """Returns the role of a user who signs up: the requested role, or the configured default.
+
+    Raises SignUpClosed, or RoleNotOffered if users may not choose the requested role.
+    """
+    if not await config.value(executor, "sign_up_open"):
+        raise SignUpClosed()
+    if requested and requested not in await config.value(executor, "offered_roles"):
+        raise RoleNotOffered(requested)
+    return requested or str(await config.value(executor, "signup_role"))
