@@ -16,16 +16,16 @@ from chassis.database import Database
 from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
 from chassis.server import App, Background, served
 from chassis.tls import Identity
-from content_service.contents.servicer import ContentServicer
+from content_service.authoring.servicer import ContentServicer
 from content_service.data_rights import RULES
-from content_service.ingestion.pipeline import Pipeline
-from content_service.ingestion.queue import Process, process_task
-from content_service.ingestion.reading import Bounds
-from content_service.ingestion.rules import Limits
 from content_service.knowledge.servicer import KnowledgeServicer
 from content_service.materials.files import Files
+from content_service.materials.ingestion.extraction_process import Bounds
+from content_service.materials.ingestion.pipeline import Pipeline
+from content_service.materials.ingestion.queue import Process, process_task
+from content_service.materials.ingestion.rules import Limits
 from content_service.materials.servicer import MaterialServicer
-from content_service.purging import Purging
+from content_service.purging.commands import Purging
 from content_service.settings import Settings
 from meno.content.v1 import content_service_pb2 as contents
 from meno.content.v1 import content_service_pb2_grpc as contents_grpc

@@ -1,6 +1,6 @@
 """Rules of finding."""
 
-from content_service.ingestion.extraction import normalised
+from content_service.materials.ingestion.extraction import normalised
 
 MAX_QUERY = 1000
 """Characters of a question that count."""

@@ -33,8 +33,8 @@ from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, statement
 from chassis.models.embeddings import Vector, vector_text
-from content_service.contents.rules import PUBLISHED
-from content_service.contents.visibility import scope, tree
+from content_service.authoring.rules import PUBLISHED
+from content_service.authoring.visibility import scope, tree
 from content_service.materials.rules import READY
 from content_service.materials.store import ChunkRow
 from content_service.tables import (

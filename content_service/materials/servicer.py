@@ -11,11 +11,11 @@ from chassis.database import Database, Executor, Transaction
 from chassis.errors import FieldInvalid
 from chassis.idempotency import write
 from chassis.wire import Spelling, timestamp
-from content_service.contents import revisions
-from content_service.contents import servicer as contents
-from content_service.contents import store as contents_store
-from content_service.contents.revisions import LockedRow, NewContent
-from content_service.contents.rules import MATERIAL, TAKES_MATERIAL
+from content_service.authoring import revision_store as revisions
+from content_service.authoring import servicer as contents
+from content_service.authoring import store as contents_store
+from content_service.authoring.revision_store import LockedRow, NewContent
+from content_service.authoring.rules import MATERIAL, TAKES_MATERIAL
 from content_service.errors import (
     ChunkNotFound,
     ContentNotFound,
@@ -23,10 +23,10 @@ from content_service.errors import (
     MaterialNotFound,
     ProcessingNotFailed,
 )
-from content_service.ingestion.pipeline import ring_of
-from content_service.ingestion.queue import Process
 from content_service.materials import rules, store
 from content_service.materials.files import Files, StoredFile
+from content_service.materials.ingestion.pipeline import ring_of
+from content_service.materials.ingestion.queue import Process
 from content_service.materials.rules import FAILED
 from content_service.materials.store import ChunkRow, MaterialRow
 from meno.content.v1.content_service_pb2 import Body, Content

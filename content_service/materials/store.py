@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, bindparam, exists, func, insert, literal, null, or_, select, update
 
 from chassis.database import Executor, Transaction, statement
-from content_service.contents.visibility import scope, seen_by_teachers
+from content_service.authoring.visibility import scope, seen_by_teachers
 from content_service.materials.rules import FAILED, PENDING
 from content_service.tables import Chunk, Content, Material, Revision
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.models.embeddings import minilm_tokenizer
-from content_service.ingestion.chunking import (
+from content_service.materials.ingestion.chunking import (
     MAX_BLOCK,
     MAX_CHARACTERS_A_TOKEN,
     Sections,
@@ -14,7 +14,7 @@ from content_service.ingestion.chunking import (
     windows,
     with_context,
 )
-from content_service.ingestion.extraction import Extracted
+from content_service.materials.ingestion.extraction import Extracted
 
 TOKENS = 50
 TOKENIZER = minilm_tokenizer()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from content_service.ingestion.extraction import extract
-from content_service.ingestion.rules import Limits
+from content_service.materials.ingestion.extraction import extract
+from content_service.materials.ingestion.rules import Limits
 from content_service.materials.rules import MARKDOWN
 
 LIMITS = Limits(max_characters=2_000_000, max_pages=1)

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from chassis.testing import refused
-from content_service.ingestion import rules
-from content_service.ingestion.extraction import normalised
-from content_service.ingestion.reading import Bounds, Reader
-from content_service.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion import rules
+from content_service.materials.ingestion.extraction import normalised
+from content_service.materials.ingestion.extraction_process import Bounds, Reader
+from content_service.materials.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, PDF
 from content_service.tests.conftest import (
     MAX_CHARACTERS,

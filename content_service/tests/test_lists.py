@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chassis.testing import refused
-from content_service.contents.visibility import AFTER_THE_TREE
+from content_service.authoring.visibility import AFTER_THE_TREE
 from content_service.tests.conftest import ContentService, Person, titles
 from meno.content.v1.content_service_pb2 import Body, Content, ListContentsRequest, ListDraftsRequest
 

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from chassis import jobs
-from content_service.ingestion import rules, store
-from content_service.ingestion.store import Superseded
+from content_service.materials.ingestion import rules, store
+from content_service.materials.ingestion.store import Superseded
 from content_service.tests.conftest import PHOTOSYNTHESIS, SECRET, ContentService, Person, working
 from meno.content.v1.material_service_pb2 import (
     FAILURE_REASON_INTERNAL,

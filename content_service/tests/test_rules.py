@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content_service.contents.rules import LESSON, MATERIAL, MODULE, kind_of, may_stand
-from content_service.ingestion import rules
-from content_service.ingestion.extraction import normalised
-from content_service.ingestion.html import markdown_of
+from content_service.authoring.rules import LESSON, MATERIAL, MODULE, kind_of, may_stand
 from content_service.knowledge.rules import MAX_QUERY, query_of
+from content_service.materials.ingestion import rules
+from content_service.materials.ingestion.extraction import normalised
+from content_service.materials.ingestion.html import markdown_of
 from meno.content.v1.content_service_pb2 import Body
 from meno.content.v1.material_service_pb2 import FailureReason
 

@@ -19,12 +19,12 @@ import structlog
 from chassis.bell import Bell
 from chassis.database import Database, Transaction
 from chassis.models.embeddings import Embedder, Vector
-from content_service.ingestion import chunking, rules, store
-from content_service.ingestion.extraction import Extracted
-from content_service.ingestion.reading import Bounds, Reader
-from content_service.ingestion.rules import CHUNKING, EMBEDDING, EXTRACTING, FINALIZING, Unreadable
-from content_service.ingestion.store import Attempt, ClaimedRow, Superseded, WaitingRow
 from content_service.materials.files import Files
+from content_service.materials.ingestion import chunking, rules, store
+from content_service.materials.ingestion.extraction import Extracted
+from content_service.materials.ingestion.extraction_process import Bounds, Reader
+from content_service.materials.ingestion.rules import CHUNKING, EMBEDDING, EXTRACTING, FINALIZING, Unreadable
+from content_service.materials.ingestion.store import Attempt, ClaimedRow, Superseded, WaitingRow
 from content_service.materials.rules import HTML, MARKDOWN
 
 BATCH = 16

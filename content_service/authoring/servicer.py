@@ -7,10 +7,11 @@ from chassis.calls import Context, caller
 from chassis.database import Database, Transaction
 from chassis.idempotency import write
 from chassis.wire import Spelling, timestamp
-from content_service.contents import revisions, rules, store
-from content_service.contents.revisions import LockedRow, NewContent
-from content_service.contents.rules import DRAFT, PUBLISHED
-from content_service.contents.store import ContentRow
+from content_service.authoring import revision_store as revisions
+from content_service.authoring import rules, store
+from content_service.authoring.revision_store import LockedRow, NewContent
+from content_service.authoring.rules import DRAFT, PUBLISHED
+from content_service.authoring.store import ContentRow
 from content_service.errors import BodyKindMismatch, ContentNotFound, NoDraft, NotPublished, ParentInvalid
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.content.v1.content_service_pb2 import (

@@ -1,4 +1,4 @@
-"""The process that reads one file within bounds: `python -m content_service.ingestion.reader`.
+"""The process that reads one file within bounds: `python -m content_service.materials.ingestion.extract_worker`.
 
 It imports nothing but the readers. Its arguments are the format, the path, and the most of
 characters, pages, seconds and bytes of memory; it answers with the file's text, or with why
@@ -11,8 +11,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from content_service.ingestion.extraction import extract
-from content_service.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion.extraction import extract
+from content_service.materials.ingestion.rules import Limits, Unreadable
 
 
 def main() -> None:

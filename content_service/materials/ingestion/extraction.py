@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from content_service.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, MARKDOWN, PDF
 
 # Characters that show nothing: zero-width ones, marks of direction, soft hyphens, tags. They
@@ -40,11 +40,11 @@ class Extracted:
 def extract(file_format: str, path: Path, limits: Limits) -> Extracted:
     """The text of a file of this format. Raises Unreadable."""
     if file_format == PDF:
-        from content_service.ingestion.pdf import pages
+        from content_service.materials.ingestion.pdf import pages
 
         extracted = _joined(pages(path, limits))
     elif file_format == HTML:
-        from content_service.ingestion.html import markdown_of
+        from content_service.materials.ingestion.html import markdown_of
 
         extracted = _with_headings(normalised(markdown_of(_decoded(path, limits))))
     elif file_format == MARKDOWN:

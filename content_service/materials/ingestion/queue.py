@@ -7,7 +7,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
-from content_service.ingestion.pipeline import Pipeline
+from content_service.materials.ingestion.pipeline import Pipeline
 
 Process: TypeAlias = Task[Any, Any, Any]
 """Takes `scope_id` and `material_id`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import LimitReachedError
 
-from content_service.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion.rules import Limits, Unreadable
 
 
 def pages(path: Path, limits: Limits) -> list[str]:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import aliased
 
 from chassis import paging
 from chassis.database import Executor, statement
-from content_service.contents.rules import MATERIAL, PUBLISHED
-from content_service.contents.visibility import AFTER_THE_TREE, is_published, scope, seen_by_teachers, tree
+from content_service.authoring.rules import MATERIAL, PUBLISHED
+from content_service.authoring.visibility import AFTER_THE_TREE, is_published, scope, seen_by_teachers, tree
 from content_service.tables import Attachment, Content, Revision
 
 

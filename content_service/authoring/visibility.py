@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import BindParameter
 
-from content_service.contents.rules import DRAFT, MATERIAL, PUBLISHED
+from content_service.authoring.rules import DRAFT, MATERIAL, PUBLISHED
 from content_service.tables import Content, Revision
 
 # A place is one number: 20 bits for the position at each of three levels, outermost first.

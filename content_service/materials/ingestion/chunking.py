@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from chassis.models.embeddings import minilm_tokenizer
-from content_service.ingestion.extraction import Extracted
+from content_service.materials.ingestion.extraction import Extracted
 
 SECTION_SEPARATOR = " › "
 MAX_CHARACTERS_A_TOKEN = 10

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from content_service.ingestion.extraction import Extracted, extract
-from content_service.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion.extraction import Extracted, extract
+from content_service.materials.ingestion.rules import Limits, Unreadable
 from content_service.materials.rules import HTML, PDF
 
-_CHILD = "content_service.ingestion.reader"
+_CHILD = "content_service.materials.ingestion.extract_worker"
 # Of JSON a character; escapes of the basic plane take six bytes, of the others twelve.
 _BYTES_A_CHARACTER = 12
 _OUT_OF_TIME = -signal.SIGXCPU

@@ -29,8 +29,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
 from chassis.models.embeddings import Vector, vector_text
-from content_service.contents.visibility import scope
-from content_service.ingestion.chunking import Passage
+from content_service.authoring.visibility import scope
+from content_service.materials.ingestion.chunking import Passage
 from content_service.materials.rules import FAILED, PENDING, PROCESSING, READY
 from content_service.tables import (
     Chunk,

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
 
 from chassis.database import Transaction, statement
-from content_service.contents.rules import ARCHIVED, DRAFT, MATERIAL, PUBLISHED
-from content_service.contents.visibility import scope
+from content_service.authoring.rules import ARCHIVED, DRAFT, MATERIAL, PUBLISHED
+from content_service.authoring.visibility import scope
 from content_service.tables import Attachment, Content, Revision
 
 
