@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from chassis import audit
-from chassis.authority import Authority
-from chassis.bell import Bell
+from chassis.identity_client import IdentityClient
+from chassis.notifications import Notifier
 from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.interceptors import Guard
-from chassis.rights import Rights
-from chassis.server import App, served
+from chassis.interceptors import SecurityContext
+from chassis.revocation import RevocationList
+from chassis.server import App, service
 from chassis.tokens import Tokens
 from identity_service.account_feed.feed import Feed
 from identity_service.account_feed.servicer import AccountFeedServicer
@@ -29,7 +29,7 @@ from identity_service.classes.rosters.servicer import RosterServicer
 from identity_service.classes.servicer import ClassServicer
 from identity_service.data_rights import RULES
 from identity_service.lifecycle.deletion.servicer import LifecycleServicer
-from identity_service.lifecycle.erasures.servicer import ErasureServicer
+from identity_service.lifecycle.erasures.servicer import ErasureReportServicer, ErasureServicer
 from identity_service.lifecycle.purging import purge as purge_people
 from identity_service.people.activity.servicer import ActivityServicer
 from identity_service.people.engagement.servicer import EngagementServicer
@@ -38,21 +38,21 @@ from identity_service.people.preferences.servicer import PreferenceServicer
 from identity_service.people.users.servicer import UserServicer
 from identity_service.settings import Settings
 from identity_service.sign_in.codes import senders
-from identity_service.sign_in.codes.codes import Codes
-from identity_service.sign_in.codes.outgoing import Outgoing
+from identity_service.sign_in.codes.one_time_codes import Codes
+from identity_service.sign_in.codes.delivery_queue import Outgoing
 from identity_service.sign_in.codes.servicer import CodeServicer
 from identity_service.sign_in.credentials.servicer import CredentialServicer
 from identity_service.sign_in.guests.servicer import GuestServicer
-from identity_service.sign_in.issuers.issuers import Issuers
+from identity_service.sign_in.issuers.verifier import Issuers
 from identity_service.sign_in.issuers.servicer import IdTokenServicer
-from identity_service.sign_in.keys.issuer import Issuer
+from identity_service.sign_in.keys.signer import Issuer
 from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
 from identity_service.sign_in.keys.servicer import KeySetServicer
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.passwords.servicer import PasswordServicer
 from identity_service.sign_in.sign_ins.servicer import SignInServicer
-from identity_service.sign_in.tokens.minting import Mint
-from identity_service.sign_in.tokens.purging import purge
+from identity_service.sign_in.tokens.token_service import Mint
+from identity_service.sign_in.purging import purge
 from identity_service.sign_in.tokens.servicer import AuthServicer
 from meno.access.v1 import account_feed_service_pb2 as accounts
 from meno.access.v1 import account_feed_service_pb2_grpc as accounts_grpc
@@ -116,6 +116,14 @@ class Users(
     """UserService, by the aggregates that it is about."""
 
 
+class AccountFeed(AccountFeedServicer, ErasureReportServicer, accounts_grpc.AccountFeedServiceServicer):
+    """AccountFeedService, by the aggregates that it is about."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        AccountFeedServicer.__init__(self, feed)
+        ErasureReportServicer.__init__(self, database)
+
+
 class Classes(ClassServicer, MembershipServicer, RosterServicer, classes_grpc.ClassServiceServicer):
     """ClassService, by the aggregates that it is about."""
 
@@ -148,8 +156,8 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
     outgoing = Outgoing(senders.sender(settings))
     await database.open()
     try:
-        bell = Bell(database)
-        feed = Feed(database, bell)
+        notifier = Notifier(database)
+        feed = Feed(database, notifier)
         issuer = Issuer(database, Rotation(secret, settings.key_lifetime))
         try:
             await issuer.load()
@@ -164,30 +172,30 @@ async def compose(settings: Settings) -> AsyncIterator[App]:
             database, mint, passwords, config, issuers=issuers, codes=Codes(secret), outgoing=outgoing
         )
         # This service is the authority: it reads keys and feed from its own tables, and keeps the chain.
-        guard = Guard(Tokens(issuer.key_set), Rights(), secret)
-        itself = Authority(
-            guard,
+        security = SecurityContext(Tokens(issuer.key_set), RevocationList(), secret)
+        itself = IdentityClient(
+            security,
             feed.follow,
             deliver={audit.KIND: chain.deliver(database)},
             following=[
-                partial(issuer.keep_loaded, bell, guard.tokens.refresh),
-                partial(guard.rights.follow, feed.follow),
+                partial(issuer.keep_loaded, notifier, security.tokens.refresh),
+                partial(security.revocations.follow, feed.follow),
             ],
         )
         yield App(
             services=[
-                served(auth, auth_grpc, entrance),
-                served(user, user_grpc, Users(database, config)),
-                served(classes, classes_grpc, Classes(database, config)),
-                served(admin, admin_grpc, Admin(database, config, reach)),
-                served(keys, keys_grpc, KeySetServicer(issuer, str(settings.public_url))),
-                served(accounts, accounts_grpc, AccountFeedServicer(database, feed)),
-                served(audits, audits_grpc, AuditServicer(database)),
-                served(data_rights, data_rights_grpc, DataRights(database, RULES)),
+                service(auth, auth_grpc, entrance),
+                service(user, user_grpc, Users(database, config)),
+                service(classes, classes_grpc, Classes(database, config)),
+                service(admin, admin_grpc, Admin(database, config, reach)),
+                service(keys, keys_grpc, KeySetServicer(issuer, str(settings.public_url))),
+                service(accounts, accounts_grpc, AccountFeed(database, feed)),
+                service(audits, audits_grpc, AuditServicer(database)),
+                service(data_rights, data_rights_grpc, DataRights(database, RULES)),
             ],
-            guard=guard,
+            security=security,
             background=[
-                *itself.background(database, bell, lasting={}),
+                *itself.background(database, notifier, lasting={}),
                 partial(purge, database),
                 partial(purge_classes, database, config),
                 outgoing.run,

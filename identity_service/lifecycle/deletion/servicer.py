@@ -7,12 +7,12 @@ from chassis.idempotency import WriteTransaction, write
 from identity_service.account_feed import store as accounts
 from identity_service.administration.config.config import Config
 from identity_service.errors import UserNotFound
+from identity_service.lifecycle import removal
 from identity_service.lifecycle.deletion import store
-from identity_service.people.users import leaving
 from identity_service.people.users import store as users
 from identity_service.people.users.servicer import ROLES, shown
 from identity_service.people.users.store import UserRow
-from identity_service.sign_in.sign_ins import ending
+from identity_service.sign_in.sign_ins import commands as sign_ins
 from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.identity.v1.user_service_pb2 import (
     DeactivateUserRequest,
@@ -32,11 +32,11 @@ class LifecycleServicer:
         self._config = config
 
     async def SetGlobalRole(self, request: SetGlobalRoleRequest, context: Context) -> User:
-        role = ROLES.text(request.role)
+        role = ROLES.name(request.role)
         async with write(self._database) as transaction:
             row = _found(await users.locked(transaction, request.user_id), request.user_id)
             if role != row.role:
-                await leaving.check_not_last_admin(transaction, row)
+                await removal.check_not_last_admin(transaction, row)
                 await store.set_role(transaction, row.user_id, role)
                 await accounts.lose_rights(transaction, row.user_id)
                 action = AuditAction.AUDIT_ACTION_USER_ROLE_SET
@@ -47,9 +47,9 @@ class LifecycleServicer:
         async with write(self._database) as transaction:
             row = _found(await users.locked(transaction, request.user_id), request.user_id)
             if row.deactivated_at is None:
-                await leaving.check_not_last_admin(transaction, row)
+                await removal.check_not_last_admin(transaction, row)
                 await store.deactivate(transaction, row.user_id, caller().user_id)
-                await ending.end_all(transaction, row.user_id)
+                await sign_ins.end_all(transaction, row.user_id)
                 await _record(transaction, AuditAction.AUDIT_ACTION_USER_DEACTIVATED, row)
             return await self._answer(transaction, row.user_id)
 
@@ -66,9 +66,9 @@ class LifecycleServicer:
             row = _found(await users.locked(transaction, request.user_id, deleted=True), request.user_id)
             if row.deleted_at is None:
                 etags.check(request.etag, row.version)
-                await leaving.check_dispensable(transaction, row)
+                await removal.check_removable(transaction, row)
                 await store.delete(transaction, row.user_id, caller().user_id)
-                await ending.end_all(transaction, row.user_id)
+                await sign_ins.end_all(transaction, row.user_id)
                 await _record(transaction, AuditAction.AUDIT_ACTION_USER_DELETED, row)
             return await self._answer(transaction, row.user_id)
 
@@ -82,7 +82,7 @@ class LifecycleServicer:
 
     async def _answer(self, transaction: WriteTransaction, user_id: str) -> User:
         row = _found(await users.get(transaction, user_id, deleted=True), user_id)
-        return transaction.answer(await shown(transaction, self._config, row))
+        return transaction.respond(await shown(transaction, self._config, row))
 
 
 def _found(row: UserRow | None, user_id: str) -> UserRow:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from chassis.cli import explained, load
+from chassis.cli import friendly_errors, load
 from chassis.database import Database
 from identity_service.administration.audit import chain
 from identity_service.administration.audit.chain import Verified
@@ -30,7 +30,7 @@ def begin_epoch(
     """After a restore, before serving: begin a new epoch of the account feed, end every sign-in, erase again."""
     settings, ids = load(Settings), _ids(user_ids or [])
     url = settings.database_url.get_secret_value()
-    with explained():
+    with friendly_errors():
         ended, erased = asyncio.run(restoring.begin_epoch(url)), asyncio.run(restoring.erase_again(url, ids))
     typer.echo(f"a new epoch has begun; sign-ins ended: {ended}, people erased again: {erased}")
 
@@ -40,7 +40,7 @@ def erase(
 ) -> None:
     """Erase again who had been erased, as a later backup tells. The other services follow."""
     settings, ids = load(Settings), _ids(user_ids)
-    with explained():
+    with friendly_errors():
         erased = asyncio.run(restoring.erase_again(settings.database_url.get_secret_value(), ids))
     typer.echo(f"erased {erased}; {len(ids) - erased} had been erased before")
 
@@ -50,7 +50,7 @@ def verify_audit(
 ) -> None:
     """Verify the chain of audit entries; exit with 1 where it is broken."""
     settings = load(Settings)
-    with explained():
+    with friendly_errors():
         verified = asyncio.run(_verified(settings, last))
     if verified.broken_at:
         typer.echo(f"the audit chain is broken at entry {verified.broken_at}", err=True)

@@ -1,4 +1,4 @@
-"""Whether an installation and its classes can do without a person."""
+"""Checks that a user may be deleted or erased: an installation keeps an administrator, a class a teacher."""
 
 from chassis.database import Transaction
 from identity_service.classes.memberships import teaching
@@ -7,17 +7,21 @@ from identity_service.people.users import store
 from identity_service.people.users.store import UserRow
 
 
-async def check_dispensable(transaction: Transaction, user: UserRow) -> None:
-    """Passes where others can take the person's place.
+async def check_removable(transaction: Transaction, user: UserRow) -> None:
+    """Locks the administrators and the teachers until the transaction ends.
 
-    Raises LastAdmin, or LastTeacher with the first class that would have no teacher left.
+    Raises LastAdmin if the user is the only active administrator. Raises LastTeacher, with the first such
+    class, if an active class would have no active teacher.
     """
     await check_not_last_admin(transaction, user)
     await teaching.check_replaceable(transaction, user.user_id)
 
 
 async def check_not_last_admin(transaction: Transaction, user: UserRow) -> None:
-    """Raises LastAdmin for the only administrator who is let in; nobody else ceases to be one meanwhile."""
+    """Locks the administrators until the transaction ends, if the user is one.
+
+    Raises LastAdmin if the user is the only active administrator.
+    """
     if user.role != "ADMIN":
         return
     await store.lock_admins(transaction)
