@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 unexport PYTHONDONTWRITEBYTECODE
 
 RUN := .venv/bin/python
-LOCAL := $(RUN) -m deploy.local
+LOCAL := $(RUN) -m deploy.cli
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,9 @@ release: develop
 
 .PHONY: runtime develop
 runtime:
-	@$(PYTHON) deploy/local/bootstrap.py runtime
+	@$(PYTHON) deploy/bootstrap.py runtime
 develop:
-	@$(PYTHON) deploy/local/bootstrap.py develop
+	@$(PYTHON) deploy/bootstrap.py develop
 
 # Locks every dependency with its hashes, for every platform. Needs uv.
 OURS := protos chassis identity-service content-service session-service chat-service cli

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.postgres import SUPERUSER, Postgres
+from deploy.stack.postgres import SUPERUSER, Postgres
 
 _VARIABLE = "MENO_TEST_POSTGRES"
 

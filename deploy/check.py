@@ -10,8 +10,8 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from rich.console import Console
 
-from deploy.local.layout import ROOT
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors
+from deploy.stack.layout import ROOT
 
 RELEASED = ROOT / "protos" / "released.binpb"
 """The contracts of the last release, which the next may add to and not break."""

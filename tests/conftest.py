@@ -6,7 +6,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from deploy.local.layout import Layout
+from deploy.stack.layout import Layout
 from tests import running
 from tests.school import School
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from deploy.local import control, ready
-from deploy.local.layout import Layout
-from deploy.local.postgres import Postgres
-from deploy.local.state import State, load
+from deploy.stack import control, readiness
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import Postgres
+from deploy.stack.state import State, load
 
 
 @contextmanager
@@ -51,14 +51,14 @@ async def until(met: Callable[[], bool]) -> None:
     async def check() -> bool:
         return met()
 
-    assert await ready.until(check, lambda: True, seconds=30)
+    assert await readiness.wait_until(check, lambda: True, seconds=30)
 
 
 def command(*arguments: str, directory: Path, port: int = 0) -> "subprocess.CompletedProcess[str]":
-    """Runs `python -m deploy.local` as make does."""
+    """Runs `python -m deploy.cli` as make does."""
     environment = {**os.environ, "MENO_LOCAL_DIRECTORY": str(directory), "PORT": str(port or free_port())}
     return subprocess.run(
-        [sys.executable, "-m", "deploy.local", *arguments],
+        [sys.executable, "-m", "deploy.cli", *arguments],
         env=environment,
         capture_output=True,
         text=True,

@@ -7,10 +7,8 @@ import grpc
 import psycopg
 from google.api.httpbody_pb2 import HttpBody
 
-from deploy.local.demo.people import Person
-from deploy.local.demo.record import Record
-from deploy.local.layout import Layout
-from deploy.local.postgres import SUPERUSER, Postgres
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.content.v1.content_service_pb2 import Body, Content, CreateContentRequest, PublishContentRequest
 from meno.content.v1.material_service_pb2 import (
@@ -23,6 +21,7 @@ from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
 from meno.identity.v1.user_service_pb2 import GetErasureRequest, GetUserRequest, User
+from tests.people import Person
 
 
 class School:
@@ -31,20 +30,19 @@ class School:
     def __init__(self, layout: Layout, channel: grpc.aio.Channel) -> None:
         self.layout = layout
         self.channel = channel
-        self._record = Record()
 
     async def student(self) -> Person:
         """Somebody new who learns."""
-        return await Person.sign_up(self.channel, self._record, "Student", GlobalRole.GLOBAL_ROLE_STUDENT)
+        return await Person.sign_up(self.channel, "Student", GlobalRole.GLOBAL_ROLE_STUDENT)
 
     async def teacher(self) -> Person:
         """Somebody new who teaches."""
-        return await Person.sign_up(self.channel, self._record, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+        return await Person.sign_up(self.channel, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
 
     async def guest(self) -> Person:
         """Somebody new whom nobody knows."""
         tokens = await AuthServiceStub(self.channel).SignInAsGuest(SignInAsGuestRequest())
-        return Person(self.channel, self._record, tokens)
+        return Person(self.channel, tokens)
 
     async def admin(self) -> Person:
         """Somebody new who runs the installation, made one as `create-admin` makes them."""

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from deploy.gateway.contracts import Rpc, rpcs
+from deploy.gateway.contracts import Rpc, descriptors, rpcs
 from deploy.gateway.openapi.callers import ways
-from deploy.local.layout import ROOT
-from deploy.local.stack import descriptors
 
-PAGE = ROOT / "docs" / "access.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "access.md"
 
 _BEGIN, _END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
 

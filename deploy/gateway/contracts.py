@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto
@@ -52,6 +53,11 @@ class Rpc:
         """The request fields that decide who may call."""
         named = (name for grant in self.grants for name in (grant.owner, grant.member_of))
         return list(dict.fromkeys(name for name in named if name))
+
+
+def descriptors() -> Path:
+    """Returns the compiled descriptor set of all contracts."""
+    return Path(str(files("meno") / "descriptors.binpb"))
 
 
 def rpcs(descriptors: Path) -> list[Rpc]:

@@ -16,7 +16,7 @@ from chassis.errors import DomainError
 _OWN_WORDS = "%LOCAL_REPLY_BODY%"
 
 
-class MethodUnknown(errors.Refusal):
+class MethodNotFound(errors.ChassisError):
     def __init__(self) -> None:
         super().__init__("There is no such method. /docs shows those that there are.")
 
@@ -45,9 +45,9 @@ REPLIES = (
     # Envoy calls a token for another audience forbidden; it is as invalid as any other.
     Reply(403, errors.TokenInvalid(), details="jwt_authn", becomes=401),
     Reply(403, errors.AccessDenied()),
-    Reply(404, MethodUnknown()),
-    Reply(405, MethodUnknown()),
-    Reply(408, errors.DeadlinePassed()),
+    Reply(404, MethodNotFound()),
+    Reply(405, MethodNotFound()),
+    Reply(408, errors.DeadlineExceeded()),
     Reply(413, errors.MessageTooLarge()),
     Reply(431, errors.MessageTooLarge()),
     Reply(429, errors.RateLimited()),
@@ -58,7 +58,7 @@ REPLIES = (
     Reply(426, errors.RequestMalformed()),
     Reply(502, errors.ServiceUnavailable()),
     Reply(503, errors.ServiceUnavailable()),
-    Reply(504, errors.DeadlinePassed()),
+    Reply(504, errors.DeadlineExceeded()),
 )
 
 
@@ -137,7 +137,7 @@ def _details_contain(text: str) -> dict[str, Any]:
 
 def _headers(reply: Reply) -> list[dict[str, Any]]:
     """When to try again, where that is part of the refusal."""
-    sent = errors.Refused.of(reply.refusal).trailers()
+    sent = errors.StatusError.of(reply.refusal).trailers()
     return [_header(key, str(value)) for key, value in sent if key == "retry-after"]
 
 

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest_asyncio
 
-from chassis.tls import Identity
-from deploy.local.layout import SERVICES, Layout
+from chassis.tls import TlsCredentials
+from deploy.stack.layout import SERVICES, Layout
 from tests import running
 from tests.access import world as worlds
 from tests.access.world import World
@@ -41,7 +41,7 @@ async def ways(layout: Layout) -> AsyncIterator[Ways]:
         behind = {}
         for service in SERVICES:
             for peer in ("gateway", *SERVICES):
-                credentials = Identity(layout.tls(peer)).channel_credentials()
+                credentials = TlsCredentials(layout.tls(peer)).channel_credentials()
                 options = (("grpc.ssl_target_name_override", service),)
                 channel = grpc.aio.secure_channel(f"127.0.0.1:{ports[service][0]}", credentials, options)
                 behind[service, peer] = await stack.enter_async_context(channel)

@@ -12,7 +12,7 @@ from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
 
 _REASONS = {
     "TOKEN_MISSING": (16, "Sign in, and send the access token as `authorization: Bearer …`."),
-    "RIGHTS_CHANGED": (16, "Your rights have changed. Refresh the access token."),
+    "TOKEN_REVOKED": (16, "Your rights have changed. Refresh the access token."),
     "ACCESS_DENIED": (7, "Permission denied, or it might not exist."),
 }
 
@@ -61,7 +61,7 @@ def refusal(ways: Ways, persona: Persona, asked: Mapping[str, str], *, through: 
     if ways.public:
         return ""
     # Only the services follow the feed; what the gateway refuses never reaches them.
-    lost = "RIGHTS_CHANGED" if persona.shut_out else ""
+    lost = "TOKEN_REVOKED" if persona.shut_out else ""
     if any(_opens(way, persona, asked) for way in ways.grants):
         return lost
     if not through and lost:

@@ -7,9 +7,9 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from chassis.certificates import Authority
-from chassis.tls import Identity
-from deploy.local.layout import SERVICES, Layout
+from chassis.certificates import IdentityClient
+from chassis.tls import TlsCredentials
+from deploy.stack.layout import SERVICES, Layout
 from tests import running
 from tests.access import oracle, requests
 from tests.access.calling import call
@@ -84,13 +84,13 @@ async def test_without_a_certificate_of_the_house_nobody_speaks_to_a_service(
         if name.endswith("DataRightsService.ExportUserData") and serving(rpc) == service
     ]
     address = f"127.0.0.1:{running.state(layout).services[service][0]}"
-    Authority().issue("gateway", tmp_path / "foreign")
-    foreign = Identity(tmp_path / "foreign").channel_credentials()
-    house = (layout.tls("gateway") / "ca.pem").read_bytes()
+    IdentityClient().issue("gateway", tmp_path / "foreign")
+    foreign = TlsCredentials(tmp_path / "foreign").channel_credentials()
+    env = (layout.tls("gateway") / "ca.pem").read_bytes()
     options = (("grpc.ssl_target_name_override", service),)
     for channel in (
         grpc.aio.insecure_channel(address),
-        grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(house), options),
+        grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(env), options),
         grpc.aio.secure_channel(address, foreign, options),
     ):
         async with channel:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from google.protobuf.message import Message
 
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors
 from tests.access import oracle, requests, rulings
 from tests.access.calling import Outcome, call
 from tests.access.conftest import Ways
@@ -164,7 +164,7 @@ def _problems(world: World, cell: Cell, outcome: Outcome) -> Iterator[str]:
     if cell.refusal:
         if outcome.status != oracle.status(cell.refusal):
             yield f"{outcome} ({outcome.status.message}) in place of {cell.refusal}"
-        elif cell.path == "through" and cell.refusal != "RIGHTS_CHANGED" and outcome.reached:
+        elif cell.path == "through" and cell.refusal != "TOKEN_REVOKED" and outcome.reached:
             yield "the gateway handed it on"
         return
     if not rulings.satisfies(outcome, cell.expected):

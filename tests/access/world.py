@@ -13,9 +13,8 @@ from typing import Any
 
 import psycopg
 
-from chassis.testing import soon_refused
-from deploy.local.demo.people import Person
-from deploy.local.postgres import SUPERUSER, Postgres
+from chassis.testing import eventually_error
+from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import ClassRole, GlobalRole
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, ListChatsRequest, SourceMode
 from meno.content.v1.content_service_pb2 import Body, ListContentsRequest, UpdateDraftRequest
@@ -43,6 +42,7 @@ from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventK
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, Goal, ListSessionsRequest
 from tests.access.oracle import Persona
 from tests.access.places import Place, Places
+from tests.people import Person
 from tests.school import School
 
 STUDENT, TEACHER = ClassRole.CLASS_ROLE_STUDENT, ClassRole.CLASS_ROLE_TEACHER
@@ -357,7 +357,7 @@ class _Builder:
             partial(gone.sessions.ListSessions, ListSessionsRequest(user_id=user_id), **gone.auth),
             partial(gone.chats.ListChats, ListChatsRequest(user_id=user_id), **gone.auth),
         ):
-            assert (await soon_refused(attempt)).reason == "RIGHTS_CHANGED"
+            assert (await eventually_error(attempt)).reason == "TOKEN_REVOKED"
 
 
 async def sql(school: School, database: str, statement: str, *values: object) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.local.layout import ROOT
+from deploy.stack.layout import ROOT
 from tests.benchmarks import databases, events, load, people, reads, retrieval, whole
 from tests.benchmarks.neighbours import Neighbours
 from tests.benchmarks.report import Row, Say, save, table

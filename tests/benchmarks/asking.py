@@ -9,8 +9,6 @@ from pathlib import Path
 import grpc
 from google.api.httpbody_pb2 import HttpBody
 
-from deploy.local.demo.people import Person
-from deploy.local.demo.record import Record
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.chat.v1.chat_service_pb2 import SOURCE_MODE_CLASS, AskRequest, Chat, CreateChatRequest
 from meno.content.v1.content_service_pb2 import Body, CreateContentRequest, PublishContentRequest
@@ -23,6 +21,7 @@ from meno.content.v1.material_service_pb2 import (
 )
 from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
 from tests.benchmarks.report import Say
+from tests.people import Person
 
 EACH_ASKS = 15
 """Below what a person may ask in a minute."""
@@ -38,7 +37,7 @@ async def ask(
     Returns the milliseconds to the first words of each answer, and the share of answers that cite.
     """
     async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
-        teacher = await Person.sign_up(channel, Record(), "Benchmark Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+        teacher = await Person.sign_up(channel, "Benchmark Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
         made = await _teach(teacher, documents, say)
         milliseconds, citing = [], 0
         for start in range(0, len(questions), EACH_ASKS):
@@ -97,7 +96,7 @@ async def _processed(teacher: Person, material: Material) -> Material:
 
 
 async def _student(channel: grpc.aio.Channel, made: Class) -> tuple[Person, Chat]:
-    student = await Person.sign_up(channel, Record(), "Benchmark Student", GlobalRole.GLOBAL_ROLE_STUDENT)
+    student = await Person.sign_up(channel, "Benchmark Student", GlobalRole.GLOBAL_ROLE_STUDENT)
     join = JoinClassRequest(user_id="me", join_code=made.join_code, request_id=_id())
     await student.classes.JoinClass(join, **student.auth)
     await student.refresh()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.local.layout import SERVICES
+from deploy.stack.layout import SERVICES
 
 THROUGH_AGAINST_PEER = "GetSession through the gateway, against FastAPI + async ORM without one"
 THROUGH_AGAINST_EMPTY = "GetSession through the gateway, against the empty handler there"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chassis.testing import Postgres
-from deploy.local import postgres as local
+from deploy.stack import postgres as local
 
 VARIABLE = "MENO_TEST_POSTGRES"
 

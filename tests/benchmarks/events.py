@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from chassis.testing import House, bearer
+from chassis.testing import TestEnvironment, bearer
 from meno.session.v1.event_service_pb2 import EVENT_KIND_CHECK, AppendEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
@@ -43,9 +43,9 @@ def measure() -> list[Row]:
 class Learner:
     """Somebody who appends one event at a time, and is timed."""
 
-    def __init__(self, house: House, channel: Any) -> None:
+    def __init__(self, env: TestEnvironment, channel: Any) -> None:
         self._user_id = str(uuid.uuid4())
-        self._auth = bearer(house.issuer.token(self._user_id))
+        self._auth = bearer(env.issuer.token(self._user_id))
         self._sessions = SessionServiceStub(channel)
         self._events = EventServiceStub(channel)
 
@@ -85,15 +85,15 @@ async def _costs(url: str) -> tuple[float, float]:
 async def _learner(url: str) -> AsyncIterator[Learner]:
     """A learner of a service that runs on a database."""
     with tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory:
-        house = House(Path(directory))
+        env = TestEnvironment(Path(directory))
         settings = Settings(
             database_url=url,
             secret="a secret of this benchmark, long enough",
-            tls_directory=house.identity("session_service").directory,
+            tls_directory=env.identity("session_service").directory,
         )
         async with (
-            house.authority() as authority,
+            env.authority() as authority,
             under(authority, settings) as app,
-            house.serve(app, "session_service") as served,
+            env.serve(app, "session_service") as served,
         ):
-            yield Learner(house, served.channel())
+            yield Learner(env, served.channel())

@@ -16,9 +16,9 @@ from psycopg import sql
 
 from chassis.models.embeddings import MiniLM, Vector
 from content_service.app import Parts, parts
-from content_service.contents import revisions
-from content_service.contents.revisions import NewContent
-from content_service.contents.rules import LESSON, MATERIAL
+from content_service.authoring import revision_store as revisions
+from content_service.authoring.revision_store import NewContent
+from content_service.authoring.rules import LESSON, MATERIAL
 from content_service.knowledge import store as knowledge
 from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from deploy.local.layout import ROOT
+from deploy.stack.layout import ROOT
 from tests.running import free_port
 
 PATIENCE = 30

@@ -17,7 +17,7 @@ import grpc
 import uvloop
 
 from chassis.server import server
-from chassis.testing import House
+from chassis.testing import TestEnvironment
 from identity_service.app import compose
 from identity_service.settings import Settings
 from tests.benchmarks.serving import open_to_all
@@ -26,7 +26,7 @@ from tests.benchmarks.serving import open_to_all
 async def _run(directory: Path, database_url: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    certificates = House(directory).identity("identity_service").directory
+    certificates = TestEnvironment(directory).identity("identity_service").directory
     settings = Settings(
         database_url=database_url,
         secret="a secret of this benchmark, long enough",
@@ -36,7 +36,7 @@ async def _run(directory: Path, database_url: str) -> None:
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(compose(settings))
         working = [asyncio.create_task(work()) for work in app.background]
-        await app.guard.rights.ready.wait()
+        await app.security.revocations.ready.wait()
         serving = server(app)
         port = serving.add_secure_port("127.0.0.1:0", open_to_all(certificates))
         await serving.start()

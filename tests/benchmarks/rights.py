@@ -9,11 +9,9 @@ from typing import Any
 import grpc
 import psycopg
 
-from chassis.testing import refusal
-from deploy.local.demo.people import Person
-from deploy.local.demo.record import Record
-from deploy.local.layout import Layout
-from deploy.local.postgres import SUPERUSER, Postgres
+from chassis.testing import parse_error
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.chat.v1.chat_service_pb2 import ListChatsRequest
 from meno.content.v1.content_service_pb2 import ListContentsRequest
@@ -23,6 +21,7 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.session.v1.session_service_pb2 import ListSessionsRequest
 from tests.benchmarks.bars import LARGE_TOKEN, REVOCATION
 from tests.benchmarks.report import Row, Say
+from tests.people import Person
 
 CLASSES = 200
 TIMES = 300
@@ -105,10 +104,10 @@ async def _refused(call: Callable[[], Awaitable[Any]]) -> None:
         try:
             await call()
         except grpc.aio.AioRpcError as error:
-            if refusal(error).reason != "RIGHTS_CHANGED":
+            if parse_error(error).reason != "TOKEN_REVOKED":
                 raise
             return
 
 
 async def _new(channel: grpc.aio.Channel) -> Person:
-    return await Person.sign_up(channel, Record(), "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
+    return await Person.sign_up(channel, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)

@@ -19,12 +19,12 @@ from typing import Any
 import grpc
 import uvloop
 
-from chassis.interceptors import Guard
-from chassis.server import App, served, server
-from chassis.testing import House
+from chassis.interceptors import SecurityContext
+from chassis.server import App, service, server
+from chassis.testing import TestEnvironment
+from deploy.gateway.contracts import descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
-from deploy.local.layout import SERVICES, Ports
-from deploy.local.stack import descriptors
+from deploy.stack.layout import SERVICES, Ports
 from meno.access.v1 import key_set_service_pb2 as keys
 from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
 from meno.session.v1 import session_service_pb2 as sessions
@@ -61,49 +61,49 @@ class Serving:
 async def _run(directory: Path, database_url: str, user_id: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    house = House(directory / "certificates")
-    house.identity("gateway")
+    env = TestEnvironment(directory / "certificates")
+    env.identity("gateway")
     settings = Settings(
         database_url=database_url,
         secret="a secret of this benchmark, long enough",
-        tls_directory=house.identity("session_service").directory,
+        tls_directory=env.identity("session_service").directory,
     )
     async with AsyncExitStack() as stack:
-        authority = await stack.enter_async_context(house.authority())
+        authority = await stack.enter_async_context(env.authority())
         app = await stack.enter_async_context(under(authority, settings))
-        service = await stack.enter_async_context(_way(house, app, directory / "service"))
-        empty = await stack.enter_async_context(_way(house, _empty(authority.guard), directory / "empty"))
-        token = house.issuer.token(user_id)
-        serving = Serving(os.getpid(), token, house.issuer.key_set(), service, empty)
+        service = await stack.enter_async_context(_way(env, app, directory / "service"))
+        empty = await stack.enter_async_context(_way(env, _empty(authority.security), directory / "empty"))
+        token = env.issuer.token(user_id)
+        serving = Serving(os.getpid(), token, env.issuer.key_set(), service, empty)
         sys.stdout.write(json.dumps(asdict(serving)) + "\n")
         sys.stdout.flush()
         await stop.wait()
 
 
-def _empty(guard: Guard) -> App:
+def _empty(security: SecurityContext) -> App:
     """The server behind the same chain, whose GetSession does nothing."""
 
     async def nothing(self: object, request: sessions.GetSessionRequest, context: Any) -> sessions.Session:
         return sessions.Session()
 
     servicer = type("AnswersNothing", (sessions_grpc.SessionServiceServicer,), {"GetSession": nothing})
-    return App(services=[served(sessions, sessions_grpc, servicer())], guard=guard)
+    return App(services=[service(sessions, sessions_grpc, servicer())], security=security)
 
 
 @asynccontextmanager
-async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
+async def _way(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator[Way]:
     """Serves an app, with a gateway of its own before it."""
-    key_set = served(
+    key_set = service(
         keys,
         keys_grpc,
-        type("Keys", (keys_grpc.KeySetServiceServicer,), {"GetJsonWebKeys": keys_of(house)})(),
+        type("Keys", (keys_grpc.KeySetServiceServicer,), {"GetJsonWebKeys": keys_of(env)})(),
     )
     async with (
         healthy() as ops,
-        house.serve(App(services=[key_set], guard=app.guard), "identity_service") as identity,
+        env.serve(App(services=[key_set], security=app.security), "identity_service") as identity,
     ):
         serving = server(app)
-        certificate = house.identity("session_service")
+        certificate = env.identity("session_service")
         port = serving.add_secure_port("127.0.0.1:0", certificate.server_credentials())
         direct = serving.add_secure_port("127.0.0.1:0", open_to_all(certificate.directory))
         await serving.start()
@@ -111,7 +111,7 @@ async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
         endpoints = {name: [Endpoint("127.0.0.1", port, ops)] for name in SERVICES}
         endpoints["identity_service"] = [Endpoint("127.0.0.1", _port(identity.address), ops)]
         try:
-            async with _gateway(house, endpoints, directory) as address:
+            async with _gateway(env, endpoints, directory) as address:
                 yield Way(through=f"http://{address}", direct=f"https://127.0.0.1:{direct}")
         finally:
             await serving.stop(None)
@@ -119,12 +119,12 @@ async def _way(house: House, app: App, directory: Path) -> AsyncIterator[Way]:
 
 @asynccontextmanager
 async def _gateway(
-    house: House, endpoints: Mapping[str, list[Endpoint]], directory: Path
+    env: TestEnvironment, endpoints: Mapping[str, list[Endpoint]], directory: Path
 ) -> AsyncIterator[str]:
     public, keys_port, admin = free_ports(3)
     gateway = Gateway(
         descriptors=descriptors(),
-        tls_directory=house.identity("gateway").directory,
+        tls_directory=env.identity("gateway").directory,
         services=endpoints,
         host="127.0.0.1",
         port=public,

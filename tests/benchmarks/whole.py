@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from deploy.local import control
-from deploy.local.layout import SERVICES, Layout
-from deploy.local.postgres import Postgres
-from deploy.local.state import State
+from deploy.stack import control
+from deploy.stack.layout import SERVICES, Layout
+from deploy.stack.postgres import Postgres
+from deploy.stack.state import State
 from tests.benchmarks import asking, course, rights
 from tests.benchmarks.bars import (
     FIRST_WORDS_MEDIAN,

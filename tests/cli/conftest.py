@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.local.cli import asking
-from deploy.local.cli.app import cli
-from deploy.local.layout import Layout
+from deploy.cli import asking
+from deploy.cli.app import cli
+from deploy.stack.layout import Layout
 from tests import running
 
 PASSWORD = "a long walk in the rain"

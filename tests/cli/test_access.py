@@ -18,11 +18,11 @@ import pytest
 from google.rpc import status_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 
-from chassis.testing import Issuer
-from deploy.local.cli import claims, credentials, place
-from deploy.local.cli.client import Client
-from deploy.local.layout import Layout
-from deploy.local.postgres import SUPERUSER, Postgres
+from chassis.testing import FakeTokenIssuer
+from deploy.cli import claims, credentials, place
+from deploy.cli.client import Client
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from tests import running
@@ -213,7 +213,7 @@ def test_a_token_is_told_in_words_and_judged(meno: Meno, admin: str) -> None:
     assert meno("token", "--check", "nonsense", "--json").exit_code == 1
 
 
-ISSUER = Issuer()
+ISSUER = FakeTokenIssuer()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ ISSUER = Issuer()
         (lambda: ISSUER.token("ana", aud="another"), "is for Meno"),
         (lambda: ISSUER.token(""), "names a person"),
         (lambda: ISSUER.token("ana", classes={str(n): "x" * 40 for n in range(600)}), "is small enough"),
-        (lambda: Issuer().token("ana"), "has its signature"),
+        (lambda: FakeTokenIssuer().token("ana"), "has its signature"),
     ],
 )
 def test_each_fault_of_a_token_is_named(made: Callable[[], str], fault: str) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.cli import asking, roster, screen
-from deploy.local.cli.credentials import read, write
-from deploy.local.layout import Layout
-from deploy.local.problems import Problem
+from deploy.cli import asking, roster, screen
+from deploy.cli.credentials import read, write
+from deploy.stack.errors import CliError
+from deploy.stack.layout import Layout
 from tests import running
 from tests.cli.conftest import Meno, line
 
@@ -38,7 +38,7 @@ def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("nothing", "1", "CONFIG_KEY_UNKNOWN"),
+        ("nothing", "1", "CONFIG_KEY_NOT_FOUND"),
         ("sign_up_open", "perhaps", "is true or false, not perhaps"),
         ("user_purge_days", "many", "is a whole number, not many"),
         ("user_purge_days", "0", "from 1 to 3650"),
@@ -125,7 +125,7 @@ def test_what_is_no_roster_is_not_sent(tmp_path: Path) -> None:
         (tmp_path, "holds no CSV"),
         (tmp_path / "no", "cannot be read"),
     ):
-        with pytest.raises(Problem, match=said):
+        with pytest.raises(CliError, match=said):
             roster.packed(source)
 
 

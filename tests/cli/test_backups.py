@@ -13,14 +13,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from deploy.local.alone import alone
-from deploy.local.backups import manifest
-from deploy.local.backups.manifest import Content, Manifest
-from deploy.local.demo.people import Person
-from deploy.local.demo.record import Record
-from deploy.local.layout import Layout
-from deploy.local.postgres import SUPERUSER, Postgres
-from deploy.local.problems import Problem
+from deploy.backups import manifest
+from deploy.backups.manifest import Content, Manifest
+from deploy.stack.errors import CliError
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import SUPERUSER, Postgres
+from deploy.stack.standalone import standalone_database
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
 from meno.identity.v1.class_service_pb2 import ListClassesRequest
@@ -28,6 +26,7 @@ from meno.identity.v1.user_service_pb2 import EraseUserRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests import running
 from tests.cli.conftest import Meno, line
+from tests.people import Person
 from tests.school import School, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(180)
@@ -55,7 +54,7 @@ async def backup(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> As
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
         school = School(layout, channel)
         teacher = await school.teacher()
-        student = await Person.sign_up(channel, Record(), NAME, GlobalRole.GLOBAL_ROLE_STUDENT)
+        student = await Person.sign_up(channel, NAME, GlobalRole.GLOBAL_ROLE_STUDENT)
         made = await school.new_class(teacher)
         await school.join(student, made)
         await school.material(teacher, made, "# Birds\n\nCormorants dry their wings.")
@@ -179,7 +178,7 @@ def test_a_backup_that_does_not_hold_what_it_tells_is_refused(
 @pytest.mark.parametrize("name", ["storage/../../secrets/identity_service", "/etc/hostname"])
 def test_a_manifest_that_names_files_of_others_is_refused(tmp_path: Path, name: str) -> None:
     told = Manifest(meno="0", created="", postgres="18", files={name: Content(1, "0")})
-    with pytest.raises(Problem, match="which is no file of the backup"):
+    with pytest.raises(CliError, match="which is no file of the backup"):
         manifest.check(tmp_path, told, lambda _: None)
 
 
@@ -192,7 +191,7 @@ def test_a_backup_may_lie_beside_where_one_is(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path / "here")
     manifest.check(Path("../backup"), told, lambda _: None)
     told.files["../here/file"] = told.files["file"]
-    with pytest.raises(Problem, match="which is no file of the backup"):
+    with pytest.raises(CliError, match="which is no file of the backup"):
         manifest.check(Path("../backup"), told, lambda _: None)
 
 
@@ -215,7 +214,7 @@ def contents(directory: Path) -> str:
 
 def differences(before: Manifest, after: Manifest) -> dict[str, int]:
     """How many rows tables have more, of those that only people's doings change."""
-    passing = {"outbox", "account_events", "audit_entries", "request_memory", "answer_steps"}
+    passing = {"outbox", "account_events", "audit_entries", "idempotency_keys", "answer_steps"}
     # The administrator who looked has come since.
     new = {"users", "credentials", "login_identifiers", "sign_ins", "sign_in_failures", "sign_up_requests"}
     found = {}
@@ -228,7 +227,7 @@ def differences(before: Manifest, after: Manifest) -> dict[str, int]:
 
 def records(layout: Layout) -> dict[str, Any]:
     """What the database of a stack that is down has."""
-    with alone(layout) as postgres:
+    with standalone_database(layout) as postgres:
         found: dict[str, Any] = {}
         for database, table in (("identity", "users"), ("identity", "signing_keys"), ("chat", "chats")):
             with psycopg.connect(postgres.url(database, SUPERUSER)) as connection:

@@ -4,7 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
-from deploy.local.layout import ROOT
+from deploy.stack.layout import ROOT
 from tests.cli.conftest import Meno, Typing, line
 
 MANIFEST = """propertyName,value
@@ -66,7 +66,7 @@ def test_members_are_listed_added_and_removed(meno: Meno, admin: str, typing: Ty
 def test_a_class_is_joined_with_its_code(meno: Meno, admin: str) -> None:
     made = json.loads(meno("class", "create", "Algebra", "--json").stdout)
     assert "You are TEACHER in Algebra." in meno("class", "join", made["joinCode"]).stdout
-    assert "JOIN_CODE_UNKNOWN" in line(meno("class", "join", "NONE-0000"))
+    assert "JOIN_CODE_NOT_FOUND" in line(meno("class", "join", "NONE-0000"))
 
 
 def test_a_roster_is_compared_asked_for_and_applied(meno: Meno, admin: str, tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import psycopg
 
-from deploy.local.doctor import machine, records
-from deploy.local.doctor.findings import Mark
-from deploy.local.layout import Layout
-from deploy.local.postgres import Postgres
-from deploy.local.stack import Stack
+from deploy.doctor import machine, records
+from deploy.doctor.findings import Mark
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import Postgres
+from deploy.stack.stack import Stack
 from tests import running
 from tests.cli.conftest import Meno
 

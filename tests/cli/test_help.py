@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deploy.local.cli.app import cli
-from deploy.local.layout import Layout
+from deploy.cli.app import cli
+from deploy.stack.layout import Layout
 from tests import running
 
 GROUPS = ("Stack", "People", "Classes", "Access", "Operation")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.layout import Layout
+from deploy.stack.layout import Layout
 from tests import running
 from tests.cli.conftest import Meno, Typing, line
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import grpc
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
-from deploy.local.layout import SERVICES
+from deploy.stack.layout import SERVICES
 from meno.access.v1 import access_pb2
 from tests.contracts.declared import Declared, Rpc, behaves, rules_of
 

@@ -3,8 +3,7 @@
 import pytest
 
 from deploy.gateway.access_page import PAGE, current
-from deploy.gateway.contracts import rpcs
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors, rpcs
 
 
 def test_the_page_is_current() -> None:

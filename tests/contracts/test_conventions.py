@@ -8,7 +8,7 @@ from buf.validate import validate_pb2
 from google.api import annotations_pb2, field_behavior_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow, ClassRole
 from tests.contracts import rules
@@ -183,8 +183,8 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
     ],
     rules.reasons_travel_with_a_code: [
         (
-            "chat.v1.ErrorReason.ERROR_REASON_CLASS_LEFT",
-            lambda d: d["chat.v1.ErrorReason.ERROR_REASON_CLASS_LEFT"].options.ClearExtension(
+            "chat.v1.ErrorReason.ERROR_REASON_NOT_CLASS_MEMBER",
+            lambda d: d["chat.v1.ErrorReason.ERROR_REASON_NOT_CLASS_MEMBER"].options.ClearExtension(
                 access_pb2.code
             ),
         )

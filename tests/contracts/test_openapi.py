@@ -14,15 +14,14 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from deploy.gateway.contracts import routed_rpcs
+from deploy.gateway.contracts import descriptors, routed_rpcs
 from deploy.gateway.openapi.document import document
-from deploy.local.stack import descriptors
 
 RPCS = routed_rpcs(descriptors())
 DIGEST = """
 import hashlib, json
 from deploy.gateway.openapi.document import document
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors
 print(hashlib.sha256(json.dumps(document(descriptors())).encode()).hexdigest())
 """
 
@@ -245,5 +244,5 @@ def test_comments_name_only_reasons_that_are_declared(operations: dict[str, dict
 
 def test_enumerations_document_each_value(openapi: dict[str, Any]) -> None:
     phase = openapi["components"]["schemas"]["meno.session.v1.Phase"]
-    assert phase["enum"][1] == "PHASE_INTAKE"
-    assert "- `PHASE_INTAKE`: What does the learner want?" in phase["description"]
+    assert phase["enum"][1] == "SESSION_PHASE_INTAKE"
+    assert "- `SESSION_PHASE_INTAKE`: What does the learner want?" in phase["description"]

@@ -9,8 +9,8 @@ from google.api import annotations_pb2
 from grpc_tools import protoc
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from deploy.gateway.contracts import descriptors
 from deploy.gateway.openapi.document import document
-from deploy.local.stack import descriptors
 
 ERRORS = """
 syntax = "proto3";

@@ -18,11 +18,11 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
 from chassis import errors
 from chassis.errors import DomainError
-from chassis.testing import House
+from chassis.testing import TestEnvironment
 from deploy.gateway import replies
+from deploy.gateway.contracts import descriptors
 from deploy.gateway.openapi.descriptors import Contracts
-from deploy.local.layout import ROOT, SERVICES
-from deploy.local.stack import descriptors
+from deploy.stack.layout import ROOT, SERVICES
 from meno.identity.v1.user_service_pb2_grpc import UserServiceServicer
 from tests.contracts.declared import Declared
 
@@ -39,7 +39,7 @@ LATER = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
 
 
 @pytest_asyncio.fixture
-async def served(house: House, new_database: Callable[[str], str], tmp_path: Path) -> AsyncIterator[set[str]]:
+async def served(env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path) -> AsyncIterator[set[str]]:
     """The RPCs of all four services, as their composition roots build them."""
     async with AsyncExitStack() as composed:
         found = set()
@@ -47,7 +47,7 @@ async def served(house: House, new_database: Callable[[str], str], tmp_path: Pat
             settings = import_module(f"{service}.settings").Settings(
                 database_url=new_database(service),
                 secret="a secret of this test, long enough",
-                tls_directory=house.identity(service).directory,
+                tls_directory=env.identity(service).directory,
                 storage_url=tmp_path.as_uri(),
                 model_cache=tmp_path,
             )

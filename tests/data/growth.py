@@ -97,7 +97,7 @@ _IDENTITY = {
     "user_classes": """
         SELECT id((n * 7) % 800) AS user_id, id(n / 20) AS class_id, 'STUDENT' AS role
         FROM generate_series(0, 9999) n""",
-    "request_memory": _REQUESTS,
+    "idempotency_keys": _REQUESTS,
 }
 _CONTENT = {
     "contents": """
@@ -135,7 +135,7 @@ _CONTENT = {
         SELECT id(n / 40) AS scope_id, 1 AS set_id, id(n) AS material_id, ordinal, 0 AS "window",
                '[1,0,1,0]'::halfvec AS embedding
         FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal WHERE n % 40 >= 20""",
-    "request_memory": _REQUESTS,
+    "idempotency_keys": _REQUESTS,
     "outbox": _FACTS,
 }
 _SESSION = {
@@ -146,7 +146,7 @@ _SESSION = {
         SELECT id(n / 10) AS user_id, id(n) AS session_id, sequence, id(n * 5 + sequence) AS client_event_id,
                'CHECK' AS kind, 0 AS step
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
-    "request_memory": _REQUESTS,
+    "idempotency_keys": _REQUESTS,
     "outbox": _FACTS,
 }
 _CHAT = {
@@ -172,7 +172,7 @@ _CHAT = {
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, id(n * 6 + 2) AS message_id, sequence,
                'TEXT_DELTA' AS kind, 'word' AS text
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
-    "request_memory": _REQUESTS,
+    "idempotency_keys": _REQUESTS,
     "outbox": _FACTS,
 }
 ROWS: Mapping[str, Mapping[str, str]] = {

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from chassis import bell, effects, idempotency, outbox
+from chassis import notifier, effects, idempotency, outbox
 from chassis.database import Statement
 
-OF_EVERY_SERVICE = (bell, idempotency, outbox)
+OF_EVERY_SERVICE = (notifier, idempotency, outbox)
 """What the chassis asks each service's database."""
 OF_FOLLOWERS = (effects,)
 """What it asks those of all services but the one whose feed they follow."""

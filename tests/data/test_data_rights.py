@@ -10,13 +10,13 @@ import pytest
 
 from chassis.data_rights import Erase, Rules
 from chassis.testing import Postgres
-from deploy.local.layout import SERVICES
+from deploy.stack.layout import SERVICES
 
 NAMES_A_PERSON = re.compile(r"(^|_)user_id$|^principal$")
 HOLDS_A_SECRET = re.compile(r"hash|secret|password|token|private|credential|_key$")
 
 BY_THE_CHASSIS: Mapping[tuple[str, str], str] = {
-    ("request_memory", "principal"): "always forgotten, never told",
+    ("idempotency_keys", "principal"): "always forgotten, never told",
 }
 """Columns that need no rule, and why."""
 NO_SECRETS: Mapping[tuple[str, str], str] = {

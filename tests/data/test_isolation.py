@@ -8,9 +8,9 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from chassis import migrations
-from deploy.local.layout import SERVICES, Layout, Ports
-from deploy.local.postgres import SUPERUSER, Access, Postgres
-from deploy.local.stack import Stack
+from deploy.stack.layout import SERVICES, Layout, Ports
+from deploy.stack.postgres import SUPERUSER, Access, Postgres
+from deploy.stack.stack import Stack
 
 NO_PORTS = Ports(gateway=0, keys=0, admin=0, services={})
 
@@ -103,9 +103,9 @@ def test_what_serves_adds_audit_entries_and_takes_none_away(
     "change",
     [
         "CREATE TABLE more (n integer)",
-        "DROP TABLE request_memory",
-        "TRUNCATE request_memory",
-        "ALTER TABLE request_memory ADD n integer",
+        "DROP TABLE idempotency_keys",
+        "TRUNCATE idempotency_keys",
+        "ALTER TABLE idempotency_keys ADD n integer",
         "CREATE SCHEMA more",
     ],
 )

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, pool
 
 from chassis import migrations
 from chassis.testing import Postgres
-from deploy.local.layout import SERVICES
+from deploy.stack.layout import SERVICES
 from tests.data.schema import DISTRIBUTION_KEYS, REFERENCE, Schema
 
 CHANGES = [

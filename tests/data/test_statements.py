@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from chassis.database import Statement, statement
 from chassis.testing import Postgres
-from deploy.local.layout import SERVICES
+from deploy.stack.layout import SERVICES
 from identity_service.tables import Membership, SignIn, User
 from tests.data import growth, statements
 from tests.data.plans import Planner, Scan

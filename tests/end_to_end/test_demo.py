@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.layout import Layout
-from deploy.local.postgres import Postgres
-from deploy.local.state import is_running
+from deploy.stack.layout import Layout
+from deploy.stack.postgres import Postgres
+from deploy.stack.state import is_running
 from tests import running
 
 pytestmark = pytest.mark.timeout(180)

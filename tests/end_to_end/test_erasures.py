@@ -7,17 +7,16 @@ import uuid
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from chassis.testing import refused
-from deploy.local.demo.people import Person
-from deploy.local.demo.record import Record
-from deploy.local.layout import SERVICES, Layout
-from deploy.local.postgres import SUPERUSER, Postgres
+from chassis.testing import expect_error
+from deploy.stack.layout import SERVICES, Layout
+from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest, SignInRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.user_service_pb2 import EraseUserRequest, UpdateUserRequest, User
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, Goal
+from tests.people import Person
 from tests.school import School, new_id, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(120)
@@ -41,14 +40,14 @@ async def test_a_dump_of_everything_has_no_trace_of_who_was_erased(layout: Layou
         password=secrets.token_urlsafe(16),
         request_id=new_id(),
     )
-    person = Person(school.channel, Record(), await auth.SignUp(signing_up))
+    person = Person(school.channel, await auth.SignUp(signing_up))
     teacher = await school.teacher()
     made = await school.new_class(teacher)
     await school.join(person, made)
     await _talk(person, made.class_id, said)
     for identifier in words[:3]:
         wrong = SignInRequest(identifier=identifier, password="not at all their password")
-        assert (await refused(auth.SignIn(wrong))).reason == "CREDENTIALS_INVALID"
+        assert (await expect_error(auth.SignIn(wrong))).reason == "CREDENTIALS_INVALID"
     for address in (email, phone):
         await auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
     await once_they_study(person)

@@ -11,10 +11,8 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from chassis.testing import refusal, refused
-from deploy.gateway.contracts import routed_rpcs
-from deploy.local.demo.people import Person
-from deploy.local.stack import descriptors
+from chassis.testing import parse_error, expect_error
+from deploy.gateway.contracts import descriptors, routed_rpcs
 from meno.chat.v1.chat_service_pb2 import (
     AskRequest,
 )
@@ -25,6 +23,7 @@ from meno.session.v1.session_service_pb2 import (
     CreateSessionRequest,
 )
 from tests.end_to_end.writes import CASES
+from tests.people import Person
 from tests.school import School, new_id
 
 TIMES = 20
@@ -59,7 +58,7 @@ async def test_the_same_id_for_another_request_is_refused(school: School) -> Non
     request = CreateSessionRequest(user_id="me", request_id=new_id())
     await student.sessions.CreateSession(request, **student.auth)
     request.goal.text = "something else"
-    denied = await refused(student.sessions.CreateSession(request, **student.auth))
+    denied = await expect_error(student.sessions.CreateSession(request, **student.auth))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
 
 
@@ -68,7 +67,7 @@ async def _send(method: Callable[..., Any], request: Any, person: Person) -> Any
     try:
         return await _answer(method, request, person)
     except grpc.aio.AioRpcError as error:
-        if refusal(error).reason != "RIGHTS_CHANGED":
+        if parse_error(error).reason != "TOKEN_REVOKED":
             raise
     await person.refresh()
     return await _answer(method, request, person)

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from deploy.local.layout import ROOT, Layout
+from deploy.stack.layout import ROOT, Layout
 
 
 def test_the_python_client_moves_a_session_on(layout: Layout) -> None:
     [program] = _blocks("python", layout)
-    assert _run([sys.executable, "-c", program]) == "PHASE_PLANNING\n"
+    assert _run([sys.executable, "-c", program]) == "SESSION_PHASE_PLANNING\n"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
 def test_curl_begins_a_session(layout: Layout) -> None:
     calls = _blocks("sh", layout)[0]
     session = json.loads(_run(["sh", "-euc", calls]))
-    assert (session["goal"]["text"], session["phase"]) == ("Understand the tides", "PHASE_INTAKE")
+    assert (session["goal"]["text"], session["phase"]) == ("Understand the tides", "SESSION_PHASE_INTAKE")
 
 
 def test_grpcurl_is_told_of_a_method_that_there_is(layout: Layout) -> None:

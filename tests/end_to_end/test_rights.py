@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Any
 
-from chassis.testing import refused, soon_refused
-from deploy.local.demo.people import Person
+from chassis.testing import expect_error, eventually_error
 from meno.chat.v1.chat_service_pb2 import AskRequest, Chat, CreateChatRequest, Message, SourceMode
 from meno.content.v1.content_service_pb2 import GetContentRequest, UnpublishContentRequest
 from meno.identity.v1.class_service_pb2 import Class, RemoveMembershipRequest
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, WatchEventsRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
+from tests.people import Person
 from tests.school import School, new_id
 
 LICHEN = """# Lichen
@@ -32,7 +32,7 @@ async def test_what_is_unpublished_is_gone_for_the_student_and_for_the_tutor(sch
     assert (await student.contents.GetContent(GetContentRequest(**where), **student.auth)).title == "Lesson"
     await teacher.contents.UnpublishContent(UnpublishContentRequest(**where), **teacher.auth)
     read = student.contents.GetContent(GetContentRequest(**where), **student.auth)
-    assert (await refused(read)).code == "NOT_FOUND"
+    assert (await expect_error(read)).code == "NOT_FOUND"
     answer = await _ask(student, chat)
     assert (list(answer.citations), answer.grounded) == ([], False)
 
@@ -52,19 +52,19 @@ async def test_a_removed_member_is_refused_by_every_service_and_their_streams_en
     await teacher.classes.RemoveMembership(remove, **teacher.auth)
 
     assert (await anext(watched)).HasField("error")
-    assert (await refused(watched)).reason == "RIGHTS_CHANGED"
+    assert (await expect_error(watched)).reason == "TOKEN_REVOKED"
     content = GetContentRequest(class_id=made.class_id, content_id=lesson.content_id)
     for attempt in (
         partial(student.contents.GetContent, content, **student.auth),
         partial(student.sessions.GetSession, GetSessionRequest(**own), **student.auth),
         partial(_ask, student, chat),
     ):
-        assert (await soon_refused(attempt)).reason == "RIGHTS_CHANGED"
+        assert (await eventually_error(attempt)).reason == "TOKEN_REVOKED"
     await student.refresh()
     kept = await student.sessions.GetSession(GetSessionRequest(**own), **student.auth)
     assert kept.session_id == session.session_id
-    assert (await refused(student.contents.GetContent(content, **student.auth))).code == "PERMISSION_DENIED"
-    assert (await refused(_ask(student, chat))).code == "PERMISSION_DENIED"
+    assert (await expect_error(student.contents.GetContent(content, **student.auth))).code == "PERMISSION_DENIED"
+    assert (await expect_error(_ask(student, chat))).code == "PERMISSION_DENIED"
 
 
 async def _classroom(school: School) -> tuple[Person, Person, Class]:

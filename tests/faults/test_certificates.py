@@ -7,8 +7,8 @@ import pytest
 from cryptography import x509
 
 from chassis import certificates
-from deploy.local.layout import SERVICES, Layout, choose_ports
-from deploy.local.stack import GATEWAY, Stack
+from deploy.stack.layout import SERVICES, Layout, choose_ports
+from deploy.stack.stack import GATEWAY, Stack
 from tests import running
 
 NAMES = (*SERVICES, GATEWAY)

@@ -11,10 +11,9 @@ import pytest_asyncio
 from rich.console import Console
 
 from chat_service.settings import Settings
-from deploy.local import control
-from deploy.local.demo.people import Person
-from deploy.local.layout import SERVICES, Layout
-from deploy.local.state import STOPS_WITHIN, State
+from deploy.stack import control
+from deploy.stack.layout import SERVICES, Layout
+from deploy.stack.state import STOPS_WITHIN, State
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
 from meno.identity.v1.class_service_pb2 import Class
@@ -22,6 +21,7 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest, Session
 from tests import running
+from tests.people import Person
 from tests.school import School, new_id
 
 PROGRAMS = ("postgres", *SERVICES, "gateway")
@@ -163,7 +163,7 @@ async def test_up_ends_what_a_supervisor_and_its_reaper_left_when_both_were_kill
     before = running.state(layout)
     programs = _programs(before)
     supervisor = psutil.Process(before.supervisor)
-    [reaper] = [child for child in supervisor.children() if "deploy.local.reaper" in child.cmdline()]
+    [reaper] = [child for child in supervisor.children() if "deploy.stack.reaper" in child.cmdline()]
     # A reaper that is killed alone is replaced.
     supervisor.suspend()
     reaper.kill()

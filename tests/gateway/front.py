@@ -19,14 +19,14 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from chassis.server import App, Served, served
-from chassis.testing import House
-from deploy.gateway.contracts import Rpc
+from chassis.server import App, ServiceRegistration, service
+from chassis.testing import TestEnvironment
+from deploy.gateway.contracts import Rpc, descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
-from deploy.local import ready
-from deploy.local.layout import SERVICES, Ports
-from deploy.local.programs import Program
-from deploy.local.stack import descriptors, envoy_binary
+from deploy.stack import readiness
+from deploy.stack.layout import SERVICES, Ports
+from deploy.stack.programs import Program
+from deploy.stack.stack import envoy_binary
 
 Answer = Callable[[Any], None]
 """What a handler does with its context before it answers: it may look, or refuse."""
@@ -51,13 +51,13 @@ class Front:
 
     def __init__(
         self,
-        house: House,
+        env: TestEnvironment,
         address: str,
         channel: grpc.aio.Channel,
         behind: dict[str, grpc.aio.Channel],
         access_log: Path,
     ) -> None:
-        self.house = house
+        self.env = env
         self.address = address
         """Of the gateway, for gRPC; with `http://` before it, for HTTP."""
         self.channel = channel
@@ -75,7 +75,7 @@ class Front:
         async def whole() -> bool:
             return len(self._access_log.read_text().splitlines()) >= calls
 
-        assert await ready.until(whole, lambda: True, seconds=10)
+        assert await readiness.wait_until(whole, lambda: True, seconds=10)
         return [json.loads(line) for line in self._access_log.read_text().splitlines()]
 
 
@@ -92,17 +92,17 @@ async def front(
     RPCs in `answers` do that in place of answering with nothing; `amend` changes the public
     connection manager for a test; `decided` is what else an operator decides.
     """
-    house = House(directory / "certificates")
+    env = TestEnvironment(directory / "certificates")
     async with AsyncExitStack() as stack:
-        guard = await stack.enter_async_context(house.guard())
+        security = await stack.enter_async_context(env.security())
         ops_port = await stack.enter_async_context(healthy())
         behind, endpoints = {}, {}
         for service in SERVICES:
-            app = App(services=[*_answering(service, house, answers)], guard=guard)
-            running = await stack.enter_async_context(house.serve(app, service))
+            app = App(services=[*_answering(service, env, answers)], security=security)
+            running = await stack.enter_async_context(env.serve(app, service))
             behind[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
-        house.identity("gateway")
+        env.identity("gateway")
         public_port, keys, admin = free_ports(3)
         ports = Ports(public_port, keys, admin, services={})
         gateway = Gateway(
@@ -126,7 +126,7 @@ async def front(
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
-        yield Front(house, address, channel, behind, directory / "access.log")
+        yield Front(env, address, channel, behind, directory / "access.log")
 
 
 def lift_limits(manager: Manager) -> None:
@@ -148,7 +148,9 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
     )
     process = program.start()
     try:
-        alive = await ready.until(lambda: ready.gateway_serves(ports), lambda: process.poll() is None, 30)
+        alive = await readiness.wait_until(
+            lambda: readiness.gateway_serves(ports), lambda: process.poll() is None, 30
+        )
         assert alive, program.log.read_text()[-2000:]
         yield
     finally:
@@ -156,7 +158,7 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
         process.wait()
 
 
-def _answering(service: str, house: House, answers: Mapping[str, Answer]) -> Iterator[Served]:
+def _answering(service: str, env: TestEnvironment, answers: Mapping[str, Answer]) -> Iterator[ServiceRegistration]:
     """Every gRPC service of one of ours, each RPC with an empty answer unless told; the keys are real."""
     for package, owner in CLUSTERS.items():
         if owner != service:
@@ -167,8 +169,8 @@ def _answering(service: str, house: House, answers: Mapping[str, Answer]) -> Ite
                 method.name: _handler(method, answers.get(method.name)) for method in descriptor.methods
             }
             if "GetJsonWebKeys" in handlers:
-                handlers["GetJsonWebKeys"] = keys_of(house)
-            yield served(contract, stubs, type("AnswersNothing", (), handlers)())
+                handlers["GetJsonWebKeys"] = keys_of(env)
+            yield service(contract, stubs, type("AnswersNothing", (), handlers)())
 
 
 def _handler(method: Any, answer: Answer | None) -> Any:
@@ -190,11 +192,11 @@ def _handler(method: Any, answer: Answer | None) -> Any:
     return stream if method.server_streaming else once
 
 
-def keys_of(house: House) -> Any:
+def keys_of(env: TestEnvironment) -> Any:
     """A handler that answers with the house's keys."""
 
     async def keys(self: object, request: Any, context: Any) -> HttpBody:
-        return HttpBody(content_type="application/json", data=json.dumps(house.issuer.key_set()).encode())
+        return HttpBody(content_type="application/json", data=json.dumps(env.issuer.key_set()).encode())
 
     return keys
 

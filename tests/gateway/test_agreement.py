@@ -16,8 +16,7 @@ from grpc_status import rpc_status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.gateway.contracts import Rpc, routed_rpcs
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import Rpc, descriptors, routed_rpcs
 from tests.gateway.front import Front, lift_limits
 from tests.gateway.front import front as start_front
 
@@ -230,7 +229,7 @@ def _metadata(front: Front, principal: Principal) -> tuple[tuple[str, str], ...]
         return ()
     claims = dict(principal.claims)
     classes = claims.pop("classes")
-    return (("authorization", f"Bearer {front.house.issuer.token(ME, classes=classes, **claims)}"),)
+    return (("authorization", f"Bearer {front.env.issuer.token(ME, classes=classes, **claims)}"),)
 
 
 async def _call(channel: grpc.aio.Channel, rpc: Rpc, sent: list[bytes], metadata: Any) -> Outcome:

@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import httpx2 as httpx
 
-from chassis.testing import bearer, refused
-from deploy.local import ready
-from deploy.local.layout import Layout
+from chassis.testing import bearer, expect_error
+from deploy.stack import readiness
+from deploy.stack.layout import Layout
 from meno.identity.v1.auth_service_pb2 import (
     LinkCredentialsRequest,
     RedeemOneTimeCodeRequest,
@@ -82,7 +82,7 @@ async def test_one_call_stands_under_the_same_ids_in_every_log(layout: Layout) -
         tokens = await AuthServiceStub(channel).SignInAsGuest(SignInAsGuestRequest())
         request = CreateSessionRequest(user_id="me", class_id=str(uuid.uuid4()), content_id=str(uuid.uuid4()))
         call: Any = SessionServiceStub(channel).CreateSession(request, **bearer(tokens.access_token))
-        assert (await refused(call)).code == "PERMISSION_DENIED"
+        assert (await expect_error(call)).code == "PERMISSION_DENIED"
         request_id = str(dict(await call.trailing_metadata())["x-request-id"])
     logged = [
         await _line(layout, name, request_id) for name in ("access", "session_service", "content_service")
@@ -101,7 +101,9 @@ async def _line(layout: Layout, name: str, request_id: str) -> Any:
         found[:] = [line for line in layout.log(name).read_text().splitlines() if request_id in line]
         return bool(found)
 
-    assert await ready.until(written, lambda: True, seconds=30), f"{name} says nothing of {request_id}"
+    assert await readiness.wait_until(written, lambda: True, seconds=30), (
+        f"{name} says nothing of {request_id}"
+    )
     return json.loads(found[0])
 
 

@@ -12,15 +12,16 @@ import httpx2 as httpx
 import pytest
 import pytest_asyncio
 
-from chassis.certificates import Authority
-from chassis.testing import Issuer
+from chassis.certificates import IdentityClient
+from chassis.testing import FakeTokenIssuer
 from deploy.gateway import site
+from deploy.gateway.contracts import descriptors
 from deploy.gateway.envoy import Gateway, configuration
 from deploy.gateway.pages import MAX_BYTES, pages
-from deploy.local import ready
-from deploy.local.layout import SERVICES
-from deploy.local.programs import Program
-from deploy.local.stack import descriptors, envoy_binary
+from deploy.stack import readiness
+from deploy.stack.layout import SERVICES
+from deploy.stack.programs import Program
+from deploy.stack.stack import envoy_binary
 
 UUID = "018f0000-0000-7000-8000-0000000000c1"
 
@@ -38,7 +39,7 @@ async def gateway(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Envoy with the site and nothing behind it."""
     directory = tmp_path_factory.mktemp("gateway")
-    Authority().issue("gateway", directory / "tls")
+    IdentityClient().issue("gateway", directory / "tls")
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     public, keys, admin = (one.getsockname()[1] for one in sockets)
     for one in sockets:
@@ -69,7 +70,7 @@ async def gateway(
                     return False
                 return reply.is_success
 
-            alive = await ready.until(listens, lambda: process.poll() is None, 30)
+            alive = await readiness.wait_until(listens, lambda: process.poll() is None, 30)
             assert alive, program.log.read_text()[-2000:]
             yield client
     finally:
@@ -155,7 +156,7 @@ async def test_an_unknown_path_is_refused_in_json(gateway: httpx.AsyncClient, pa
     reply = await gateway.get(path)
     assert reply.status_code == 404
     assert reply.headers["content-type"] == "application/json"
-    assert reply.json()["details"][0]["reason"] == "METHOD_UNKNOWN"
+    assert reply.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
 
 
 async def test_envoy_takes_every_operation_as_the_document_describes_it(
@@ -184,7 +185,7 @@ async def test_envoy_takes_every_operation_as_the_document_describes_it(
 
 async def test_a_token_that_cannot_be_verified_yet_is_not_called_invalid(gateway: httpx.AsyncClient) -> None:
     """Nobody is behind the gateway, so that it has no keys."""
-    headers = {"authorization": f"Bearer {Issuer().token(UUID)}"}
+    headers = {"authorization": f"Bearer {FakeTokenIssuer().token(UUID)}"}
     reply = await gateway.get("/v1/users/me", headers=headers)
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["details"][0]["reason"] == "SERVICE_UNAVAILABLE"

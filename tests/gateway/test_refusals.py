@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import RetryInfo
 
-from chassis.testing import bearer, refused
+from chassis.testing import bearer, expect_error
 from meno.chat.v1.chat_service_pb2 import AskRequest
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.content.v1.material_service_pb2 import Material
@@ -33,7 +33,7 @@ async def http(front: Front) -> Any:
 @pytest.fixture
 def token(front: Front) -> str:
     """Of a person whom no other test knows, so that no other test uses up their calls."""
-    return front.house.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
+    return front.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
 
 
 def authorized(token: str) -> dict[str, str]:
@@ -53,7 +53,7 @@ def reason(reply: httpx.Response) -> str:
 async def test_json_and_grpc_name_the_same_refusals(
     front: Front, http: httpx.AsyncClient, token: str
 ) -> None:
-    expired = front.house.issuer.token(str(uuid.uuid4()), lifetime=-100)
+    expired = front.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
     cases = [
         (None, 401, "UNAUTHENTICATED", "TOKEN_MISSING"),
         ("nonsense", 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
@@ -67,7 +67,7 @@ async def test_json_and_grpc_name_the_same_refusals(
         reply = await http.get(f"/v1/users/{somebody}", headers=authorized(sent) if sent else {})
         assert (reply.status_code, reason(reply)) == (status, why)
         how = bearer(sent) if sent else {}
-        denied = await refused(stub.GetUser(GetUserRequest(user_id=somebody), **how))
+        denied = await expect_error(stub.GetUser(GetUserRequest(user_id=somebody), **how))
         assert (denied.code, denied.reason) == (code, why)
 
 
@@ -89,8 +89,8 @@ async def test_headers_beyond_what_services_take_are_refused_in_our_words(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "why"),
     [
-        ("GET", "/v1/nothing", None, 404, "METHOD_UNKNOWN"),
-        ("PUT", "/v1/users/me", "{}", 404, "METHOD_UNKNOWN"),
+        ("GET", "/v1/nothing", None, 404, "METHOD_NOT_FOUND"),
+        ("PUT", "/v1/users/me", "{}", 404, "METHOD_NOT_FOUND"),
         ("GET", "/v1/users/me?colour=red", None, 400, "REQUEST_MALFORMED"),
         ("POST", "/v1/classes", "{", 400, "REQUEST_MALFORMED"),
         ("POST", "/v1/classes", '{"title": 7}', 400, "REQUEST_MALFORMED"),
@@ -108,12 +108,12 @@ async def test_bad_input_gets_a_clear_json_error(
 async def test_an_rpc_for_services_alone_is_not_routed(front: Front, token: str) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
     call: Any = front.channel.unary_unary(path)
-    denied = await refused(call(b"", **bearer(token)))
+    denied = await expect_error(call(b"", **bearer(token)))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
 async def test_a_public_rpc_ignores_an_expired_token(front: Front, http: httpx.AsyncClient) -> None:
-    expired = front.house.issuer.token(str(uuid.uuid4()), lifetime=-100)
+    expired = front.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
     body = {"identifier": "somebody", "password": "something"}
     reply = await http.post("/v1/auth:signIn", json=body, headers=authorized(expired))
     assert reply.status_code == 200
@@ -165,10 +165,10 @@ async def test_a_person_may_ask_twenty_times_a_minute(front: Front, token: str) 
     request = AskRequest(user_id="me", chat_id=str(uuid.uuid4()), text="Why?")
     outcomes = [await _outcome(stub.Ask(request, **bearer(token))) for _ in range(25)]
     assert outcomes[:20] == ["OK"] * 20
-    denied = await refused(stub.Ask(request, **bearer(token)))
+    denied = await expect_error(stub.Ask(request, **bearer(token)))
     assert (denied.code, denied.reason) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
     assert denied.detail(RetryInfo).retry_delay.seconds > 0
-    other = front.house.issuer.token(str(uuid.uuid4()))
+    other = front.env.issuer.token(str(uuid.uuid4()))
     assert await _outcome(stub.Ask(request, **bearer(other))) == "OK"
 
 

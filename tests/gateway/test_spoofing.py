@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from chassis import calls
-from chassis.testing import refused
+from chassis.testing import expect_error
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.front import Front, Manager, lift_limits
@@ -103,7 +103,7 @@ def served() -> list[Served]:
 
 @pytest.fixture
 def authorization(front: Front) -> str:
-    return f"Bearer {front.house.issuer.token(ME)}"
+    return f"Bearer {front.env.issuer.token(ME)}"
 
 
 async def get(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> int:
@@ -126,9 +126,9 @@ async def test_no_header_makes_somebody_else(
         stub = UserServiceStub(front.channel)
         metadata = (*headers.items(),)
         await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
-        denied = await refused(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
+        denied = await expect_error(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
         assert denied.reason == "ACCESS_DENIED"
-        denied = await refused(stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata[1:]))
+        denied = await expect_error(stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata[1:]))
         assert denied.reason == "TOKEN_MISSING"
     assert set(served) == {Served("GetUser", ME)}
 
@@ -161,10 +161,10 @@ async def test_no_authority_leads_elsewhere(
     async with grpc.aio.insecure_channel(front.address, options) as channel:
         metadata = (("authorization", authorization),)
         stub = UserServiceStub(channel)
-        denied = await refused(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
+        denied = await expect_error(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
         assert denied.reason == "ACCESS_DENIED"
         feed: Any = channel.unary_stream("/meno.access.v1.AccountFeedService/WatchAccountEvents")
-        assert (await refused(feed(b"", metadata=metadata))).reason == "ACCESS_DENIED"
+        assert (await expect_error(feed(b"", metadata=metadata))).reason == "ACCESS_DENIED"
         await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
     assert served == [Served("GetUser", ME)]
 
@@ -305,5 +305,5 @@ async def _exchange(front: Front, request: bytes) -> bytes:
 def _statuses(answer: bytes) -> list[int]:
     """The status of every answer but that to the request which ends the connection."""
     found = [int(status) for status in re.findall(rb"^HTTP/1\.1 ([2-5]\d\d)", answer, re.MULTILINE)]
-    ended = b"METHOD_UNKNOWN" in answer.rpartition(b"HTTP/1.1")[2]
+    ended = b"METHOD_NOT_FOUND" in answer.rpartition(b"HTTP/1.1")[2]
     return found[:-1] if ended and len(found) > 1 else found

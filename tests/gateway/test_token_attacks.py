@@ -14,9 +14,8 @@ import pytest
 from google.protobuf.descriptor_pool import Default
 
 from chassis import tokens
-from chassis.testing import refused
-from deploy.gateway.contracts import routed_rpcs
-from deploy.local.stack import descriptors
+from chassis.testing import expect_error
+from deploy.gateway.contracts import descriptors, routed_rpcs
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.attacks import ATTACKS, PLACES, Attack, Headers, now, signed
@@ -28,7 +27,7 @@ from tests.gateway.front import Front
 
 @pytest.fixture(scope="module")
 def forge(front: Front) -> Forge:
-    return Forge(front.house.issuer)
+    return Forge(front.env.issuer)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name[:60])
@@ -118,7 +117,7 @@ async def test_a_class_in_a_crooked_claim_opens_nothing(front: Front, forge: For
                 kind = "stream" if rpc.client_streaming else "unary"
                 answer = "stream" if rpc.server_streaming else "unary"
                 call = getattr(channel, f"{kind}_{answer}")(rpc.path)
-                denied = await refused(call(iter([raw]) if rpc.client_streaming else raw, metadata=metadata))
+                denied = await expect_error(call(iter([raw]) if rpc.client_streaming else raw, metadata=metadata))
                 assert denied.code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}, rpc.path
 
 
@@ -127,6 +126,6 @@ async def refused_both_ways(front: Front, metadata: Headers) -> set[tuple[str, s
     found = set()
     for channel in (front.channel, front.straight(GET_USER)):
         call = UserServiceStub(channel).GetUser(GetUserRequest(user_id="me"), metadata=metadata)
-        denied = await refused(call)
+        denied = await expect_error(call)
         found.add((denied.code, denied.reason))
     return found

@@ -76,7 +76,7 @@ async def front(tmp_path_factory: pytest.TempPathFactory, seen: Seen) -> AsyncIt
 
 async def call(front: Front, *headers: tuple[str, str]) -> str:
     """Makes a call with these headers; returns the id that its answer names."""
-    token = bearer(front.house.issuer.token(str(uuid.uuid4())))
+    token = bearer(front.env.issuer.token(str(uuid.uuid4())))
     how: Any = {"metadata": (*token["metadata"], *headers)}
     made: Any = UserServiceStub(front.channel).GetUser(GetUserRequest(user_id="me"), **how)
     await made
@@ -163,7 +163,7 @@ async def test_an_operator_may_have_traces_reported(
     handler, address = collector
     directory = tmp_path_factory.mktemp("front")
     async with start_front(directory, trace_collector=address, traced_percent=100.0) as front:
-        token = front.house.issuer.token(str(uuid.uuid4()))
+        token = front.env.issuer.token(str(uuid.uuid4()))
         headers = {"authorization": f"Bearer {token}", "traceparent": f"00-{TRACE}-{SPAN}-00"}
         async with httpx.AsyncClient(base_url=f"http://{front.address}", headers=headers) as http:
             # Five spans are reported at once, fewer only after a while.

@@ -12,10 +12,9 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.errors import DomainError, RateLimited, ServiceUnavailable
-from chassis.testing import bearer, refusal, refused
+from chassis.testing import bearer, parse_error, expect_error
 from deploy.gateway import limits
-from deploy.gateway.contracts import routed_rpcs
-from deploy.local.stack import descriptors
+from deploy.gateway.contracts import descriptors, routed_rpcs
 from meno.chat.v1.chat_service_pb2 import AskRequest
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.content.v1.material_service_pb2 import UploadMaterialRequest
@@ -68,7 +67,7 @@ def address() -> str:
 
 @pytest.fixture
 def token(front: Front) -> str:
-    return front.house.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
+    return front.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
 
 
 def waits_in_json(reply: httpx.Response) -> tuple[int, str, int]:
@@ -81,7 +80,7 @@ def waits_in_json(reply: httpx.Response) -> tuple[int, str, int]:
 
 
 async def waits_in_grpc(call: Any) -> tuple[str, str, int]:
-    denied = await refused(call)
+    denied = await expect_error(call)
     after = dict((*await call.initial_metadata(), *await call.trailing_metadata()))["retry-after"]
     assert denied.detail(RetryInfo).retry_delay.seconds == int(after)
     return denied.code, denied.reason, int(after)
@@ -113,10 +112,10 @@ async def test_what_a_service_refuses_for_now_says_until_when(
 async def test_what_a_service_refuses_is_still_repeated_by_its_callers(front: Front) -> None:
     """A header before the refusal would tell gRPC that the call is being served: it comes after."""
     [rpc] = [rpc for rpc in routed_rpcs(descriptors()) if rpc.name == "GetSettings"]
-    token = front.house.issuer.token(str(uuid.uuid4()))
+    token = front.env.issuer.token(str(uuid.uuid4()))
     stub = UserServiceStub(front.straight(rpc))
     call: Any = stub.GetSettings(GetSettingsRequest(user_id="me"), **bearer(token))
-    assert (await refused(call)).reason == "SERVICE_UNAVAILABLE"
+    assert (await expect_error(call)).reason == "SERVICE_UNAVAILABLE"
     assert tuple(await call.initial_metadata()) == ()
 
 
@@ -129,7 +128,7 @@ async def test_a_person_has_their_own_calls_wherever_they_come_from(
 
     allowed, last = await _until_refused(call)
     assert (allowed >= PER_PERSON, last) == (True, "RATE_LIMITED 3")
-    other = front.house.issuer.token(str(uuid.uuid4()))
+    other = front.env.issuer.token(str(uuid.uuid4()))
     assert await _get_user(front, http, protocol, other, "2001:db8:1::1") == "OK"
 
 
@@ -137,7 +136,7 @@ async def test_a_person_has_their_own_calls_wherever_they_come_from(
 async def test_an_address_has_its_own_calls_whoever_makes_them(
     front: Front, http: httpx.AsyncClient, address: str, protocol: str
 ) -> None:
-    tokens = [front.house.issuer.token(str(uuid.uuid4())) for _ in range(10)]
+    tokens = [front.env.issuer.token(str(uuid.uuid4())) for _ in range(10)]
 
     async def call(number: int) -> str:
         # The proxy adds the address that it sees; what came before is a wish of the caller.
@@ -157,7 +156,7 @@ async def test_an_address_has_its_own_calls_whoever_makes_them(
 async def test_an_address_is_one_of_ipv4_or_a_network_of_64_bits_of_ipv6(
     front: Front, http: httpx.AsyncClient, own: str, other: str
 ) -> None:
-    tokens = [front.house.issuer.token(str(uuid.uuid4())) for _ in range(10)]
+    tokens = [front.env.issuer.token(str(uuid.uuid4())) for _ in range(10)]
 
     async def call(number: int) -> str:
         return await _get_user(front, http, "json", tokens[number % len(tokens)], own.format(number))
@@ -194,7 +193,7 @@ async def test_without_a_proxy_nobody_chooses_their_address(
         start_front(tmp_path_factory.mktemp("front")) as front,
         httpx.AsyncClient(base_url=f"http://{front.address}") as http,
     ):
-        token = {"authorization": f"Bearer {front.house.issuer.token(str(uuid.uuid4()))}"}
+        token = {"authorization": f"Bearer {front.env.issuer.token(str(uuid.uuid4()))}"}
 
         async def call(number: int) -> str:
             headers = dict.fromkeys(claimed, f"203.0.113.{number % 250}")
@@ -238,5 +237,5 @@ async def _get_user(front: Front, http: httpx.AsyncClient, protocol: str, token:
     try:
         await call
     except grpc.aio.AioRpcError as error:
-        return f"{refusal(error).reason} {dict(error.trailing_metadata() or ())['retry-after']}"
+        return f"{parse_error(error).reason} {dict(error.trailing_metadata() or ())['retry-after']}"
     return "OK"

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deploy.local.layout import ROOT, SERVICES
+from deploy.stack.layout import ROOT, SERVICES
 
 DISTRIBUTIONS = {name: f"meno_{name}" for name in ("protos", "chassis", *SERVICES)} | {"deploy": "meno_cli"}
 """Where the sources of each lie, and what it is called."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import ready
-from deploy.local.layout import SERVICES, Layout, choose_ports
-from deploy.local.postgres import Postgres
-from deploy.local.programs import Program
-from deploy.local.stack import Stack
+from deploy.stack import readiness
+from deploy.stack.layout import SERVICES, Layout, choose_ports
+from deploy.stack.postgres import Postgres
+from deploy.stack.programs import Program
+from deploy.stack.stack import Stack
 from tests.packaging import environments
 from tests.running import free_port
 
@@ -59,14 +59,14 @@ async def test_each_wheel_serves_with_nothing_but_what_it_declares(
                 assert migrating.wait(PATIENCE) == 0, stack.layout.log(service).read_text()
             started[service] = running.enter_context(_running(_alone(stack.service(service), packages)))
         for service, process in started.items():
-            serves = partial(ready.service_serves, stack.ports.services[service][OPS])
+            serves = partial(readiness.service_serves, stack.ports.services[service][OPS])
             alive = partial(_alive, process)
-            assert await ready.until(serves, alive, PATIENCE), stack.layout.log(service).read_text()
+            assert await readiness.wait_until(serves, alive, PATIENCE), stack.layout.log(service).read_text()
 
 
 def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None:
     environments.install("deploy", wheels, tmp_path)
-    command = [sys.executable, "-S", "-P", "-m", "deploy.local", "user", "list", "--url", "meno.example"]
+    command = [sys.executable, "-S", "-P", "-m", "deploy.cli", "user", "list", "--url", "meno.example"]
     environment = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, "nobody is signed in at https://meno.example" in done.stderr) == (1, True)

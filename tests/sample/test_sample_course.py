@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-SAMPLE = Path(__file__).parents[2] / "deploy" / "local" / "sample"
+SAMPLE = Path(__file__).parents[2] / "deploy" / "demo" / "sample"
 COURSE = SAMPLE / "course"
 PDF = COURSE / "4-living-with-the-tide.pdf"
 SOURCE = SAMPLE / "source" / "4-living-with-the-tide.md"

@@ -33,7 +33,7 @@ class LoginIdentifier(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.user_id"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
-    proven_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
 
 
 class UserIdentity(Base):
@@ -172,7 +172,7 @@ class IdentifierReply(Reply):
 
     kind: str
     value: str
-    proven_at: datetime | None
+    verified_at: datetime | None
 
 
 class IdentityReply(Reply):

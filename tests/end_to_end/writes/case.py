@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from deploy.local.demo.people import Person
+from tests.people import Person
 from tests.school import School
 
 Write = tuple[Callable[..., Any], Any, Person]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from deploy.local.demo.people import Person
 from meno.chat.v1.chat_service_pb2 import (
     AskRequest,
     Chat,
@@ -13,6 +12,7 @@ from meno.chat.v1.chat_service_pb2 import (
     StopAnswerRequest,
 )
 from tests.end_to_end.writes.case import Cases
+from tests.people import Person
 from tests.school import School
 
 CASES = Cases()

@@ -4,7 +4,6 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
-from deploy.local.demo.people import Person
 from meno.access.v1.access_pb2 import ClassRole
 from meno.identity.v1.class_service_pb2 import (
     AddMembershipRequest,
@@ -27,6 +26,7 @@ from meno.identity.v1.class_service_pb2 import (
     UpdateClassRequest,
 )
 from tests.end_to_end.writes.case import Cases
+from tests.people import Person
 from tests.school import School, new_id
 
 CASES = Cases()

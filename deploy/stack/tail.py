@@ -1,0 +1,40 @@
+"""The logs of all programs, side by side in time."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from deploy.stack.layout import Layout
+
+_LAST_LINES = 20
+_LOOK_EVERY = 0.2
+_COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red")
+
+
+def show(layout: Layout, program: str, console: Console, *, follow: bool) -> None:
+    """Prints the last lines of each log, then new ones as they come."""
+    positions: dict[Path, int] = {}
+    while True:
+        files = sorted((layout.directory / "logs").glob(f"{program or '*'}.log"))
+        if not files:
+            console.print("there are no logs yet")
+        for number, file in enumerate(files):
+            _print_new(file, positions, _COLOURS[number % len(_COLOURS)], console)
+        if not follow or not files:
+            return
+        try:
+            time.sleep(_LOOK_EVERY)
+        except KeyboardInterrupt:
+            return
+
+
+def _print_new(file: Path, positions: dict[Path, int], colour: str, console: Console) -> None:
+    with file.open(errors="replace") as lines:
+        lines.seek(positions.get(file, 0))
+        new = lines.readlines()
+        first = file not in positions
+        positions[file] = lines.tell()
+    for line in new[-_LAST_LINES:] if first else new:
+        console.print(Text(f"{file.stem:>16} ", style=colour) + Text(line.rstrip()), soft_wrap=True)
