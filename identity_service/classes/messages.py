@@ -1,33 +1,54 @@
-"""Classes as they travel."""
+"""Maps classes to and from the messages of the contract."""
 
 from datetime import timedelta
 
 from chassis import etags
-from chassis.wire import Spelling, timestamp
+from chassis.conversions import EnumCodec, to_timestamp
 from identity_service.classes import rules
-from identity_service.classes.store import ClassRow
+from identity_service.classes.types import ClassChanges, ClassFields, ClassRow
 from meno.access.v1.access_pb2 import ClassRole
-from meno.identity.v1.class_service_pb2 import Class, JoinPolicy
+from meno.identity.v1.class_service_pb2 import CreateClassRequest, UpdateClassRequest
+from meno.identity.v1.resources_pb2 import Class, JoinPolicy
 
-CLASS_ROLES = Spelling(ClassRole)
-JOIN_POLICIES = Spelling(JoinPolicy)
+CLASS_ROLES = EnumCodec(ClassRole)
+JOIN_POLICIES = EnumCodec(JoinPolicy)
 
 
-def message(row: ClassRow, my_role: str | None, purge_days: int = 0) -> Class:
-    """A class as somebody in this role sees it; `purge_days` is needed of one that may be deleted."""
+def to_message(row: ClassRow, my_role: str | None, purge_days: int = 0) -> Class:
+    """Returns the class of a row.
+
+    `my_role` is the class role of the caller; only teachers see the join code. `purge_days` is the number of
+    days between deletion and purge; it is needed only for deleted classes.
+    """
     purged_at = row.deleted_at + timedelta(days=purge_days) if row.deleted_at else None
     return Class(
         class_id=row.class_id,
         title=row.title,
         description=row.description,
         join_code=row.join_code if my_role == "TEACHER" else "",
-        join_policy=JOIN_POLICIES.number(row.join_policy),
-        my_role=CLASS_ROLES.number(my_role) if my_role else ClassRole.CLASS_ROLE_UNSPECIFIED,
+        join_policy=JOIN_POLICIES.value(row.join_policy),
+        my_role=CLASS_ROLES.value(my_role) if my_role else ClassRole.CLASS_ROLE_UNSPECIFIED,
         state=rules.state(row),
-        create_time=timestamp(row.created_at),
-        update_time=timestamp(row.updated_at),
-        archive_time=timestamp(row.archived_at),
-        delete_time=timestamp(row.deleted_at),
-        purge_time=timestamp(purged_at),
+        create_time=to_timestamp(row.created_at),
+        update_time=to_timestamp(row.updated_at),
+        archive_time=to_timestamp(row.archived_at),
+        delete_time=to_timestamp(row.deleted_at),
+        purge_time=to_timestamp(purged_at),
         etag=etags.etag(row.version),
     )
+
+
+def to_fields(request: CreateClassRequest) -> ClassFields:
+    """Returns the fields of a class to create."""
+    policy = JOIN_POLICIES.name(request.join_policy or JoinPolicy.JOIN_POLICY_OPEN)
+    return ClassFields(request.title, request.description, policy)
+
+
+def to_changes(request: UpdateClassRequest) -> ClassChanges:
+    """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
+    given = request.class_info
+    names = [*request.update_mask.paths] or [name for name in ClassFields._fields if getattr(given, name)]
+    changes = {name: getattr(given, name) for name in names}
+    if "join_policy" in changes:
+        changes["join_policy"] = JOIN_POLICIES.name(given.join_policy)
+    return ClassChanges(**changes)

@@ -1,25 +1,34 @@
 """Rules of memberships."""
 
-MEMBER = "ACTIVE"
-WAITS = "PENDING"
+ACTIVE = "ACTIVE"
+PENDING = "PENDING"
+REJECTED = "REJECTED"
+LEFT = "LEFT"
 REMOVED = "REMOVED"
 
 
-def after_joining(status: str | None, join_policy: str) -> str | None:
-    """What somebody is in a class once they have used its join code; None where it is unknown to them.
+def status_after_join(status: str | None, join_policy: str) -> str | None:
+    """Returns the status of a membership after the user has entered the join code of the class.
 
-    `status` is what they were before. Who was removed does not come back by themselves.
+    `status` is the status before, or None. Returns None if the class must appear not to exist: removed
+    members cannot rejoin by code.
     """
     if status == REMOVED:
         return None
-    if status in (MEMBER, WAITS):
+    if status in (ACTIVE, PENDING):
         return status
-    return WAITS if join_policy == "APPROVAL" else MEMBER
+    return PENDING if join_policy == "APPROVAL" else ACTIVE
 
 
 def may_add(status: str | None, adder_role: str) -> bool:
-    """Whether somebody may be made a member by whoever has this global role.
+    """Returns whether a caller with this global role may make a user a member.
 
-    A teacher reaches those alone who came to the class by themselves once; `status` is what became of it.
+    `status` is the status of the user's membership, or None. A teacher may add only users who have joined the
+    class by themselves before, so that a teacher cannot find out which user ids exist.
     """
     return adder_role == "ADMIN" or status is not None
+
+
+def must_revoke_tokens(role: str, new_role: str) -> bool:
+    """Returns whether a change of the class role takes rights away, so that tokens must be revoked."""
+    return role == "TEACHER" and new_role != "TEACHER"

@@ -12,7 +12,7 @@ from identity_service.classes.rosters.plan import Entry, Place, Plan, new
 from identity_service.classes.rules import new_join_code
 from identity_service.people.users.rules import canonical, default_nickname
 from meno.access.v1.access_pb2 import ClassState
-from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.access.v1.resources_pb2 import AuditAction
 
 
 async def apply(transaction: Transaction, plan: Plan, by_user_id: str) -> None:

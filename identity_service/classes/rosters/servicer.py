@@ -6,25 +6,20 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from chassis import paging
 from chassis.calls import Context, caller
+from chassis.conversions import EnumCodec
 from chassis.database import Database, Transaction
 from chassis.errors import EtagMismatch
 from chassis.idempotency import write
-from chassis.wire import Spelling
 from identity_service.classes.memberships import store as memberships
 from identity_service.classes.rosters import applying, checking, comparing, reading, state, store
 from identity_service.classes.rosters.layout import CLASSES, ENROLLMENTS, USERS
 from identity_service.classes.rosters.plan import ADDED, CHANGED, FAULTY, LEAVING, UNCHANGED, Plan, Verdict
 from identity_service.classes.rosters.records import Fault, Roster
-from identity_service.errors import RosterFaulty
-from meno.identity.v1.class_service_pb2 import (
-    ImportRosterRequest,
-    RosterChange,
-    RosterComparison,
-    RosterCounts,
-    RosterDifference,
-)
+from identity_service.errors import RosterInvalid
+from meno.identity.v1.class_service_pb2 import ImportRosterRequest
+from meno.identity.v1.resources_pb2 import RosterChangeType, RosterCounts, RosterImportResult, RosterRowChange
 
-_CHANGES = Spelling(RosterChange)
+_CHANGES = EnumCodec(RosterChangeType)
 
 
 class RosterServicer:
@@ -35,7 +30,7 @@ class RosterServicer:
         self._one_at_a_time = asyncio.Lock()
         """A roster takes a hundred times the memory of other calls."""
 
-    async def ImportRoster(self, request: ImportRosterRequest, context: Context) -> RosterComparison:
+    async def ImportRoster(self, request: ImportRosterRequest, context: Context) -> RosterImportResult:
         async with self._one_at_a_time:
             roster = await asyncio.to_thread(_read, request.archive)
             async with write(self._database) as transaction:
@@ -43,7 +38,7 @@ class RosterServicer:
                 if not request.dry_run:
                     plan = await _import(transaction, roster, plan, request.etag)
                 applied = not request.dry_run
-                return transaction.answer(await asyncio.to_thread(_comparison, plan, applied=applied))
+                return transaction.respond(await asyncio.to_thread(_comparison, plan, applied=applied))
 
 
 def _read(archive: bytes) -> Roster:
@@ -56,7 +51,7 @@ async def _compared(transaction: Transaction, roster: Roster) -> Plan:
 
 
 async def _import(transaction: Transaction, roster: Roster, plan: Plan, etag: str) -> Plan:
-    """Applies what a roster does now. Raises EtagMismatch, or RosterFaulty."""
+    """Applies what a roster does now. Raises EtagMismatch, or RosterInvalid."""
     # Before anything is locked, and again once nothing can change any more.
     _check(plan, etag)
     plan = await _settled(transaction, roster, plan)
@@ -69,7 +64,7 @@ def _check(plan: Plan, etag: str) -> None:
     if etag not in ("", plan.etag):
         raise EtagMismatch(plan.etag)
     if faults := plan.faulty():
-        raise RosterFaulty(*map(_violation, faults))
+        raise RosterInvalid(*map(_violation, faults))
 
 
 def _violation(fault: Fault) -> BadRequest.FieldViolation:
@@ -88,11 +83,11 @@ async def _settled(transaction: Transaction, roster: Roster, plan: Plan) -> Plan
             return plan
 
 
-def _comparison(plan: Plan, *, applied: bool) -> RosterComparison:
+def _comparison(plan: Plan, *, applied: bool) -> RosterImportResult:
     """A plan as it travels, with as many differences as an answer has room for."""
     differences = [_difference(verdict) for verdict in plan.differences()]
-    fits = paging.fitting(one.ByteSize() for one in differences)
-    return RosterComparison(
+    fits = paging.count_within_bytes(one.ByteSize() for one in differences)
+    return RosterImportResult(
         applied=applied,
         users=_counts(plan, USERS),
         classes=_counts(plan, CLASSES),
@@ -103,9 +98,9 @@ def _comparison(plan: Plan, *, applied: bool) -> RosterComparison:
     )
 
 
-def _difference(verdict: Verdict) -> RosterDifference:
-    return RosterDifference(
-        change=_CHANGES.number(verdict.change),
+def _difference(verdict: Verdict) -> RosterRowChange:
+    return RosterRowChange(
+        change=_CHANGES.value(verdict.change),
         file=verdict.file,
         line=verdict.line,
         sourced_id=verdict.sourced_id,

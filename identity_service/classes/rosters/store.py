@@ -124,7 +124,7 @@ PEOPLE = statement(
 OWNERS = statement(
     select(
         LoginIdentifier.canonical,
-        LoginIdentifier.proven_at != null(),
+        LoginIdentifier.verified_at != null(),
         User.deleted_at != null(),
         exists().where(RosterUser.user_id == User.user_id),
         *_PERSON,

@@ -1,45 +1,45 @@
-"""SQL of what becomes of accounts."""
+"""SQL that changes the role or the state of an account."""
 
 from sqlalchemy import bindparam, func, null, update
 
 from chassis.database import Transaction, statement
 from identity_service.tables import User
 
-_THE_USER = User.user_id == bindparam("user_id")
+_BY_ID = User.user_id == bindparam("user_id")
 
-SET_ROLE = statement(update(User).where(_THE_USER).values(role=bindparam("role")))
+SET_ROLE = statement(update(User).where(_BY_ID).values(role=bindparam("role")))
 DEACTIVATE = statement(
     update(User)
-    .where(_THE_USER)
+    .where(_BY_ID)
     .values(deactivated_at=func.now(), deactivated_by_user_id=bindparam("by_user_id"))
 )
 REACTIVATE = statement(
-    update(User).where(_THE_USER).values(deactivated_at=null(), deactivated_by_user_id=null())
+    update(User).where(_BY_ID).values(deactivated_at=null(), deactivated_by_user_id=null())
 )
-DELETE = statement(
-    update(User).where(_THE_USER).values(deleted_at=func.now(), deleted_by_user_id=bindparam("by_user_id"))
+MARK_DELETED = statement(
+    update(User).where(_BY_ID).values(deleted_at=func.now(), deleted_by_user_id=bindparam("by_user_id"))
 )
-UNDELETE = statement(update(User).where(_THE_USER).values(deleted_at=null(), deleted_by_user_id=null()))
+UNDELETE = statement(update(User).where(_BY_ID).values(deleted_at=null(), deleted_by_user_id=null()))
 
 
 async def set_role(transaction: Transaction, user_id: str, role: str) -> None:
-    """Gives a person another role."""
+    """Changes the global role of a user."""
     await transaction.run(SET_ROLE, user_id=user_id, role=role)
 
 
 async def deactivate(transaction: Transaction, user_id: str, by_user_id: str) -> None:
-    """Shuts a person out."""
+    """Deactivates an account."""
     await transaction.run(DEACTIVATE, user_id=user_id, by_user_id=by_user_id)
 
 
 async def reactivate(transaction: Transaction, user_id: str) -> None:
-    """Lets a person in again."""
+    """Reactivates an account."""
     await transaction.run(REACTIVATE, user_id=user_id)
 
 
-async def delete(transaction: Transaction, user_id: str, by_user_id: str) -> None:
-    """Deletes an account until it is restored or erased."""
-    await transaction.run(DELETE, user_id=user_id, by_user_id=by_user_id)
+async def mark_deleted(transaction: Transaction, user_id: str, by_user_id: str) -> None:
+    """Marks an account as deleted."""
+    await transaction.run(MARK_DELETED, user_id=user_id, by_user_id=by_user_id)
 
 
 async def undelete(transaction: Transaction, user_id: str) -> None:

@@ -1,78 +1,48 @@
-"""What an operator runs after a restore, and to see whether the audit chain is whole."""
+"""Use cases after the restore of a backup, before the service starts again."""
 
-import asyncio
-import sys
-from typing import Annotated
-from uuid import UUID
+from collections.abc import Iterable
 
-import typer
+from chassis import audit
+from chassis.database import Connection, Transaction
+from identity_service.lifecycle.erasures import commands as erasures
+from identity_service.lifecycle.erasures import store as erasure_store
+from identity_service.lifecycle.restores import store
+from identity_service.people.users import store as users
+from meno.access.v1.resources_pb2 import AuditAction
 
-from chassis.cli import friendly_errors, load
-from chassis.database import Database
-from identity_service.administration.audit import chain
-from identity_service.administration.audit.chain import Verified
-from identity_service.lifecycle.restores import restoring
-from identity_service.settings import Settings
+_CONNECT_TIMEOUT_SECONDS = 10
 
 
-def add(cli: typer.Typer) -> None:
-    """Adds the commands to those that every service has."""
-    for command in (begin_epoch, erase, verify_audit):
-        cli.command()(command)
+async def begin_epoch(url: str) -> int:
+    """Begins a new epoch of the account feed and ends every sign-in. Returns the number of ended sign-ins.
+
+    Sign-ins end because a restored database contains refresh tokens that were revoked since the backup, stolen
+    ones included. Tokens that were refreshed since the backup would also be taken for stolen ones.
+
+    Signing keys are deleted too: access tokens that still exist become invalid, and the keys would be
+    unreadable if the secret of the service has changed since the backup.
+    """
+    async with await Connection.connect(url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+        transaction = Transaction(connection)
+        await store.begin_epoch(transaction)
+        await store.delete_keys(transaction)
+        ended = await store.end_sign_ins(transaction)
+        await audit.record(transaction, AuditAction.AUDIT_ACTION_BACKUP_RESTORED, sign_ins=ended)
+        return ended
 
 
-def begin_epoch(
-    user_ids: Annotated[
-        list[str] | None,
-        typer.Argument(help="who had been erased since the backup; `-` reads ids, one a line"),
-    ] = None,
-) -> None:
-    """After a restore, before serving: begin a new epoch of the account feed, end every sign-in, erase again."""
-    settings, ids = load(Settings), _ids(user_ids or [])
-    url = settings.database_url.get_secret_value()
-    with friendly_errors():
-        ended, erased = asyncio.run(restoring.begin_epoch(url)), asyncio.run(restoring.erase_again(url, ids))
-    typer.echo(f"a new epoch has begun; sign-ins ended: {ended}, people erased again: {erased}")
+async def reapply_erasures(url: str, user_ids: Iterable[str]) -> int:
+    """Re-applies erasures that were made after the backup. Returns the number of users erased.
 
-
-def erase(
-    user_ids: Annotated[list[str], typer.Argument(help="who had been erased; `-` reads ids, one a line")],
-) -> None:
-    """Erase again who had been erased, as a later backup tells. The other services follow."""
-    settings, ids = load(Settings), _ids(user_ids)
-    with friendly_errors():
-        erased = asyncio.run(restoring.erase_again(settings.database_url.get_secret_value(), ids))
-    typer.echo(f"erased {erased}; {len(ids) - erased} had been erased before")
-
-
-def verify_audit(
-    last: Annotated[int, typer.Option(help="only so many entries, the newest; 0 is all", min=0)] = 0,
-) -> None:
-    """Verify the chain of audit entries; exit with 1 where it is broken."""
-    settings = load(Settings)
-    with friendly_errors():
-        verified = asyncio.run(_verified(settings, last))
-    if verified.broken_at:
-        typer.echo(f"the audit chain is broken at entry {verified.broken_at}", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"the audit chain is unbroken up to entry {verified.head.sequence}")
-
-
-def _ids(given: list[str]) -> list[str]:
-    """The ids that were given, or exits where one is none: then nobody is erased."""
-    words = sys.stdin.read().split() if given == ["-"] else given
-    try:
-        return [str(UUID(word)) for word in words]
-    except ValueError as error:
-        typer.echo("ids are UUIDs, separated by spaces or lines: nobody was erased", err=True)
-        raise typer.Exit(2) from error
-
-
-async def _verified(settings: Settings, last: int) -> Verified:
-    database = Database(settings.database_url.get_secret_value(), max_connections=1, name="verify_audit")
-    await database.open()
-    try:
-        start = await chain.before_last(database, last)
-        return [step async for step in chain.verify(database, None, start)][-1]
-    finally:
-        await database.close()
+    Does not check whether a user may be removed, because the erasure was permitted when it was made.
+    """
+    erased = 0
+    async with await Connection.connect(url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+        for user_id in user_ids:
+            transaction = Transaction(connection)
+            await users.get_for_update(transaction, user_id, include_deleted=True)
+            if await erasure_store.get(transaction, user_id) is None:
+                await erasures.erase(transaction, user_id)
+                erased += 1
+            await connection.commit()
+    return erased

@@ -1,4 +1,4 @@
-"""SQL of what a restore makes untrue."""
+"""SQL that invalidates the parts of a restored database that are no longer true."""
 
 from sqlalchemy import delete, func, insert, update
 
@@ -12,21 +12,21 @@ BEGIN_EPOCH = statement(
 END_SIGN_INS = statement(
     update(SignIn).where(SignIn.expires_at > func.now()).values(revoked_at=func.now(), expires_at=func.now())
 )
-FORGET_KEYS = statement(delete(SigningKey))
+DELETE_KEYS = statement(delete(SigningKey))
 
 
 async def begin_epoch(transaction: Transaction) -> str:
-    """Makes sequences of the account feed that were read before worthless; returns the new epoch."""
+    """Begins a new epoch of the account feed and returns it. Sequences of earlier epochs become invalid."""
     epoch = await transaction.one(BEGIN_EPOCH)
     assert epoch is not None
     return epoch
 
 
 async def end_sign_ins(transaction: Transaction) -> int:
-    """Ends everybody's sign-ins; returns how many there were."""
+    """Ends the sign-ins of all users. Returns the number of ended sign-ins."""
     return await transaction.run(END_SIGN_INS)
 
 
-async def forget_keys(transaction: Transaction) -> None:
-    """Deletes the keys that sign tokens, of which the service then makes new ones."""
-    await transaction.run(FORGET_KEYS)
+async def delete_keys(transaction: Transaction) -> None:
+    """Deletes the signing keys. The service creates new ones when it starts."""
+    await transaction.run(DELETE_KEYS)
