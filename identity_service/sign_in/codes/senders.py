@@ -1,4 +1,4 @@
-"""What carries codes to people: a table of what is built in, and anything else that can be imported."""
+"""The senders of one-time codes: the built-in ones, and any other that can be imported."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -6,74 +6,74 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from identity_service.settings import Settings
-from identity_service.sign_in.codes.letters import Letter, Sender
+from identity_service.sign_in.codes.types import CodeMessage, CodeSender
 
 log = structlog.get_logger()
 
 
 class NoSender:
-    """Sends nothing, so that nobody signs in by a code."""
+    """Reaches no address, so that sign-in by code is disabled."""
 
     reaches: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings) -> None:
-        """It needs no settings."""
+        """Needs no settings."""
 
-    async def send(self, letter: Letter) -> None:
-        """Is never asked to, for it reaches nobody."""
+    async def send(self, message: CodeMessage) -> None:
+        """Raises NotImplementedError. It is never called, because the sender reaches no address."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Has no connections."""
 
 
 class LogSender:
-    """Writes codes to the log, where whoever reads it can sign in as anybody: for a local stack alone."""
+    """Writes codes to the log. Only for a local stack: every reader of the log can sign in as any user."""
 
     reaches = frozenset({"EMAIL", "PHONE"})
 
     def __init__(self, settings: Settings) -> None:
-        """It needs no settings."""
+        """Needs no settings."""
 
-    async def send(self, letter: Letter) -> None:
-        """Writes one line."""
-        log.info("one_time_code", kind=letter.kind, address=letter.address, code=letter.code)
+    async def send(self, message: CodeMessage) -> None:
+        """Writes one log entry."""
+        log.info("one_time_code", kind=message.kind, address=message.address, code=message.code)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Has no connections."""
 
 
-def _smtp(settings: Settings) -> Sender:
+def _create_smtp(settings: Settings) -> CodeSender:
     from identity_service.sign_in.codes.smtp import SmtpSender
 
     return SmtpSender(settings)
 
 
-def _webhook(settings: Settings) -> Sender:
+def _create_webhook(settings: Settings) -> CodeSender:
     from identity_service.sign_in.codes.webhook import WebhookSender
 
     return WebhookSender(settings)
 
 
-SENDERS: Mapping[str, Callable[[Settings], Sender]] = {
+SENDERS: Mapping[str, Callable[[Settings], CodeSender]] = {
     "none": NoSender,
     "log": LogSender,
-    "smtp": _smtp,
-    "webhook": _webhook,
+    "smtp": _create_smtp,
+    "webhook": _create_webhook,
 }
-"""The senders that are built in, by the value of MENO_CODE_SENDER."""
+"""The built-in senders, by the value of MENO_CODE_SENDER."""
 
 
-def sender(settings: Settings) -> Sender:
-    """The sender that the settings name. Exits with one line where it cannot be imported."""
-    make = SENDERS.get(settings.code_sender) or _imported(settings.code_sender)
-    return make(settings)
+def create_sender(settings: Settings) -> CodeSender:
+    """Returns the configured sender. Raises SystemExit with one line if it cannot be imported."""
+    factory = SENDERS.get(settings.code_sender) or _import_factory(settings.code_sender)
+    return factory(settings)
 
 
-def _imported(name: str) -> Callable[[Settings], Sender]:
-    module, _, factory = name.partition(":")
+def _import_factory(name: str) -> Callable[[Settings], CodeSender]:
+    module, _, attribute = name.partition(":")
     try:
-        found: Callable[[Settings], Sender] = getattr(importlib.import_module(module), factory)
+        factory: Callable[[Settings], CodeSender] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise SystemExit(f"MENO_CODE_SENDER: {error}") from error
-    return found
+    return factory

@@ -1,122 +1,59 @@
-"""The part of AuthService that is about one-time codes."""
+"""Handlers of AuthService for one-time codes."""
 
 from chassis.calls import Context
-from chassis.database import Database, Transaction
-from chassis.errors import FieldInvalid
-from chassis.wire import timestamp
-from identity_service.administration.config.config import Config
-from identity_service.errors import CodeInvalid, Refusal, TokensAlreadyRotated
-from identity_service.people.users import rules as user_rules
-from identity_service.people.users.store import Identifier
-from identity_service.sign_in.codes.codes import Codes
-from identity_service.sign_in.codes.letters import Letter
-from identity_service.sign_in.codes.outgoing import Outgoing
-from identity_service.sign_in.credentials import proofs, proving, store
-from identity_service.sign_in.credentials.arriving import arrive
-from identity_service.sign_in.credentials.proofs import Proof
+from chassis.conversions import to_timestamp
+from chassis.database import Database
+from identity_service.administration.config.reader import ConfigReader
+from identity_service.sign_in.codes import commands
+from identity_service.sign_in.codes.commands import CodeSignIn, Redemption
+from identity_service.sign_in.codes.delivery_queue import DeliveryQueue
+from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
 from identity_service.sign_in.passwords.hashing import Passwords
-from identity_service.sign_in.tokens.minting import Mint, Refreshable
+from identity_service.sign_in.tokens.token_service import TokenService
 from meno.identity.v1.auth_service_pb2 import (
     RedeemOneTimeCodeRequest,
     RequestOneTimeCodeRequest,
     RequestOneTimeCodeResponse,
-    Tokens,
 )
+from meno.identity.v1.resources_pb2 import Tokens
 
 
 class CodeServicer:
-    """Sends codes, and signs in who has received one."""
+    """Sends codes, and signs users in with them."""
 
     def __init__(
         self,
         database: Database,
-        mint: Mint,
+        tokens: TokenService,
         passwords: Passwords,
-        config: Config,
+        config: ConfigReader,
         *,
-        codes: Codes,
-        outgoing: Outgoing,
+        codes: OneTimeCodes,
+        queue: DeliveryQueue,
     ) -> None:
         self._database = database
-        self._mint = mint
-        self._passwords = passwords
+        self._tokens = tokens
         self._config = config
         self._codes = codes
-        self._outgoing = outgoing
+        self._queue = queue
+        self._code_sign_in = CodeSignIn(database, tokens, passwords, config, codes)
 
     async def RequestOneTimeCode(
         self, request: RequestOneTimeCodeRequest, context: Context
     ) -> RequestOneTimeCodeResponse:
-        address = proofs.address(request.address)
-        if address is None or address.kind not in self._outgoing.reaches:
-            raise FieldInvalid.of(
-                "address", "is of a kind to which this installation sends codes", "one_time_code.reached"
-            )
-        code, expires_at = await self._codes.issue(self._database, address.canonical)
-        # Both are asked whatever the first says: nobody learns from the time who is here.
-        known = await store.who_has(self._database, address.canonical)
-        admitted = await self._config.value(self._database, "sign_up_open")
-        if known or admitted:
-            self._outgoing.put(Letter(address.kind, address.value, code, expires_at))
-        return RequestOneTimeCodeResponse(expire_time=timestamp(expires_at))
+        expires_at = await commands.request_code(
+            self._database, self._codes, self._queue, self._config, request.address
+        )
+        return RequestOneTimeCodeResponse(expire_time=to_timestamp(expires_at))
 
     async def RedeemOneTimeCode(self, request: RedeemOneTimeCodeRequest, context: Context) -> Tokens:
-        address = proofs.address(request.address)
-        if address is None:
-            raise CodeInvalid()
-        if request.display_name:
-            user_rules.check_visible("display_name", request.display_name)
-        password_hash = await self._hash(request)
-        async with self._database.transaction() as transaction:
-            if await self._codes.redeem(transaction, address.canonical, request.code):
-                begun: Refreshable | Refusal = await self._begin(transaction, address, request, password_hash)
-            else:
-                begun = await self._begun(transaction, address, request)
-        if isinstance(begun, Refusal):
-            raise begun
-        return await self._mint.tokens(begun)
-
-    async def _hash(self, request: RedeemOneTimeCodeRequest) -> str:
-        """The hash of the new password; empty where there is none."""
-        if not request.new_password:
-            return ""
-        await self._passwords.check(request.new_password, request.address, request.display_name)
-        return await self._passwords.hash(request.new_password)
-
-    async def _begin(
-        self,
-        transaction: Transaction,
-        address: Identifier,
-        request: RedeemOneTimeCodeRequest,
-        password_hash: str,
-    ) -> Refreshable:
-        proof = Proof((address,), name=request.display_name.strip())
-        user_id = await arrive(transaction, self._config, proof)
-        if password_hash:
-            await proving.reset_password(transaction, user_id, password_hash, address.kind)
-        return await self._mint.begin(transaction, user_id, request.request_id, _shown(address, request))
-
-    async def _begun(
-        self, transaction: Transaction, address: Identifier, request: RedeemOneTimeCodeRequest
-    ) -> Refreshable | Refusal:
-        """The sign-in that this request began when its code was still to be redeemed, or why there is none.
-
-        A refusal is returned, to be raised when the wrong code is counted for good.
-        """
-        user_id = await store.who_has(transaction, address.canonical)
-        if user_id is None or not request.request_id:
-            return CodeInvalid()
-        shown = _shown(address, request)
-        try:
-            begun = await self._mint.begun(transaction, user_id, request.request_id, shown)
-        except TokensAlreadyRotated as rotated:
-            return rotated
-        if begun is None:
-            return CodeInvalid()
-        await self._codes.forget_attempts(transaction, address.canonical)
-        return begun
-
-
-def _shown(address: Identifier, request: RedeemOneTimeCodeRequest) -> str:
-    """What a repetition must show again."""
-    return "\0".join((address.canonical, request.code, request.new_password))
+        begun = await self._code_sign_in.redeem(
+            Redemption(
+                request_id=request.request_id,
+                address=request.address,
+                code=request.code,
+                new_password=request.new_password,
+                display_name=request.display_name,
+            )
+        )
+        return await self._tokens.issue(begun)

@@ -1,4 +1,4 @@
-"""Sends codes by e-mail, through any SMTP server."""
+"""Sends codes by e-mail, through an SMTP server."""
 
 import asyncio
 import smtplib
@@ -8,18 +8,18 @@ from urllib.parse import unquote, urlsplit
 
 from identity_service.endpoints import is_loopback
 from identity_service.settings import Settings
-from identity_service.sign_in.codes.letters import Letter
+from identity_service.sign_in.codes.types import CodeMessage
 
-_TIMEOUT = 10.0
+_TIMEOUT_SECONDS = 10.0
 _TEXT = """\
-{code} is your code. It is accepted until {until}.
+{code} is your code. It is valid until {expiry}.
 
-Who asks you for it wants to sign in as you. If you did not request it, there is nothing to do.
+Do not share it: anyone who has the code can sign in as you. If you did not request it, ignore this message.
 """
 
 
 class SmtpSender:
-    """Sends through one server, over a connection of its own for each code, in a thread."""
+    """Sends through one server. Each code uses its own connection and thread, because smtplib is blocking."""
 
     reaches = frozenset({"EMAIL"})
 
@@ -33,34 +33,34 @@ class SmtpSender:
         self._password = unquote(url.password or "")
         self._from = settings.code_from
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: CodeMessage) -> None:
         """Sends one e-mail. Raises OSError or SMTPException."""
-        await asyncio.to_thread(self._send, self._written(letter), letter.address)
+        await asyncio.to_thread(self._send, self._to_email(message), message.address)
 
     async def close(self) -> None:
-        """Holds nothing open."""
+        """Has no open connections."""
 
-    def _written(self, letter: Letter) -> EmailMessage:
-        message = EmailMessage()
-        message["From"] = self._from
-        message["To"] = letter.address
-        message["Subject"] = f"{letter.code} is your code"
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(_TEXT.format(code=letter.code, until=f"{letter.expires_at:%H:%M} UTC"))
-        return message
+    def _to_email(self, message: CodeMessage) -> EmailMessage:
+        email = EmailMessage()
+        email["From"] = self._from
+        email["To"] = message.address
+        email["Subject"] = f"{message.code} is your code"
+        email["Auto-Submitted"] = "auto-generated"
+        email.set_content(_TEXT.format(code=message.code, expiry=f"{message.expires_at:%H:%M} UTC"))
+        return email
 
-    def _send(self, message: EmailMessage, address: str) -> None:
-        with self._connected() as server:
+    def _send(self, email: EmailMessage, address: str) -> None:
+        with self._connect() as server:
             if self._user:
                 server.login(self._user, self._password)
-            server.send_message(message, to_addrs=[address])
+            server.send_message(email, to_addrs=[address])
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
         if self._implicit_tls:
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=_TIMEOUT, context=context)
-        server = smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT)
-        # Neither a code nor a password leaves this machine in plain text.
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=_TIMEOUT_SECONDS, context=context)
+        server = smtplib.SMTP(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        # Codes and passwords are never sent to another machine in plain text.
         if not is_loopback(self._host):
             server.starttls(context=context)
         return server

@@ -1,94 +1,86 @@
 """SQL of one-time codes."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from sqlalchemy import Interval, bindparam, case, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
 from identity_service.sign_in.codes import rules
+from identity_service.sign_in.codes.types import CodeRow
 from identity_service.tables import OneTimeCode
 
-
-class CodeRow(NamedTuple):
-    """The last code for an address; without a hash where it serves no more."""
-
-    code_hash: bytes | None
-    expired: bool
-
-
 _THE_ADDRESS = OneTimeCode.address_hash == bindparam("address_hash")
-_FORGOTTEN = OneTimeCode.sent_at <= func.now() - rules.SENT_FORGOTTEN_AFTER
+_SEND_WINDOW_ENDED = OneTimeCode.sent_at <= func.now() - rules.SEND_WINDOW
 
-_ISSUE = upsert(OneTimeCode).values(
+_REPLACE = upsert(OneTimeCode).values(
     address_hash=bindparam("address_hash"),
     code_hash=bindparam("code_hash"),
     sent_at=func.now(),
     expires_at=func.now() + rules.LIFETIME,
 )
-# No row comes back where too many were sent.
-ISSUE = statement(
-    _ISSUE.on_conflict_do_update(
+# Returns no row if the limit is reached.
+REPLACE = statement(
+    _REPLACE.on_conflict_do_update(
         index_elements=["address_hash"],
         set_={
-            "code_hash": _ISSUE.excluded.code_hash,
+            "code_hash": _REPLACE.excluded.code_hash,
             "attempts": 0,
-            "sent": case((_FORGOTTEN, 1), else_=OneTimeCode.sent + 1),
-            "sent_at": _ISSUE.excluded.sent_at,
-            "expires_at": _ISSUE.excluded.expires_at,
+            "sent": case((_SEND_WINDOW_ENDED, 1), else_=OneTimeCode.sent + 1),
+            "sent_at": _REPLACE.excluded.sent_at,
+            "expires_at": _REPLACE.excluded.expires_at,
         },
-        where=or_(OneTimeCode.sent < rules.MOST_SENT, _FORGOTTEN),
+        where=or_(OneTimeCode.sent < rules.MAX_SENDS, _SEND_WINDOW_ENDED),
     ).returning(OneTimeCode.expires_at),
     datetime,
 )
-WAIT = statement(
-    select(OneTimeCode.sent_at + rules.SENT_FORGOTTEN_AFTER - func.now()).where(_THE_ADDRESS), timedelta
+GET_DELAY = statement(
+    select(OneTimeCode.sent_at + rules.SEND_WINDOW - func.now()).where(_THE_ADDRESS), timedelta
 )
-LOCKED = statement(
+GET_FOR_UPDATE = statement(
     select(OneTimeCode.code_hash, OneTimeCode.expires_at <= func.now()).where(_THE_ADDRESS).with_for_update(),
     CodeRow,
 )
-END = statement(update(OneTimeCode).where(_THE_ADDRESS).values(code_hash=null()))
-COUNT_WRONG = statement(
+INVALIDATE = statement(update(OneTimeCode).where(_THE_ADDRESS).values(code_hash=null()))
+COUNT_WRONG_ATTEMPT = statement(
     update(OneTimeCode)
     .where(_THE_ADDRESS)
     .values(
         attempts=OneTimeCode.attempts + 1,
-        code_hash=case((OneTimeCode.attempts + 1 >= rules.ATTEMPTS, null()), else_=OneTimeCode.code_hash),
+        code_hash=case((OneTimeCode.attempts + 1 >= rules.MAX_ATTEMPTS, null()), else_=OneTimeCode.code_hash),
     )
 )
 PURGE = statement(
-    delete(OneTimeCode).where(OneTimeCode.expires_at < func.now() - bindparam("kept_for", type_=Interval))
+    delete(OneTimeCode).where(OneTimeCode.expires_at < func.now() - bindparam("retention", type_=Interval))
 )
 
 
-async def issue(executor: Executor, address_hash: bytes, code_hash: bytes) -> datetime | None:
-    """Puts a code in place of any other and returns when it expires; None where too many were sent."""
-    return await executor.one(ISSUE, address_hash=address_hash, code_hash=code_hash)
+async def replace(executor: Executor, address_hash: bytes, code_hash: bytes) -> datetime | None:
+    """Replaces the code of an address and returns its expiry, or None if the limit is reached."""
+    return await executor.one(REPLACE, address_hash=address_hash, code_hash=code_hash)
 
 
-async def wait(executor: Executor, address_hash: bytes) -> timedelta:
-    """How long the next code has to wait where too many were sent."""
-    remaining = await executor.one(WAIT, address_hash=address_hash)
+async def get_delay(executor: Executor, address_hash: bytes) -> timedelta:
+    """Returns the time until another code may be sent to an address that has reached the limit."""
+    remaining = await executor.one(GET_DELAY, address_hash=address_hash)
     return max(remaining or timedelta(), timedelta())
 
 
-async def locked(transaction: Transaction, address_hash: bytes) -> CodeRow | None:
-    """The last code for an address, which nobody else redeems until the transaction ends."""
-    return await transaction.one(LOCKED, address_hash=address_hash)
+async def get_for_update(transaction: Transaction, address_hash: bytes) -> CodeRow | None:
+    """Returns the last code of an address, or None, and locks it until the transaction ends."""
+    return await transaction.one(GET_FOR_UPDATE, address_hash=address_hash)
 
 
-async def end(transaction: Transaction, address_hash: bytes) -> None:
-    """Makes a code serve no more."""
-    await transaction.run(END, address_hash=address_hash)
+async def invalidate(transaction: Transaction, address_hash: bytes) -> None:
+    """Invalidates the code of an address."""
+    await transaction.run(INVALIDATE, address_hash=address_hash)
 
 
-async def count_wrong(transaction: Transaction, address_hash: bytes) -> None:
-    """Counts a wrong attempt, the last of which ends the code."""
-    await transaction.run(COUNT_WRONG, address_hash=address_hash)
+async def count_wrong_attempt(transaction: Transaction, address_hash: bytes) -> None:
+    """Counts a wrong attempt, and invalidates the code after the last one."""
+    await transaction.run(COUNT_WRONG_ATTEMPT, address_hash=address_hash)
 
 
-async def purge(transaction: Transaction, kept_for: timedelta) -> None:
-    """Deletes codes that expired longer ago than this, and what was counted of them."""
-    await transaction.run(PURGE, kept_for=kept_for)
+async def purge(transaction: Transaction, retention: timedelta) -> None:
+    """Deletes the codes that expired more than `retention` ago, with their counts."""
+    await transaction.run(PURGE, retention=retention)

@@ -1,20 +1,20 @@
-"""Hands codes to a service of the operator's, such as a gateway for SMS."""
+"""Sends codes to an HTTP service of the operator, such as an SMS gateway."""
 
 import hashlib
 import hmac
 import json
 
 from identity_service.settings import Settings
-from identity_service.sign_in.codes.letters import Letter
+from identity_service.sign_in.codes.types import CodeMessage
 
-SIGNATURE = "meno-signature"
-"""The header that proves where a code comes from: `sha256=` and the hex HMAC of the body."""
+SIGNATURE_HEADER = "meno-signature"
+"""The header that authenticates the request: `sha256=` and the hexadecimal HMAC of the body."""
 
-_TIMEOUT = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
 class WebhookSender:
-    """Posts each code as JSON: `{kind, address, code, expire_time}`. Any status of 2xx is a success."""
+    """Posts each code as JSON: `{kind, address, code, expire_time}`. Each 2xx status is a success."""
 
     reaches = frozenset({"EMAIL", "PHONE"})
 
@@ -24,19 +24,19 @@ class WebhookSender:
         assert settings.code_webhook_secret is not None
         self._url = settings.code_webhook_url
         self._secret = settings.code_webhook_secret.get_secret_value().encode()
-        self._client = httpx2.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
+        self._client = httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False)
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: CodeMessage) -> None:
         """Posts one code. Raises httpx2.HTTPError."""
         body = json.dumps(
             {
-                "kind": letter.kind,
-                "address": letter.address,
-                "code": letter.code,
-                "expire_time": letter.expires_at.isoformat(),
+                "kind": message.kind,
+                "address": message.address,
+                "code": message.code,
+                "expire_time": message.expires_at.isoformat(),
             }
         ).encode()
-        headers = {"content-type": "application/json", SIGNATURE: signature(self._secret, body)}
+        headers = {"content-type": "application/json", SIGNATURE_HEADER: sign(self._secret, body)}
         response = await self._client.post(self._url, content=body, headers=headers)
         response.raise_for_status()
 
@@ -45,6 +45,6 @@ class WebhookSender:
         await self._client.aclose()
 
 
-def signature(secret: bytes, body: bytes) -> str:
-    """What the header holds for a body."""
+def sign(secret: bytes, body: bytes) -> str:
+    """Returns the value of SIGNATURE_HEADER for a body."""
     return f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"

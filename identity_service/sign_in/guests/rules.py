@@ -1,25 +1,28 @@
-"""Rules of what becomes of a guest's."""
+"""Rules of guests."""
 
 from collections.abc import Sequence
 
 from identity_service.people.activity import rules as activity
-from identity_service.people.activity.rules import Day
+from identity_service.people.activity.types import Day
+
+DEFAULT_NAME = "Guest"
+"""Display name of a guest who enters none."""
 
 
-def united(days: Sequence[Day], guests: Sequence[Day]) -> list[Day]:
-    """A person's days and those of the guest that they were, in order, each with its streak.
+def merge_days(days: Sequence[Day], guest_days: Sequence[Day]) -> list[Day]:
+    """Returns the activity days of a user and of a guest in order, with recomputed streaks.
 
-    Both come in order, the person's from `activity.REACH` before the guest's first one on.
+    Both sequences are ordered. That of the user begins `activity.LOOKBACK` before the first day of the guest.
     """
-    of_both = {day.day: day for day in days}
-    for day in guests:
-        known = of_both.get(day.day)
-        of_both[day.day] = _merged(known, day) if known else day
-    return activity.recounted([of_both[day] for day in sorted(of_both)])
+    merged = {day.day: day for day in days}
+    for day in guest_days:
+        known = merged.get(day.day)
+        merged[day.day] = _merge_day(known, day) if known else day
+    return activity.recompute_streaks([merged[day] for day in sorted(merged)])
 
 
-def _merged(one: Day, other: Day) -> Day:
-    """A day that both have; where somebody was last says its time zone."""
+def _merge_day(one: Day, other: Day) -> Day:
+    """Returns one day from two records. The time zone is that of the later activity."""
     last = max(one, other, key=lambda day: day.last_active_at)
     return last._replace(
         streak=max(one.streak, other.streak), first_active_at=min(one.first_active_at, other.first_active_at)

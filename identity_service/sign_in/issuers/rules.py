@@ -1,4 +1,4 @@
-"""What the claims of an ID token must say (OpenID Connect Core, 3.1.3.7), and what they prove."""
+"""Rules for the claims of an ID token (OpenID Connect Core 1.0, section 3.1.3.7)."""
 
 import hmac
 from collections.abc import Mapping
@@ -6,84 +6,90 @@ from typing import Any
 
 from chassis.tokens import CLOCK_SKEW
 from identity_service.errors import IdTokenInvalid
-from identity_service.sign_in.credentials.proofs import LONGEST_NAME, Identity, Proof, address
-from identity_service.sign_in.issuers.settings import TrustedIssuer
+from identity_service.people.users.types import Identifier
+from identity_service.sign_in.identifiers.rules import parse_address
+from identity_service.sign_in.identifiers.types import MAX_NAME_LENGTH, ExternalIdentity, VerifiedIdentity
+from identity_service.trusted_issuers import TrustedIssuer
 
-MAX_SUBJECT = 255
-_SKEW = CLOCK_SKEW.total_seconds()
-_FOR_EVER = 1e12
-"""No moment of a token, in seconds, is beyond it; NaN is not below it either."""
+MAX_SUBJECT_LENGTH = 255
+_CLOCK_SKEW_SECONDS = CLOCK_SKEW.total_seconds()
+_MAX_TIME_SECONDS = 1e12
+"""Upper limit of a time claim, in seconds since the epoch. NaN and infinity fail the comparison with it."""
+_VERIFIED_CLAIMS = (("email", "email_verified"), ("phone_number", "phone_number_verified"))
 
 
-def check(claims: Mapping[str, Any], trusted: TrustedIssuer, nonce: str, now: float) -> Proof:
-    """What claims prove that the issuer has signed; `now` is in seconds since the epoch.
+def check_claims(
+    claims: Mapping[str, Any], trusted: TrustedIssuer, nonce: str, now: float
+) -> VerifiedIdentity:
+    """Returns the identity in the claims of a signed ID token; `now` is in seconds since the epoch.
 
-    Raises IdTokenInvalid.
+    An empty `nonce` is not compared. Raises IdTokenInvalid.
     """
     if claims.get("iss") != trusted.issuer:
-        raise IdTokenInvalid("ISSUER_UNKNOWN", "its issuer is another")
+        raise IdTokenInvalid("ISSUER_UNKNOWN", "its issuer is not trusted")
     _check_audience(claims, trusted)
     _check_time(claims, now)
-    if nonce and not _equal(claims.get("nonce"), nonce):
-        raise IdTokenInvalid("NONCE", "its nonce is another")
-    return Proof(_proven(claims), Identity(trusted.issuer, _subject(claims)), _name(claims))
+    if nonce and not _equals(claims.get("nonce"), nonce):
+        raise IdTokenInvalid("NONCE", "its nonce differs from that of the request")
+    identity = ExternalIdentity(trusted.issuer, _get_subject(claims))
+    return VerifiedIdentity(_verified_addresses(claims), identity, _display_name(claims))
 
 
 def _check_audience(claims: Mapping[str, Any], trusted: TrustedIssuer) -> None:
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     if not any(one in trusted.audiences for one in audiences):
-        raise IdTokenInvalid("AUDIENCE", "it is meant for somebody else")
+        raise IdTokenInvalid("AUDIENCE", "it was issued for another audience")
     if len(audiences) > 1 and claims.get("azp") not in trusted.audiences:
-        raise IdTokenInvalid("AUDIENCE", "it was given to somebody else")
+        raise IdTokenInvalid("AUDIENCE", "it was issued to another client")
 
 
 def _check_time(claims: Mapping[str, Any], now: float) -> None:
-    ends = _moment(claims, "exp")
-    if ends is None:
-        raise IdTokenInvalid("EXPIRED", "it does not say when it ends")
-    if ends + _SKEW <= now:
+    expires_at = _get_time(claims, "exp")
+    if expires_at is None:
+        raise IdTokenInvalid("EXPIRED", "it has no expiry")
+    if expires_at + _CLOCK_SKEW_SECONDS <= now:
         raise IdTokenInvalid("EXPIRED", "it has expired")
     for name in ("nbf", "iat"):
-        if (_moment(claims, name) or 0) - _SKEW > now:
+        if (_get_time(claims, name) or 0) - _CLOCK_SKEW_SECONDS > now:
             raise IdTokenInvalid("NOT_YET_VALID", "it is not valid yet")
 
 
-def _moment(claims: Mapping[str, Any], name: str) -> float | None:
-    """A time that a claim tells. Raises IdTokenInvalid for what is no time."""
+def _get_time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _FOR_EVER:
-        raise IdTokenInvalid("MALFORMED", f"its {name} is no time")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_TIME_SECONDS:
+        raise IdTokenInvalid("MALFORMED", f"its claim {name} is not a time")
     return value
 
 
-def _subject(claims: Mapping[str, Any]) -> str:
+def _get_subject(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
-        raise IdTokenInvalid("SUBJECT", "it does not say whom it is about")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
+        raise IdTokenInvalid("SUBJECT", "it has no valid subject")
     if not subject.isascii() or not subject.isprintable():
-        raise IdTokenInvalid("SUBJECT", "whom it is about is not told in ASCII")
+        raise IdTokenInvalid("SUBJECT", "its subject contains characters other than printable ASCII")
     return subject
 
 
-def _proven(claims: Mapping[str, Any]) -> Any:
-    """The addresses that the issuer says it has verified; Cognito says so with a text."""
-    told = (("email", "email_verified"), ("phone_number", "phone_number_verified"))
-    texts = [claims.get(name) for name, verified in told if claims.get(verified) in (True, "true")]
-    found = [address(text) for text in texts if isinstance(text, str)]
-    return tuple(one for one in found if one is not None)
+def _verified_addresses(claims: Mapping[str, Any]) -> tuple[Identifier, ...]:
+    # Cognito sends the string "true" instead of a boolean.
+    texts = [
+        claims.get(name) for name, verified in _VERIFIED_CLAIMS if claims.get(verified) in (True, "true")
+    ]
+    addresses = [parse_address(text) for text in texts if isinstance(text, str)]
+    return tuple(address for address in addresses if address is not None)
 
 
-def _name(claims: Mapping[str, Any]) -> str:
+def _display_name(claims: Mapping[str, Any]) -> str:
     name = claims.get("name")
     if not isinstance(name, str):
         return ""
-    return "".join(filter(str.isprintable, name)).strip()[:LONGEST_NAME].strip()
+    return "".join(filter(str.isprintable, name)).strip()[:MAX_NAME_LENGTH].strip()
 
 
-def _equal(told: object, expected: str) -> bool:
-    return isinstance(told, str) and hmac.compare_digest(
-        told.encode(errors="surrogatepass"), expected.encode()
+def _equals(value: object, expected: str) -> bool:
+    return isinstance(value, str) and hmac.compare_digest(
+        value.encode(errors="surrogatepass"), expected.encode()
     )

@@ -1,7 +1,7 @@
-"""Asks whether a password was stolen, without telling it: Have I Been Pwned, or a mirror.
+"""Checks passwords against the breach list of Have I Been Pwned, or of a mirror.
 
-Only the first five hexadecimal digits of the password's SHA-1 leave the house; what comes back are
-the ends of all stolen passwords that begin alike (k-anonymity).
+Only the first five hexadecimal digits of the password's SHA-1 are sent. The response contains the suffixes
+of all breached passwords with this prefix (k-anonymity).
 """
 
 import asyncio
@@ -10,50 +10,47 @@ import hmac
 
 import structlog
 
-_PREFIX = 5
-# The answer is filled up, so that its length does not tell what was asked.
+_PREFIX_LENGTH = 5
+# The response is padded, so that its length does not reveal the prefix.
 _HEADERS = {"Add-Padding": "true"}
 
 log = structlog.get_logger()
 
 
-class Breaches:
-    """The range API under one address."""
+class BreachList:
+    """A client of the range API."""
 
-    def __init__(self, url: str, *, patience: float = 2.0) -> None:
-        """`url` is what the digits are added to, such as `https://api.pwnedpasswords.com/range/`.
-
-        `patience` is how many seconds an answer may take.
-        """
-        # Needed here alone, and only where an operator has set it.
+    def __init__(self, url: str, *, timeout_seconds: float = 2.0) -> None:
+        """`url` is the URL before the prefix, such as `https://api.pwnedpasswords.com/range/`."""
+        # Imported only if an operator has configured the check.
         import httpx2
 
         self._client = httpx2.AsyncClient(headers=_HEADERS)
         self._url = url.rstrip("/")
-        self._patience = patience
+        self._timeout_seconds = timeout_seconds
 
-    async def has(self, password: str) -> bool:
-        """Whether the password was stolen; False where nobody answers in time."""
+    async def contains(self, password: str) -> bool:
+        """Returns whether the password is breached; False if the API does not respond in time."""
         digits = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         try:
-            async with asyncio.timeout(self._patience):
-                ends = await self._alike(digits[:_PREFIX])
+            async with asyncio.timeout(self._timeout_seconds):
+                suffixes = await self._fetch_suffixes(digits[:_PREFIX_LENGTH])
         except Exception as error:
-            # Its kind alone, for some errors quote what was asked.
-            log.warning("breached_passwords_not_asked", error=type(error).__name__)
+            # Only the type is logged, because some errors quote the request.
+            log.warning("breached_passwords_not_checked", error=type(error).__name__)
             return False
-        return any(_is_end(line, digits[_PREFIX:]) for line in ends.splitlines())
+        return any(_matches(line, digits[_PREFIX_LENGTH:]) for line in suffixes.splitlines())
 
     async def close(self) -> None:
-        """Closes its connections."""
+        """Closes the connections."""
         await self._client.aclose()
 
-    async def _alike(self, prefix: str) -> str:
+    async def _fetch_suffixes(self, prefix: str) -> str:
         reply = await self._client.get(f"{self._url}/{prefix}")
         return reply.raise_for_status().text
 
 
-def _is_end(line: str, end: str) -> bool:
-    """Whether a line, `END:COUNT`, says that the password was stolen; those that fill up count 0."""
+def _matches(line: str, suffix: str) -> bool:
+    """Returns whether a line `SUFFIX:COUNT` reports this suffix. Padding lines have the count 0."""
     found, _, count = line.strip().partition(":")
-    return hmac.compare_digest(found.upper().encode(), end.encode()) and count != "0"
+    return hmac.compare_digest(found.upper().encode(), suffix.encode()) and count != "0"

@@ -1,4 +1,4 @@
-"""Passwords: checked before they are set, hashed with argon2id in a bounded pool, so that the event loop stays free."""
+"""Checks and hashes passwords. Hashing (argon2id) runs in a bounded thread pool, off the event loop."""
 
 import asyncio
 import hmac
@@ -15,37 +15,37 @@ from identity_service.errors import PasswordBreached, PasswordCommon
 from identity_service.settings import Settings
 from identity_service.sign_in.passwords import rules
 from identity_service.sign_in.passwords.blocklist import Blocklist
-from identity_service.sign_in.passwords.breaches import Breaches
-from identity_service.sign_in.passwords.rules import Weakness
-from identity_service.sign_in.tokens import rules as token_rules
+from identity_service.sign_in.passwords.breaches import BreachList
+from identity_service.sign_in.passwords.types import Weakness
+from identity_service.sign_in.throttle import rules as throttle_rules
 
-# OWASP's minimum for argon2id; about 23 ms a verification.
+# The minimum of OWASP for argon2id: about 23 ms per verification on one core.
 _MEMORY_KIB = 19456
-_PASSES = 2
-_LANES = 1
-_MAX_WAITING = 200
+_TIME_COST = 2
+_PARALLELISM = 1
+_MAX_QUEUED = 200
 
 Result = TypeVar("Result")
 
 
 class Passwords:
-    """Hashes, verifies and checks, a few at a time; says under what attempts are counted."""
+    """Checks, hashes and verifies passwords in a thread pool."""
 
     def __init__(
         self, threads: int, secret: bytes, *, blocklist: Path | None = None, breaches: str | None = None
     ) -> None:
-        """`blocklist` is a file of passwords that nobody may set, `breaches` where to ask for stolen ones."""
+        """`blocklist` is a file of forbidden passwords; `breaches` is the URL of the range API."""
         self._key = hmac.digest(secret, b"passwords", "sha256")
-        self._hasher = PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_LANES)
+        self._hasher = PasswordHasher(time_cost=_TIME_COST, memory_cost=_MEMORY_KIB, parallelism=_PARALLELISM)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._queued = 0
         self._blocklist = Blocklist(blocklist)
-        self._breaches = Breaches(breaches) if breaches else None
-        self._nobodys_hash = self._hasher.hash("nobody has this password")
+        self._breaches = BreachList(breaches) if breaches else None
+        self._dummy_hash = self._hasher.hash("nobody has this password")
 
     @classmethod
-    def of(cls, settings: Settings) -> "Passwords":
-        """As an operator has set it."""
+    def from_settings(cls, settings: Settings) -> "Passwords":
+        """Returns an instance with the settings of the operator."""
         return cls(
             settings.password_threads,
             settings.secret.get_secret_value().encode(),
@@ -53,46 +53,52 @@ class Passwords:
             breaches=settings.breached_passwords_url,
         )
 
-    def counter(self, name: str) -> bytes:
-        """What the attempts at a password are counted under, by the name or the person it would be of."""
-        return token_rules.counter(self._key, name)
+    def counter_key(self, name: str) -> bytes:
+        """Returns the key under which password attempts are counted, by login identifier or user id."""
+        return throttle_rules.counter_key(self._key, name)
 
     async def hash(self, password: str) -> str:
-        """The hash of a password. Raises ServiceUnavailable when too many wait."""
+        """Returns the hash of a password. Raises ServiceUnavailable if the queue is full."""
         return await self._run(self._hasher.hash, password)
 
     async def check(self, password: str, *known: str) -> None:
-        """Passes a password that may be set; `known` is what is known of its owner.
+        """Checks that a password may be set; `known` contains names and addresses of its user.
 
-        Raises PasswordCommon, PasswordBreached.
+        Raises PasswordCommon, PasswordBreached, or ServiceUnavailable if the queue is full.
         """
-        weakness = await self._run(self._weakness, password, *known)
+        weakness = await self._run(self._find_weakness, password, *known)
         if weakness is not None:
-            raise PasswordCommon(weakness.rule, weakness.why)
-        if self._breaches is not None and await self._breaches.has(password):
+            raise PasswordCommon(weakness.rule, weakness.reason)
+        if self._breaches is not None and await self._breaches.contains(password):
             raise PasswordBreached()
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether a password is the stored one. With nothing stored it takes as long, and is not."""
-        matches = await self._run(self._matches, password, stored or self._nobodys_hash)
+        """Returns whether a password matches the stored hash. Raises ServiceUnavailable if the queue is full.
+
+        Without a stored hash it takes the same time, so that the time does not reveal whether an account
+        exists.
+        """
+        matches = await self._run(self._matches, password, stored or self._dummy_hash)
         return matches and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other parameters than are used now."""
+        """Returns whether a hash was created with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(stored)
 
-    async def read_blocklist(self) -> None:
-        """Reads the blocklist now, which takes seconds where it is long, so that nobody has to wait for it."""
-        await self._run(self._blocklist.read)
+    async def load_blocklist(self) -> None:
+        """Loads the blocklist in advance, because a long list takes seconds."""
+        await self._run(self._blocklist.load)
 
     async def close(self) -> None:
-        """Ends the pool, and closes what is open."""
+        """Stops the threads and closes the connections."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._breaches is not None:
             await self._breaches.close()
 
-    def _weakness(self, password: str, *known: str) -> Weakness | None:
-        return rules.weakness(password, *known) or (rules.COMMON if password in self._blocklist else None)
+    def _find_weakness(self, password: str, *known: str) -> Weakness | None:
+        return rules.find_weakness(password, *known) or (
+            rules.COMMON if password in self._blocklist else None
+        )
 
     def _matches(self, password: str, stored: str) -> bool:
         try:
@@ -101,10 +107,10 @@ class Passwords:
             return False
 
     async def _run(self, work: Callable[..., Result], *arguments: str) -> Result:
-        if self._waiting >= _MAX_WAITING:
+        if self._queued >= _MAX_QUEUED:
             raise ServiceUnavailable()
-        self._waiting += 1
+        self._queued += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
         finally:
-            self._waiting -= 1
+            self._queued -= 1

@@ -1,97 +1,92 @@
-"""Which passwords are easily guessed, and why.
+"""Rules that detect passwords which are easy to guess.
 
-Taken out of a password is what attackers try first; what remains must still be hard to guess.
+The rules remove the parts that attackers try first. The remaining characters must still be hard to guess.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
-ENOUGH = 8
-"""So many characters must be left."""
-LEAST = 15
-"""So many characters a password has; what is but a repetition is as long as what it repeats."""
+from identity_service.sign_in.passwords.types import Weakness
 
-_LEAST_DISTINCT = 5
-_SHORTEST_RUN = 4
-_SHORTEST_WORD = 3
+MIN_UNPREDICTABLE_CHARACTERS = 8
+"""Minimum number of characters that remain after the removal of predictable parts."""
+MIN_LENGTH = 15
+"""Minimum length of a password. A repeated text counts once."""
 
-# What people put for letters, whatever they mean by it.
-_LOOKALIKES = str.maketrans("0134578@$!|", "oleastbasil")
+_MIN_DISTINCT_CHARACTERS = 5
+_MIN_RUN_LENGTH = 4
+_MIN_WORD_LENGTH = 3
 
-# Long enough together to pass the rule of length, and still among the first that are tried.
-_COMMON = (
+# Common letter substitutions ("leet speak").
+_SUBSTITUTIONS = str.maketrans("0134578@$!|", "oleastbasil")
+
+# Combinations of these words satisfy the minimum length, and attackers still try them first.
+_COMMON_WORDS = (
     *("password", "passwort", "passwd", "contrasena", "motdepasse", "letmein", "welcome", "changeme"),
     *("default", "admin", "administrator", "secret", "login", "master", "computer", "internet"),
     *("iloveyou", "sunshine", "princess", "monkey", "dragon", "shadow", "trustno", "qwerty", "azerty"),
     *("football", "baseball", "basketball", "superman", "batman", "pokemon", "starwars", "samsung"),
     *("google", "facebook", "charlie", "michael", "jordan", "school", "student", "teacher"),
 )
-_ROWS = (
+_SEQUENCES = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890123456789",
     *("qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiopü", "asdfghjklöä", "yxcvbnm"),
     *("azertyuiop", "qsdfghjklm", "wxcvbn", "йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю"),
     *("1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1q2w3e4r5t6y7u8i9o0p", "!@#$%^&*()_+", '!"§$%&/()=?'),
 )
-# How a run may go on, by its first character.
+# The possible continuations of a run, by its first character.
 _RUNS: dict[str, list[str]] = {}
-for _row in (row for forward in _ROWS for row in (forward, forward[::-1])):
-    for _at, _first in enumerate(_row):
-        _RUNS.setdefault(_first, []).append(_row[_at:])
+for _sequence in (sequence for forward in _SEQUENCES for sequence in (forward, forward[::-1])):
+    for _index, _first in enumerate(_sequence):
+        _RUNS.setdefault(_first, []).append(_sequence[_index:])
 _REPEATED = re.compile(r"(.+?)\1+", re.DOTALL)
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
-_SIGNS = re.compile(r"^[\W_]+|[\W_]+$")
-_DECORATION = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_OUTER_SYMBOLS = re.compile(r"^[\W_]+|[\W_]+$")
+_OUTER_SYMBOLS_AND_DIGITS = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+
+COMMON = Weakness("COMMON", "it is close to a common password")
+_PERSONAL = Weakness("PERSONAL", "it consists mostly of your own name or address")
+_REPETITION = Weakness("REPETITION", "it consists mostly of repetitions")
+_SEQUENCE = Weakness("SEQUENCE", "it follows the alphabet, the digits or a keyboard row")
 
 
-class Weakness(NamedTuple):
-    """Why a password is easily guessed."""
+def find_weakness(password: str, *known: str) -> Weakness | None:
+    """Returns why a password is easy to guess, or None.
 
-    rule: str
-    """COMMON, REPETITION, SEQUENCE or PERSONAL, as the contract spells it."""
-    why: str
-    """Ends the sentence `This password is easily guessed:`."""
-
-
-COMMON = Weakness("COMMON", "it is little more than what attackers try first")
-_PERSONAL = Weakness("PERSONAL", "it is little more than your own name or address")
-_REPETITION = Weakness("REPETITION", "it says the same again and again")
-_SEQUENCE = Weakness("SEQUENCE", "it follows the alphabet, the numbers or the keyboard")
-
-
-def weakness(password: str, *known: str) -> Weakness | None:
-    """Why a password is easily guessed, by who may know what is `known` of its owner; None where it is not."""
-    rest = _plain(password)
+    `known` contains data about the user that an attacker may know, such as names and addresses.
+    """
+    rest = _fold(password)
     words = {*_words(known)}
-    cuts: tuple[tuple[Weakness, Callable[[str], str]], ...] = (
-        (_PERSONAL, lambda text: _without(text, words)),
-        (COMMON, lambda text: _without(text, _COMMON)),
+    filters: tuple[tuple[Weakness, Callable[[str], str]], ...] = (
+        (_PERSONAL, lambda text: _remove_words(text, words)),
+        (COMMON, lambda text: _remove_words(text, _COMMON_WORDS)),
         (_REPETITION, lambda text: _REPEATED.sub(r"\1", text)),
-        (_SEQUENCE, _without_runs),
+        (_SEQUENCE, _remove_runs),
     )
-    for why, cut in cuts:
-        rest = cut(rest)
-        if len(rest) < ENOUGH:
-            return why
-    repeated = _REPEATED.fullmatch(_alphanumeric(_plain(password)))
-    if len({*rest}) < _LEAST_DISTINCT or (repeated and len(repeated[1]) < LEAST):
+    for weakness, remove in filters:
+        rest = remove(rest)
+        if len(rest) < MIN_UNPREDICTABLE_CHARACTERS:
+            return weakness
+    repeated = _REPEATED.fullmatch(_alphanumeric(_fold(password)))
+    if len({*rest}) < _MIN_DISTINCT_CHARACTERS or (repeated and len(repeated[1]) < MIN_LENGTH):
         return _REPETITION
     return None
 
 
-def compared(password: str) -> str:
-    """A password as it is looked up in a list: whatever its case, punctuation and look-alikes."""
-    return _alphanumeric(_plain(password).translate(_LOOKALIKES))
+def normalize(password: str) -> str:
+    """Returns the form in which lists contain a password: without case, punctuation and substitutions."""
+    return _alphanumeric(_fold(password).translate(_SUBSTITUTIONS))
 
 
-def spellings(password: str) -> set[str]:
-    """What a password is looked up as: it, and what is left without the signs and numbers around it."""
-    return {compared(text) for text in (password, _SIGNS.sub("", password), _DECORATION.sub("", password))}
+def variants(password: str) -> set[str]:
+    """Returns the normalized forms of a password, with and without its outer symbols and digits."""
+    texts = (password, _OUTER_SYMBOLS.sub("", password), _OUTER_SYMBOLS_AND_DIGITS.sub("", password))
+    return {normalize(text) for text in texts}
 
 
-def _plain(text: str) -> str:
+def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
@@ -100,39 +95,39 @@ def _alphanumeric(text: str) -> str:
 
 
 def _words(known: Iterable[str]) -> Iterator[str]:
-    """What is known of somebody, whole and by its words, these with and without their digits."""
-    for text in map(_plain, known):
+    """Yields each text, its words, and its words without digits."""
+    for text in map(_fold, known):
         for word in (text, *re.findall(r"[^\W_]+", text), *re.findall(r"[^\W\d_]+", text)):
-            if len(word) >= _SHORTEST_WORD:
+            if len(word) >= _MIN_WORD_LENGTH:
                 yield word
 
 
-def _without(text: str, words: Iterable[str]) -> str:
-    """A text without these words, also where look-alikes spell them."""
-    taken: set[int] = set()
-    letters = text.translate(_LOOKALIKES)
+def _remove_words(text: str, words: Iterable[str]) -> str:
+    """Returns the text without these words, which may be written with substitutions."""
+    removed: set[int] = set()
+    letters = text.translate(_SUBSTITUTIONS)
     for word in words:
-        for found in (
+        for match in (
             *re.finditer(re.escape(word), text),
-            *re.finditer(re.escape(word.translate(_LOOKALIKES)), letters),
+            *re.finditer(re.escape(word.translate(_SUBSTITUTIONS)), letters),
         ):
-            taken.update(range(*found.span()))
-    return "".join(character for at, character in enumerate(text) if at not in taken)
+            removed.update(range(*match.span()))
+    return "".join(character for index, character in enumerate(text) if index not in removed)
 
 
-def _without_runs(text: str) -> str:
-    """A text without its runs along the alphabet, the numbers or the keyboard."""
-    rest, at = "", 0
-    while at < len(text):
-        run = max((_alike(text[at:], run) for run in _RUNS.get(text[at], ())), default=1)
-        if run < _SHORTEST_RUN:
-            rest += text[at]
-            run = 1
-        at += run
+def _remove_runs(text: str) -> str:
+    """Returns the text without its runs along the alphabet, the digits or a keyboard row."""
+    rest, index = "", 0
+    while index < len(text):
+        runs = _RUNS.get(text[index], ())
+        length = max((_common_prefix_length(text[index:], run) for run in runs), default=1)
+        if length < _MIN_RUN_LENGTH:
+            rest += text[index]
+            length = 1
+        index += length
     return rest
 
 
-def _alike(one: str, other: str) -> int:
-    """How many characters two texts begin with alike."""
+def _common_prefix_length(one: str, other: str) -> int:
     pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+    return next((index for index, (left, right) in pairs if left != right), min(len(one), len(other)))

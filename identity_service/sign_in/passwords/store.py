@@ -1,23 +1,63 @@
-"""SQL of a person's own password."""
+"""SQL of password hashes."""
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, null, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from chassis.database import Executor, Transaction, statement
-from identity_service.tables import Credential
+from chassis.database import Executor, Transaction, columns, statement
+from identity_service.sign_in.passwords.types import CredentialRow
+from identity_service.tables import Credential, LoginIdentifier, User
 
-GET = statement(select(Credential.password_hash).where(Credential.user_id == bindparam("user_id")), str)
+_OF_USER = Credential.user_id == bindparam("user_id")
+_UPSERT = upsert(Credential).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
+
+GET = statement(select(Credential.password_hash).where(_OF_USER), str)
+GET_BY_IDENTIFIER = statement(
+    select(*columns(CredentialRow, Credential))
+    .join(LoginIdentifier, LoginIdentifier.user_id == Credential.user_id)
+    .join(User, User.user_id == Credential.user_id)
+    .where(LoginIdentifier.canonical == bindparam("canonical"), User.deleted_at == null()),
+    CredentialRow,
+)
+ADD = statement(_UPSERT.on_conflict_do_nothing().returning(Credential.user_id), str)
+SET = statement(
+    _UPSERT.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={"password_hash": _UPSERT.excluded.password_hash, "updated_at": func.now()},
+    )
+)
 REPLACE = statement(
     update(Credential)
-    .where(Credential.user_id == bindparam("user_id"), Credential.password_hash == bindparam("old_hash"))
+    .where(_OF_USER, Credential.password_hash == bindparam("old_hash"))
     .values(password_hash=bindparam("new_hash"), updated_at=func.now())
 )
+DELETE = statement(delete(Credential).where(_OF_USER))
 
 
 async def get(executor: Executor, user_id: str) -> str | None:
-    """The hash of a person's password, or None."""
+    """Returns the password hash of a user, or None."""
     return await executor.one(GET, user_id=user_id)
 
 
+async def get_by_identifier(executor: Executor, canonical: str) -> CredentialRow | None:
+    """Returns the user of a login identifier with their password hash, or None."""
+    return await executor.one(GET_BY_IDENTIFIER, canonical=canonical)
+
+
+async def add(transaction: Transaction, user_id: str, password_hash: str) -> bool:
+    """Adds the first password of a user; returns False if the user already has one."""
+    return await transaction.one(ADD, user_id=user_id, password_hash=password_hash) is not None
+
+
+async def set_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
+    """Adds or replaces the password of a user."""
+    await transaction.run(SET, user_id=user_id, password_hash=password_hash)
+
+
 async def replace(transaction: Transaction, user_id: str, old_hash: str, new_hash: str) -> bool:
-    """Replaces a hash; False where it is another one by now."""
+    """Replaces a hash; returns False if the stored hash is no longer `old_hash`."""
     return await transaction.run(REPLACE, user_id=user_id, old_hash=old_hash, new_hash=new_hash) > 0
+
+
+async def delete_hash(transaction: Transaction, user_id: str) -> None:
+    """Deletes the password of a user."""
+    await transaction.run(DELETE, user_id=user_id)

@@ -1,52 +1,39 @@
-"""SQL of how sign-ins end and are listed."""
+"""SQL that ends and lists sign-ins."""
 
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Interval, bindparam, func, null, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
+from identity_service.sign_in.sign_ins.types import SignInRow
 from identity_service.tables import SignIn
 
-RECENT = timedelta(minutes=15)
-"""How long after signing in one may change what one signs in with."""
+_OF_USER = SignIn.user_id == bindparam("user_id")
+_THE_SIGN_IN = SignIn.sign_in_id == bindparam("sign_in_id")
 
-
-class SignInRow(NamedTuple):
-    """A sign-in as its owner sees it."""
-
-    sign_in_id: str
-    created_at: datetime
-    rotated_at: datetime | None
-    expires_at: datetime
-
-
-# It expires with it, so that a purge asks for one date, which is indexed.
+# The expiry is set also, so that the purge filters on one indexed column.
 _END = (
     update(SignIn)
-    .where(SignIn.user_id == bindparam("user_id"), SignIn.revoked_at == null())
+    .where(_OF_USER, SignIn.revoked_at == null())
     .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
 )
 
-END = statement(
-    _END.where(SignIn.sign_in_id == bindparam("sign_in_id")).returning(SignIn.sign_in_id),
-    str,
-)
+END = statement(_END.where(_THE_SIGN_IN).returning(SignIn.sign_in_id), str)
 END_ALL = statement(
-    _END.where(SignIn.sign_in_id.is_distinct_from(bindparam("but", type_=SignIn.sign_in_id.type)))
+    _END.where(SignIn.sign_in_id.is_distinct_from(bindparam("kept_id", type_=SignIn.sign_in_id.type)))
 )
 IS_RECENT = statement(
-    select(SignIn.created_at > func.now() - bindparam("recent", type_=Interval)).where(
-        SignIn.user_id == bindparam("user_id"), SignIn.sign_in_id == bindparam("sign_in_id")
+    select(SignIn.created_at > func.now() - bindparam("max_age", type_=Interval)).where(
+        _OF_USER, _THE_SIGN_IN
     ),
     bool,
 )
-# Rides on the primary key, for ids ascend with time.
-PAGE = statement(
+# Uses the primary key, because ids ascend with time (UUIDv7).
+LIST_BY_USER = statement(
     select(*columns(SignInRow, SignIn))
     .where(
-        SignIn.user_id == bindparam("user_id"),
+        _OF_USER,
         SignIn.sign_in_id < bindparam("before"),
         SignIn.revoked_at == null(),
         SignIn.expires_at > func.now(),
@@ -58,21 +45,21 @@ PAGE = statement(
 
 
 async def end(transaction: Transaction, user_id: str, sign_in_id: str) -> str | None:
-    """Ends a sign-in and returns its id; None where it is not theirs, or has ended before."""
+    """Ends a sign-in and returns its id, or None if the user has no such active sign-in."""
     return await transaction.one(END, user_id=user_id, sign_in_id=sign_in_id)
 
 
-async def end_all(transaction: Transaction, user_id: str, but: str | None) -> int:
-    """Ends every sign-in of a person `but` one, and returns how many those were."""
-    return await transaction.run(END_ALL, user_id=user_id, but=but)
+async def end_all(transaction: Transaction, user_id: str, kept_id: str | None) -> int:
+    """Ends all sign-ins of a user except `kept_id`, and returns their number."""
+    return await transaction.run(END_ALL, user_id=user_id, kept_id=kept_id)
 
 
-async def is_recent(executor: Executor, user_id: str, sign_in_id: str) -> bool:
-    """Whether a sign-in began a moment ago."""
-    recent = await executor.one(IS_RECENT, user_id=user_id, sign_in_id=sign_in_id, recent=RECENT)
+async def is_recent(executor: Executor, user_id: str, sign_in_id: str, max_age: timedelta) -> bool:
+    """Returns whether a sign-in is younger than `max_age`."""
+    recent = await executor.one(IS_RECENT, user_id=user_id, sign_in_id=sign_in_id, max_age=max_age)
     return recent is True
 
 
-async def page(executor: Executor, user_id: str, before: UUID, limit: int) -> list[SignInRow]:
-    """The sign-ins of a person that have not ended, newest first."""
-    return await executor.all(PAGE, user_id=user_id, before=before, limit=limit)
+async def list_by_user(executor: Executor, user_id: str, before: UUID, limit: int) -> list[SignInRow]:
+    """Returns the active sign-ins of a user, newest first."""
+    return await executor.all(LIST_BY_USER, user_id=user_id, before=before, limit=limit)

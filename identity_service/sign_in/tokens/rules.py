@@ -1,86 +1,43 @@
-"""Rules of signing in: refresh tokens, throttling."""
+"""Rules of refresh tokens."""
 
 import enum
-import hashlib
 import hmac
-import secrets
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
+from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, derive_secret
+
 GRACE = timedelta(seconds=10)
-"""How long the token that was just replaced still returns its successor: a lost answer costs nothing."""
-
-WAITS: tuple[tuple[int, timedelta], ...] = (
-    *((5 + doubled, timedelta(seconds=2**doubled)) for doubled in range(10)),
-    (15, timedelta(minutes=15)),
-    (100, timedelta(days=1)),
-)
-"""From so many failed attempts in a row on, how long a name waits for the next. After a hundred, the most
-that NIST allows (SP 800-63B, rate limiting), guessing leads nowhere, and yet nobody is shut out for good."""
-
-FAILURES_FORGOTTEN_AFTER = timedelta(days=1)
-FORGOTTEN_AFTER_WAITS = 30
-"""Nor are failures forgotten before so many times their wait."""
+"""Time for which a replaced token still returns its successor, so that a client can retry a lost response."""
 
 
-class RefreshToken(NamedTuple):
-    """A refresh token, `user_id.sign_in_id.secret`: only hashes of its secret are stored."""
-
-    user_id: str
-    sign_in_id: str
-    secret: str
-
-    def text(self) -> str:
-        """As it travels."""
-        return ".".join(self)
-
-    def hash(self) -> bytes:
-        """As it is stored."""
-        return hashlib.sha256(self.secret.encode()).digest()
-
-    def successor(self, key: bytes) -> "RefreshToken":
-        """The token that replaces this one: the same each time, and known only to who has both halves."""
-        return self._replace(secret=_derive(key, "successor", self.secret))
-
-
-class Family(NamedTuple):
-    """What is stored of a sign-in's refresh tokens."""
-
-    current_hash: bytes
-    previous_hash: bytes | None
-    rotated_at: datetime | None
-    expires_at: datetime
-    revoked_at: datetime | None
-
-
-class Verdict(enum.Enum):
-    """What becomes of a refresh token that is presented."""
+class RefreshOutcome(enum.Enum):
+    """The effect of presenting a refresh token."""
 
     ROTATE = enum.auto()
-    """It is the current one: a successor takes its place."""
+    """The token is current: it is replaced by its successor."""
     REPEAT = enum.auto()
-    """It was just replaced: the same successor is returned once more."""
+    """The token was just replaced: the same successor is returned again."""
     REUSED = enum.auto()
-    """It was replaced before: taken for theft, the family ends."""
-    REFUSE = enum.auto()
-    """The family has ended."""
+    """The token was replaced earlier: the reuse is treated as theft, and the sign-in ends."""
+    REJECT = enum.auto()
+    """The sign-in has ended."""
 
 
-def judge(family: Family, presented: bytes, now: datetime) -> Verdict:
-    """What becomes of a token with this hash (RFC 9700, 2.2.2, with a grace for lost answers)."""
-    if family.revoked_at is not None or family.expires_at <= now:
-        return Verdict.REFUSE
-    if hmac.compare_digest(presented, family.current_hash):
-        return Verdict.ROTATE
-    just_replaced = family.previous_hash is not None and hmac.compare_digest(presented, family.previous_hash)
-    if just_replaced and family.rotated_at is not None and now - family.rotated_at <= GRACE:
-        return Verdict.REPEAT
-    return Verdict.REUSED
+def check_refresh(sign_in: SignInRow, presented: bytes, now: datetime) -> RefreshOutcome:
+    """Returns the effect of a refresh token with this hash (RFC 9700, 2.2.2, with a grace for retries)."""
+    if sign_in.revoked_at is not None or sign_in.expires_at <= now:
+        return RefreshOutcome.REJECT
+    if hmac.compare_digest(presented, sign_in.current_hash):
+        return RefreshOutcome.ROTATE
+    is_previous = sign_in.previous_hash is not None and hmac.compare_digest(presented, sign_in.previous_hash)
+    if is_previous and sign_in.rotated_at is not None and now - sign_in.rotated_at <= GRACE:
+        return RefreshOutcome.REPEAT
+    return RefreshOutcome.REUSED
 
 
 def parse(text: str) -> RefreshToken | None:
-    """The token that a text spells, or None."""
+    """Returns the refresh token in a text, or None if it is malformed."""
     match text.split("."):
         case [user_id, sign_in_id, secret] if _is_uuid(user_id) and _is_uuid(sign_in_id) and secret:
             return RefreshToken(user_id, sign_in_id, secret)
@@ -89,22 +46,11 @@ def parse(text: str) -> RefreshToken | None:
 
 
 def first_secret(key: bytes, request_id: str, proof: str) -> str:
-    """The secret of a sign-in's first token: random, or the same for the same request and proof.
+    """Returns the secret of the first token of a sign-in, which is the same for each retry of the request.
 
-    The proof is what showed who it is: a password, an ID token, a code.
+    `proof` is the password, ID token or code that identified the user.
     """
-    if not request_id:
-        return secrets.token_urlsafe(32)
-    return _derive(key, f"first {request_id}", proof)
-
-
-def counter(key: bytes, name: str) -> bytes:
-    """What the attempts on a name are counted under, whether or not anybody has it.
-
-    Each kind of proof has a key of its own, so that one is not guessed by way of the other, and
-    nobody is kept from theirs by guesses at the other.
-    """
-    return hmac.digest(key, f"attempts\0{name}".encode(), hashlib.sha256)
+    return derive_secret(key, f"first {request_id}", proof)
 
 
 def _is_uuid(text: str) -> bool:
@@ -112,7 +58,3 @@ def _is_uuid(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
-
-
-def _derive(key: bytes, purpose: str, secret: str) -> str:
-    return hmac.new(key, f"{purpose}\0{secret}".encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,138 @@
+"""SQL of login identifiers and external identities."""
+
+from sqlalchemy import ARRAY, Boolean, Text, bindparam, case, delete, exists, func, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from chassis.database import Executor, Transaction, statement
+from identity_service.people.users import store as users
+from identity_service.people.users.types import Identifier
+from identity_service.sign_in.identifiers.types import ExternalIdentity, IdentifierOwner, IdentifierRow
+from identity_service.tables import Credential, LoginIdentifier, User, UserIdentity
+
+_COLUMNS = (LoginIdentifier.kind, LoginIdentifier.value, LoginIdentifier.canonical)
+_VERIFIED = LoginIdentifier.verified_at != null()
+_OF_USER = LoginIdentifier.user_id == bindparam("user_id")
+_THE_IDENTIFIER = LoginIdentifier.canonical == bindparam("canonical")
+_OTHER = LoginIdentifier.__table__.alias("other")
+
+# Advisory locks, because no row exists yet for a new identifier. Callers sort the keys, so that two
+# transactions that lock several of them cannot deadlock.
+_LOCK_KEYS = func.unnest(bindparam("lock_keys", type_=ARRAY(Text))).column_valued("lock_key")
+LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtextextended(_LOCK_KEYS, 0))))
+LOCK_USER = statement(select(User.user_id).where(User.user_id == bindparam("user_id")).with_for_update(), str)
+GET_OWNER = statement(
+    select(
+        LoginIdentifier.user_id,
+        _VERIFIED,
+        or_(
+            exists().where(
+                _OTHER.c.user_id == bindparam("user_id"),
+                _OTHER.c.kind != LoginIdentifier.kind,
+                _OTHER.c.verified_at != null(),
+            ),
+            exists().where(UserIdentity.user_id == bindparam("user_id")),
+        ),
+        or_(
+            User.last_sign_in_at != null(),
+            exists().where(Credential.user_id == bindparam("user_id")),
+        ),
+        User.deleted_at != null(),
+    )
+    .join(User, User.user_id == LoginIdentifier.user_id)
+    .where(_OF_USER, _THE_IDENTIFIER),
+    IdentifierOwner,
+)
+USER_ID_BY_IDENTITY = statement(
+    select(UserIdentity.user_id).where(
+        UserIdentity.issuer == bindparam("issuer"), UserIdentity.subject == bindparam("subject")
+    ),
+    str,
+)
+IS_DELETED = statement(select(User.deleted_at != null()).where(User.user_id == bindparam("user_id")), bool)
+LIST_BY_USER = statement(select(*_COLUMNS, _VERIFIED).where(_OF_USER), IdentifierRow)
+# Inserts nothing if the identifier is taken; the caller checks whether a row was returned.
+ADD = statement(
+    upsert(LoginIdentifier)
+    .values({name: bindparam(name) for name in ("user_id", *Identifier._fields)})
+    .values(verified_at=case((bindparam("verified", type_=Boolean), func.now()), else_=null()))
+    .on_conflict_do_nothing()
+    .returning(LoginIdentifier.kind),
+    str,
+)
+MARK_VERIFIED = statement(
+    update(LoginIdentifier).where(_OF_USER, _THE_IDENTIFIER).values(verified_at=func.now())
+)
+DELETE = statement(delete(LoginIdentifier).where(_OF_USER, LoginIdentifier.kind == bindparam("kind")))
+DELETE_OTHER_UNVERIFIED = statement(
+    delete(LoginIdentifier).where(
+        _OF_USER,
+        LoginIdentifier.kind != "LOGIN_NAME",
+        LoginIdentifier.canonical != bindparam("canonical"),
+        LoginIdentifier.verified_at == null(),
+    )
+)
+ADD_IDENTITY = statement(
+    upsert(UserIdentity)
+    .values({name: bindparam(name) for name in ("user_id", *ExternalIdentity._fields)})
+    .on_conflict_do_nothing()
+)
+
+
+async def lock(transaction: Transaction, lock_keys: list[str]) -> None:
+    """Locks identifiers until the transaction ends, whether or not they exist."""
+    await transaction.run(LOCK, lock_keys=sorted(lock_keys))
+
+
+async def lock_owner(transaction: Transaction, canonical: str) -> IdentifierOwner | None:
+    """Returns the owner of an address, or None. The account stays locked until the transaction ends.
+
+    A locked account can neither be changed nor signed in to.
+    """
+    user_id = await users.user_id_by_identifier(transaction, canonical)
+    if user_id is None:
+        return None
+    await transaction.one(LOCK_USER, user_id=user_id)
+    # Read after the lock, because the account may have changed before it was locked.
+    return await transaction.one(GET_OWNER, user_id=user_id, canonical=canonical)
+
+
+async def user_id_by_identity(executor: Executor, identity: ExternalIdentity) -> str | None:
+    """Returns the user of an external identity, or None."""
+    return await executor.one(USER_ID_BY_IDENTITY, **identity._asdict())
+
+
+async def is_deleted(executor: Executor, user_id: str) -> bool:
+    """Returns whether an account is deleted."""
+    deleted = await executor.one(IS_DELETED, user_id=user_id)
+    return deleted is True
+
+
+async def list_by_user(executor: Executor, user_id: str) -> dict[str, IdentifierRow]:
+    """Returns the login identifiers of a user, by kind."""
+    return {row.kind: row for row in await executor.all(LIST_BY_USER, user_id=user_id)}
+
+
+async def add(transaction: Transaction, user_id: str, identifier: Identifier, *, verified: bool) -> bool:
+    """Adds a login identifier; returns False if it is taken, or the user has another one of its kind."""
+    added = await transaction.one(ADD, user_id=user_id, **identifier._asdict(), verified=verified)
+    return added is not None
+
+
+async def mark_verified(transaction: Transaction, user_id: str, canonical: str) -> None:
+    """Marks an address of a user as verified."""
+    await transaction.run(MARK_VERIFIED, user_id=user_id, canonical=canonical)
+
+
+async def delete_by_kind(transaction: Transaction, user_id: str, kind: str) -> None:
+    """Deletes the login identifier of this kind from a user."""
+    await transaction.run(DELETE, user_id=user_id, kind=kind)
+
+
+async def delete_other_unverified(transaction: Transaction, user_id: str, canonical: str) -> None:
+    """Deletes all unverified addresses of a user except this one."""
+    await transaction.run(DELETE_OTHER_UNVERIFIED, user_id=user_id, canonical=canonical)
+
+
+async def add_identity(transaction: Transaction, user_id: str, identity: ExternalIdentity) -> None:
+    """Adds an external identity to a user. The identity is locked and belongs to no other user."""
+    await transaction.run(ADD_IDENTITY, user_id=user_id, **identity._asdict())

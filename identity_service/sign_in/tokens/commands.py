@@ -1,0 +1,127 @@
+"""Signs users up and in with passwords, and refreshes sign-ins."""
+
+from typing import NamedTuple
+
+from chassis.database import Database
+from chassis.errors import RequestIdReused
+from identity_service.administration.config.reader import ConfigReader
+from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid
+from identity_service.people.users import creation
+from identity_service.people.users import rules as user_rules
+from identity_service.people.users.creation import AccountExists, NewAccount
+from identity_service.sign_in.passwords import store as password_store
+from identity_service.sign_in.passwords.hashing import Passwords
+from identity_service.sign_in.passwords.types import CredentialRow
+from identity_service.sign_in.throttle import commands as throttle
+from identity_service.sign_in.tokens import rules, store
+from identity_service.sign_in.tokens.token_service import TokenService
+from identity_service.sign_in.tokens.types import SignInTokens
+
+
+class SignUpForm(NamedTuple):
+    """The data that a user enters to sign up."""
+
+    request_id: str
+    requested_role: str
+    """Empty for the configured default."""
+    display_name: str
+    login_name: str
+    email: str
+    phone: str
+    password: str
+
+
+class PasswordSignIn:
+    """Signs users up and in with passwords."""
+
+    def __init__(
+        self, database: Database, tokens: TokenService, passwords: Passwords, config: ConfigReader
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._passwords = passwords
+        self._config = config
+
+    async def sign_up(self, form: SignUpForm) -> SignInTokens:
+        """Creates an account and signs it in. A retry of the request returns the same sign-in.
+
+        Raises SignUpDisabled, RoleNotAllowed, FieldInvalid, PasswordCommon, PasswordBreached,
+        IdentifierTaken, RequestIdReused, TokensAlreadyRotated or SignInRateLimited.
+        """
+        role = await creation.default_role(self._database, self._config, form.requested_role)
+        user_rules.check_not_blank("display_name", form.display_name)
+        await self._passwords.check(form.password, form.login_name, form.email, form.display_name)
+        account = NewAccount(
+            display_name=form.display_name.strip(),
+            role=role,
+            password_hash=await self._passwords.hash(form.password),
+            login_name=form.login_name,
+            email=form.email,
+            phone=form.phone,
+        )
+        try:
+            async with self._database.transaction() as transaction:
+                user_id = await creation.create(transaction, account, form.request_id)
+                return await self._tokens.begin(transaction, user_id, form.request_id, form.password)
+        except AccountExists:
+            return await self._find_sign_up(form)
+
+    async def sign_in(self, identifier: str, password: str, request_id: str) -> SignInTokens:
+        """Signs a user in. A retry of the request returns the same sign-in.
+
+        Raises CredentialsInvalid, AccountDeactivated, SignInRateLimited, RequestIdReused or
+        TokensAlreadyRotated.
+        """
+        canonical = user_rules.canonicalize(identifier)
+        counter_key = self._passwords.counter_key(canonical)
+        await throttle.count_attempt(self._database, counter_key)
+        credential = await password_store.get_by_identifier(self._database, canonical)
+        if not await self._is_password_of(credential, password) or credential is None:
+            raise CredentialsInvalid()
+        # The failures are reset even if the account is deactivated, because the password was correct.
+        await throttle.reset_failures(self._database, counter_key)
+        async with self._database.transaction() as transaction:
+            begun = await self._tokens.begin(transaction, credential.user_id, request_id, password)
+            # The password may have been replaced after it was verified. The replacement ended every
+            # sign-in except this one, which did not exist yet.
+            current = await password_store.get_by_identifier(transaction, canonical)
+            if current != credential and not await self._is_password_of(current, password):
+                raise CredentialsInvalid()
+        await self._rehash_if_outdated(credential, password)
+        return begun
+
+    async def _is_password_of(self, credential: CredentialRow | None, password: str) -> bool:
+        return await self._passwords.verify(password, credential and credential.password_hash)
+
+    async def _rehash_if_outdated(self, credential: CredentialRow, password: str) -> None:
+        """Replaces a hash that was created with outdated parameters."""
+        if not self._passwords.is_outdated(credential.password_hash):
+            return
+        new_hash = await self._passwords.hash(password)
+        async with self._database.transaction() as transaction:
+            await password_store.replace(transaction, *credential, new_hash)
+
+    async def _find_sign_up(self, form: SignUpForm) -> SignInTokens:
+        """Returns the sign-in of a repeated sign-up, if the password is the same."""
+        user_id = await store.get_sign_up_request(self._database, form.request_id)
+        if user_id is None:
+            raise RequestIdReused(form.request_id)
+        counter_key = self._passwords.counter_key(user_id)
+        # One transaction, so that concurrent retries queue and no retry is delayed by the attempts of the
+        # others. It is short, because the password is compared without argon2id.
+        async with self._database.transaction() as transaction:
+            await throttle.count_attempt(transaction, counter_key)
+            begun = await self._tokens.find_by_request(transaction, user_id, form.request_id, form.password)
+            if begun is not None:
+                await throttle.reset_failures(transaction, counter_key)
+        if begun is None:
+            raise RequestIdReused(form.request_id)
+        return begun
+
+
+async def refresh(tokens: TokenService, refresh_token: str) -> SignInTokens:
+    """Exchanges a refresh token for its successor. Raises RefreshTokenInvalid."""
+    presented = rules.parse(refresh_token)
+    if presented is None:
+        raise RefreshTokenInvalid()
+    return await tokens.refresh(presented)

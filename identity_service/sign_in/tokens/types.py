@@ -1,0 +1,64 @@
+"""Value types of refresh tokens and sign-ins."""
+
+import hashlib
+import hmac
+from datetime import datetime
+from typing import NamedTuple
+
+
+class RefreshToken(NamedTuple):
+    """A refresh token, `user_id.sign_in_id.secret`. Only hashes of the secret are stored."""
+
+    user_id: str
+    sign_in_id: str
+    secret: str
+
+    def text(self) -> str:
+        """Returns the token as clients send it."""
+        return ".".join(self)
+
+    def hash(self) -> bytes:
+        """Returns the hash that is stored."""
+        return hashlib.sha256(self.secret.encode()).digest()
+
+    def successor(self, key: bytes) -> "RefreshToken":
+        """Returns the token that replaces this one.
+
+        It is derived from `key` and the secret: repeated calls return the same token, and nobody can compute
+        it without both.
+        """
+        return self._replace(secret=derive_secret(key, "successor", self.secret))
+
+
+class SignInTokens(NamedTuple):
+    """The current refresh token of a sign-in, and its expiry."""
+
+    token: RefreshToken
+    expires_at: datetime
+
+
+class SignInRow(NamedTuple):
+    """A sign-in and the state of its refresh tokens."""
+
+    sign_in_id: str
+    current_hash: bytes
+    previous_hash: bytes | None
+    rotated_at: datetime | None
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+class SubjectRow(NamedTuple):
+    """The rights of a user, read in one snapshot."""
+
+    role: str
+    guest: bool
+    active: bool
+    rights_version: int
+    classes: dict[str, str]
+    archived: dict[str, str]
+
+
+def derive_secret(key: bytes, purpose: str, secret: str) -> str:
+    """Returns a secret that is derived from another one with HMAC-SHA-256."""
+    return hmac.new(key, f"{purpose}\0{secret}".encode(), hashlib.sha256).hexdigest()
