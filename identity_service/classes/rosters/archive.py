@@ -1,4 +1,4 @@
-"""The zip that a roster comes in, unpacked within bounds."""
+"""Unpacks the zip file of a roster within limits."""
 
 import struct
 import zlib
@@ -8,13 +8,13 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from chassis.errors import FieldInvalid
 
-MAX_UNPACKED = 32 * 1024 * 1024
-"""Bytes of all files together."""
+MAX_UNPACKED_BYTES = 32 * 1024 * 1024
+"""The size of all files together."""
 
-_ENCRYPTED = 0x1
-_PIECE = 64 * 1024
-# What zipfile raises for bytes that are no zip, or a damaged one.
-_BROKEN = (
+_ENCRYPTED_FLAG = 0x1
+_READ_BYTES = 64 * 1024
+# The exceptions that zipfile raises if the bytes are not a zip file, or if it is damaged.
+_ZIP_ERRORS = (
     BadZipFile,
     EOFError,
     NotImplementedError,
@@ -27,47 +27,50 @@ _BROKEN = (
 )
 
 
-def unreadable(problem: str) -> FieldInvalid:
-    """The refusal of an archive that is no roster."""
+def archive_error(problem: str) -> FieldInvalid:
+    """Returns the error for an archive that is not a valid roster."""
     return FieldInvalid.of("archive", problem, "roster.archive")
 
 
-def unpack(archive: bytes, wanted: Container[str]) -> dict[str, bytes]:
-    """The files of these names that a zip holds. Raises FieldInvalid where it is none, or more than is taken."""
+def unpack(archive: bytes, names: Container[str]) -> dict[str, bytes]:
+    """Returns the files of an archive that have these names.
+
+    Raises FieldInvalid if the archive is not a valid zip file, or if it is too large.
+    """
     try:
-        with ZipFile(BytesIO(archive)) as packed:
-            members = packed.infolist()
-            _check(members)
-            return {one.filename: _unpacked(packed, one) for one in members if one.filename in wanted}
-    except _BROKEN as error:
-        raise unreadable("is no zip, or a damaged one") from error
+        with ZipFile(BytesIO(archive)) as opened:
+            members = opened.infolist()
+            _check_members(members)
+            return {one.filename: _read_member(opened, one) for one in members if one.filename in names}
+    except _ZIP_ERRORS as error:
+        raise archive_error("must be a zip file that is not damaged") from error
 
 
-def _check(members: list[ZipInfo]) -> None:
+def _check_members(members: list[ZipInfo]) -> None:
     names = [one.filename for one in members]
     if any("/" in name or "\\" in name for name in names):
-        raise unreadable("holds a folder: put the files at the top of the zip")
+        raise archive_error("must not contain folders: put the files at the top level of the zip file")
     if len(set(names)) < len(names):
-        raise unreadable("holds two files of one name")
-    if any(one.flag_bits & _ENCRYPTED for one in members):
-        raise unreadable("is encrypted: send it without a password")
+        raise archive_error("must not contain two files with the same name")
+    if any(one.flag_bits & _ENCRYPTED_FLAG for one in members):
+        raise archive_error("must not be encrypted: create it without a password")
     if any(one.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for one in members):
-        raise unreadable("is compressed in a way that is not common: use deflate")
-    if sum(one.file_size for one in members) > MAX_UNPACKED:
+        raise archive_error("must be compressed with deflate, or not compressed")
+    if sum(one.file_size for one in members) > MAX_UNPACKED_BYTES:
         raise _too_large()
 
 
-def _unpacked(packed: ZipFile, member: ZipInfo) -> bytes:
-    """The bytes of a file, counted as they come, for what a zip says of itself may be false."""
-    pieces, room = [], MAX_UNPACKED
-    with packed.open(member) as file:
-        while piece := file.read(_PIECE):
-            room -= len(piece)
+def _read_member(opened: ZipFile, member: ZipInfo) -> bytes:
+    """Counts the bytes while reading, because the sizes that a zip file states may be false."""
+    chunks, room = [], MAX_UNPACKED_BYTES
+    with opened.open(member) as file:
+        while chunk := file.read(_READ_BYTES):
+            room -= len(chunk)
             if room < 0:
                 raise _too_large()
-            pieces.append(piece)
-    return b"".join(pieces)
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _too_large() -> FieldInvalid:
-    return unreadable(f"is larger than {MAX_UNPACKED // 2**20} MiB when it is unpacked")
+    return archive_error(f"must be at most {MAX_UNPACKED_BYTES // 2**20} MiB when unpacked")

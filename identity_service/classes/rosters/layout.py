@@ -1,4 +1,4 @@
-"""The files of a roster and their columns, as OneRoster 1.2 has them (CSV binding, 1EdTech, August 2023)."""
+"""The files of a roster and their columns (OneRoster 1.2 CSV binding, 1EdTech, August 2023)."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ CLASSES = "classes.csv"
 ENROLLMENTS = "enrollments.csv"
 
 BULK = "bulk"
-"""Of a file that is complete: what it does not name has left."""
+"""The mode of a complete file: a row that it no longer contains is removed."""
 DELTA = "delta"
-"""Of a file that names what changes."""
+"""The mode of a file that contains only changes."""
 ABSENT = "absent"
 
 ACTIVE = "active"
@@ -22,15 +22,15 @@ class Layout(NamedTuple):
     """The columns of one file."""
 
     required: frozenset[str]
-    """Those without which there is no such file."""
+    """Columns that the file must have."""
     read: frozenset[str]
-    """Those that have a meaning here."""
+    """Columns that the import reads."""
     ignored: frozenset[str]
-    """The others that the specification knows, in this version or the one before."""
+    """Columns that OneRoster 1.1 or 1.2 defines and that the import ignores."""
 
 
-_CHANGES = frozenset({"status", "dateLastModified"})
-"""Needed in a file that names what changes."""
+_DELTA_COLUMNS = frozenset({"status", "dateLastModified"})
+"""Columns that a file in delta mode must have."""
 
 LAYOUTS = {
     USERS: Layout(
@@ -104,15 +104,15 @@ LAYOUTS = {
         ignored=frozenset({"dateLastModified", "schoolSourcedId", "primary", "beginDate", "endDate"}),
     ),
 }
-"""Of the files that are read. The others that the specification knows have no meaning here."""
+"""The files that the import reads. It ignores the other files that OneRoster defines."""
 
 FILES = (*LAYOUTS,)
-"""In the order in which a roster is told of."""
+"""The files in the order in which results list them."""
 
-EXTENSION = "metadata."
-"""Begins the name of a column that belongs to whoever made the file."""
+EXTENSION_COLUMN_PREFIX = "metadata."
+"""The prefix of columns that the producer of the file defines."""
 
-ROLES_OF_PEOPLE = frozenset(
+ROLE_NAMES = frozenset(
     {
         "administrator",
         "aide",
@@ -129,11 +129,11 @@ ROLES_OF_PEOPLE = frozenset(
         "teacher",
     }
 )
-"""What people may be in a roster, in a class or beyond it."""
-OWN_ROLE = "ext:"
-"""Begins a role that belongs to whoever made the file."""
+"""The roles that OneRoster defines."""
+EXTENSION_ROLE_PREFIX = "ext:"
+"""The prefix of roles that the producer of the file defines."""
 
 
-def required(file: str, mode: str) -> frozenset[str]:
-    """The columns without which there is no such file in this mode."""
-    return LAYOUTS[file].required | (_CHANGES if mode == DELTA else frozenset())
+def required_columns(file: str, mode: str) -> frozenset[str]:
+    """Returns the columns that a file must have in this mode."""
+    return LAYOUTS[file].required | (_DELTA_COLUMNS if mode == DELTA else frozenset())

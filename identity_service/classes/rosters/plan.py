@@ -1,4 +1,4 @@
-"""What a roster does: shown by a dry run, done by an import. Both are made from the same plan."""
+"""The plan of an import: the effect of each row. A dry run returns it, an import applies it."""
 
 import hashlib
 from collections import Counter
@@ -7,51 +7,50 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from identity_service.classes.rosters.layout import CLASSES, ENROLLMENTS, FILES, ROLES, USERS
-from identity_service.classes.rosters.records import Fault, UserRecord
+from identity_service.classes.rosters.records import RowError, UserRecord
 
 ADDED = "ADDED"
 CHANGED = "CHANGED"
-LEAVING = "LEAVING"
-FAULTY = "FAULTY"
+REMOVED = "REMOVED"
+INVALID = "INVALID"
 UNCHANGED = "UNCHANGED"
 
-COUNTED = {USERS: USERS, ROLES: USERS, CLASSES: CLASSES, ENROLLMENTS: ENROLLMENTS}
-"""Among what the rows of each file are counted."""
+COUNTED_AS = {USERS: USERS, ROLES: USERS, CLASSES: CLASSES, ENROLLMENTS: ENROLLMENTS}
+"""The file under which the rows of each file are counted."""
 
-_NEW = "+"
+_NEW_KEY_PREFIX = "+"
 
 
-class Verdict(NamedTuple):
-    """What becomes of a row."""
+class RowChange(NamedTuple):
+    """The effect of a row."""
 
     change: str
     file: str
     line: int
-    """0 of a row that is not in the roster any more."""
+    """0 for a row that the roster no longer contains."""
     sourced_id: str
     columns: tuple[str, ...] = ()
     problem: str = ""
 
 
-class Place(NamedTuple):
-    """A person in a class: by their ids, or what `new` makes of the sourcedId of one that is not here yet."""
+class Enrollment(NamedTuple):
+    """A user in a class. Each key is an id, or `new_key` for a user or class that is to be added."""
 
     class_key: str
     user_key: str
 
 
-class Entry(NamedTuple):
-    """That somebody comes into a class, or gets another part in it."""
+class NewEnrollment(NamedTuple):
+    """A membership to add, or to change if `previous_role` is set."""
 
-    place: Place
+    enrollment: Enrollment
     role: str
     sourced_id: str
-    before: str = ""
-    """The role of who is there already."""
+    previous_role: str = ""
 
 
-class Newcomer(NamedTuple):
-    """Somebody for whom an account is made."""
+class NewUser(NamedTuple):
+    """A user to create."""
 
     sourced_id: str
     name: str
@@ -62,113 +61,116 @@ class Newcomer(NamedTuple):
     phone: str
 
     @classmethod
-    def of(cls, record: UserRecord, *, role: str, login_name: str) -> "Newcomer":
-        """The person of a row."""
+    def of(cls, record: UserRecord, *, role: str, login_name: str) -> "NewUser":
+        """Returns the user of a record with this role and login name."""
         return cls(record.sourced_id, record.name, role, record.grade, login_name, record.email, record.phone)
 
 
-def new(sourced_id: str) -> str:
-    """Stands for the id of what is made by the import."""
-    return _NEW + sourced_id
+def new_key(sourced_id: str) -> str:
+    """Returns the key of a user or class whose id does not exist until the plan is applied."""
+    return _NEW_KEY_PREFIX + sourced_id
 
 
 def is_new(key: str) -> bool:
-    """Whether this stands for an id that is not given yet."""
-    return key.startswith(_NEW)
+    """Returns whether a key is one of `new_key`."""
+    return key.startswith(_NEW_KEY_PREFIX)
 
 
 @dataclass
 class Plan:
-    """The verdicts on all rows, and what is done in consequence."""
+    """The effect of every row, and the changes that follow from the rows."""
 
-    verdicts: dict[tuple[str, str, int], Verdict] = field(default_factory=dict)
-    faults: dict[tuple[str, str, int], Fault] = field(default_factory=dict)
-    newcomers: list[Newcomer] = field(default_factory=list)
-    recognised: list[tuple[str, str]] = field(default_factory=list)
-    """sourcedId and id of people who were here before they were in a roster."""
-    renamed: list[tuple[str, str]] = field(default_factory=list)
-    """Id and name."""
-    addressed: list[tuple[str, str, str]] = field(default_factory=list)
-    """Id, kind and value of an address that a person had none of."""
-    promoted: list[tuple[str, str]] = field(default_factory=list)
-    """Id of a person who teaches from now on, and the role that they had."""
+    changes: dict[tuple[str, str, int], RowChange] = field(default_factory=dict)
+    """By file, `sourcedId` and line."""
+    errors: dict[tuple[str, str, int], RowError] = field(default_factory=dict)
+    """By file, `sourcedId` and line."""
+    new_users: list[NewUser] = field(default_factory=list)
+    matched_users: list[tuple[str, str]] = field(default_factory=list)
+    """`sourcedId` and id of users that existed before a roster contained them."""
+    renamed_users: list[tuple[str, str]] = field(default_factory=list)
+    """Id and new name."""
+    new_addresses: list[tuple[str, str, str]] = field(default_factory=list)
+    """Id, kind and value, for users that have no address of this kind."""
+    promoted_users: list[tuple[str, str]] = field(default_factory=list)
+    """Id and previous role of users who become teachers."""
     new_classes: list[tuple[str, str]] = field(default_factory=list)
-    """sourcedId and title."""
-    retitled: list[tuple[str, str]] = field(default_factory=list)
-    """Id and title."""
-    archived: list[str] = field(default_factory=list)
-    entering: list[Entry] = field(default_factory=list)
-    changing: list[Entry] = field(default_factory=list)
-    ending: list[tuple[Place, str]] = field(default_factory=list)
-    """Where a membership ends, and its role."""
+    """`sourcedId` and title."""
+    renamed_classes: list[tuple[str, str]] = field(default_factory=list)
+    """Id and new title."""
+    archived_classes: list[str] = field(default_factory=list)
+    """Ids."""
+    added_enrollments: list[NewEnrollment] = field(default_factory=list)
+    changed_enrollments: list[NewEnrollment] = field(default_factory=list)
+    ended_enrollments: list[tuple[Enrollment, str]] = field(default_factory=list)
+    """The enrolment and its role."""
     etag: str = ""
-    """Names the roster, and everything that is done with it here."""
+    """The `fingerprint` of the plan."""
 
-    def judge(
+    def add_change(
         self, change: str, file: str, line: int, sourced_id: str, columns: tuple[str, ...] = ()
     ) -> None:
-        """Says what becomes of a row."""
-        self.verdicts[file, sourced_id, line] = Verdict(change, file, line, sourced_id, columns)
+        """Stores the effect of a row."""
+        self.changes[file, sourced_id, line] = RowChange(change, file, line, sourced_id, columns)
 
-    def fault(self, fault: Fault) -> None:
-        """Says that a row cannot be applied; the first reason is told."""
-        key = (fault.file, fault.sourced_id, fault.line)
-        self.faults.setdefault(key, fault)
-        columns = (fault.column,) if fault.column else ()
-        self.verdicts[key] = Verdict(FAULTY, *_row(fault), columns, fault.problem)
-
-    def counts(self) -> Counter[tuple[str, str]]:
-        """How many rows there are, by what they are counted among and what becomes of them."""
-        return Counter((COUNTED[verdict.file], verdict.change) for verdict in self.verdicts.values())
-
-    def differences(self) -> list[Verdict]:
-        """Every row that changes something or cannot: faulty ones first, then in the order of their files."""
-        told = [verdict for verdict in self.verdicts.values() if verdict.change != UNCHANGED]
-        return sorted(
-            told, key=lambda one: (one.change != FAULTY, FILES.index(one.file), one.line, one.sourced_id)
+    def add_error(self, error: RowError) -> None:
+        """Stores that a row cannot be applied. `list_errors` returns only the first error of each row."""
+        key = (error.file, error.sourced_id, error.line)
+        self.errors.setdefault(key, error)
+        columns = (error.column,) if error.column else ()
+        self.changes[key] = RowChange(
+            INVALID, error.file, error.line, error.sourced_id, columns, error.problem
         )
 
-    def faulty(self) -> list[Fault]:
-        """The rows that cannot be applied, in the order of their files."""
-        return sorted(self.faults.values(), key=lambda one: (FILES.index(one.file), one.line))
+    def count_rows(self) -> Counter[tuple[str, str]]:
+        """Returns the number of rows by file (`COUNTED_AS`) and change."""
+        return Counter((COUNTED_AS[row.file], row.change) for row in self.changes.values())
+
+    def list_changes(self) -> list[RowChange]:
+        """Returns every row that is not unchanged: invalid rows first, then in the order of the files."""
+        rows = [row for row in self.changes.values() if row.change != UNCHANGED]
+        return sorted(
+            rows, key=lambda row: (row.change != INVALID, FILES.index(row.file), row.line, row.sourced_id)
+        )
+
+    def list_errors(self) -> list[RowError]:
+        """Returns the rows that cannot be applied, in the order of the files."""
+        return sorted(self.errors.values(), key=lambda error: (FILES.index(error.file), error.line))
 
     def class_ids(self) -> set[str]:
-        """The classes that are changed, or whose members are."""
-        entries = (*self.entering, *self.changing)
-        ids = {entry.place.class_key for entry in entries} | {place.class_key for place, _ in self.ending}
-        return _ids({*ids, *self.archived, *(class_id for class_id, _ in self.retitled)})
+        """Returns the ids of the existing classes that change or whose members change."""
+        keys = {
+            *(enrollment.class_key for enrollment in self._enrollments()),
+            *self.archived_classes,
+            *(class_id for class_id, _ in self.renamed_classes),
+        }
+        return {key for key in keys if not is_new(key)}
 
     def user_ids(self) -> set[str]:
-        """The people who are changed, or whose memberships are."""
-        return _ids(
-            {
-                *(user_id for _, user_id in self.recognised),
-                *(user_id for user_id, _ in self.renamed),
-                *(user_id for user_id, *_ in self.addressed),
-                *(user_id for user_id, _ in self.promoted),
-                *(entry.place.user_key for entry in (*self.entering, *self.changing)),
-                *(place.user_key for place, _ in self.ending),
-            }
-        )
+        """Returns the ids of the existing users who change or whose memberships change."""
+        keys = {
+            *(user_id for _, user_id in self.matched_users),
+            *(user_id for user_id, _ in self.renamed_users),
+            *(user_id for user_id, *_ in self.new_addresses),
+            *(user_id for user_id, _ in self.promoted_users),
+            *(enrollment.user_key for enrollment in self._enrollments()),
+        }
+        return {key for key in keys if not is_new(key)}
 
-    def seal(self, archive: bytes) -> "Plan":
-        """Gives the plan its etag, once it is made from the archive with this digest."""
-        digest = hashlib.sha256(archive)
+    def fingerprint(self, archive_digest: bytes) -> str:
+        """Returns a hash of the archive and of all changes of the plan."""
+        digest = hashlib.sha256(archive_digest)
         for part in self._parts():
             digest.update(repr(part).encode())
-        self.etag = digest.hexdigest()[:32]
-        return self
+        return digest.hexdigest()[:32]
+
+    def _enrollments(self) -> Iterator[Enrollment]:
+        for new in (*self.added_enrollments, *self.changed_enrollments):
+            yield new.enrollment
+        for enrollment, _ in self.ended_enrollments:
+            yield enrollment
 
     def _parts(self) -> Iterator[object]:
-        yield from self.differences()
+        yield from self.list_changes()
         for one in fields(self):
-            if one.name not in ("verdicts", "faults", "etag"):
+            if one.name not in ("changes", "errors", "etag"):
                 yield from (one.name, *getattr(self, one.name))
-
-
-def _row(fault: Fault) -> tuple[str, int, str]:
-    return fault.file, fault.line, fault.sourced_id
-
-
-def _ids(keys: set[str]) -> set[str]:
-    return {key for key in keys if not is_new(key)}

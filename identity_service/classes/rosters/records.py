@@ -1,19 +1,19 @@
-"""The rows of a roster that were understood, and those that were not."""
+"""The rows of a roster: the valid ones as records, the others as errors."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class UserRecord(NamedTuple):
-    """A person."""
+    """A row of `users.csv`."""
 
     line: int
     sourced_id: str
-    stays: bool
-    """Whether the roster wants them let into classes; where not, nothing below is read."""
+    active: bool
+    """Whether the user is to have memberships. If not, the fields below are not read."""
     name: str = ""
     login_name: str = ""
-    """Empty where the roster's is none that one signs in with here."""
+    """Empty if the name in the roster is not a valid login name."""
     email: str = ""
     phone: str = ""
     grade: int | None = None
@@ -21,35 +21,36 @@ class UserRecord(NamedTuple):
 
 
 class RoleRecord(NamedTuple):
-    """That a person teaches."""
+    """A row of `roles.csv`."""
 
     line: int
     sourced_id: str
     user_sourced_id: str
+    """Empty if the role is not that of a teacher."""
 
 
 class ClassRecord(NamedTuple):
-    """A class."""
+    """A row of `classes.csv`."""
 
     line: int
     sourced_id: str
-    stays: bool
+    active: bool
     title: str = ""
 
 
 class EnrollmentRecord(NamedTuple):
-    """A person in a class."""
+    """A row of `enrollments.csv`."""
 
     line: int
     sourced_id: str
-    stays: bool
+    active: bool
     class_sourced_id: str = ""
     user_sourced_id: str = ""
     role: str | None = None
-    """STUDENT or TEACHER; None for whoever has another part in a class, which gives no right here."""
+    """STUDENT or TEACHER; None for other roles, which give no membership."""
 
 
-class Fault(NamedTuple):
+class RowError(NamedTuple):
     """A row that cannot be applied."""
 
     file: str
@@ -57,24 +58,33 @@ class Fault(NamedTuple):
     sourced_id: str
     column: str
     problem: str
-    """What is wrong, and what to do."""
+    """The rule that the column breaks, and the remedy."""
 
     @property
-    def place(self) -> str:
-        """As a violation names it: `users.csv[12].email`."""
+    def path(self) -> str:
+        """The path of the row in a field violation: `users.csv[12].email`."""
         return f"{self.file}[{self.line}]" + (f".{self.column}" if self.column else "")
 
 
+class ColumnError(Exception):
+    """A row cannot be applied because of one of its columns, or as a whole if `column` is empty."""
+
+    def __init__(self, column: str, problem: str) -> None:
+        super().__init__(problem)
+        self.column = column
+        self.problem = problem
+
+
 class Roster(NamedTuple):
-    """What an archive says, by `sourcedId`."""
+    """The content of an archive. The mappings are by `sourcedId`."""
 
     digest: bytes
-    """Names the archive."""
-    complete: frozenset[str]
-    """The files that are complete: what they do not name has left."""
+    """SHA-256 of the archive."""
+    bulk_files: frozenset[str]
+    """The files that are complete: a row that such a file no longer contains is removed."""
     users: Mapping[str, UserRecord]
     teachers: Mapping[str, RoleRecord]
-    """By the person's."""
+    """By the `sourcedId` of the user."""
     classes: Mapping[str, ClassRecord]
     enrollments: Mapping[str, EnrollmentRecord]
-    faults: tuple[Fault, ...]
+    errors: tuple[RowError, ...]

@@ -1,13 +1,19 @@
-"""SQL that reads what a roster is compared with, and locks what it changes."""
+"""SQL that reads the state that a roster is compared with, and locks the rows that it changes."""
 
 from collections.abc import Collection
-from typing import NamedTuple
 
 from sqlalchemy import ARRAY, Exists, Text, and_, bindparam, exists, func, null, select
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, Transaction, statement
+from identity_service.classes.rosters.types import (
+    ClassCountRow,
+    IdentifierOwnerRow,
+    MemberRow,
+    RosterClassRow,
+    RosterUserRow,
+)
 from identity_service.tables import (
     Class,
     LoginIdentifier,
@@ -18,80 +24,22 @@ from identity_service.tables import (
     UserClass,
 )
 
-
-class PersonRow(NamedTuple):
-    """Somebody who came by a roster before."""
-
-    sourced_id: str
-    user_id: str
-    full_name: str
-    role: str
-    let_in: bool
-    has_email: bool
-    has_phone: bool
-
-
-class OwnerRow(NamedTuple):
-    """Whose a login name or an address is."""
-
-    canonical: str
-    proven: bool
-    deleted: bool
-    rostered: bool
-    """Whether they came by a roster before."""
-    user_id: str
-    full_name: str
-    role: str
-    let_in: bool
-    has_email: bool
-    has_phone: bool
-
-
-class KnownClassRow(NamedTuple):
-    """A class that came by a roster before."""
-
-    sourced_id: str
-    class_id: str
-    title: str
-    archived: bool
-    deleted: bool
-
-
-class MemberRow(NamedTuple):
-    """A member of such a class, however they came into it."""
-
-    class_id: str
-    user_id: str
-    role: str
-    sourced_id: str | None
-    """The enrolment's, of those who came by a roster."""
-    user_sourced_id: str | None
-    let_in: bool
-
-
-class HeldRow(NamedTuple):
-    """In how many classes somebody is that are in use."""
-
-    user_id: str
-    classes: int
-
-
 _ids = func.unnest(bindparam("ids", type_=ARRAY(UUID))).table_valued("id", name="given").render_derived()
 _texts = (
     func.unnest(bindparam("texts", type_=ARRAY(Text))).table_valued("text", name="given").render_derived()
 )
 
 
-_OWN = aliased(LoginIdentifier)
+_IDENTIFIER = aliased(LoginIdentifier)
 
 
-def _has(kind: str) -> Exists:
-    return exists().where(_OWN.user_id == User.user_id, _OWN.kind == kind)
+def _has_identifier(kind: str) -> Exists:
+    return exists().where(_IDENTIFIER.user_id == User.user_id, _IDENTIFIER.kind == kind)
 
 
-_let_in = and_(User.deleted_at == null(), User.deactivated_at == null())
-_PERSON = (User.user_id, User.full_name, User.role, _let_in, _has("EMAIL"), _has("PHONE"))
-_rostered_as = (
+_active = and_(User.deleted_at == null(), User.deactivated_at == null())
+_USER = (User.user_id, User.full_name, User.role, _active, _has_identifier("EMAIL"), _has_identifier("PHONE"))
+_user_sourced_id = (
     select(RosterUser.sourced_id)
     .where(RosterUser.user_id == Membership.user_id)
     .limit(1)
@@ -99,8 +47,8 @@ _rostered_as = (
     .scalar_subquery()
 )
 
-# One import at a time, on all replicas.
-LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("rosters"))))
+# One import at a time on all replicas: two imports would lock classes and users in different orders.
+LOCK_IMPORTS = statement(select(func.pg_advisory_xact_lock(func.hashtext("rosters"))))
 LOCK_CLASSES = statement(
     select(Class.class_id)
     .join(_ids, Class.class_id == _ids.c.id)
@@ -115,25 +63,25 @@ LOCK_USERS = statement(
     .with_for_update(of=User),
     str,
 )
-PEOPLE = statement(
-    select(RosterUser.sourced_id, *_PERSON)
+LIST_USERS = statement(
+    select(RosterUser.sourced_id, *_USER)
     .join(_texts, RosterUser.sourced_id == _texts.c.text)
     .join(User, User.user_id == RosterUser.user_id),
-    PersonRow,
+    RosterUserRow,
 )
-OWNERS = statement(
+LIST_IDENTIFIER_OWNERS = statement(
     select(
         LoginIdentifier.canonical,
         LoginIdentifier.verified_at != null(),
         User.deleted_at != null(),
         exists().where(RosterUser.user_id == User.user_id),
-        *_PERSON,
+        *_USER,
     )
     .join(_texts, LoginIdentifier.canonical == _texts.c.text)
     .join(User, User.user_id == LoginIdentifier.user_id),
-    OwnerRow,
+    IdentifierOwnerRow,
 )
-CLASSES = statement(
+LIST_CLASSES = statement(
     select(
         RosterClass.sourced_id,
         RosterClass.class_id,
@@ -143,16 +91,16 @@ CLASSES = statement(
     )
     .join(Class, Class.class_id == RosterClass.class_id)
     .order_by(RosterClass.sourced_id),
-    KnownClassRow,
+    RosterClassRow,
 )
-MEMBERS = statement(
+LIST_MEMBERS = statement(
     select(
         Membership.class_id,
         Membership.user_id,
         Membership.role,
         Membership.roster_sourced_id,
-        _rostered_as,
-        _let_in,
+        _user_sourced_id,
+        _active,
     )
     .join(_ids, Membership.class_id == _ids.c.id)
     .join(User, User.user_id == Membership.user_id)
@@ -160,51 +108,53 @@ MEMBERS = statement(
     .order_by(Membership.class_id, Membership.user_id),
     MemberRow,
 )
-HELD = statement(
+COUNT_CLASSES = statement(
     select(UserClass.user_id, func.count())
     .join(_ids, UserClass.user_id == _ids.c.id)
     .join(Class, Class.class_id == UserClass.class_id)
     .where(Class.archived_at == null(), Class.deleted_at == null())
     .group_by(UserClass.user_id),
-    HeldRow,
+    ClassCountRow,
 )
 
 
-async def lock(transaction: Transaction) -> None:
-    """Keeps others from importing a roster until the transaction ends."""
-    await transaction.run(LOCK)
+async def lock_imports(transaction: Transaction) -> None:
+    """Waits until no other import is running, and keeps the lock until the transaction ends."""
+    await transaction.run(LOCK_IMPORTS)
 
 
 async def lock_classes(transaction: Transaction, class_ids: Collection[str]) -> None:
-    """Keeps others from changing these classes and who is in them."""
+    """Locks classes and their memberships until the transaction ends."""
     await transaction.all(LOCK_CLASSES, ids=[*class_ids])
 
 
 async def lock_users(transaction: Transaction, user_ids: Collection[str]) -> None:
-    """Keeps others from changing these people."""
+    """Locks users until the transaction ends."""
     await transaction.all(LOCK_USERS, ids=[*user_ids])
 
 
-async def people(executor: Executor, sourced_ids: Collection[str]) -> dict[str, PersonRow]:
-    """Those who came by a roster before, by the name that they have in it."""
-    return {row.sourced_id: row for row in await executor.all(PEOPLE, texts=[*sourced_ids])}
+async def list_users(executor: Executor, sourced_ids: Collection[str]) -> dict[str, RosterUserRow]:
+    """Returns the users of earlier rosters that have these ids, by `sourcedId`."""
+    return {row.sourced_id: row for row in await executor.all(LIST_USERS, texts=[*sourced_ids])}
 
 
-async def owners(executor: Executor, canonicals: Collection[str]) -> dict[str, OwnerRow]:
-    """Whose these login names and addresses are, as they are compared."""
-    return {row.canonical: row for row in await executor.all(OWNERS, texts=[*canonicals])}
+async def list_identifier_owners(
+    executor: Executor, canonicals: Collection[str]
+) -> dict[str, IdentifierOwnerRow]:
+    """Returns the owners of login identifiers, by identifier in the form in which it is compared."""
+    return {row.canonical: row for row in await executor.all(LIST_IDENTIFIER_OWNERS, texts=[*canonicals])}
 
 
-async def classes(executor: Executor) -> dict[str, KnownClassRow]:
-    """Every class that came by a roster before, by the name that it has in it."""
-    return {row.sourced_id: row for row in await executor.all(CLASSES)}
+async def list_classes(executor: Executor) -> dict[str, RosterClassRow]:
+    """Returns all classes of earlier rosters, by `sourcedId`."""
+    return {row.sourced_id: row for row in await executor.all(LIST_CLASSES)}
 
 
-async def members(executor: Executor, class_ids: Collection[str]) -> list[MemberRow]:
-    """Who is in these classes."""
-    return await executor.all(MEMBERS, ids=[*class_ids])
+async def list_members(executor: Executor, class_ids: Collection[str]) -> list[MemberRow]:
+    """Returns the active members of these classes."""
+    return await executor.all(LIST_MEMBERS, ids=[*class_ids])
 
 
-async def held(executor: Executor, user_ids: Collection[str]) -> dict[str, int]:
-    """In how many classes each of these people is that are in use."""
-    return {row.user_id: row.classes for row in await executor.all(HELD, ids=[*user_ids])}
+async def count_classes(executor: Executor, user_ids: Collection[str]) -> dict[str, int]:
+    """Returns the number of active classes of each of these users, by user id."""
+    return {row.user_id: row.classes for row in await executor.all(COUNT_CLASSES, ids=[*user_ids])}

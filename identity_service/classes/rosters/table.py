@@ -1,11 +1,11 @@
-"""A CSV file as rows that know their line (RFC 4180, UTF-8 with or without a byte order mark)."""
+"""Parses a CSV file (RFC 4180, UTF-8 with or without a byte order mark) into rows with line numbers."""
 
 import csv
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from typing import NamedTuple
 
-from identity_service.classes.rosters.archive import unreadable
+from identity_service.classes.rosters.archive import archive_error
 
 MAX_ROWS = 50_000
 
@@ -14,59 +14,59 @@ class Row(NamedTuple):
     """One row below the header."""
 
     line: int
-    """Where it begins, counted from 1."""
+    """The line on which the row begins, counted from 1."""
     cells: Mapping[str, str]
-    """By column, without space around them."""
-    whole: bool
-    """Whether it has as many cells as the header; where not, it has none of them."""
+    """By column, without surrounding white space. Empty if the row is not well formed."""
+    well_formed: bool
+    """Whether the row has as many cells as the header."""
 
 
 class Table(NamedTuple):
-    """A file."""
+    """A CSV file."""
 
     columns: list[str]
     rows: list[Row]
 
 
-def parse(file: str, content: bytes, kept: frozenset[str] | None = None) -> Table:
-    """The rows of a file, with the columns that are to be kept, or all.
+def parse_table(file: str, content: bytes, kept_columns: frozenset[str] | None = None) -> Table:
+    """Returns the rows of a file with the columns to keep, or with all columns.
 
-    Raises FieldInvalid for what is no table of at most MAX_ROWS rows.
+    Raises FieldInvalid if the content is not a CSV file with 1 to MAX_ROWS rows.
     """
-    lines = _lines(file, content)
-    header_line, columns = next(lines, (0, []))
+    records = _records(file, content)
+    header_line, columns = next(records, (0, []))
     if not header_line:
-        raise unreadable(f"{file} is empty: the first line names the columns")
+        raise archive_error(f"{file} must not be empty: its first line contains the column names")
     if len(set(columns)) < len(columns):
-        raise unreadable(f"{file}[{header_line}] names a column twice")
-    places = [place for place, column in enumerate(columns) if kept is None or column in kept]
+        raise archive_error(f"{file}[{header_line}] must not contain a column twice")
+    indexes = [i for i, column in enumerate(columns) if kept_columns is None or column in kept_columns]
     rows: list[Row] = []
-    for line, cells in lines:
+    for line, cells in records:
         if len(rows) == MAX_ROWS:
-            raise unreadable(f"{file} has more than {MAX_ROWS} rows: send it in parts")
-        whole = len(cells) == len(columns)
-        rows.append(Row(line, {columns[i]: cells[i] for i in places} if whole else {}, whole))
+            raise archive_error(f"{file} must have at most {MAX_ROWS} rows: import it in several parts")
+        well_formed = len(cells) == len(columns)
+        rows.append(Row(line, {columns[i]: cells[i] for i in indexes} if well_formed else {}, well_formed))
     if not rows:
-        raise unreadable(f"{file} has no rows: leave it out, and call it absent in the manifest")
+        raise archive_error(f"{file} must have rows: leave out an empty file and set it to absent")
     return Table(columns, rows)
 
 
-def _lines(file: str, content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Where each record begins, and its cells; empty lines are none."""
+def _records(file: str, content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Yields the first line and the cells of each record. Skips empty lines."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise unreadable(f"{file}[{line}] is not UTF-8: save it in this encoding") from error
+        raise archive_error(f"{file}[{line}] must be UTF-8: save the file with this encoding") from error
     header = text.partition("\n")[0]
     if ";" in header and "," not in header:
-        raise unreadable(f"{file} is separated by semicolons: save it with commas")
+        raise archive_error(f"{file} must be separated by commas, not by semicolons")
     reader = csv.reader(StringIO(text, newline=""), strict=True)
-    begins = 1
+    first_line = 1
     try:
         for cells in reader:
             if cells:
-                yield begins, [cell.strip() for cell in cells]
-            begins = reader.line_num + 1
+                yield first_line, [cell.strip() for cell in cells]
+            first_line = reader.line_num + 1
     except csv.Error as error:
-        raise unreadable(f"{file}[{begins}] is no CSV as RFC 4180 has it: look at its quotes") from error
+        raise archive_error(f"{file}[{first_line}] must be valid CSV (RFC 4180): check its quotes") from error
