@@ -1,6 +1,6 @@
-"""Who may call what: the `allow` options of a contract, evaluated on the parsed request.
+"""Evaluates the `allow` options of an RPC on the decoded request.
 
-The gateway evaluates the same options on the bytes; a property test holds the two together.
+The gateway evaluates the same options on the encoded request. A property test compares the decisions.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
 ME = "me"
 
 Grant: TypeAlias = Callable[[Message, Caller | None, str | None], bool]
-"""Decides on a request, the person who calls and the service that calls."""
+"""Returns whether a request is permitted, given the calling user and the calling service."""
 
 
 class Access:
-    """The ways into one RPC."""
+    """The access rule of one RPC: it permits a call if at least one grant does."""
 
     def __init__(self, method: Method) -> None:
         self._subjects = method.subjects
@@ -30,7 +30,7 @@ class Access:
         self.asks_peer = any(allow.service for allow in method.grants)
 
     def name_caller(self, request: Message, caller: Caller | None) -> None:
-        """Replaces `me` by the caller's id wherever the request names its subject."""
+        """Replaces `me` by the caller's id in the fields that identify the caller."""
         if caller is None:
             return
         for field in self._subjects:
@@ -38,7 +38,10 @@ class Access:
                 setattr(request, field, caller.user_id)
 
     def check(self, request: Message, caller: Caller | None, peer: str | None) -> None:
-        """Passes when one way in is open. Raises AccessDenied, or TokenMissing where a token might help."""
+        """Checks that one grant permits the call.
+
+        Raises TokenMissing if there is no token and one is needed, otherwise AccessDenied.
+        """
         for grant in self._grants:
             if grant(request, caller, peer):
                 return
@@ -46,17 +49,17 @@ class Access:
 
 
 def role_name(role: GlobalRole.ValueType) -> str:
-    """A global role as claims and the database spell it."""
+    """Returns the name of a global role in claims and in the database."""
     return GlobalRole.Name(role).removeprefix("GLOBAL_ROLE_")
 
 
 def class_role_name(role: ClassRole.ValueType) -> str:
-    """A class role as claims and the database spell it."""
+    """Returns the name of a class role in claims and in the database."""
     return ClassRole.Name(role).removeprefix("CLASS_ROLE_")
 
 
 def class_roles_from(least: ClassRole.ValueType) -> frozenset[str]:
-    """The names of all class roles that are at least this one."""
+    """Returns the names of all class roles that are at least `least`."""
     floor = max(least, ClassRole.CLASS_ROLE_STUDENT)
     return frozenset(class_role_name(role) for role in ClassRole.values() if role >= floor)
 
@@ -66,15 +69,15 @@ def _grant(allow: Allow) -> Grant:
         return lambda request, caller, peer: True
     if allow.service:
         return lambda request, caller, peer: peer == allow.service
-    conditions = [*_person_conditions(allow)]
+    conditions = _user_conditions(allow)
 
-    def open_to(request: Message, caller: Caller | None, peer: str | None) -> bool:
-        return caller is not None and all(holds(request, caller) for holds in conditions)
+    def permits(request: Message, caller: Caller | None, peer: str | None) -> bool:
+        return caller is not None and all(condition(request, caller) for condition in conditions)
 
-    return open_to
+    return permits
 
 
-def _person_conditions(allow: Allow) -> list[Callable[[Message, Caller], bool]]:
+def _user_conditions(allow: Allow) -> list[Callable[[Message, Caller], bool]]:
     conditions: list[Callable[[Message, Caller], bool]] = []
     if not allow.unassigned:
         conditions.append(lambda request, caller: caller.role != "UNASSIGNED")

@@ -1,4 +1,4 @@
-"""Who did what to whom: recorded with the change itself, kept in the one chain that holds it all.
+"""Records audit entries in the transaction of the change; identity_service keeps them in one chain.
 
 async with write(database) as transaction:
     ...
@@ -12,13 +12,14 @@ from google.protobuf.json_format import ParseDict
 
 from chassis import calls, outbox
 from chassis.database import Transaction
-from chassis.outbox import Deliver, Fact
-from meno.access.v1.audit_service_pb2 import AuditAction, AuditEntry, RecordAuditEntriesRequest
+from chassis.outbox import MessageHandler, OutboxMessage
+from meno.access.v1.audit_service_pb2 import RecordAuditEntriesRequest
 from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
+from meno.access.v1.resources_pb2 import AuditAction, AuditEntry
 
 KIND = "audit_entry"
 
-_TIMEOUT = 10.0
+_RPC_TIMEOUT_SECONDS = 10.0
 
 
 async def record(
@@ -31,10 +32,10 @@ async def record(
     resource_id: str = "",
     **details: object,
 ) -> None:
-    """Adds an entry to the transaction that it tells of.
+    """Enqueues an audit entry in the transaction of the change.
 
-    The actor is whoever calls, unless it is given; nobody where a service works by itself. All are
-    ids; `details` are numbers and words of a contract, never names or text.
+    The actor is the caller if `actor_user_id` is empty, and empty if a service acts by itself. `details`
+    may contain numbers and enum names of a contract, never personal names or text.
     """
     call = calls.current_or_none()
     caller = call.caller if call else None
@@ -47,24 +48,24 @@ async def record(
         "details": {name: str(value) for name, value in details.items()},
         "request_id": call.request_id if call else "",
     }
-    await outbox.put(transaction, KIND, {name: value for name, value in entry.items() if value})
+    await outbox.enqueue(transaction, KIND, {name: value for name, value in entry.items() if value})
 
 
-def entry(fact: Fact) -> AuditEntry:
-    """The entry that a fact is."""
-    made = ParseDict(fact.body, AuditEntry())
-    made.entry_id = fact.fact_id
-    made.occur_time.FromDatetime(fact.created_at)
-    return made
+def to_entry(message: OutboxMessage) -> AuditEntry:
+    """Returns the audit entry of an outbox message."""
+    entry = ParseDict(message.body, AuditEntry())
+    entry.entry_id = message.message_id
+    entry.occur_time.FromDatetime(message.created_at)
+    return entry
 
 
-def deliver(channel: grpc.aio.Channel) -> Deliver:
-    """Hands entries to the service that keeps the chain."""
-    chain = AuditServiceStub(channel)
+def message_handler(channel: grpc.aio.Channel) -> MessageHandler:
+    """Returns the handler that delivers audit entries to identity_service."""
+    stub = AuditServiceStub(channel)
 
-    async def hand_over(facts: Sequence[Fact]) -> None:
-        # Without a request_id: each entry has an id, and with whom it travels may change.
-        request = RecordAuditEntriesRequest(entries=map(entry, facts))
-        await chain.RecordAuditEntries(request, timeout=_TIMEOUT)
+    async def deliver(messages: Sequence[OutboxMessage]) -> None:
+        # No request_id: each entry has its own id, and a retry may combine entries differently.
+        request = RecordAuditEntriesRequest(entries=map(to_entry, messages))
+        await stub.RecordAuditEntries(request, timeout=_RPC_TIMEOUT_SECONDS)
 
-    return hand_over
+    return deliver

@@ -1,4 +1,4 @@
-"""The call that is being served, and who makes it."""
+"""The current call and its caller."""
 
 import time
 from contextvars import ContextVar
@@ -14,15 +14,15 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person, as their verified access token tells it."""
+    """A user, as identified by a verified access token."""
 
     user_id: str
     role: str
     """Global role: UNASSIGNED, STUDENT, TEACHER or ADMIN."""
     classes: dict[str, str]
-    """Class id to class role, STUDENT or TEACHER, of the classes that are in use."""
+    """Class id to class role (STUDENT or TEACHER) for active classes."""
     archived: dict[str, str]
-    """The same of those that are read-only."""
+    """Class id to class role for archived classes, which are read-only."""
     sign_in_id: str
     rights_version: int
     expires_at: float
@@ -31,13 +31,13 @@ class Caller:
     token: str = field(repr=False)
 
     def role_in(self, class_id: str) -> str | None:
-        """The role in a class, whether it is in use or read-only; None where there is none."""
+        """Returns the caller's role in an active or archived class, or None if they are not a member."""
         return self.classes.get(class_id) or self.archived.get(class_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A principal's request_id for one method, and what was asked under it."""
+class IdempotencyKey:
+    """A principal's request_id for one method, with a digest of the request."""
 
     principal: str
     method: str
@@ -47,45 +47,45 @@ class Claim:
 
 @dataclass(slots=True)
 class Call:
-    """One call, from the first byte to the last."""
+    """A call and what the interceptors know of it."""
 
     method: Method
     context: Context
     request_id: str
-    """Names the call in logs and in the message of an internal error."""
+    """Identifies the call in logs and in the message of an internal error."""
     authorization: str = field(repr=False)
-    """The authorization header as it came."""
+    """The authorization header, unchanged."""
     trace_parent: str
-    """Names the trace that the call is part of (W3C Trace Context); handed on as it came."""
+    """The traceparent (W3C Trace Context) that is forwarded to other services."""
     has_zero_byte: bool = False
-    """Whether the request's bytes hold a zero: only then can a text of it hold NUL."""
-    began: float = field(default_factory=time.perf_counter)
+    """Whether the encoded request contains a zero byte. Only then can a string contain NUL."""
+    started_at: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
-    """None where the RPC is public or a service calls."""
-    claim: Claim | None = None
-    """What makes a repetition of this call recognisable; None where it is no write."""
+    """None if the RPC is public or the caller is a service."""
+    idempotency_key: IdempotencyKey | None = None
+    """None if the call is not a write or has no request_id."""
 
 
 _current: ContextVar[Call] = ContextVar("call")
 
 
 def current() -> Call:
-    """The call that is being served. Raises LookupError outside of one."""
+    """Returns the current call. Raises LookupError outside of a call."""
     return _current.get()
 
 
 def current_or_none() -> Call | None:
-    """The call that is being served; None where a service works by itself."""
+    """Returns the current call, or None in background work."""
     return _current.get(None)
 
 
 def enter(call: Call) -> None:
-    """Makes `call` the one that this task serves."""
+    """Makes `call` the current call of this task."""
     _current.set(call)
 
 
 def peer(context: Context) -> str | None:
-    """The service that calls, by its certificate: `spiffe://meno/chat_service`."""
+    """Returns the calling service from its certificate (`spiffe://meno/chat_service`), or None."""
     names = context.auth_context().get("peer_spiffe_id") or ()
     for name in names:
         domain, _, service = name.decode().removeprefix("spiffe://").partition("/")
@@ -95,7 +95,7 @@ def peer(context: Context) -> str | None:
 
 
 def caller() -> Caller:
-    """Who calls. Only for RPCs whose every way in needs a token."""
+    """Returns the caller. Raises LookupError if the call has none, which only public and service RPCs allow."""
     found = current().caller
     if found is None:
         raise LookupError("this RPC can be called without a token")

@@ -16,7 +16,7 @@ VALID_FOR = timedelta(days=825)
 _SKEW = timedelta(minutes=5)
 
 
-class Authority:
+class CertificateAuthority:
     """Signs certificates that name a service: `spiffe://meno/<service>`, and the service as host."""
 
     def __init__(self) -> None:

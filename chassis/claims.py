@@ -73,8 +73,8 @@ def _role(claims: Mapping[str, Any]) -> str:
     return role
 
 
-def _classes(claim: Any) -> dict[str, str]:
-    return {class_id: _of(str, role) for class_id, role in _of(dict, claim).items()}
+def _classes(idempotency_key: Any) -> dict[str, str]:
+    return {class_id: _of(str, role) for class_id, role in _of(dict, idempotency_key).items()}
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from chassis import telemetry
-from chassis.server import Compose, run
+from chassis.server import AppFactory, run
 from chassis.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.Typer:
+def service_cli(service: str, kind: type[Settings], compose: AppFactory) -> typer.Typer:
     """The command line of a service; it may add commands of its own."""
     cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
 
@@ -27,7 +27,7 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
         """Serve until SIGTERM."""
         settings = load(kind)
         telemetry.configure(service, settings.log_level)
-        with explained():
+        with friendly_errors():
             status = run(compose, settings)
         raise typer.Exit(status)
 
@@ -37,7 +37,7 @@ def service_cli(service: str, kind: type[Settings], compose: Compose) -> typer.T
         from chassis import migrations
 
         settings = load(kind)
-        with explained():
+        with friendly_errors():
             migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
         typer.echo(f"{service}: the database is current")
 
@@ -76,7 +76,7 @@ def load(kind: type[AnySettings]) -> AnySettings:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def friendly_errors() -> Iterator[None]:
     """Exits with one line for what is wrong around the service: a database, a file, a port."""
     try:
         yield

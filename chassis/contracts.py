@@ -1,4 +1,4 @@
-"""What the contracts declare about each RPC, read once from the compiled descriptors."""
+"""The options of each RPC, read once from the compiled contracts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,34 +13,39 @@ from meno.access.v1.access_pb2 import Allow
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC as its contract declares it."""
+    """An RPC and the options that its contract declares."""
 
     path: str
-    """`/package.Service/Name`, as gRPC spells it."""
+    """`/package.Service/Name`, the path of gRPC."""
     request: type[Message]
     response: type[Message]
     client_streaming: bool
     server_streaming: bool
     grants: tuple[Allow, ...]
-    """The ways in; none means that nobody may call it."""
+    """The `allow` options. Without any, every call is denied."""
     secret: bool
-    """Carries passwords or tokens: nothing of it is stored or logged."""
+    """The RPC transports passwords or tokens: its messages are neither stored nor logged."""
     fields: frozenset[str]
     """Names of the request's top-level fields."""
     identity: tuple[str, ...]
-    """The request fields that decide who may call; only a stream's first message has them."""
+    """The request fields that `allow` options name. In an upload, only the first message may set them."""
     identity_numbers: frozenset[int]
     reports_errors: bool
-    """A stream whose last message can say why it ended."""
+    """The responses of the stream have an `error` field, which the last one may set."""
+
+    @property
+    def name(self) -> str:
+        """The name of the RPC without package and service."""
+        return self.path.rpartition("/")[2]
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The request fields that name the caller, where `me` may stand."""
+        """The request fields that identify the caller and accept `me`."""
         return tuple(dict.fromkeys(grant.owner for grant in self.grants if grant.owner))
 
     @property
     def public_only(self) -> bool:
-        """Open to anybody, so that a token is neither needed nor looked at."""
+        """Whether every caller is permitted; a token is then ignored."""
         return any(grant.public for grant in self.grants)
 
 

@@ -1,12 +1,12 @@
-"""What a service knows of a person: told to them, made another's, or erased, table by table.
+"""Data rights: the export, reassignment and erasure of a user's rows, table by table.
 
-A service declares one rule for each column that names a person, in its `data_rights.py`; a test
-holds the rules against the database's own catalogue, so that no column is forgotten. Answers that
-are remembered for repeated requests need none: they are never told, and always forgotten.
+A service declares one rule for each column that contains a user id, in its `data_rights.py`. A test compares
+the rules with the database catalogue, so that no column is missed. Idempotency keys need no rule: they are
+never exported and always erased.
 
     RULES = Rules(
         Rule(Session),
-        Rule(Session, "deleted_by_user_id", erase=Erase.CLEAR, untold=OF_OTHERS),
+        Rule(Session, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     )
 """
 
@@ -32,149 +32,156 @@ from sqlalchemy import inspect as mapper_of
 from chassis import audit, idempotency, outbox
 from chassis.calls import Context
 from chassis.database import Database, Executor, Statement, Transaction, statement
-from meno.access.v1.account_feed_service_pb2 import AccountEvent
-from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest, ExportUserDataResponse
+from meno.access.v1.resources_pb2 import AccountEvent, AuditAction
 
 ERASURE = "erasure"
-"""The kind of the fact that a service holds nothing of a person any more."""
+"""The kind of the outbox message that reports a completed erasure."""
 
-OF_OTHERS = "the row is about somebody else; the audit entries tell what you did to it"
+ABOUT_OTHERS = "the row is about another user; the audit entries contain your actions on it"
 
-_MEMORY = {"request_memory": "copies of answers, kept for a day"}
+_IDEMPOTENCY_TABLES = {"idempotency_keys": "copies of responses, deleted after a day"}
 _BATCH = 200
 
 
 class Erase(enum.Enum):
-    """What becomes of the rows that name a person, when they are erased."""
+    """The effect of an erasure on the rows that contain the user id."""
 
     DELETE = enum.auto()
-    """They are deleted."""
+    """The rows are deleted."""
     CLEAR = enum.auto()
-    """They stay, and name nobody."""
+    """The rows stay, with NULL in the column."""
     KEEP = enum.auto()
-    """They stay as they are, for a reason that the rule gives."""
+    """The rows stay unchanged; the rule gives the reason."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One column of a table that names a person."""
+    """The rule of one column that contains a user id."""
 
     table: Any
-    """As `tables.py` declares it."""
+    """The model class of the table."""
     column: str = "user_id"
     erase: Erase = Erase.DELETE
-    kept: str = ""
-    """Why rows stay as they are."""
-    untold: str = ""
-    """Why the rows are not told."""
-    withheld: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are not told, and why."""
+    reason_kept: str = ""
+    """The reason of Erase.KEEP."""
+    not_exported: str = ""
+    """The reason why the rows are not exported, if they are not."""
+    excluded_columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not exported, each with the reason."""
 
     @property
     def name(self) -> str:
-        """Of the table."""
+        """The name of the table."""
         return str(self.table.__tablename__)
 
     @property
-    def named(self) -> Any:
-        """The column."""
+    def user_column(self) -> Any:
+        """The column that contains the user id."""
         return getattr(self.table, self.column)
 
 
 class _Compiled:
-    """A rule's statements. A page of rows begins after a key, which the last row tells."""
+    """The statements of a rule. Rows are read in pages; a page begins after the key of the last row."""
 
     def __init__(self, rule: Rule, *, guests: bool) -> None:
         self.rule = rule
         self.key = [column.name for column in mapper_of(rule.table).primary_key]
-        mine = rule.named == bindparam("user_id")
-        told = func.to_jsonb(literal_column(rule.name))
+        is_user = rule.user_column == bindparam("user_id")
+        row = func.to_jsonb(literal_column(rule.name))
         keys: list[ColumnElement[Any]] = [getattr(rule.table, name) for name in self.key]
         after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}") for name in self.key))
-        first = select(told).select_from(rule.table).where(mine).order_by(*keys).limit(_BATCH)
+        first = select(row).select_from(rule.table).where(is_user).order_by(*keys).limit(_BATCH)
         self.first: Statement[dict[str, Any]] = statement(first, dict)
         self.next: Statement[dict[str, Any]] = statement(first.where(after), dict)
         self.erase: Statement[None] | None = None
         if rule.erase is Erase.DELETE:
-            self.erase = statement(delete(rule.table).where(mine))
+            self.erase = statement(delete(rule.table).where(is_user))
         elif rule.erase is Erase.CLEAR:
-            self.erase = statement(update(rule.table).where(mine).values({rule.column: null()}))
-        self.move: Statement[None] | None = None
+            self.erase = statement(update(rule.table).where(is_user).values({rule.column: null()}))
+        self.reassign: Statement[None] | None = None
         if guests:
             becomes: dict[str, Any] = {rule.column: bindparam("into_user_id")}
-            self.move = statement(update(rule.table).where(mine).values(becomes))
+            self.reassign = statement(update(rule.table).where(is_user).values(becomes))
 
 
 class Rules:
-    """Every rule of a service."""
+    """The rules of a service."""
 
     def __init__(self, *rules: Rule, guests: bool = False) -> None:
-        """`guests` says that guests have rows here, which become those of who they turn out to be."""
+        """`guests` is set if guests have rows, which are reassigned when the guest is merged into a user."""
         self.rules = rules
         self._compiled = [_Compiled(rule, guests=guests) for rule in rules]
 
     def statements(self) -> Iterator[tuple[str, Statement[Any]]]:
-        """Every statement, by the name of what it does, for the tests that examine them all."""
+        """Yields every statement with a name, for the tests that check all statements."""
         for one in self._compiled:
             where = f"{one.rule.name}.{one.rule.column}"
-            if not one.rule.untold:
+            if not one.rule.not_exported:
                 yield from ((f"{where}.first", one.first), (f"{where}.next", one.next))
             if one.erase is not None:
                 yield f"{where}.erase", one.erase
-            if one.move is not None:
-                yield f"{where}.move", one.move
+            if one.reassign is not None:
+                yield f"{where}.reassign", one.reassign
 
-    async def told(self, executor: Executor, user_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Yields every row that is told to the person, with its table, a batch at a time."""
+    async def export_rows(
+        self, executor: Executor, user_id: str
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yields every exported row of a user with the name of its table. Rows are read in batches."""
         for one in self._compiled:
-            if one.rule.untold:
+            if one.rule.not_exported:
                 continue
             rows = await executor.all(one.first, user_id=user_id)
             while rows:
                 for row in rows:
-                    yield one.rule.name, {name: row[name] for name in row if name not in one.rule.withheld}
+                    yield (
+                        one.rule.name,
+                        {name: row[name] for name in row if name not in one.rule.excluded_columns},
+                    )
                 after = {f"after_{name}": rows[-1][name] for name in one.key}
                 rows = await executor.all(one.next, user_id=user_id, **after) if len(rows) == _BATCH else []
 
-    def withheld(self) -> dict[str, str]:
-        """What is not told, and why."""
-        return _MEMORY | {
+    def excluded_columns(self) -> dict[str, str]:
+        """Returns the columns and tables that are not exported, each with the reason."""
+        return _IDEMPOTENCY_TABLES | {
             f"{rule.name}.{name}": why
             for rule in self.rules
-            for name, why in (*rule.withheld.items(), *(((rule.column, rule.untold),) if rule.untold else ()))
+            for name, why in (
+                *rule.excluded_columns.items(),
+                *(((rule.column, rule.not_exported),) if rule.not_exported else ()),
+            )
         }
 
     async def erase(self, transaction: Transaction, user_id: str) -> int:
-        """Deletes or clears what names a person; returns how many rows that were."""
-        rows = await transaction.run(idempotency.FORGET, user_id=user_id)
+        """Erases a user and returns the number of rows that were deleted or changed."""
+        rows = await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
         for one in self._compiled:
             if one.erase is not None:
                 rows += await transaction.run(one.erase, user_id=user_id)
         return rows
 
-    async def move(self, transaction: Transaction, user_id: str, into_user_id: str) -> None:
-        """Makes everything of a guest somebody else's."""
-        await transaction.run(idempotency.FORGET, user_id=user_id)
+    async def reassign(self, transaction: Transaction, user_id: str, into_user_id: str) -> None:
+        """Reassigns the rows of a guest to another user."""
+        await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
         for one in self._compiled:
-            if one.move is not None:
-                await transaction.run(one.move, user_id=user_id, into_user_id=into_user_id)
+            if one.reassign is not None:
+                await transaction.run(one.reassign, user_id=user_id, into_user_id=into_user_id)
 
-    async def erased(self, transaction: Transaction, event: AccountEvent) -> None:
-        """The effect of a `user_erased`: with the erasure, its receipt."""
+    async def on_user_erased(self, transaction: Transaction, event: AccountEvent) -> None:
+        """Handles `user_erased`: erases the user, records it in the audit log and reports it to identity_service."""
         user_id = event.user_erased.user_id
         rows = await self.erase(transaction, user_id)
         action = AuditAction.AUDIT_ACTION_USER_DATA_ERASED
         await audit.record(transaction, action, user_id=user_id, rows=rows)
-        await outbox.put(transaction, ERASURE, {"user_id": user_id, "rows": rows})
+        await outbox.enqueue(transaction, ERASURE, {"user_id": user_id, "rows": rows})
 
-    async def merged(self, transaction: Transaction, event: AccountEvent) -> None:
-        """The effect of a `user_merged`."""
-        await self.move(transaction, event.user_merged.user_id, event.user_merged.into_user_id)
+    async def on_user_merged(self, transaction: Transaction, event: AccountEvent) -> None:
+        """Handles `user_merged`: reassigns the rows of the guest."""
+        await self.reassign(transaction, event.user_merged.user_id, event.user_merged.into_user_id)
 
 
 class DataRights:
-    """Serves any context's DataRightsService."""
+    """Implements the DataRightsService of any context."""
 
     def __init__(self, database: Database, rules: Rules) -> None:
         self._database = database
@@ -187,17 +194,19 @@ class DataRights:
             action = AuditAction.AUDIT_ACTION_USER_DATA_EXPORTED
             await audit.record(transaction, action, user_id=request.user_id)
         records = 0
-        async for collection, fields in self._rules.told(self._database, request.user_id):
+        async for collection, fields in self._rules.export_rows(self._database, request.user_id):
             records += 1
             record = ExportUserDataResponse.Record(collection=collection)
             ParseDict(_plain(fields), record.fields)
             yield ExportUserDataResponse(record=record)
-        summary = ExportUserDataResponse.Summary(records=records, withheld=self._rules.withheld())
+        summary = ExportUserDataResponse.Summary(
+            records=records, excluded_columns=self._rules.excluded_columns()
+        )
         yield ExportUserDataResponse(done=summary)
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields as a Struct holds them: a number beyond a double's exactness becomes a text."""
+    """Returns fields for a Struct. Integers that a double cannot represent exactly become strings."""
     return {name: str(value) if _is_large(value) else value for name, value in fields.items()}
 
 

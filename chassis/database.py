@@ -1,7 +1,7 @@
-"""SQLAlchemy describes, psycopg executes.
+"""Data access: SQLAlchemy describes statements, psycopg executes them (decision 19).
 
-A statement is written in SQLAlchemy, compiled once at import, and executed as a prepared
-statement: single reads in autocommit, everything that writes in an explicit transaction.
+A statement is written in SQLAlchemy, compiled once at import, and executed as a prepared statement. Single
+reads use autocommit; every write uses an explicit transaction.
 
     class SessionRow(NamedTuple):
         session_id: str
@@ -14,7 +14,7 @@ statement: single reads in autocommit, everything that writes in an explicit tra
 
     row = await database.one(GET, user_id=user_id)
 
-Ids are strings in Python: psycopg hands uuid columns over as text.
+UUIDs are strings in Python, because psycopg loads uuid columns as text.
 """
 
 import asyncio
@@ -39,22 +39,22 @@ Row = TypeVar("Row")
 Done = TypeVar("Done")
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-_POOL_TIMEOUT = 10.0
+_POOL_TIMEOUT_SECONDS = 10.0
 _MAX_WAITING = 200
-_SERVER_GOING_DOWN = frozenset({"57P01", "57P02", "57P03"})
-_NEVER_CONNECTED = (PoolTimeout, TooManyRequests, PoolClosed)
-# A server that falls silent is given up instead of waited for.
-_SILENCE = {"connect_timeout": 5, "tcp_user_timeout": 20_000}
+_SERVER_SHUTDOWN_STATES = frozenset({"57P01", "57P02", "57P03"})
+_POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
+# Without these, a connection to a server that vanished would wait for minutes.
+_CONNECT_OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 20_000}
 
 psycopg.adapters.register_loader("uuid", TextLoader)
 psycopg.adapters.register_dumper(dict, JsonbDumper)
 
 
 class Statement(Generic[Row]):
-    """A statement compiled to psycopg's SQL, and the row that it returns."""
+    """A compiled statement and the type of its rows."""
 
     registry: ClassVar[list["Statement[Any]"]] = []
-    """Every statement of the process, for the tests that examine them all."""
+    """Every statement of the process, for the tests that check all statements."""
 
     def __init__(self, clause: CompilerElement, row: type[Row]) -> None:
         compiled = clause.compile(dialect=_DIALECT)
@@ -67,7 +67,7 @@ class Statement(Generic[Row]):
         Statement.registry.append(self)
 
     def parameters(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The literals of the statement, merged with a call's own values."""
+        """Returns the literals of the statement merged with the parameters of a call."""
         return {**self._literals, **values} if self._literals else values
 
 
@@ -76,21 +76,21 @@ def statement(clause: CompilerElement) -> Statement[None]: ...
 @overload
 def statement(clause: CompilerElement, row: type[Row]) -> Statement[Row]: ...
 def statement(clause: CompilerElement, row: type[Any] = NoneType) -> Statement[Any]:
-    """Compiles a statement whose rows become `row`: a NamedTuple of the columns, or the only column's type.
+    """Compiles a statement. `row` is a NamedTuple of its columns, or the type of its only column.
 
-    Raises ValueError for what would go wrong silently at run time: a value left to Python's
-    defaults, an unexpanded IN, or a NULL that nobody asked for.
+    Raises ValueError for constructs that would fail silently at run time: Python-side defaults (they compile to
+    NULL), an unexpanded IN, and literals of None.
     """
     return Statement(clause, row)
 
 
 def columns(row: type[Any], table: Any) -> list[ColumnElement[Any]]:
-    """The columns of a table that a NamedTuple names, in its order."""
+    """Returns the columns of a table that a NamedTuple names, in its order."""
     return [getattr(table, name) for name in row._fields]
 
 
 class Executor(Protocol):
-    """What a store runs its statements on: the database, or one transaction of it."""
+    """Runs statements: the database or one of its transactions."""
 
     async def one(self, query: Statement[Row], **values: Any) -> Row | None:
         """Returns the first row, or None."""
@@ -100,15 +100,15 @@ class Executor(Protocol):
 
 
 class Transaction:
-    """One transaction: what it does happens whole or not at all."""
+    """A database transaction."""
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
-        self.rung: dict[str, None] = {}
+        self.notifications: dict[str, None] = {}
 
-    def ring(self, key: str) -> None:
-        """Has the database's bell ring once the transaction is committed, and never otherwise."""
-        self.rung[key] = None
+    def notify(self, key: str) -> None:
+        """Notifies the subscribers of `key` after the commit, and only then."""
+        self.notifications[key] = None
 
     async def one(self, query: Statement[Row], **values: Any) -> Row | None:
         """Returns the first row, or None."""
@@ -119,19 +119,19 @@ class Transaction:
         return await self.connection.all(query, values)
 
     async def run(self, query: Statement[Any], **values: Any) -> int:
-        """Executes for its effect; returns how many rows it touched."""
+        """Executes a statement and returns the number of affected rows."""
         return await self.connection.run(query, values)
 
 
 class Connection(AsyncConnection[Any]):
-    """A connection that keeps its cursor, for making one takes longer than a simple read."""
+    """A connection that reuses one cursor, because creating a cursor costs more than a simple read."""
 
     @cached_property
     def _cursor(self) -> AsyncCursor[Any]:
         return self.cursor()
 
     async def all(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
-        """Executes a statement, prepared, and returns its rows."""
+        """Executes a prepared statement and returns its rows."""
         cursor = self._cursor
         cursor.row_factory = query.row_factory
         await cursor.execute(query.sql, query.parameters(values), prepare=True)
@@ -139,7 +139,7 @@ class Connection(AsyncConnection[Any]):
         return rows
 
     async def run(self, query: Statement[Any], values: dict[str, Any]) -> int:
-        """Executes a statement, prepared, and returns how many rows it touched."""
+        """Executes a prepared statement and returns the number of affected rows."""
         cursor = self._cursor
         await cursor.execute(query.sql, query.parameters(values), prepare=True)
         return cursor.rowcount
@@ -148,32 +148,36 @@ class Connection(AsyncConnection[Any]):
 class Database:
     """A bounded pool of connections to one PostgreSQL database.
 
-    A connection that died while it lay in the pool is replaced without the caller noticing:
-    before a transaction has begun, and for a read, which may be repeated.
+    A read, and the begin of a transaction, are retried once if the pooled connection turns out to be dead.
     """
 
     def __init__(
-        self, url: str, *, max_connections: int = 10, name: str = "meno", patience: float = _POOL_TIMEOUT
+        self,
+        url: str,
+        *,
+        max_connections: int = 10,
+        name: str = "meno",
+        acquire_timeout: float = _POOL_TIMEOUT_SECONDS,
     ) -> None:
-        """`patience` is how many seconds a call waits for a connection."""
+        """`acquire_timeout` is the number of seconds that a call waits for a connection."""
         self.url = url
-        self.ring: Callable[[str], None] | None = None
-        """Rings the bell of this database, where there is one."""
+        self.notify: Callable[[str], None] | None = None
+        """Notifies the subscribers of a key; set by the Notifier of this database."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,
-            kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name, **_SILENCE},
+            kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name, **_CONNECT_OPTIONS},
             min_size=1,
             max_size=max_connections,
             max_waiting=_MAX_WAITING,
-            timeout=patience,
+            timeout=acquire_timeout,
             open=False,
             name=name,
         )
 
     async def open(self) -> None:
-        """Opens the pool. Raises PoolTimeout when the database does not answer."""
-        await self._pool.open(wait=True, timeout=_POOL_TIMEOUT)
+        """Opens the pool. Raises PoolTimeout if the database does not answer."""
+        await self._pool.open(wait=True, timeout=_POOL_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -185,12 +189,12 @@ class Database:
 
     async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
         """Returns every row of a read."""
-        return await self._repeated_if_lost(partial(self._read, query, values))
+        return await self._retry_if_is_connection_lost(partial(self._read, query, values))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Opens a transaction that commits when the body ends and rolls back when it raises."""
-        connection = await self._repeated_if_lost(self._begin)
+        """Opens a transaction. It commits when the body ends and rolls back when the body raises."""
+        connection = await self._retry_if_is_connection_lost(self._begin)
         transaction = Transaction(connection)
         try:
             try:
@@ -202,12 +206,12 @@ class Database:
             await connection.commit()
         finally:
             await self._pool.putconn(connection)
-        if self.ring is not None:
-            for key in transaction.rung:
-                self.ring(key)
+        if self.notify is not None:
+            for key in transaction.notifications:
+                self.notify(key)
 
     async def _read(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
-        # Not `with pool.connection()`: in autocommit there is nothing to commit.
+        # `with pool.connection()` would send a COMMIT, which autocommit does not need.
         connection = await self._connection()
         try:
             return await connection.all(query, values)
@@ -215,13 +219,13 @@ class Database:
             await self._pool.putconn(connection)
 
     async def _connection(self) -> Connection:
-        """A connection of the pool.
+        """Takes a connection from the pool.
 
-        Python 3.11 swallows a cancellation that arrives together with the connection that the
-        pool waits for; work that never ends by itself would then never end.
+        Python 3.11 loses a cancellation that arrives together with the awaited connection (asyncio.wait_for).
+        A background task would then never end, so that the cancellation is raised here.
         """
         task = asyncio.current_task()
-        assert task is not None, "called on the event loop"
+        assert task is not None, "must be called in a task"
         before = task.cancelling()
         connection = await self._pool.getconn()
         if task.cancelling() > before:
@@ -238,36 +242,38 @@ class Database:
             raise
         return connection
 
-    async def _repeated_if_lost(self, attempt: Callable[[], Awaitable[Done]]) -> Done:
+    async def _retry_if_is_connection_lost(self, attempt: Callable[[], Awaitable[Done]]) -> Done:
         try:
             return await attempt()
         except psycopg.OperationalError as error:
-            if not _lost(error):
+            if not _is_connection_lost(error):
                 raise
         await self._pool.check()
         return await attempt()
 
 
-def _lost(error: psycopg.OperationalError) -> bool:
-    """Whether the connection is gone, rather than the statement refused."""
-    if isinstance(error, (psycopg.errors.QueryCanceled, *_NEVER_CONNECTED)):
+def _is_connection_lost(error: psycopg.OperationalError) -> bool:
+    """Returns whether the connection is dead, as opposed to a failed statement."""
+    if isinstance(error, (psycopg.errors.QueryCanceled, *_POOL_ERRORS)):
         return False
-    return error.sqlstate is None or error.sqlstate in _SERVER_GOING_DOWN
+    return error.sqlstate is None or error.sqlstate in _SERVER_SHUTDOWN_STATES
 
 
 def _literals(compiled: SQLCompiler) -> dict[str, Any]:
-    """The values that a statement brings itself. Raises ValueError for silent faults."""
+    """Returns the literal values of a statement. Raises ValueError for constructs that fail silently."""
     if compiled.insert_prefetch or compiled.update_prefetch:
         names = [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]
-        raise ValueError(f"give a value or a server_default; Python's default is not run for {names}")
+        raise ValueError(
+            f"Python-side defaults are not supported for {names}: give a value or a server_default"
+        )
     literals = {}
     required = {compiled.bind_names[bind] for bind in compiled.bind_names if bind.required}
     for bind, name in compiled.bind_names.items():
         if bind.expanding:
-            raise ValueError(f"IN is not expanded: write == any_({name})")
+            raise ValueError(f"IN is not expanded: use == any_({name})")
         if name in required:
             continue
         if bind.value is None:
-            raise ValueError(f"{name} has no value: bind it, or write null()")
+            raise ValueError(f"{name} has no value: bind it, or use null()")
         literals[name] = bind.value
     return literals

@@ -1,16 +1,16 @@
-"""Refusals that know their status, and the one table that turns anything raised into one.
+"""Errors that contain their gRPC status, and the table that maps other exceptions to them.
 
-A service declares its refusals beside each other in `errors.py`:
+A service declares its errors in `errors.py`:
 
-    class Refusal(DomainError, contract=ErrorReason):
-        \"\"\"Why session_service refuses.\"\"\"
+    class SessionError(DomainError, contract=ErrorReason):
+        \"\"\"An error of session_service.\"\"\"
 
-    class SessionNotFound(Refusal):
+    class SessionNotFound(SessionError):
         def __init__(self, session_id: str) -> None:
-            super().__init__("There is no such session.", session_id=session_id)
+            super().__init__("The session does not exist.", session_id=session_id)
 
-The reason is the class's name, SESSION_NOT_FOUND; the status code is the one that
-the contract gives to it.
+The reason is derived from the class name (SESSION_NOT_FOUND). The status code is the `code` option of that
+reason in the contract.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ import psycopg
 import psycopg_pool
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
@@ -38,20 +39,20 @@ RETRY_LATER = timedelta(seconds=3)
 
 
 class DomainError(Exception):
-    """A refusal: a sentence for a person, a reason and metadata for a program."""
+    """An error with a message for people, and a reason and metadata for programs."""
 
     contract: ClassVar[Any]
     reason: ClassVar[str]
     code: ClassVar[grpc.StatusCode]
 
     def __init_subclass__(cls, contract: Any = None) -> None:
-        """Binds a context's refusals to its ErrorReason, and each to its value there."""
+        """Binds the base class of a context to its ErrorReason enum, and each subclass to its value."""
         if contract is not None:
             cls.contract = contract
             return
         cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
         value = cls.contract.DESCRIPTOR.values_by_name[f"ERROR_REASON_{cls.reason}"]
-        cls.code = grpc.StatusCode[value.GetOptions().Extensions[access_pb2.code]]
+        cls.code = grpc.StatusCode[Code.Name(value.GetOptions().Extensions[access_pb2.code])]
 
     def __init__(self, message: str, *, details: tuple[Message, ...] = (), **metadata: object) -> None:
         super().__init__(message)
@@ -59,44 +60,44 @@ class DomainError(Exception):
         self.metadata = {name: str(value) for name, value in metadata.items()}
 
     def status(self) -> Status:
-        """The refusal as it travels."""
+        """Returns the error as google.rpc.Status."""
         info = ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
         return Status(
             code=self.code.value[0], message=str(self), details=[_pack(info), *map(_pack, self.details)]
         )
 
 
-class Refusal(DomainError, contract=ErrorReason):
-    """What the chassis itself refuses."""
+class ChassisError(DomainError, contract=ErrorReason):
+    """An error that any service can return."""
 
 
-class TokenMissing(Refusal):
+class TokenMissing(ChassisError):
     def __init__(self) -> None:
         super().__init__("Sign in, and send the access token as `authorization: Bearer …`.")
 
 
-class TokenInvalid(Refusal):
+class TokenInvalid(ChassisError):
     def __init__(self) -> None:
-        super().__init__("The access token is not valid here. Sign in again.")
+        super().__init__("The access token is invalid. Sign in again.")
 
 
-class TokenExpired(Refusal):
+class TokenExpired(ChassisError):
     def __init__(self) -> None:
         super().__init__("The access token has expired. Refresh it.")
 
 
-class RightsChanged(Refusal):
+class TokenRevoked(ChassisError):
     def __init__(self) -> None:
-        super().__init__("Your rights have changed. Refresh the access token.")
+        super().__init__("The access token was revoked because your permissions changed. Refresh it.")
 
 
-class AccessDenied(Refusal):
+class AccessDenied(ChassisError):
     def __init__(self) -> None:
-        super().__init__("Permission denied, or it might not exist.")
+        super().__init__("Permission denied, or the resource does not exist.")
 
 
-class FieldInvalid(Refusal):
-    """Lists every violation: a field, what it expects, and the id of the rule."""
+class FieldInvalid(ChassisError):
+    """Contains every violation: the field, the rule in words, and the id of the rule."""
 
     def __init__(self, *violations: BadRequest.FieldViolation) -> None:
         first = violations[0]
@@ -108,61 +109,61 @@ class FieldInvalid(Refusal):
 
     @classmethod
     def of(cls, field: str, description: str, rule: str) -> "FieldInvalid":
-        """The refusal of a field that breaks a rule which the contract can only tell in words."""
+        """Returns the error of one field, for rules that the contract cannot express."""
         return cls(BadRequest.FieldViolation(field=field, description=description, reason=rule))
 
 
-class RequestMalformed(Refusal):
+class RequestMalformed(ChassisError):
     def __init__(self) -> None:
-        super().__init__("The request cannot be read.")
+        super().__init__("The request cannot be decoded. Send the message type that the method expects.")
 
 
-class MessageTooLarge(Refusal):
+class MessageTooLarge(ChassisError):
     def __init__(self) -> None:
-        super().__init__("The request is larger than is accepted.")
+        super().__init__("The request must not be larger than 4 MiB.")
 
 
-class RequestIdReused(Refusal):
+class RequestIdReused(ChassisError):
     def __init__(self, request_id: str) -> None:
         super().__init__(
-            "This request_id was used for another request. Choose a new one.", request_id=request_id
+            "This request_id was already used for a different request. Use a new one.", request_id=request_id
         )
 
 
-class PageTokenInvalid(Refusal):
+class PageTokenInvalid(ChassisError):
     def __init__(self) -> None:
-        super().__init__("The page_token does not belong to this list. Start again without it.")
+        super().__init__("The page_token does not belong to this request. Start again without it.")
 
 
-class EtagMismatch(Refusal):
+class EtagMismatch(ChassisError):
     def __init__(self, etag: str) -> None:
-        super().__init__("It was changed since you read it. Read it again and repeat.", etag=etag)
+        super().__init__("The resource has changed since you read it. Read it again and retry.", current=etag)
 
 
-class RateLimited(Refusal):
+class RateLimited(ChassisError):
     def __init__(self) -> None:
-        super().__init__("Too many calls. Wait a little.", details=(retry_after(RETRY_LATER),))
+        super().__init__("Too many calls. Wait and retry.", details=(retry_after(RETRY_LATER),))
 
 
-class ServiceUnavailable(Refusal):
-    def __init__(self, message: str = "The service is not available now. Try again.") -> None:
+class ServiceUnavailable(ChassisError):
+    def __init__(self, message: str = "The service is temporarily unavailable. Retry.") -> None:
         super().__init__(message, details=(retry_after(RETRY_SOON),))
 
 
-class DeadlinePassed(Refusal):
+class DeadlineExceeded(ChassisError):
     def __init__(self) -> None:
         super().__init__("The call took longer than its deadline.")
 
 
-class Internal(Refusal):
+class Internal(ChassisError):
     def __init__(self, request_id: str) -> None:
         super().__init__(
-            f"Something went wrong on our side. Quote the request id {request_id}.", request_id=request_id
+            f"An internal error occurred. Report the request id {request_id}.", request_id=request_id
         )
 
 
-class Refused(Exception):
-    """Carries a finished status through the chain to the wire."""
+class StatusError(Exception):
+    """A gRPC status as an exception, which the interceptor chain sends to the client."""
 
     def __init__(self, status: Status, code: grpc.StatusCode) -> None:
         super().__init__(status.message)
@@ -170,15 +171,15 @@ class Refused(Exception):
         self.code = code
 
     @classmethod
-    def of(cls, error: DomainError) -> "Refused":
-        """A refusal, ready to travel."""
+    def of(cls, error: DomainError) -> "StatusError":
+        """Returns the status of an error as an exception."""
         return cls(error.status(), error.code)
 
     def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
-        """The whole status for programs, and for whom it is transcoded, when to try again.
+        """Returns the trailing metadata: the status and, for transcoded clients, `retry-after` in seconds.
 
-        They are trailers even where nothing went before them: headers would tell a gRPC client
-        that the call is served, and it would not repeat it.
+        It is trailing metadata even if no message was sent. After initial metadata, a gRPC client would not
+        retry the call.
         """
         trailers = (("grpc-status-details-bin", self.status.SerializeToString()),)
         wait = RetryInfo()
@@ -188,9 +189,9 @@ class Refused(Exception):
         return trailers
 
 
-# What a peer says of the caller's own request holds for the caller as well; anything
-# else that a peer says is a fault of ours.
-_PASSED_ON = frozenset(
+# The error of another service is returned to the caller if it concerns the request of the caller. Other
+# codes are internal errors of this service.
+_PROPAGATED_CODES = frozenset(
     {
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.PERMISSION_DENIED,
@@ -201,47 +202,47 @@ _PASSED_ON = frozenset(
     }
 )
 
-# First match wins. The first column never leaves the service.
-_TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[], Refusal]], ...] = (
+# The first match applies. The exceptions themselves never leave the service.
+_TRANSLATIONS: tuple[tuple[type[BaseException], Callable[[], ChassisError]], ...] = (
     (psycopg_pool.PoolTimeout, ServiceUnavailable),
     (psycopg_pool.TooManyRequests, ServiceUnavailable),
     (psycopg_pool.PoolClosed, ServiceUnavailable),
-    (psycopg.errors.QueryCanceled, DeadlinePassed),
+    (psycopg.errors.QueryCanceled, DeadlineExceeded),
     (psycopg.errors.SerializationFailure, ServiceUnavailable),
     (psycopg.errors.DeadlockDetected, ServiceUnavailable),
     (psycopg.errors.LockNotAvailable, ServiceUnavailable),
     (psycopg.OperationalError, ServiceUnavailable),
-    (asyncio.TimeoutError, DeadlinePassed),
+    (asyncio.TimeoutError, DeadlineExceeded),
 )
 
 
-def refusal(error: BaseException) -> Refused | None:
-    """The status that an exception travels as, or None where it is a fault of ours."""
-    if isinstance(error, Refused):
+def to_status_error(error: BaseException) -> StatusError | None:
+    """Returns the status of an exception, or None if it is an internal error."""
+    if isinstance(error, StatusError):
         return error
     if isinstance(error, DomainError):
-        return Refused.of(error)
+        return StatusError.of(error)
     if isinstance(error, grpc.aio.AioRpcError):
         return _from_peer(error)
     for cause, translation in _TRANSLATIONS:
         if isinstance(error, cause):
-            return Refused.of(translation())
+            return StatusError.of(translation())
     return None
 
 
-def _from_peer(error: grpc.aio.AioRpcError) -> Refused | None:
+def _from_peer(error: grpc.aio.AioRpcError) -> StatusError | None:
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return refusal(DeadlinePassed())
+        return to_status_error(DeadlineExceeded())
     if error.code() == grpc.StatusCode.UNAVAILABLE:
-        return refusal(ServiceUnavailable())
+        return to_status_error(ServiceUnavailable())
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has code, details and trailers
-    if error.code() in _PASSED_ON and status is not None:
-        return Refused(status, error.code())
+    if error.code() in _PROPAGATED_CODES and status is not None:
+        return StatusError(status, error.code())
     return None
 
 
 def retry_after(delay: timedelta) -> RetryInfo:
-    """A RetryInfo that says to wait this long."""
+    """Returns a RetryInfo with this delay."""
     info = RetryInfo()
     info.retry_delay.FromTimedelta(delay)
     return info

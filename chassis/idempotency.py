@@ -1,24 +1,23 @@
-"""Every write is idempotent under its request_id.
+"""Idempotency of writes: a repeated request_id returns the stored response.
 
-The row that remembers a request is inserted first in the transaction of its effect, and
-given the answer before that commits: effect and memory are one. A repetition that runs at
-the same time waits for the first on that row's key, and then replays its answer.
+The idempotency key is inserted first in the transaction of the write, and the response is stored before
+that transaction commits. The effect, the key and the response are therefore committed together. A
+repetition that runs at the same time waits on the primary key of that row, and then returns its response.
 
     async with write(database) as transaction:
         row = await store.create(transaction, ...)
-        return transaction.answer(to_message(row))
+        return transaction.respond(to_message(row))
 """
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
-import structlog
 from google.protobuf.message import Message
 from sqlalchemy import (
     DateTime,
@@ -39,175 +38,178 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import calls
-from chassis.calls import Claim
+from chassis.background import run_forever
+from chassis.calls import IdempotencyKey
 from chassis.database import Database, Executor, Transaction, statement
 from chassis.errors import RequestIdReused
 
-KEPT_FOR = timedelta(hours=24)
-PURGE_EVERY = timedelta(minutes=10)
-
-log = structlog.get_logger()
+RETENTION = timedelta(hours=24)
+PURGE_INTERVAL = timedelta(minutes=10)
 
 Reply = TypeVar("Reply", bound=Message)
 
 
-class RequestMemory:
-    """The table that remembers requests; every service's `tables.py` declares its own.
+class IdempotencyKeys:
+    """The table of idempotency keys; each `tables.py` declares its own.
 
-    Its key begins with the principal: a person's id, or the name of a service.
+    Its primary key begins with the principal: a user id or the name of a service.
     """
 
-    __tablename__ = "request_memory"
+    __tablename__ = "idempotency_keys"
 
     principal: Mapped[str] = mapped_column(Text, primary_key=True)
     method: Mapped[str] = mapped_column(Text, primary_key=True)
     request_id: Mapped[str] = mapped_column(Text, primary_key=True)
     body_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    response: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), index=True
     )
 
 
-_memory = table(
-    "request_memory",
+_keys = table(
+    "idempotency_keys",
     column("principal", Text),
     column("method", Text),
     column("request_id", Text),
     column("body_hash", LargeBinary),
-    column("answer", LargeBinary),
+    column("response", LargeBinary),
     column("created_at", DateTime(timezone=True)),
 )
-_of_request = (
-    (_memory.c.principal == bindparam("principal"))
-    & (_memory.c.method == bindparam("method"))
-    & (_memory.c.request_id == bindparam("request_id"))
+_is_key = (
+    (_keys.c.principal == bindparam("principal"))
+    & (_keys.c.method == bindparam("method"))
+    & (_keys.c.request_id == bindparam("request_id"))
 )
 
 
-class _Remembered(NamedTuple):
+class _StoredResponse(NamedTuple):
     body_hash: bytes
-    answer: bytes
+    response: bytes
 
 
-CLAIM = statement(
-    insert(_memory)
+INSERT = statement(
+    insert(_keys)
     .values({name: bindparam(name) for name in ("principal", "method", "request_id", "body_hash")})
     .on_conflict_do_nothing()
 )
-RECALL = statement(select(_memory.c.body_hash, _memory.c.answer).where(_of_request), _Remembered)
-ANSWER = statement(update(_memory).values(answer=bindparam("answer")).where(_of_request))
-# Answers to others may hold what the person is called.
-FORGET = statement(
-    delete(_memory).where(
+GET = statement(select(_keys.c.body_hash, _keys.c.response).where(_is_key), _StoredResponse)
+SET_RESPONSE = statement(update(_keys).values(response=bindparam("response")).where(_is_key))
+# Responses to other users may contain the id and the name of the user.
+DELETE_BY_USER = statement(
+    delete(_keys).where(
         or_(
-            _memory.c.principal == bindparam("user_id"),
+            _keys.c.principal == bindparam("user_id"),
             func.position(
-                func.convert_to(bindparam("user_id", type_=Text), literal("UTF8")).op("IN")(_memory.c.answer)
+                func.convert_to(bindparam("user_id", type_=Text), literal("UTF8")).op("IN")(_keys.c.response)
             )
             > 0,
         )
     )
 )
 PURGE = statement(
-    delete(_memory).where(_memory.c.created_at < func.now() - bindparam("kept_for", type_=Interval))
+    delete(_keys).where(_keys.c.created_at < func.now() - bindparam("retention", type_=Interval))
 )
 
 
 class Replayed(Exception):
-    """The request was answered before; this is the answer, serialised."""
+    """The request was processed before; `response` is its stored response, serialised."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, response: bytes) -> None:
         super().__init__("replayed")
-        self.answer = answer
+        self.response = response
 
 
 class WriteTransaction(Transaction):
-    """The transaction of a write's effect. It ends with `answer`, or with an exception."""
+    """The transaction of a write. Its body must call `respond` or raise."""
 
-    def __init__(self, around: Transaction, claim: Claim | None) -> None:
-        super().__init__(around.connection)
-        self.rung = around.rung
-        self._claim = claim
-        self._answer: bytes | None = None
+    def __init__(self, outer: Transaction, key: IdempotencyKey | None) -> None:
+        super().__init__(outer.connection)
+        self.notifications = outer.notifications
+        self._key = key
+        self._response: bytes | None = None
 
-    def answer(self, reply: Reply) -> Reply:
-        """Remembers what the call answers, and returns it."""
-        self._answer = reply.SerializeToString()
+    def respond(self, reply: Reply) -> Reply:
+        """Keeps the response to store it with the key, and returns it."""
+        self._response = reply.SerializeToString()
         return reply
 
     async def begin(self) -> None:
-        """Claims the request_id. Raises Replayed or RequestIdReused where it was used before."""
-        if self._claim is None:
+        """Inserts the idempotency key. Raises Replayed or RequestIdReused if it exists already."""
+        if self._key is None:
             return
-        if await self.run(CLAIM, **_key(self._claim), body_hash=self._claim.body_hash):
+        if await self.run(INSERT, **_parameters(self._key), body_hash=self._key.body_hash):
             return
-        await _recall(self, self._claim)
-        raise LookupError("a request is claimed and answered in one transaction")
+        await _raise_if_stored(self, self._key)
+        raise LookupError("an idempotency key is committed together with its response")
 
     async def finish(self) -> None:
-        """Stores the answer. Raises RuntimeError where the body gave none."""
-        if self._answer is None:
-            raise RuntimeError("a write ends with transaction.answer(reply)")
-        if self._claim is not None:
-            await self.run(ANSWER, **_key(self._claim), answer=self._answer)
+        """Stores the response. Raises RuntimeError if the body did not call `respond`."""
+        if self._response is None:
+            raise RuntimeError("the body of a write must call transaction.respond(reply)")
+        if self._key is not None:
+            await self.run(SET_RESPONSE, **_parameters(self._key), response=self._response)
 
 
 @asynccontextmanager
 async def write(database: Database) -> AsyncIterator[WriteTransaction]:
-    """Opens the transaction of the current call's effect, under its request_id.
+    """Opens the write transaction of the current call.
 
-    Raises Replayed, which the server turns into the stored answer, and RequestIdReused.
+    Raises Replayed, which the server turns into the stored response, and RequestIdReused.
     """
     async with database.transaction() as transaction:
-        effect = WriteTransaction(transaction, calls.current().claim)
+        effect = WriteTransaction(transaction, calls.current().idempotency_key)
         await effect.begin()
         yield effect
         await effect.finish()
 
 
 async def replay(database: Database) -> None:
-    """Answers the current request if it was answered before; does nothing otherwise.
+    """Returns normally if the current request was not processed before.
 
-    For a write that cannot be done now, though it may have been done once. Raises Replayed, and
-    RequestIdReused.
+    It serves writes whose preconditions no longer hold although the write succeeded once. Raises Replayed
+    and RequestIdReused.
     """
-    claim = calls.current().claim
-    if claim is not None:
-        await _recall(database, claim)
+    key = calls.current().idempotency_key
+    if key is not None:
+        await _raise_if_stored(database, key)
 
 
 def hash_body(secret: bytes, body: bytes) -> bytes:
-    """The keyed digest by which two bodies under one request_id are compared."""
+    """Returns the keyed digest that compares two bodies of one request_id."""
     return hmac.digest(secret, body, hashlib.sha256)
 
 
 def add_to_body(digest: bytes) -> None:
-    """Counts a digest of what followed the first message of a stream as part of the body."""
+    """Includes a digest of the later messages of a stream in the body hash of the current call."""
     call = calls.current()
-    if call.claim is not None:
-        call.claim = replace(call.claim, body_hash=hash_body(call.claim.body_hash, digest))
+    if call.idempotency_key is not None:
+        body_hash = hash_body(call.idempotency_key.body_hash, digest)
+        call.idempotency_key = replace(call.idempotency_key, body_hash=body_hash)
 
 
 async def purge(database: Database) -> None:
-    """Forgets requests older than KEPT_FOR, for ever."""
-    while True:
-        try:
-            async with database.transaction() as transaction:
-                await transaction.run(PURGE, kept_for=KEPT_FOR)
-        except Exception as error:
-            log.warning("requests_not_purged", error=repr(error))
-        await asyncio.sleep(PURGE_EVERY.total_seconds())
+    """Deletes keys older than RETENTION every PURGE_INTERVAL. Never returns."""
+    await run_forever(
+        partial(_purge_once, database),
+        "idempotency_keys_not_purged",
+        interval=PURGE_INTERVAL.total_seconds(),
+    )
 
 
-async def _recall(executor: Executor, claim: Claim) -> None:
-    remembered = await executor.one(RECALL, **_key(claim))
-    if remembered is None:
+async def _purge_once(database: Database) -> None:
+    async with database.transaction() as transaction:
+        await transaction.run(PURGE, retention=RETENTION)
+
+
+async def _raise_if_stored(executor: Executor, key: IdempotencyKey) -> None:
+    stored = await executor.one(GET, **_parameters(key))
+    if stored is None:
         return
-    if not hmac.compare_digest(remembered.body_hash, claim.body_hash):
-        raise RequestIdReused(claim.request_id)
-    raise Replayed(remembered.answer)
+    if not hmac.compare_digest(stored.body_hash, key.body_hash):
+        raise RequestIdReused(key.request_id)
+    raise Replayed(stored.response)
 
 
-def _key(claim: Claim) -> dict[str, str]:
-    return {"principal": claim.principal, "method": claim.method, "request_id": claim.request_id}
+def _parameters(key: IdempotencyKey) -> dict[str, str]:
+    return {"principal": key.principal, "method": key.method, "request_id": key.request_id}

@@ -1,21 +1,20 @@
-"""Facts that must reach another service: written with the change, delivered at least once.
+"""Transactional outbox: messages to other services, written with the change and delivered at least once.
 
-A row is put into the outbox in the transaction of the change that it tells of. The relay
-of one process at a time hands the rows to their owner's RPC in order, each under its own id,
+A message is inserted in the transaction of the change that it reports. The relay of one process at a time
+delivers the messages in order to the RPC of the service that owns the fact. Each message has its own id,
 by which the owner recognises a repetition.
 
-    await outbox.put(transaction, "award_xp", {"user_id": user_id, "amount": 10})
+    await outbox.enqueue(transaction, "award_xp", {"user_id": user_id, "amount": 10})
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-import structlog
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from sqlalchemy import (
@@ -35,145 +34,147 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.bell import Bell
+from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.database import Database, Transaction, statement
+from chassis.notifications import Notifier, Subscription
 
 _BATCH = 100
-_PAUSE = 0.5
-_MAX_PAUSE = 30.0
-_TIMEOUT = 5.0
-_RING = "outbox"
+_MAX_RETRY_DELAY_SECONDS = 30.0
+_RPC_TIMEOUT_SECONDS = 5.0
+_NOTIFICATION_KEY = "outbox"
 
 AnyTransaction = TypeVar("AnyTransaction", bound=Transaction)
 
-log = structlog.get_logger()
-
 
 class Outbox:
-    """The table of facts on their way; every service's `tables.py` that sends declares its own."""
+    """The table of undelivered messages; each `tables.py` of a sending service declares its own."""
 
     __tablename__ = "outbox"
 
     position: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    fact_id: Mapped[str] = mapped_column(UUID, unique=True, server_default=func.uuidv7())
+    message_id: Mapped[str] = mapped_column(UUID, unique=True, server_default=func.uuidv7())
     kind: Mapped[str] = mapped_column(Text)
     body: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-class Fact(NamedTuple):
-    """One fact: by `fact_id` its owner knows whether it came before."""
+class OutboxMessage(NamedTuple):
+    """One message. `message_id` is the idempotency key of its delivery."""
 
     position: int
-    fact_id: str
+    message_id: str
     kind: str
     body: dict[str, Any]
     created_at: datetime
 
 
-Deliver: TypeAlias = Callable[[Sequence[Fact]], Awaitable[None]]
-"""Hands facts of one kind to their owner, in order. Raising means that all of them are tried again."""
+MessageHandler: TypeAlias = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
+"""Delivers messages of one kind in order. If it raises, all of them are delivered again."""
 
 _outbox = table(
     "outbox",
     column("position", BigInteger),
-    column("fact_id", UUID),
+    column("message_id", UUID),
     column("kind", Text),
     column("body", JSONB),
     column("created_at", DateTime(timezone=True)),
 )
 
-PUT = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
-# The lock makes one relay the only one; a fact committed late is seen at the next look.
-LEAD = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
-NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), Fact)
-DELIVERED = statement(
+ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
+# Only one relay delivers at a time, which keeps the order. A message that is committed late is found at
+# the next look.
+TRY_LOCK = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
+LIST_NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), OutboxMessage)
+DELETE_DELIVERED = statement(
     delete(_outbox).where(_outbox.c.position == any_(bindparam("positions", type_=ARRAY(BigInteger))))
 )
 
 
-async def put(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
-    """Adds a fact to the transaction that makes it true."""
-    await transaction.run(PUT, kind=kind, body=dict(body))
-    transaction.ring(_RING)
+async def enqueue(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
+    """Inserts a message in the transaction of the change that it reports."""
+    await transaction.run(ENQUEUE, kind=kind, body=dict(body))
+    transaction.notify(_NOTIFICATION_KEY)
 
 
-def requests(rpc: Callable[..., Awaitable[Message]], request: type[Message]) -> Deliver:
-    """Sends each fact as the request that its body is, in JSON, under the fact's own id."""
+def rpc_handler(rpc: Callable[..., Awaitable[Message]], request: type[Message]) -> MessageHandler:
+    """Returns a handler that calls `rpc` with each message: its body is the request in JSON, its id the request_id."""
 
-    async def hand_over(facts: Sequence[Fact]) -> None:
-        for fact in facts:
-            await rpc(ParseDict(fact.body, request(request_id=fact.fact_id)), timeout=_TIMEOUT)
+    async def deliver(messages: Sequence[OutboxMessage]) -> None:
+        for message in messages:
+            body = ParseDict(message.body, request(request_id=message.message_id))
+            await rpc(body, timeout=_RPC_TIMEOUT_SECONDS)
 
-    return hand_over
+    return deliver
 
 
-class Sparing:
-    """Facts that say little when repeated: of each key a process tells once in a stretch of time."""
+class ThrottledOutbox:
+    """Sends at most one message for each key in each interval, as far as this process knows."""
 
-    def __init__(self, kind: str, every: timedelta, clock: Callable[[], float] = time.time) -> None:
-        """`clock` tells the seconds since the epoch, from which the stretches are counted."""
+    def __init__(self, kind: str, interval: timedelta, clock: Callable[[], float] = time.time) -> None:
+        """`clock` returns seconds since the epoch; intervals are aligned to the epoch."""
         self._kind = kind
-        self._every = every.total_seconds()
+        self._interval = interval.total_seconds()
         self._clock = clock
-        self._stretch = 0
-        self._told: set[str] = set()
+        self._window = 0
+        self._sent: set[str] = set()
 
     @asynccontextmanager
-    async def along(
-        self, writing: AbstractAsyncContextManager[AnyTransaction], key: str, body: Mapping[str, Any]
+    async def write_through(
+        self, opening: AbstractAsyncContextManager[AnyTransaction], key: str, body: Mapping[str, Any]
     ) -> AsyncIterator[AnyTransaction]:
-        """Opens a transaction that tells of a key, unless this process did in the present stretch."""
-        told = self._told_now()
-        async with writing as transaction:
+        """Opens a transaction and enqueues the message in it, unless `key` was sent in this interval."""
+        sent = self._sent_in_window()
+        async with opening as transaction:
             yield transaction
-            if key not in told:
-                await put(transaction, self._kind, body)
-        # Only now is it sure that it is told.
-        told.add(key)
+            if key not in sent:
+                await enqueue(transaction, self._kind, body)
+        # Only after the commit is it certain that the message exists.
+        sent.add(key)
 
-    def _told_now(self) -> set[str]:
-        stretch = int(self._clock() // self._every)
-        if stretch != self._stretch:
-            self._stretch, self._told = stretch, set()
-        return self._told
+    def _sent_in_window(self) -> set[str]:
+        window = int(self._clock() // self._interval)
+        if window != self._window:
+            self._window, self._sent = window, set()
+        return self._sent
 
 
 class Relay:
-    """Delivers the facts of one database, each kind by its own function."""
+    """Delivers the messages of one database, each kind by its own handler."""
 
-    def __init__(self, database: Database, bell: Bell, deliver: Mapping[str, Deliver]) -> None:
+    def __init__(
+        self, database: Database, notifier: Notifier, handlers: Mapping[str, MessageHandler]
+    ) -> None:
         self._database = database
-        self._bell = bell
-        self._deliver = deliver
+        self._notifier = notifier
+        self._handlers = handlers
 
     async def run(self) -> None:
-        """Delivers for ever; waits longer after each failure in a row, up to half a minute."""
-        pause = _PAUSE
-        with self._bell.listen(_RING) as rung:
-            while True:
-                try:
-                    while await self.deliver_batch():
-                        pause = _PAUSE
-                except Exception as error:
-                    log.warning("outbox_not_delivered", error=repr(error), pause=pause)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _MAX_PAUSE)
-                else:
-                    await rung.wait()
+        """Delivers messages. Never returns. The delay doubles with each failure in a row, up to 30 s."""
+        with self._notifier.subscribe(_NOTIFICATION_KEY) as subscription:
+            await run_forever(
+                partial(self._deliver_all, subscription),
+                "outbox_not_delivered",
+                retry_delay=RETRY_DELAY_SECONDS,
+                max_retry_delay=_MAX_RETRY_DELAY_SECONDS,
+            )
+
+    async def _deliver_all(self, subscription: Subscription) -> None:
+        while await self.deliver_batch():
+            pass
+        await subscription.wait()
 
     async def deliver_batch(self) -> bool:
-        """Delivers what waits, in order, up to a batch; returns whether more may wait.
+        """Delivers up to one batch in order; returns whether more messages may exist.
 
-        Raises what a delivery raises; what was delivered before it stays delivered.
+        Raises the exception of a handler. Messages that were delivered before it stay delivered.
         """
-        async with self._database.transaction() as lead:
-            if not await lead.one(LEAD):
+        async with self._database.transaction() as lock:
+            if not await lock.one(TRY_LOCK):
                 return False
-            facts = await lead.all(NEXT)
-            for kind, run in groupby(facts, lambda fact: fact.kind):
-                of_kind = [*run]
-                await self._deliver[kind](of_kind)
+            messages = await lock.all(LIST_NEXT)
+            for kind, run in groupby(messages, lambda message: message.kind):
+                batch = [*run]
+                await self._handlers[kind](batch)
                 async with self._database.transaction() as transaction:
-                    await transaction.run(DELIVERED, positions=[fact.position for fact in of_kind])
-        return len(facts) == _BATCH
+                    await transaction.run(DELETE_DELIVERED, positions=[message.position for message in batch])
+        return len(messages) == _BATCH

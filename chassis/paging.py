@@ -1,10 +1,10 @@
-"""Keyset pages: a page token is the position after the last row, bound to the list it was made for."""
+"""Keyset pages. A page token is the key of the last row, bound to the request that it was made for."""
 
 import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, cast
 from uuid import UUID
 
@@ -14,34 +14,36 @@ from chassis.errors import PageTokenInvalid
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
-LARGEST_PAGE = 2 * 1024 * 1024
-"""Bytes of a page, above which it ends early; a message of gRPC holds 4 MiB."""
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+"""A page ends before its rows exceed this size, because a gRPC message may have 4 MiB."""
 
-BEFORE_ALL_IDS = UUID(int=0)
-AFTER_ALL_IDS = UUID(int=2**128 - 1)
+MIN_UUID = UUID(int=0)
+MAX_UUID = UUID(int=2**128 - 1)
+MIN_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC)
+MAX_TIMESTAMP = datetime(9999, 12, 31, tzinfo=UTC)
 
 Key: TypeAlias = UUID | int | datetime
 Row = TypeVar("Row")
 Start = TypeVar("Start", bound=tuple[Key, ...])
 
-_LARGEST_BIGINT = 2**63 - 1
+_MAX_BIGINT = 2**63 - 1
 
 
 def size(request: Any) -> int:
-    """How many rows a page of this request holds: 50 unless it says so, never above 1,000."""
+    """Returns the number of rows of a page: 50 by default, at most 1,000."""
     return min(request.page_size or DEFAULT_SIZE, MAX_SIZE)
 
 
-def position(request: Any, start: Start) -> Start:
-    """Where the page begins: `start` on the first page, else what its token says.
+def decode_page_token(request: Any, start: Start) -> Start:
+    """Returns the key after which the page begins: that of the page token, or `start` without one.
 
-    Raises PageTokenInvalid when the token is damaged or belongs to another list.
+    Raises PageTokenInvalid if the token is damaged or belongs to another request.
     """
     if not request.page_token:
         return start
     try:
-        bound, *texts = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
-        if bound != _binding(request):
+        binding, *texts = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
+        if binding != _binding(request):
             raise PageTokenInvalid()
         keys = tuple(_PARSE[type(key)](text) for key, text in zip(start, texts, strict=True))
         return cast("Start", keys)
@@ -49,40 +51,40 @@ def position(request: Any, start: Start) -> Start:
         raise PageTokenInvalid() from error
 
 
-def fitting(sizes: Iterable[int]) -> int:
-    """How many rows of these sizes, in bytes, one answer has room for: at least one."""
-    room, count = LARGEST_PAGE, 0
-    for size in sizes:
-        room -= size
-        if room < 0:
+def count_within_bytes(sizes: Iterable[int]) -> int:
+    """Returns how many rows of these sizes, in bytes, fit into MAX_PAGE_BYTES: at least one."""
+    remaining, count = MAX_PAGE_BYTES, 0
+    for row_size in sizes:
+        remaining -= row_size
+        if remaining < 0:
             break
         count += 1
     return max(count, 1)
 
 
 def page(
-    request: Any, rows: list[Row], after: Callable[[Row], Sequence[object]], fits: int = MAX_SIZE
+    request: Any, rows: list[Row], key: Callable[[Row], Sequence[object]], max_rows: int = MAX_SIZE
 ) -> tuple[list[Row], str]:
-    """Splits `size(request) + 1` rows into a page and the token of the next, empty at the end.
+    """Splits `size(request) + 1` rows into a page and the token of the next page (empty at the end).
 
-    `after` gives the position of a row, in the order in which `position` was given its start; `fits`
-    is how many of the rows one answer has room for.
+    `key` returns the key of a row in the order of `start` of `decode_page_token`. `max_rows` is the number
+    of rows that fit into one message.
     """
-    limit = min(size(request), fits)
+    limit = min(size(request), max_rows)
     if len(rows) <= limit:
         return rows, ""
-    return rows[:limit], token(request, after(rows[limit - 1]))
+    return rows[:limit], token(request, key(rows[limit - 1]))
 
 
-def token(request: Message, position: Sequence[object]) -> str:
-    """The page token that goes on after a position."""
-    values = json.dumps([_binding(request), *map(_text, position)])
+def token(request: Message, key: Sequence[object]) -> str:
+    """Returns the page token of the page after a key."""
+    values = json.dumps([_binding(request), *map(_text, key)])
     return base64.urlsafe_b64encode(values.encode()).decode()
 
 
 def _bigint(text: str) -> int:
-    if abs(number := int(text)) > _LARGEST_BIGINT:
-        raise ValueError("no row has this number")
+    if abs(number := int(text)) > _MAX_BIGINT:
+        raise ValueError("exceeds a PostgreSQL bigint")
     return number
 
 
@@ -94,10 +96,10 @@ def _text(key: object) -> str:
 
 
 def _binding(request: Message) -> str:
-    """A digest of the list that a request asks for: its type and every field but the page."""
-    asked = type(request)()
-    asked.CopyFrom(request)
-    asked.ClearField("page_token")
-    asked.ClearField("page_size")
-    body = asked.SerializeToString(deterministic=True)
+    """Returns a digest of the request's type and of every field except those of paging."""
+    query = type(request)()
+    query.CopyFrom(request)
+    query.ClearField("page_token")
+    query.ClearField("page_size")
+    body = query.SerializeToString(deterministic=True)
     return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + body).hexdigest()[:16]

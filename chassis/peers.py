@@ -1,4 +1,4 @@
-"""Calls to the other services: mutual TLS, the caller's own deadline and token, retries of UNAVAILABLE."""
+"""Calls to other services: mutual TLS, the caller's deadline and token, retries of UNAVAILABLE."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from chassis import calls
-from chassis.tls import Identity
+from chassis.tls import TlsCredentials
 
 _ATTEMPTS = 5
 _OPTIONS = (
@@ -32,21 +32,21 @@ _OPTIONS = (
         ),
     ),
     ("grpc.max_metadata_size", 32 * 1024),
-    # Services of one installation start together, and the others wait for the one that signs.
+    # All services start together, and the others cannot serve before identity_service does.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 30_000),
 )
 
 
-def channel(address: str, service: str, identity: Identity) -> grpc.aio.Channel:
-    """A channel to `service`, whose certificate must name it."""
+def channel(address: str, service: str, credentials: TlsCredentials) -> grpc.aio.Channel:
+    """Returns a channel to `service`, whose certificate must contain its name."""
     options = (*_OPTIONS, ("grpc.ssl_target_name_override", service))
-    return grpc.aio.secure_channel(address, identity.channel_credentials(), options)
+    return grpc.aio.secure_channel(address, credentials.channel_credentials(), options)
 
 
 def forwarded() -> dict[str, Any]:
-    """Arguments for a call made on behalf of the current one: its token, ids and deadline.
+    """Returns call arguments that forward the token, ids and deadline of the current call.
 
     await content.GetContent(request, **forwarded())
     """

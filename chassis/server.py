@@ -1,7 +1,7 @@
-"""A service's process: its RPCs under mutual TLS on one port, its health on another.
+"""The process of a service: its RPCs over mutual TLS on one port, health and reflection on another.
 
-It reports SERVING only when the account feed has been replayed, and on SIGTERM first
-NOT_SERVING, then finishes the calls that run.
+The process reports SERVING after the account feed is replayed. On SIGTERM it first reports NOT_SERVING, and
+then finishes the calls in flight.
 """
 
 import asyncio
@@ -12,29 +12,30 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
 import uvloop
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
-from chassis import contracts
-from chassis.interceptors import CHAIN, Chain, Guard, Stage
+from chassis.background import BackgroundTask
+from chassis.interceptors.chain import Chain
+from chassis.interceptors.stages import CHAIN, Stage
+from chassis.registration import ServiceRegistration
+from chassis.security import SecurityContext
 from chassis.settings import Settings
-from chassis.tls import Identity
+from chassis.tls import TlsCredentials
 
 OPTIONS = (
-    # A port in use is an error, not a second server that gets every other connection.
+    # A used port is an error. With SO_REUSEPORT, a second server would start and get random connections.
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    # Above what the gateway lets in, so that a message that is too large is refused in our own words.
+    # Above the limit of the chain, so that a message that is too large gets our error and not gRPC's.
     ("grpc.max_receive_message_length", 9 * 1024 * 1024),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -43,83 +44,67 @@ OPTIONS = (
 
 log = structlog.get_logger()
 
-Background = Callable[[], Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A gRPC service: its descriptor, the generated function that adds it, and who serves it."""
-
-    descriptor: ServiceDescriptor
-    add: Callable[[Any, grpc.aio.Server], None]
-    servicer: Any
-
-
-def served(contract: ModuleType, stubs: ModuleType, servicer: Any) -> Served:
-    """The one service of a compiled contract file, served by `servicer`."""
-    [descriptor] = contract.DESCRIPTOR.services_by_name.values()
-    return Served(descriptor, getattr(stubs, f"add_{descriptor.name}Servicer_to_server"), servicer)
-
 
 @dataclass(frozen=True)
 class App:
-    """What a service's composition root hands to the server."""
+    """The result of a service's composition root."""
 
-    services: Sequence[Served]
-    guard: Guard
-    background: Sequence[Background] = ()
-    """Work that runs for as long as the process; if one ends, the process does."""
-
-
-Compose = Callable[[Any], AbstractAsyncContextManager[App]]
-"""A service's composition root: settings in, app out, everything closed at the end."""
+    services: Sequence[ServiceRegistration]
+    security: SecurityContext
+    background: Sequence[BackgroundTask] = ()
+    """Tasks that run as long as the process. If one ends, the process ends."""
 
 
-def server(app: App, stages: tuple[Stage, ...] = CHAIN) -> grpc.aio.Server:
-    """A gRPC server of the app's services behind the chain, without a port yet."""
-    methods = [method for served in app.services for method in contracts.methods(served.descriptor)]
-    built = grpc.aio.server(interceptors=[Chain(app.guard, methods, stages)], options=OPTIONS)
-    for served in app.services:
-        served.add(served.servicer, built)
-    return built
+AppFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[App]]
+"""A service's composition root: settings in, app out; closes everything at the end."""
 
 
-def run(compose: Compose, settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT: here for one port, in a child for each of several.
+def create_server(app: App, stages: tuple[Stage, ...] = CHAIN) -> grpc.aio.Server:
+    """Returns a gRPC server of the app's services behind the interceptor chain, without a port."""
+    server = grpc.aio.server(options=OPTIONS)
+    chain = Chain(app.security, stages)
+    for service in app.services:
+        service.add_to(server, chain)
+    return server
 
-    Returns the exit status.
+
+def run(create_app: AppFactory, settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT and returns the exit status.
+
+    One port is served by this process. Several ports are served by one child process each.
     """
     if len(settings.ports) > 1:
         return _run_workers(settings)
-    uvloop.run(_serve(compose, settings))
+    uvloop.run(_serve(create_app, settings))
     return 0
 
 
-async def _serve(compose: Compose, settings: Settings) -> None:
+async def _serve(create_app: AppFactory, settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
-        compose(settings) as app,
-        _background(app.background) as failure,
-        _ops(app, settings) as status,
+        create_app(settings) as app,
+        _run_background(app.background) as failure,
+        _serve_operations(app, settings) as report_health,
     ):
-        ready = asyncio.create_task(app.guard.rights.ready.wait())
+        ready = asyncio.create_task(app.security.revocations.ready.wait())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({ready, stopping, failure}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            serving = server(app)
+            server = create_server(app)
             address = f"{settings.host}:{settings.ports[0]}"
-            _bind(serving, address, Identity(settings.tls_directory).server_credentials())
-            await serving.start()
-            await status(HealthCheckResponse.SERVING)
+            _bind(server, address, TlsCredentials(settings.tls_directory).server_credentials())
+            await server.start()
+            await report_health(HealthCheckResponse.SERVING)
             log.info("serving", port=settings.ports[0])
             await asyncio.wait({stopping, failure}, return_when=asyncio.FIRST_COMPLETED)
-            await status(HealthCheckResponse.NOT_SERVING)
+            await report_health(HealthCheckResponse.NOT_SERVING)
             log.info("draining", seconds=settings.drain_seconds)
-            # What watches never ends by itself, and any stream can be taken up elsewhere.
-            asyncio.get_running_loop().call_later(settings.drain_seconds / 4, app.guard.rights.drain)
-            await serving.stop(settings.drain_seconds)
+            # Watch streams never finish on their own; close them early in the drain. Clients resume on
+            # another replica (decision 7).
+            asyncio.get_running_loop().call_later(settings.drain_seconds / 4, app.security.revocations.drain)
+            await server.stop(settings.drain_seconds)
         ready.cancel()
         stopping.cancel()
         if failure.done():
@@ -127,43 +112,52 @@ async def _serve(compose: Compose, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _background(work: Sequence[Background]) -> AsyncIterator["asyncio.Task[None]"]:
-    """Runs the work beside the body; the task that is yielded ends when any of it fails."""
+async def _run_background(tasks: Sequence[BackgroundTask]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Runs the tasks beside the body. The yielded task ends as soon as one of them fails."""
 
-    async def together() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for item in work:
-                tasks.create_task(item())
+    async def run_all() -> None:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(_await(task))
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(together())
+    running = asyncio.create_task(run_all())
     try:
-        yield task
+        yield running
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _await(task: BackgroundTask) -> None:
+    await task()
 
 
 @asynccontextmanager
-async def _ops(app: App, settings: Settings) -> AsyncIterator[Callable[[Any], Coroutine[Any, Any, None]]]:
-    """Health and reflection in plain text, for probes and operators; never on the public port."""
-    names = [served.descriptor.full_name for served in app.services]
+async def _serve_operations(
+    app: App, settings: Settings
+) -> AsyncIterator[Callable[[Any], Coroutine[Any, Any, None]]]:
+    """Serves health and reflection in plain text for probes and operators, never on the public port.
+
+    Yields a function that sets the health status of every service.
+    """
+    names = [service.descriptor.full_name for service in app.services]
     checks = health.HealthServicer()
-    ops = grpc.aio.server(options=OPTIONS)
-    health_pb2_grpc.add_HealthServicer_to_server(checks, ops)
-    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], ops)
-    _bind(ops, f"{settings.ops_host}:{settings.ops_ports[0]}", None)
+    server = grpc.aio.server(options=OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    _bind(server, f"{settings.ops_host}:{settings.ops_ports[0]}", None)
 
     async def report(status: Any) -> None:
         for name in ("", *names):
             await checks.set(name, status)
 
     await report(HealthCheckResponse.NOT_SERVING)
-    await ops.start()
+    await server.start()
     try:
         yield report
     finally:
-        await ops.stop(None)
+        await server.stop(None)
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> None:
@@ -177,11 +171,11 @@ def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredent
 
 
 def _run_workers(settings: Settings) -> int:
-    """One child a port; when one ends the others are stopped, and whoever started us decides."""
+    """Runs one child process for each port. When one ends, the others are stopped."""
     if len(settings.ops_ports) != len(settings.ports):
-        raise SystemExit("MENO_OPS_PORTS needs as many ports as MENO_PORTS")
+        raise SystemExit("MENO_OPS_PORTS must have as many ports as MENO_PORTS")
     pairs = zip(settings.ports, settings.ops_ports, strict=True)
-    workers = [subprocess.Popen(sys.orig_argv, env=_of_worker(*pair)) for pair in pairs]
+    workers = [subprocess.Popen(sys.orig_argv, env=_worker_environment(*pair)) for pair in pairs]
 
     def stop(*_: object) -> None:
         for worker in workers:
@@ -195,5 +189,5 @@ def _run_workers(settings: Settings) -> int:
     return int(any(statuses))
 
 
-def _of_worker(port: int, ops_port: int) -> dict[str, str]:
+def _worker_environment(port: int, ops_port: int) -> dict[str, str]:
     return {**os.environ, "MENO_PORTS": str(port), "MENO_OPS_PORTS": str(ops_port)}

@@ -20,11 +20,11 @@ class TooLarge(ValueError):
     """An object of more bytes or levels than are kept."""
 
 
-class Unstorable(ValueError):
+class UnsupportedValue(ValueError):
     """An object that no JSON of the database can hold; it says why."""
 
 
-def text(given: Struct) -> str:
+def to_canonical_json(given: Struct) -> str:
     """An object as JSON, always spelled the same. Raises TooLarge or Unstorable."""
     spelled = _spell(_object(given, MAX_DEPTH))
     if len(spelled.encode()) > MAX_BYTES:
@@ -32,12 +32,12 @@ def text(given: Struct) -> str:
     return spelled
 
 
-def respell(stored: str) -> str:
+def canonicalize(stored: str) -> str:
     """What the database made of an object's JSON, spelled as `text` does."""
     return _spell(json.loads(stored, parse_int=_number, parse_float=_number))
 
 
-def struct(stored: str) -> Struct:
+def from_json(stored: str) -> Struct:
     """An object that the database holds."""
     found = Struct()
     found.update(json.loads(stored, parse_int=float))
@@ -48,10 +48,10 @@ def _spell(value: Json) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _object(struct: Struct, levels: int) -> dict[str, Json]:
+def _object(from_json: Struct, levels: int) -> dict[str, Json]:
     if not levels:
         raise TooLarge
-    return {_storable(name): _value(value, levels - 1) for name, value in struct.fields.items()}
+    return {_storable(name): _value(value, levels - 1) for name, value in from_json.fields.items()}
 
 
 def _value(value: Value, levels: int) -> Json:
@@ -71,7 +71,7 @@ def _value(value: Value, levels: int) -> Json:
         case "list_value":
             raise TooLarge
         case _:
-            raise Unstorable("a value says what it is, be it null")
+            raise UnsupportedValue("a value says what it is, be it null")
 
 
 def _number(given: float | str) -> int | float:
@@ -79,11 +79,11 @@ def _number(given: float | str) -> int | float:
     if number.is_integer() and abs(number) < _EXACT:
         return int(number)
     if not math.isfinite(number):
-        raise Unstorable("a number is finite")
+        raise UnsupportedValue("a number is finite")
     return number
 
 
 def _storable(given: str) -> str:
     if "\0" in given:
-        raise Unstorable("a text holds no NUL character")
+        raise UnsupportedValue("a text holds no NUL character")
     return given

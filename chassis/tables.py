@@ -24,7 +24,7 @@ _NAMING = {
 }
 
 
-def names_person(table: str, column: str) -> Index:
+def person_index(table: str, column: str) -> Index:
     """An index on a column that names a person in few rows, for telling and erasing them."""
     return Index(f"{table}_{column}_idx", column, postgresql_where=text(f"{column} IS NOT NULL"))
 

@@ -1,4 +1,4 @@
-"""Mutual TLS among the services: who calls is proven by a certificate of the house's own authority."""
+"""Mutual TLS between services: each peer is identified by a certificate of the installation's own CA."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ import grpc
 
 
 @dataclass(frozen=True)
-class Identity:
-    """A directory with `ca.pem`, `cert.pem` and `key.pem`."""
+class TlsCredentials:
+    """The TLS files of one service: a directory with `ca.pem`, `cert.pem` and `key.pem`."""
 
     directory: Path
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """Demands a certificate of every client; reads the files again when they change."""
+        """Returns credentials that require a client certificate and reload the files when they change."""
         first = self._configuration()
         seen = self._changed_at()
 
@@ -27,12 +27,12 @@ class Identity:
 
         return grpc.dynamic_ssl_server_credentials(
             first,
-            renewed,  # type: ignore[arg-type]  # None means: as before
+            renewed,  # type: ignore[arg-type]  # None means that nothing changed
             require_client_authentication=True,
         )
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Shows this service's certificate and checks the other's."""
+        """Returns credentials that present this service's certificate and verify that of the server."""
         return grpc.ssl_channel_credentials(self._read("ca"), self._read("key"), self._read("cert"))
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:

@@ -1,4 +1,4 @@
-"""A request held against the rules that its contract declares for its fields."""
+"""Validates requests against the rules of their contract (protovalidate)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ _NUL = "\0"
 
 
 def validate(message: Message) -> None:
-    """Raises FieldInvalid with every rule that a message breaks."""
+    """Validates a message. Raises FieldInvalid with every violation."""
     violations = protovalidate.collect_violations(message)
     if violations:
         raise FieldInvalid(
@@ -28,43 +28,43 @@ def validate(message: Message) -> None:
         )
 
 
-def refuse_nul(message: Message) -> None:
-    """Raises FieldInvalid where a text holds the character NUL, which no database stores."""
-    found = [*_texts_with_nul(message, "")]
+def reject_nul_bytes(message: Message) -> None:
+    """Checks that no string contains NUL, which PostgreSQL cannot store. Raises FieldInvalid."""
+    found = [*_find_nul(message, "")]
     if found:
         raise FieldInvalid(
             *(
                 BadRequest.FieldViolation(
-                    field=path, description="holds no NUL character", reason="string.nul"
+                    field=path, description="must not contain the NUL character", reason="string.nul"
                 )
                 for path in found
             )
         )
 
 
-def _texts_with_nul(message: Message, above: str) -> Iterator[str]:
+def _find_nul(message: Message, prefix: str) -> Iterator[str]:
     for field, value in message.ListFields():
-        path = f"{above}{field.name}"
+        path = f"{prefix}{field.name}"
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             for key, item in value.items():
-                yield from _value_with_nul(key, path)
-                yield from _value_with_nul(item, f"{path}[{key!r}]")
+                yield from _find_nul_in_value(key, path)
+                yield from _find_nul_in_value(item, f"{path}[{key!r}]")
         elif field.is_repeated:
             for index, item in enumerate(value):
-                yield from _value_with_nul(item, f"{path}[{index}]")
+                yield from _find_nul_in_value(item, f"{path}[{index}]")
         else:
-            yield from _value_with_nul(value, path)
+            yield from _find_nul_in_value(value, path)
 
 
-def _value_with_nul(value: Any, path: str) -> Iterator[str]:
+def _find_nul_in_value(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, Message):
-        yield from _texts_with_nul(value, f"{path}.")
+        yield from _find_nul(value, f"{path}.")
     elif isinstance(value, str) and _NUL in value:
         yield path
 
 
 def _field_path(path: Any) -> str:
-    """A field's path as a reader writes it: `events[3].kind`."""
+    """Returns a field path in the notation `events[3].kind`."""
     text = ""
     for element in path.elements if path else ():
         text += ("." if text else "") + element.field_name

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.models import keys
-from chassis.models.keys import KeyUnusable
+from chassis import secret_refs
+from chassis.secret_refs import SecretUnavailable
 from chassis.settings import Settings
 
 
@@ -22,8 +22,8 @@ class KeySettings(Settings):
     def key(self, setting: str) -> str:
         """The key that a setting refers to; empty where it is not set. Exits with a line where there is none."""
         try:
-            return keys.read(getattr(self, setting), self.key_directory)
-        except KeyUnusable as error:
+            return secret_refs.read(getattr(self, setting), self.key_directory)
+        except SecretUnavailable as error:
             raise SystemExit(f"MENO_{setting.upper()}: {error}") from error
 
 

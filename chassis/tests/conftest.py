@@ -13,13 +13,14 @@ import pytest
 import pytest_asyncio
 from grpc_tools import protoc
 
+from chassis import registration
 from chassis.calls import Context
 from chassis.database import Database
 from chassis.errors import AccessDenied
 from chassis.idempotency import write
-from chassis.interceptors import Guard
-from chassis.server import App, served
-from chassis.testing import House, Postgres, Served
+from chassis.security import SecurityContext
+from chassis.server import App
+from chassis.testing import Postgres, RunningService, TestEnvironment
 from chassis.tests import tables
 from chassis.tests.tables import ADD_NOTE
 
@@ -76,22 +77,24 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest_asyncio.fixture
-async def guard(house: House) -> AsyncIterator[Guard]:
+async def security(env: TestEnvironment) -> AsyncIterator[SecurityContext]:
     """Follows the house's keys and feed."""
-    async with house.guard() as following:
+    async with env.security() as following:
         yield following
 
 
 @pytest_asyncio.fixture
-async def service(house: House, guard: Guard, database: Database, probe: Probe) -> AsyncIterator[Served]:
+async def service(
+    env: TestEnvironment, security: SecurityContext, database: Database, probe: Probe
+) -> AsyncIterator[RunningService]:
     """The probe, served under mutual TLS behind the chain."""
-    app = App([served(probe.messages, probe.stubs, _servicer(probe.messages, database))], guard)
-    async with house.serve(app, "probe_service") as running:
+    app = App([registration.service(probe.messages, _servicer(probe.messages, database))], security)
+    async with env.serve(app, "probe_service") as running:
         yield running
 
 
 @pytest_asyncio.fixture
-async def stub(service: Served, probe: Probe) -> Any:
+async def stub(service: RunningService, probe: Probe) -> Any:
     """Calls the probe as the gateway does."""
     return probe.stubs.ProbeServiceStub(service.channel())
 
@@ -113,7 +116,7 @@ def _servicer(messages: Any, database: Database) -> Any:
                     raise ZeroDivisionError
                 if request.text == "refused":
                     raise AccessDenied()
-                return transaction.answer(messages.Answered(text=request.text))
+                return transaction.respond(messages.Answered(text=request.text))
 
         async def Watch(self, request: Any, context: Context) -> AsyncIterator[Any]:
             yield messages.Step(text="first")

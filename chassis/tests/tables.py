@@ -4,8 +4,8 @@ from sqlalchemy import bindparam, create_engine, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.database import statement
-from chassis.effects import FeedCursor as FeedCursorTable
-from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.feed_consumer import FeedCursor as FeedCursorTable
+from chassis.idempotency import IdempotencyKeys as RequestMemoryTable
 from chassis.outbox import Outbox as OutboxTable
 from chassis.tables import TYPES, metadata
 
@@ -23,7 +23,7 @@ class Note(Base):
     text: Mapped[str]
 
 
-class RequestMemory(RequestMemoryTable, Base):
+class IdempotencyKeys(RequestMemoryTable, Base):
     pass
 
 

@@ -10,11 +10,18 @@ from google.rpc.error_details_pb2 import BadRequest
 from joserfc import jwt
 
 from chassis import tokens
-from chassis.interceptors import CHAIN
-from chassis.testing import House, Served, bearer, refused, soon, soon_refused
+from chassis.interceptors.stages import CHAIN
+from chassis.testing import (
+    RunningService,
+    TestEnvironment,
+    bearer,
+    eventually,
+    eventually_error,
+    expect_error,
+)
 from chassis.tests.conftest import Probe
 from meno.access.v1.access_pb2 import ClassState
-from meno.access.v1.account_feed_service_pb2 import AccountEvent
+from meno.access.v1.resources_pb2 import AccountEvent
 
 ME = str(uuid.uuid4())
 TAUGHT = str(uuid.uuid4())
@@ -45,7 +52,7 @@ def test_the_chain_is_in_its_order() -> None:
         "deadline",
         "authentication",
         "access",
-        "lifetime",
+        "stream_revocation",
         "validation",
         "idempotency",
     ]
@@ -83,52 +90,54 @@ def test_the_chain_is_in_its_order() -> None:
     ],
 )
 async def test_who_is_let_in(
-    house: House, stub: Any, probe: Probe, rpc: str, request_fields: dict[str, str], let_in: set[str]
+    env: TestEnvironment, stub: Any, probe: Probe, rpc: str, request_fields: dict[str, str], let_in: set[str]
 ) -> None:
     request = probe.messages.Asked(**request_fields)
     found = set()
     for name, claims in CLAIMS.items():
-        call = getattr(stub, rpc)(request, **bearer(house.issuer.token(ME, **claims)))
+        call = getattr(stub, rpc)(request, **bearer(env.issuer.token(ME, **claims)))
         try:
             await call
             found.add(name)
         except Exception:
-            denied = await refused(getattr(stub, rpc)(request, **bearer(house.issuer.token(ME, **claims))))
+            denied = await expect_error(getattr(stub, rpc)(request, **bearer(env.issuer.token(ME, **claims))))
             assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
     assert found == let_in
 
 
-async def test_me_is_written_out_before_the_handler_sees_it(house: House, stub: Any, probe: Probe) -> None:
-    answer = await stub.Own(probe.messages.Asked(user_id="me"), **bearer(house.issuer.token(ME)))
+async def test_me_is_written_out_before_the_handler_sees_it(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
+    answer = await stub.Own(probe.messages.Asked(user_id="me"), **bearer(env.issuer.token(ME)))
     assert answer.text == ME
 
 
 async def test_without_a_token_the_caller_is_told_to_sign_in(stub: Any, probe: Probe) -> None:
-    denied = await refused(stub.Own(probe.messages.Asked(user_id=ME)))
+    denied = await expect_error(stub.Own(probe.messages.Asked(user_id=ME)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
 
 
 async def test_access_is_decided_before_the_fields_are_looked_at(
-    house: House, stub: Any, probe: Probe
+    env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
     too_long = probe.messages.Asked(user_id=str(uuid.uuid4()), text="x" * 11)
-    assert (await refused(stub.Own(too_long, **bearer(house.issuer.token(ME))))).reason == "ACCESS_DENIED"
+    assert (await expect_error(stub.Own(too_long, **bearer(env.issuer.token(ME))))).reason == "ACCESS_DENIED"
     too_long.user_id = ME
-    assert (await refused(stub.Own(too_long, **bearer(house.issuer.token(ME))))).reason == "FIELD_INVALID"
+    assert (await expect_error(stub.Own(too_long, **bearer(env.issuer.token(ME))))).reason == "FIELD_INVALID"
 
 
 @pytest.mark.parametrize(
     ("peer", "let_in"), [("peer_service", True), ("gateway", False), ("chat_service", False)]
 )
 async def test_a_service_is_known_by_its_certificate(
-    service: Served, house: House, probe: Probe, peer: str, let_in: bool
+    service: RunningService, env: TestEnvironment, probe: Probe, peer: str, let_in: bool
 ) -> None:
     stub = probe.stubs.ProbeServiceStub(service.channel(peer))
     call = stub.Inside(probe.messages.Asked(text="hello"))
     if let_in:
         assert (await call).text == "hello"
     else:
-        assert (await refused(call)).reason == "ACCESS_DENIED"
+        assert (await expect_error(call)).reason == "ACCESS_DENIED"
 
 
 @pytest.mark.parametrize(
@@ -145,104 +154,110 @@ async def test_a_service_is_known_by_its_certificate(
     ],
 )
 async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
-    house: House, stub: Any, probe: Probe, claims: dict[str, Any], reason: str
+    env: TestEnvironment, stub: Any, probe: Probe, claims: dict[str, Any], reason: str
 ) -> None:
-    token = house.issuer.token(ME, **claims)
+    token = env.issuer.token(ME, **claims)
     for rpc in (stub.Own, stub.GuestsToo):
-        denied = await refused(rpc(probe.messages.Asked(user_id=ME), **bearer(token)))
+        denied = await expect_error(rpc(probe.messages.Asked(user_id=ME), **bearer(token)))
         assert (denied.code, denied.reason) == ("UNAUTHENTICATED", reason)
 
 
-async def test_a_token_of_another_authority_is_refused(house: House, stub: Any, probe: Probe) -> None:
-    forger = type(house.issuer)()
-    denied = await refused(stub.Own(probe.messages.Asked(user_id=ME), **bearer(forger.token(ME))))
+async def test_a_token_of_another_authority_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    forger = type(env.issuer)()
+    denied = await expect_error(stub.Own(probe.messages.Asked(user_id=ME), **bearer(forger.token(ME))))
     assert denied.reason == "TOKEN_INVALID"
 
 
-async def test_a_token_for_another_purpose_is_refused(house: House, stub: Any, probe: Probe) -> None:
-    _, claims, _ = house.issuer.token(ME).split(".")
+async def test_a_token_for_another_purpose_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    _, claims, _ = env.issuer.token(ME).split(".")
     text = base64.urlsafe_b64decode(claims + "==")
     other = jwt.encode(
-        {"alg": tokens.ALGORITHM, "typ": "JWT", "kid": "test"}, json.loads(text), house.issuer.key
+        {"alg": tokens.ALGORITHM, "typ": "JWT", "kid": "test"}, json.loads(text), env.issuer.key
     )
-    denied = await refused(stub.Own(probe.messages.Asked(user_id="me"), **bearer(other)))
+    denied = await expect_error(stub.Own(probe.messages.Asked(user_id="me"), **bearer(other)))
     assert denied.reason == "TOKEN_INVALID"
 
 
-async def test_lost_rights_are_refused_until_the_token_is_new(house: House, stub: Any, probe: Probe) -> None:
+async def test_lost_rights_are_refused_until_the_token_is_new(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
     request = probe.messages.Asked(user_id=ME)
-    old, new = house.issuer.token(ME, rv=1), house.issuer.token(ME, rv=2)
+    old, new = env.issuer.token(ME, rv=1), env.issuer.token(ME, rv=2)
     await stub.Own(request, **bearer(old))
-    house.feed.lose_rights(ME, 2)
-    denied = await soon_refused(lambda: stub.Own(request, **bearer(old)))
-    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+    env.feed.revoke_tokens(ME, 2)
+    denied = await eventually_error(lambda: stub.Own(request, **bearer(old)))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
     await stub.Own(request, **bearer(new))
 
 
 @pytest.mark.parametrize("ending", ["user_erased", "user_merged"])
 async def test_no_token_of_who_is_no_more_is_accepted(
-    house: House, stub: Any, probe: Probe, ending: str
+    env: TestEnvironment, stub: Any, probe: Probe, ending: str
 ) -> None:
     gone, request = str(uuid.uuid4()), probe.messages.Asked(user_id="me")
-    token = house.issuer.token(gone, rv=1_000)
+    token = env.issuer.token(gone, rv=1_000)
     await stub.Own(request, **bearer(token))
     kind = {"user_erased": AccountEvent.UserErased, "user_merged": AccountEvent.UserMerged}[ending]
-    house.feed.append(**{ending: kind(user_id=gone)})
-    assert (await soon_refused(lambda: stub.Own(request, **bearer(token)))).reason == "RIGHTS_CHANGED"
+    env.feed.append(**{ending: kind(user_id=gone)})
+    assert (await eventually_error(lambda: stub.Own(request, **bearer(token)))).reason == "TOKEN_REVOKED"
 
 
-async def test_a_sign_in_that_ended_is_refused_and_no_other(house: House, stub: Any, probe: Probe) -> None:
+async def test_a_sign_in_that_ended_is_refused_and_no_other(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
     request = probe.messages.Asked(user_id=ME)
-    ended, other = house.issuer.token(ME, sid="ended"), house.issuer.token(ME, sid="other")
-    house.feed.end_sign_in(ME, "ended")
-    assert (await soon_refused(lambda: stub.Own(request, **bearer(ended)))).reason == "RIGHTS_CHANGED"
+    ended, other = env.issuer.token(ME, sid="ended"), env.issuer.token(ME, sid="other")
+    env.feed.end_sign_in(ME, "ended")
+    assert (await eventually_error(lambda: stub.Own(request, **bearer(ended)))).reason == "TOKEN_REVOKED"
     await stub.Own(request, **bearer(other))
 
 
 @pytest.mark.parametrize(("state", "is_seen"), [("ARCHIVED", True), ("DELETED", False), ("PURGED", False)])
 async def test_a_token_that_claims_a_closed_class_is_refused_until_it_is_in_use_again(
-    house: House, stub: Any, probe: Probe, state: str, is_seen: bool
+    env: TestEnvironment, stub: Any, probe: Probe, state: str, is_seen: bool
 ) -> None:
     request = probe.messages.Asked(user_id=ME)
-    member = house.issuer.token(ME, classes={ATTENDED: "STUDENT"})
-    reader = house.issuer.token(ME, archived={ATTENDED: "STUDENT"})
-    house.feed.change_class(ATTENDED, ClassState.Value(f"CLASS_STATE_{state}"))
-    assert (await soon_refused(lambda: stub.Own(request, **bearer(member)))).reason == "RIGHTS_CHANGED"
+    member = env.issuer.token(ME, classes={ATTENDED: "STUDENT"})
+    reader = env.issuer.token(ME, archived={ATTENDED: "STUDENT"})
+    env.feed.set_class_state(ATTENDED, ClassState.Value(f"CLASS_STATE_{state}"))
+    assert (await eventually_error(lambda: stub.Own(request, **bearer(member)))).reason == "TOKEN_REVOKED"
     if is_seen:
         await stub.Own(request, **bearer(reader))
     else:
-        assert (await refused(stub.Own(request, **bearer(reader)))).reason == "RIGHTS_CHANGED"
-    house.feed.change_class(ATTENDED, ClassState.CLASS_STATE_ACTIVE)
-    await soon(lambda: stub.Own(request, **bearer(member)))
+        assert (await expect_error(stub.Own(request, **bearer(reader)))).reason == "TOKEN_REVOKED"
+    env.feed.set_class_state(ATTENDED, ClassState.CLASS_STATE_ACTIVE)
+    await eventually(lambda: stub.Own(request, **bearer(member)))
     await stub.Own(request, **bearer(reader))
 
 
 @pytest.mark.parametrize("names", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])
 async def test_later_messages_of_a_stream_may_name_nobody(
-    house: House, stub: Any, probe: Probe, names: dict[str, str]
+    env: TestEnvironment, stub: Any, probe: Probe, names: dict[str, str]
 ) -> None:
     piece = probe.messages.Piece
-    token = bearer(house.issuer.token(ME, **CLAIMS["teacher"]))
+    token = bearer(env.issuer.token(ME, **CLAIMS["teacher"]))
     sent = await stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b")]), **token)
     assert sent.text == "ab"
     call = stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **names)]), **token)
-    assert (await refused(call)).reason == "ACCESS_DENIED"
-    assert (await refused(stub.Send(iter([]), **token))).reason == "ACCESS_DENIED"
+    assert (await expect_error(call)).reason == "ACCESS_DENIED"
+    assert (await expect_error(stub.Send(iter([]), **token))).reason == "ACCESS_DENIED"
     call = stub.Send(iter([piece(class_id=TAUGHT), piece(text="x" * 11)]), **token)
-    assert (await refused(call)).reason == "FIELD_INVALID"
+    assert (await expect_error(call)).reason == "FIELD_INVALID"
 
 
-async def test_bytes_that_are_no_request_are_refused_in_our_words(service: Served, probe: Probe) -> None:
+async def test_bytes_that_are_no_request_are_refused_in_our_words(
+    service: RunningService, probe: Probe
+) -> None:
     call: Any = service.channel().unary_unary("/probe.v1.ProbeService/Open")
-    assert (await refused(call(b"\xff\xff\xff"))).reason == "REQUEST_MALFORMED"
+    assert (await expect_error(call(b"\xff\xff\xff"))).reason == "REQUEST_MALFORMED"
     assert (
-        await refused(call(b"\x0a" + b"\x80\x80\x90\x02" + b"x" * 0x480000))
+        await expect_error(call(b"\x0a" + b"\x80\x80\x90\x02" + b"x" * 0x480000))
     ).reason == "MESSAGE_TOO_LARGE"
 
 
-async def test_no_text_holds_a_nul_character(house: House, stub: Any, probe: Probe) -> None:
+async def test_no_text_holds_a_nul_character(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     asked = probe.messages.Asked
     request = asked(user_id=ME, text="a\0b", more=[asked(), asked(text="\0")], notes={"key": "\0", "\0": ""})
-    denied = await refused(stub.Own(request, **bearer(house.issuer.token(ME))))
+    denied = await expect_error(stub.Own(request, **bearer(env.issuer.token(ME))))
     fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
     assert (denied.reason, fields) == ("FIELD_INVALID", {"text", "more[1].text", "notes['key']", "notes"})

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, column, func, insert, null, select, table, upd
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.database import Database, statement
-from chassis.errors import ServiceUnavailable, refusal
+from chassis.errors import ServiceUnavailable, to_status_error
 from chassis.tests.tables import ADD_NOTE, COUNT, NOTES, Base, Note
 
 
@@ -79,7 +79,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_serves_
 
 
 async def test_calls_that_are_given_up_at_any_moment_end_and_keep_no_connection(database_url: str) -> None:
-    database = Database(database_url, max_connections=2, patience=20)
+    database = Database(database_url, max_connections=2, acquire_timeout=20)
     await database.open()
 
     async def work() -> None:
@@ -123,12 +123,12 @@ async def test_connections_that_died_in_the_pool_are_not_noticed(
 
 
 async def test_a_pool_that_is_exhausted_is_unavailable_not_broken(database_url: str) -> None:
-    small = Database(database_url, max_connections=1, patience=0.05)
+    small = Database(database_url, max_connections=1, acquire_timeout=0.05)
     await small.open()
     async with small.transaction():
         with pytest.raises(psycopg.Error) as caught:
             await small.all(COUNT)
-    translated = refusal(caught.value)
+    translated = to_status_error(caught.value)
     assert translated is not None
     assert translated.code is ServiceUnavailable.code
     await small.close()

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from chassis.database import Database
-from chassis.testing import House, bearer, refused
+from chassis.testing import TestEnvironment, bearer, expect_error
 from chassis.tests.conftest import Probe
 from chassis.tests.tables import COUNT
 
 
 @pytest.fixture
-def me(house: House) -> dict[str, Any]:
-    return bearer(house.issuer.token(str(uuid.uuid4())))
+def me(env: TestEnvironment) -> dict[str, Any]:
+    return bearer(env.issuer.token(str(uuid.uuid4())))
 
 
 async def test_twenty_at_once_have_one_effect_and_equal_answers(
@@ -51,18 +51,18 @@ async def test_the_same_id_for_another_request_is_refused(
     request = probe.messages.Noted(user_id="me", text="one", request_id=str(uuid.uuid4()))
     await stub.Note(request, **me)
     request.text = "another"
-    denied = await refused(stub.Note(request, **me))
+    denied = await expect_error(stub.Note(request, **me))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
     assert denied.metadata == {"request_id": request.request_id}
     assert await database.one(COUNT) == 1
 
 
 async def test_two_people_may_choose_the_same_id(
-    stub: Any, probe: Probe, database: Database, house: House, me: dict[str, Any]
+    stub: Any, probe: Probe, database: Database, env: TestEnvironment, me: dict[str, Any]
 ) -> None:
     request = probe.messages.Noted(user_id="me", text="mine", request_id=str(uuid.uuid4()))
     await stub.Note(request, **me)
-    await stub.Note(request, **bearer(house.issuer.token(str(uuid.uuid4()))))
+    await stub.Note(request, **bearer(env.issuer.token(str(uuid.uuid4()))))
     assert await database.one(COUNT) == 2
 
 
@@ -75,7 +75,7 @@ async def test_what_failed_has_no_effect_and_is_not_remembered(
 ) -> None:
     request = probe.messages.Noted(user_id="me", text=text, request_id=str(uuid.uuid4()))
     for _ in range(2):
-        denied = await refused(stub.Note(request, **me))
+        denied = await expect_error(stub.Note(request, **me))
         assert (denied.code, denied.reason) == (code, reason)
     assert "ZeroDivision" not in str(denied.status)
     assert await database.one(COUNT) == 0

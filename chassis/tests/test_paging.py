@@ -21,7 +21,7 @@ def test_walking_the_pages_meets_every_row_once(rows: set[int], size: int) -> No
     request = ListEventsRequest(user_id=USER, page_size=size)
     seen: list[int] = []
     while True:
-        [after] = paging.position(request, (0,))
+        [after] = paging.decode_page_token(request, (0,))
         following = sorted(row for row in rows if row > after)[: paging.size(request) + 1]
         page, request.page_token = paging.page(request, following, lambda row: (row,))
         assert len(page) <= (size or paging.DEFAULT_SIZE)
@@ -36,12 +36,19 @@ def test_a_page_is_never_larger_than_a_thousand() -> None:
 
 
 def test_a_page_ends_before_it_grows_too_large_but_holds_one_row() -> None:
-    half = paging.LARGEST_PAGE // 2
-    assert [paging.fitting(sizes) for sizes in ([], [3 * half], [half, half, 1], [1, 1])] == [1, 1, 2, 2]
+    half = paging.MAX_PAGE_BYTES // 2
+    assert [paging.count_within_bytes(sizes) for sizes in ([], [3 * half], [half, half, 1], [1, 1])] == [
+        1,
+        1,
+        2,
+        2,
+    ]
     rows = [1, 2, 3]
     request = ListEventsRequest(user_id=USER)
-    kept, request.page_token = paging.page(request, rows, lambda row: (row,), paging.fitting([half, half, 1]))
-    assert (kept, paging.position(request, (0,))) == ([1, 2], (2,))
+    kept, request.page_token = paging.page(
+        request, rows, lambda row: (row,), paging.count_within_bytes([half, half, 1])
+    )
+    assert (kept, paging.decode_page_token(request, (0,))) == ([1, 2], (2,))
 
 
 def _token() -> str:
@@ -59,28 +66,30 @@ def _with(*values: object) -> str:
 )
 def test_a_damaged_token_is_refused(token: str) -> None:
     with pytest.raises(PageTokenInvalid):
-        paging.position(ListEventsRequest(user_id=USER, page_token=token or "\0"), (0,))
+        paging.decode_page_token(ListEventsRequest(user_id=USER, page_token=token or "\0"), (0,))
 
 
 @pytest.mark.parametrize("key", [1, None, [USER], {"id": USER}])
 def test_what_is_no_text_is_no_id(key: object) -> None:
     with pytest.raises(PageTokenInvalid):
-        paging.position(ListEventsRequest(user_id=USER, page_token=_with(key)), (paging.BEFORE_ALL_IDS,))
+        paging.decode_page_token(ListEventsRequest(user_id=USER, page_token=_with(key)), (paging.MIN_UUID,))
 
 
 def test_a_token_is_bound_to_its_list() -> None:
     token = _token()
-    assert paging.position(ListEventsRequest(user_id=USER, page_token=token, page_size=9), (0,)) == (1,)
+    assert paging.decode_page_token(ListEventsRequest(user_id=USER, page_token=token, page_size=9), (0,)) == (
+        1,
+    )
     for other in (
         ListEventsRequest(user_id=USER, session_id=USER, page_token=token),
         ListSessionsRequest(user_id=USER, page_token=token),
     ):
         with pytest.raises(PageTokenInvalid):
-            paging.position(other, (0,))
+            paging.decode_page_token(other, (0,))
 
 
 def test_ids_and_numbers_come_back_as_they_went() -> None:
     request = ListEventsRequest(user_id=USER, page_size=1)
-    start = (paging.BEFORE_ALL_IDS, 0)
+    start = (paging.MIN_UUID, 0)
     _, request.page_token = paging.page(request, [(USER, 7), (USER, 8)], lambda row: row)
-    assert paging.position(request, start) == (UUID(USER), 7)
+    assert paging.decode_page_token(request, start) == (UUID(USER), 7)

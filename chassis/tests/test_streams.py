@@ -6,9 +6,9 @@ from typing import Any
 import grpc
 import pytest
 
-from chassis.interceptors import Guard
-from chassis.rights import MAX_STREAMS
-from chassis.testing import House, Issuer, bearer, refusal, refused
+from chassis.revocation import MAX_STREAMS
+from chassis.security import SecurityContext
+from chassis.testing import FakeTokenIssuer, TestEnvironment, bearer, expect_error, parse_error
 from chassis.tests.conftest import Probe
 from meno.access.v1.access_pb2 import ClassState
 
@@ -19,7 +19,7 @@ async def _until_error(call: Any) -> tuple[list[Any], str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for step in call:
             received.append(step)
-    return received, refusal(caught.value).reason
+    return received, parse_error(caught.value).reason
 
 
 async def _is_refused(call: Any) -> bool:
@@ -30,8 +30,8 @@ async def _is_refused(call: Any) -> bool:
     return False
 
 
-async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe: Probe) -> None:
-    token = house.issuer.token(str(uuid.uuid4()), lifetime=2)
+async def test_a_stream_ends_when_its_token_does(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    token = env.issuer.token(str(uuid.uuid4()), lifetime=2)
     received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
     assert reason == "TOKEN_EXPIRED"
     assert [step.WhichOneof("step") for step in received] == ["text", "error"]
@@ -40,56 +40,60 @@ async def test_a_stream_ends_when_its_token_does(house: House, stub: Any, probe:
 
 @pytest.mark.parametrize("lost", ["rights", "sign-in", "class"])
 async def test_a_stream_is_cut_when_what_it_stands_on_is_lost(
-    house: House, stub: Any, probe: Probe, lost: str
+    env: TestEnvironment, stub: Any, probe: Probe, lost: str
 ) -> None:
     person, bystander, sign_in, taught = (str(uuid.uuid4()) for _ in range(4))
     request = probe.messages.Asked(user_id="me")
     claims: dict[str, Any] = {"rv": 1, "sid": sign_in, "classes": {taught: "TEACHER"}}
-    theirs = stub.Watch(request, **bearer(house.issuer.token(person, **claims)))
-    another = stub.Watch(request, **bearer(house.issuer.token(bystander, rv=1)))
+    theirs = stub.Watch(request, **bearer(env.issuer.token(person, **claims)))
+    another = stub.Watch(request, **bearer(env.issuer.token(bystander, rv=1)))
     # The same person elsewhere, who is in another class.
-    elsewhere = stub.Watch(request, **bearer(house.issuer.token(person, rv=2)))
+    elsewhere = stub.Watch(request, **bearer(env.issuer.token(person, rv=2)))
     streams = [aiter(theirs), aiter(another), aiter(elsewhere)]
     assert [(await anext(stream)).text for stream in streams] == ["first"] * 3
     match lost:
         case "rights":
-            house.feed.lose_rights(person, 2)
+            env.feed.revoke_tokens(person, 2)
         case "sign-in":
-            house.feed.end_sign_in(person, sign_in)
+            env.feed.end_sign_in(person, sign_in)
         case "class":
-            house.feed.change_class(taught, ClassState.CLASS_STATE_ARCHIVED)
+            env.feed.set_class_state(taught, ClassState.CLASS_STATE_ARCHIVED)
     received, reason = await _until_error(streams[0])
-    assert (reason, received[-1].WhichOneof("step")) == ("RIGHTS_CHANGED", "error")
+    assert (reason, received[-1].WhichOneof("step")) == ("TOKEN_REVOKED", "error")
     for call in (another, elsewhere):
         assert not call.done()
         call.cancel()
 
 
-async def test_an_upload_is_cut_when_a_right_is_lost(house: House, stub: Any, probe: Probe) -> None:
+async def test_an_upload_is_cut_when_a_right_is_lost(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     person, taught = str(uuid.uuid4()), str(uuid.uuid4())
-    token = house.issuer.token(person, rv=1, role="TEACHER", classes={taught: "TEACHER"})
+    token = env.issuer.token(person, rv=1, role="TEACHER", classes={taught: "TEACHER"})
     call = stub.Send(**bearer(token))
     await call.write(probe.messages.Piece(class_id=taught, text="a"))
-    house.feed.lose_rights(person, 2)
-    assert (await refused(call)).reason == "RIGHTS_CHANGED"
+    env.feed.revoke_tokens(person, 2)
+    assert (await expect_error(call)).reason == "TOKEN_REVOKED"
 
 
-async def test_a_drain_ends_every_stream(house: House, guard: Guard, stub: Any, probe: Probe) -> None:
-    token = house.issuer.token(str(uuid.uuid4()))
+async def test_a_drain_ends_every_stream(
+    env: TestEnvironment, security: SecurityContext, stub: Any, probe: Probe
+) -> None:
+    token = env.issuer.token(str(uuid.uuid4()))
     watched = aiter(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
     assert (await anext(watched)).text == "first"
-    guard.rights.drain()
+    security.revocations.drain()
     received, reason = await _until_error(watched)
     assert (reason, received[-1].WhichOneof("step")) == ("SERVICE_UNAVAILABLE", "error")
 
 
-async def test_nobody_holds_more_than_so_many_streams_open(house: House, stub: Any, probe: Probe) -> None:
-    mine, others = (bearer(house.issuer.token(str(uuid.uuid4()))) for _ in range(2))
+async def test_nobody_holds_more_than_so_many_streams_open(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
+    mine, others = (bearer(env.issuer.token(str(uuid.uuid4()))) for _ in range(2))
     request = probe.messages.Asked(user_id="me")
     watching = [stub.Watch(request, **mine) for _ in range(MAX_STREAMS)]
     for call in watching:
         await anext(aiter(call))
-    assert (await refused(stub.Watch(request, **mine))).reason == "RATE_LIMITED"
+    assert (await expect_error(stub.Watch(request, **mine))).reason == "RATE_LIMITED"
     assert (await anext(aiter(stub.Watch(request, **others)))).text == "first"
     watching[0].cancel()
     while await _is_refused(stub.Watch(request, **mine)):
@@ -97,19 +101,17 @@ async def test_nobody_holds_more_than_so_many_streams_open(house: House, stub: A
 
 
 async def test_a_refusal_within_a_stream_comes_as_its_last_message_too(
-    house: House, stub: Any, probe: Probe
+    env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
     request = probe.messages.Asked(user_id="me", text="refused")
-    received, reason = await _until_error(
-        stub.Watch(request, **bearer(house.issuer.token(str(uuid.uuid4()))))
-    )
+    received, reason = await _until_error(stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4())))))
     assert (reason, received[-1].error.message) == (
         "ACCESS_DENIED",
-        "Permission denied, or it might not exist.",
+        "Permission denied, or the resource does not exist.",
     )
 
 
 async def test_a_refusal_before_a_stream_is_no_message(stub: Any, probe: Probe) -> None:
-    forged = Issuer().token(str(uuid.uuid4()))
+    forged = FakeTokenIssuer().token(str(uuid.uuid4()))
     received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(forged)))
     assert (received, reason) == ([], "TOKEN_INVALID")

@@ -10,19 +10,19 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from chassis.models import addresses
-from chassis.models.addresses import Place
+from chassis import url_policy
+from chassis.url_policy import Endpoint
 
 
-class LeadsInside(httpx2.ConnectError):
+class PrivateAddressError(httpx2.ConnectError):
     """The host's name leads to an address inside of the house."""
 
 
-class HostUnknown(httpx2.ConnectError):
+class NameResolutionError(httpx2.ConnectError):
     """Nobody knows the host's name."""
 
 
-class Outward(httpx2.AsyncBaseTransport):
+class PublicAddressTransport(httpx2.AsyncBaseTransport):
     """Looks a host up, judges all of its addresses, and connects to these and no others.
 
     What a name means cannot change between judgement and connection. It goes through no proxy, which
@@ -36,9 +36,9 @@ class Outward(httpx2.AsyncBaseTransport):
         self._inner = httpx2.AsyncHTTPTransport(limits=limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Sends a request. Raises LeadsInside or HostUnknown, or what the client raises by itself."""
+        """Sends a request. Raises PrivateAddressError or NameResolutionError, or what the client raises by itself."""
         url = request.url
-        place = Place(url.scheme, url.host, url.port or addresses.PORTS[url.scheme])
+        place = Endpoint(url.scheme, url.host, url.port or url_policy.PORTS[url.scheme])
         *others, last = await self._addresses(place, request.extensions.get("timeout", {}).get("connect"))
         for address in others:
             try:
@@ -51,16 +51,18 @@ class Outward(httpx2.AsyncBaseTransport):
         """Closes the connections."""
         await self._inner.aclose()
 
-    async def _addresses(self, place: Place, seconds: float | None) -> list[str]:
+    async def _addresses(self, place: Endpoint, seconds: float | None) -> list[str]:
         async with _looking_up(seconds):
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
         known = [*dict.fromkeys(str(address[0]) for *_, address in found)]
-        if not addresses.is_named(place, self._private_hosts) and not all(map(addresses.is_outside, known)):
-            raise LeadsInside(f"{place.host} leads into the house")
+        if not url_policy.is_allowlisted(place, self._private_hosts) and not all(
+            map(url_policy.is_global, known)
+        ):
+            raise PrivateAddressError(f"{place.host} leads into the house")
         return known
 
-    async def _send(self, request: httpx2.Request, place: Place, address: str) -> httpx2.Response:
+    async def _send(self, request: httpx2.Request, place: Endpoint, address: str) -> httpx2.Response:
         straight = httpx2.Request(
             request.method,
             request.url.copy_with(host=address),
@@ -81,4 +83,4 @@ async def _looking_up(seconds: float | None) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise httpx2.ConnectTimeout("the name was not looked up in time") from error
     except (OSError, UnicodeError) as error:
-        raise HostUnknown("the name is not known") from error
+        raise NameResolutionError("the name is not known") from error

@@ -8,16 +8,16 @@ from functools import partial
 import psycopg
 import pytest
 
-from chassis import effects
+from chassis import feed_consumer
 from chassis.database import Database, Transaction
-from chassis.testing import AccountFeed
+from chassis.testing import FakeAccountFeed
 from chassis.tests.tables import ADD_NOTE
-from meno.access.v1.account_feed_service_pb2 import AccountEvent
+from meno.access.v1.resources_pb2 import AccountEvent
 
 Apply = Callable[[], Awaitable[None]]
 
 
-def erase(feed: AccountFeed) -> str:
+def erase(feed: FakeAccountFeed) -> str:
     """Appends an erasure and returns whose."""
     user_id = str(uuid.uuid4())
     feed.append(user_erased=AccountEvent.UserErased(user_id=user_id))
@@ -44,11 +44,12 @@ async def until(met: Callable[[], bool]) -> None:
 async def test_every_event_with_an_effect_is_applied_once_in_order(
     database: Database, database_url: str
 ) -> None:
-    feed = AccountFeed()
+    feed = FakeAccountFeed()
     expected = [erase(feed)]
-    feed.lose_rights(str(uuid.uuid4()), 1)
+    feed.revoke_tokens(str(uuid.uuid4()), 1)
     replicas = [
-        asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": note})) for _ in range(3)
+        asyncio.create_task(feed_consumer.consume(database, feed.follow, {"user_erased": note}))
+        for _ in range(3)
     ]
     expected += [erase(feed) for _ in range(20)]
     await until(lambda: len(noted(database_url)) >= 21)
@@ -59,10 +60,10 @@ async def test_every_event_with_an_effect_is_applied_once_in_order(
 
 
 async def test_a_process_goes_on_where_the_last_one_stopped(database: Database, database_url: str) -> None:
-    feed = AccountFeed()
+    feed = FakeAccountFeed()
     for _ in range(2):
         erase(feed)
-        following = asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": note}))
+        following = asyncio.create_task(feed_consumer.consume(database, feed.follow, {"user_erased": note}))
         await until(lambda: len(noted(database_url)) >= len(feed_ids(feed)))
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
@@ -72,8 +73,8 @@ async def test_a_process_goes_on_where_the_last_one_stopped(database: Database, 
 async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(effects, "_PAUSE", 0.01)
-    feed, failures = AccountFeed(), iter(range(3))
+    monkeypatch.setattr(feed_consumer, "RETRY_DELAY_SECONDS", 0.01)
+    feed, failures = FakeAccountFeed(), iter(range(3))
 
     async def fails_at_first(transaction: Transaction, event: AccountEvent) -> None:
         await note(transaction, event)
@@ -81,7 +82,9 @@ async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
             raise ConnectionError
 
     expected = [erase(feed), erase(feed)]
-    following = asyncio.create_task(effects.apply(database, feed.follow, {"user_erased": fails_at_first}))
+    following = asyncio.create_task(
+        feed_consumer.consume(database, feed.follow, {"user_erased": fails_at_first})
+    )
     await until(lambda: len(noted(database_url)) >= 2)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
@@ -91,14 +94,14 @@ async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
 async def test_in_a_new_epoch_the_feed_is_applied_from_its_beginning(
     database: Database, database_url: str
 ) -> None:
-    feed = AccountFeed()
-    apply = partial(effects.apply, database, feed.follow, {"user_erased": note})
+    feed = FakeAccountFeed()
+    apply = partial(feed_consumer.consume, database, feed.follow, {"user_erased": note})
     before = [erase(feed), erase(feed)]
     following = asyncio.create_task(apply())
     await until(lambda: len(noted(database_url)) >= 2)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-    feed.restore()
+    feed.begin_epoch()
     after = [erase(feed)]
     following = asyncio.create_task(apply())
     await until(lambda: len(noted(database_url)) >= 3)
@@ -107,5 +110,5 @@ async def test_in_a_new_epoch_the_feed_is_applied_from_its_beginning(
     assert noted(database_url) == before + after
 
 
-def feed_ids(feed: AccountFeed) -> list[str]:
+def feed_ids(feed: FakeAccountFeed) -> list[str]:
     return [event.user_erased.user_id for event in feed.events]

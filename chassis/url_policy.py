@@ -34,7 +34,7 @@ class AddressRefused(ValueError):
     """What is wrong with an address, for who wrote it."""
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """Where an address leads."""
 
     scheme: str
@@ -43,7 +43,7 @@ class Place(NamedTuple):
     port: int
 
 
-def check(url: str, private_hosts: frozenset[str]) -> Place:
+def check(url: str, private_hosts: frozenset[str]) -> Endpoint:
     """Where an address leads, if a service may go there. Raises AddressRefused.
 
     `private_hosts` are those that it may go to wherever they are, and without TLS: `host` or `host:port`.
@@ -54,15 +54,15 @@ def check(url: str, private_hosts: frozenset[str]) -> Place:
             "must be like https://api.example.com/v1: a host in ASCII, no name or password, no ? and no #"
         )
     scheme = written["scheme"].lower()
-    place = Place(scheme, written["host"].lower().strip("[]"), int(written["port"] or PORTS[scheme]))
+    place = Endpoint(scheme, written["host"].lower().strip("[]"), int(written["port"] or PORTS[scheme]))
     if not 0 < place.port <= _MAX_PORT or len(place.host) > _MAX_NAME:
         raise AddressRefused("has no port or host that can be")
-    if not is_named(place, private_hosts):
+    if not is_allowlisted(place, private_hosts):
         _check_outside(place)
     return place
 
 
-def is_named(place: Place, private_hosts: frozenset[str]) -> bool:
+def is_allowlisted(place: Endpoint, private_hosts: frozenset[str]) -> bool:
     """Whether an operator has named the host, with its port or, for the scheme's own port, without."""
     host = f"[{place.host}]" if ":" in place.host else place.host
     names = {f"{host}:{place.port}"}
@@ -71,7 +71,7 @@ def is_named(place: Place, private_hosts: frozenset[str]) -> bool:
     return not names.isdisjoint(private_hosts)
 
 
-def is_outside(address: str) -> bool:
+def is_global(address: str) -> bool:
     """Whether an IP address is one of the public internet, in whatever other address it is wrapped."""
     found = ip_address(address)
     if isinstance(found, IPv6Address):
@@ -86,7 +86,7 @@ def is_outside(address: str) -> bool:
     return found.is_global and not special and not any(found in network for network in _OF_CLOUDS)
 
 
-def _check_outside(place: Place) -> None:
+def _check_outside(place: Endpoint) -> None:
     if place.scheme != "https":
         raise AddressRefused("must begin with https, but for hosts that MENO_PRIVATE_MODEL_HOSTS names")
     if not _may_be_outside(place.host):
@@ -97,7 +97,7 @@ def _may_be_outside(host: str) -> bool:
     """Whether a host is one of the public internet, as far as its name tells."""
     if ":" in host or _ENDS_IN_NUMBER.fullmatch(host):
         try:
-            return is_outside(str(IPv6Address(host) if ":" in host else IPv4Address(host)))
+            return is_global(str(IPv6Address(host) if ":" in host else IPv4Address(host)))
         except AddressValueError as error:
             raise AddressRefused("is no IP address as it is usually written") from error
     return "." in host and host.rpartition(".")[2] not in _NAMES_INSIDE

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.certificates import Authority
-from chassis.models import addresses
-from chassis.models.addresses import AddressRefused, Place
-from chassis.models.outward import HostUnknown, LeadsInside, Outward
+from chassis import url_policy
+from chassis.certificates import CertificateAuthority
 from chassis.models.settings import ModelSettings
+from chassis.safe_http import NameResolutionError, PrivateAddressError, PublicAddressTransport
+from chassis.url_policy import AddressRefused, Endpoint
 
 NOBODY = frozenset[str]()
 NAMED = frozenset({"localhost:11434", "gpu", "[fd00::1]:8000", "10.0.0.5"})
@@ -28,20 +28,20 @@ Resolve = Callable[[dict[str, list[str]]], list[str]]
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("https://api.openai.com/v1", Place("https", "api.openai.com", 443)),
-        ("https://api.openai.com", Place("https", "api.openai.com", 443)),
-        ("HTTPS://API.Example.COM:8443/v1/", Place("https", "api.example.com", 8443)),
-        ("https://xn--bcher-kva.example/openai/v1", Place("https", "xn--bcher-kva.example", 443)),
-        ("https://93.184.216.34/v1", Place("https", "93.184.216.34", 443)),
-        ("https://[2606:4700::1111]/v1", Place("https", "2606:4700::1111", 443)),
+        ("https://api.openai.com/v1", Endpoint("https", "api.openai.com", 443)),
+        ("https://api.openai.com", Endpoint("https", "api.openai.com", 443)),
+        ("HTTPS://API.Example.COM:8443/v1/", Endpoint("https", "api.example.com", 8443)),
+        ("https://xn--bcher-kva.example/openai/v1", Endpoint("https", "xn--bcher-kva.example", 443)),
+        ("https://93.184.216.34/v1", Endpoint("https", "93.184.216.34", 443)),
+        ("https://[2606:4700::1111]/v1", Endpoint("https", "2606:4700::1111", 443)),
         (
             "https://generativelanguage.googleapis.com/v1beta",
-            Place("https", "generativelanguage.googleapis.com", 443),
+            Endpoint("https", "generativelanguage.googleapis.com", 443),
         ),
     ],
 )
-def test_an_address_of_the_internet_is_accepted(url: str, place: Place) -> None:
-    assert addresses.check(url, NOBODY) == place
+def test_an_address_of_the_internet_is_accepted(url: str, place: Endpoint) -> None:
+    assert url_policy.check(url, NOBODY) == place
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_an_address_of_the_internet_is_accepted(url: str, place: Place) -> None:
     ],
 )
 def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> None:
-    addresses.check(url, NAMED)
+    url_policy.check(url, NAMED)
     with pytest.raises(AddressRefused):
-        addresses.check(url, NOBODY)
+        url_policy.check(url, NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> N
 )
 def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
     with pytest.raises(AddressRefused):
-        addresses.check(url, NAMED)
+        url_policy.check(url, NAMED)
 
 
 @pytest.mark.parametrize(
@@ -186,20 +186,20 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
 )
 def test_what_leads_into_the_house_or_can_be_read_in_two_ways_is_refused(url: str) -> None:
     with pytest.raises(AddressRefused):
-        addresses.check(url, NOBODY)
+        url_policy.check(url, NOBODY)
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_of_the_house_is_one_in_every_wrapping(address: Any) -> None:
     number = int(address)
     wrapped = [f"::ffff:{address}", f"64:ff9b::{address}", f"2002:{number >> 16:x}:{number & 0xFFFF:x}::"]
-    assert {addresses.is_outside(each) for each in wrapped} == {addresses.is_outside(str(address))}
+    assert {url_policy.is_global(each) for each in wrapped} == {url_policy.is_global(str(address))}
 
 
 @given(st.text(max_size=80) | st.from_regex(r"https?://[\w.\[\]:@%\\-]{1,40}(/.*)?", fullmatch=True))
 def test_whatever_is_accepted_is_read_alike_by_the_client(url: str) -> None:
     try:
-        place = addresses.check(url, NOBODY)
+        place = url_policy.check(url, NOBODY)
     except AddressRefused:
         return
     read = httpx2.URL(url)
@@ -253,7 +253,7 @@ async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[in
 
 
 async def get(url: str, *private_hosts: str) -> str:
-    transport = Outward(frozenset(private_hosts))
+    transport = PublicAddressTransport(frozenset(private_hosts))
     async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5) as client:
         return (await client.get(url)).text
 
@@ -262,7 +262,7 @@ async def test_a_name_that_leads_inside_is_not_connected_to(resolve: Resolve) ->
     asked = resolve({"model.example": ["127.0.0.1", "93.184.216.34 10.0.0.1", "::ffff:127.0.0.1"]})
     async with listening() as (port, heads):
         for _ in range(3):
-            with pytest.raises(LeadsInside):
+            with pytest.raises(PrivateAddressError):
                 await get(f"http://model.example:{port}/")
     assert (asked, heads) == (["model.example"] * 3, [])
 
@@ -285,7 +285,7 @@ async def test_where_one_address_does_not_answer_the_next_is_tried(resolve: Reso
 
 async def test_a_name_that_nobody_knows_is_told_from_one_that_leads_inside(resolve: Resolve) -> None:
     resolve({})
-    with pytest.raises(HostUnknown):
+    with pytest.raises(NameResolutionError):
         await get("https://model.example/")
 
 
@@ -293,7 +293,7 @@ async def test_a_name_that_nobody_knows_is_told_from_one_that_leads_inside(resol
 async def test_the_certificate_is_that_of_the_name_not_of_the_address(
     resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    Authority().issue(named, tmp_path)
+    CertificateAuthority().issue(named, tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

@@ -4,9 +4,10 @@ import uuid
 
 from google.protobuf.struct_pb2 import Struct
 
-from chassis import ids
+from chassis.uuids import normalize_uuids
 from meno.identity.v1.user_service_pb2 import BatchGetUsersRequest
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event
+from meno.session.v1.event_service_pb2 import AppendEventsRequest
+from meno.session.v1.resources_pb2 import Event
 
 
 def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> None:
@@ -18,7 +19,7 @@ def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> No
         session_id=session_id,
         events=[Event(client_event_id=event_id.upper(), payload=payload)],
     )
-    ids.spell(request)
+    normalize_uuids(request)
     assert (request.user_id, request.session_id, request.request_id) == (user_id, session_id, "")
     [event] = request.events
     assert (event.client_event_id, event.payload["id"]) == (event_id, event_id.upper())
@@ -27,5 +28,5 @@ def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> No
 def test_lists_of_ids_are_too() -> None:
     user_ids = [str(uuid.uuid4()) for _ in range(3)]
     request = BatchGetUsersRequest(user_ids=map(str.upper, user_ids))
-    ids.spell(request)
+    normalize_uuids(request)
     assert [*request.user_ids] == user_ids

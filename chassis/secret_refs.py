@@ -20,14 +20,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[!-~]+")
 
 
-class KeyUnusable(ValueError):
+class SecretUnavailable(ValueError):
     """Why a reference is refused, or leads to no key. It never shows what is there."""
 
 
 def check(reference: str, directory: Path) -> None:
     """Passes a reference that may be followed, whether or not anything is there, and an empty one.
 
-    `directory` holds the files that references may lead to; a relative path begins there. Raises KeyUnusable.
+    `directory` holds the files that references may lead to; a relative path begins there. Raises SecretUnavailable.
     """
     kind, _, where = reference.partition(":")
     if not reference:
@@ -37,31 +37,31 @@ def check(reference: str, directory: Path) -> None:
     elif kind == "file":
         _check_path(where, directory)
     else:
-        raise KeyUnusable("write env:NAME or file:PATH, never the key itself")
+        raise SecretUnavailable("write env:NAME or file:PATH, never the key itself")
 
 
 def read(reference: str, directory: Path) -> str:
-    """The key that a reference leads to on this machine; empty for an empty reference. Raises KeyUnusable."""
+    """The key that a reference leads to on this machine; empty for an empty reference. Raises SecretUnavailable."""
     check(reference, directory)
     if not reference:
         return ""
     kind, _, where = reference.partition(":")
     key = _variable(where) if kind == "env" else _content(directory / where, directory)
     if not _KEY.fullmatch(key) or len(key) > MAX_LENGTH:
-        raise KeyUnusable("it does not lead to a key: one line of letters, digits and signs")
+        raise SecretUnavailable("it does not lead to a key: one line of letters, digits and signs")
     return key
 
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise KeyUnusable("env: is followed by the name of a variable")
+        raise SecretUnavailable("env: is followed by the name of a variable")
     if name.upper().startswith(_OF_SERVICES):
-        raise KeyUnusable(f"variables that begin with {', '.join(_OF_SERVICES)} are the services' own")
+        raise SecretUnavailable(f"variables that begin with {', '.join(_OF_SERVICES)} are the services' own")
 
 
 def _check_path(path: str, directory: Path) -> None:
     if "\0" in path or ".." in Path(path).parts or not _is_below(directory / path, directory):
-        raise KeyUnusable(f"the file lies in {directory}, and the path does not lead out of it")
+        raise SecretUnavailable(f"the file lies in {directory}, and the path does not lead out of it")
 
 
 def _is_below(file: Path, directory: Path) -> bool:
@@ -71,7 +71,7 @@ def _is_below(file: Path, directory: Path) -> bool:
 
 def _variable(name: str) -> str:
     if name not in os.environ:
-        raise KeyUnusable("there is no such variable on this machine")
+        raise SecretUnavailable("there is no such variable on this machine")
     return os.environ[name].strip()
 
 
@@ -80,8 +80,8 @@ def _content(file: Path, directory: Path) -> str:
         found = file.resolve()
         # A link inside of the directory is how secrets are mounted; one that leads out of it is not.
         if not _is_below(found, directory.resolve()) or not found.is_file():
-            raise KeyUnusable(f"there is no such file in {directory} on this machine")
+            raise SecretUnavailable(f"there is no such file in {directory} on this machine")
         with found.open(encoding="utf-8", errors="replace") as content:
             return content.read(2 * MAX_LENGTH).strip()
     except (OSError, RuntimeError) as error:
-        raise KeyUnusable("the file cannot be read on this machine") from error
+        raise SecretUnavailable("the file cannot be read on this machine") from error

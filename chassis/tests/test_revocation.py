@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from chassis import rights
+from chassis import revocation
 from chassis.calls import Caller
-from chassis.errors import RightsChanged, ServiceUnavailable
-from chassis.rights import Position, Rights
-from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
+from chassis.errors import ServiceUnavailable, TokenRevoked
+from chassis.revocation import Position, RevocationList
+from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsResponse
+from meno.access.v1.resources_pb2 import AccountEvent
 
 EARLY, LATE = "018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-000000000002"
 
@@ -41,9 +42,9 @@ def heartbeat(sequence: int = 7) -> WatchAccountEventsResponse:
     return WatchAccountEventsResponse(heartbeat=WatchAccountEventsResponse.Heartbeat(sequence=sequence))
 
 
-async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[Rights, list[Position]]:
+async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[RevocationList, list[Position]]:
     """Follows streams that break off, one after the other; returns where each was begun."""
-    followed, begun = Rights(), list[Position]()
+    followed, begun = RevocationList(), list[Position]()
     rest = iter(streams)
     ended = asyncio.Event()
 
@@ -65,7 +66,7 @@ async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[Rights, li
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that breaks off is followed again without a pause."""
-    monkeypatch.setattr(rights, "_PAUSE", 0)
+    monkeypatch.setattr(revocation, "RETRY_DELAY_SECONDS", 0)
 
 
 async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:
@@ -74,7 +75,7 @@ async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:
         [WatchAccountEventsResponse(epoch=EARLY), heartbeat(9)],
     )
     assert begun == [Position(), Position(EARLY, 7), Position(EARLY, 9)]
-    with pytest.raises(RightsChanged):
+    with pytest.raises(TokenRevoked):
         followed.check(caller(rights_version=1))
     followed.check(caller(rights_version=2))
 
@@ -90,12 +91,12 @@ async def test_what_was_withdrawn_in_another_epoch_has_never_happened() -> None:
 
 async def test_without_the_feed_nobody_is_let_in() -> None:
     with pytest.raises(ServiceUnavailable):
-        Rights().check(caller())
+        RevocationList().check(caller())
 
 
 async def test_what_no_living_token_can_claim_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     followed, _ = await follow([WatchAccountEventsResponse(epoch=EARLY), lost(2), heartbeat()])
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + rights.REPLAY.total_seconds() + 1)
-    followed._minimum.put("somebody else", 1)
-    assert "me" not in followed._minimum
+    monkeypatch.setattr(time, "monotonic", lambda: now + revocation.REPLAY_WINDOW.total_seconds() + 1)
+    followed._minimum_versions.set("somebody else", 1)
+    assert "me" not in followed._minimum_versions

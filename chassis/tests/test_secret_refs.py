@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from chassis.models import keys
-from chassis.models.keys import KeyUnusable
+from chassis import secret_refs
 from chassis.models.settings import ModelSettings
+from chassis.secret_refs import SecretUnavailable
 
 SECRET = "the-service's-own-secret"
 
@@ -32,7 +32,7 @@ def test_a_key_is_read_from_where_the_reference_leads(
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "key-of-a-variable\n")
     references = ["env:SOME_KEY", "file:openai", f"file:{directory}/openai", ""]
-    found = [keys.read(reference, directory) for reference in references]
+    found = [secret_refs.read(reference, directory) for reference in references]
     assert found == ["key-of-a-variable", "key-of-a-file", "key-of-a-file", ""]
 
 
@@ -65,8 +65,8 @@ def test_what_no_reference_may_lead_to_is_refused_before_it_is_looked_for(
     for name in ("MENO_SECRET", "meno_secret", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, SECRET)
     reference = reference.replace("{directory}", str(directory))
-    for way in (keys.check, keys.read):
-        with pytest.raises(KeyUnusable) as error:
+    for way in (secret_refs.check, secret_refs.read):
+        with pytest.raises(SecretUnavailable) as error:
             way(reference, directory)
         assert SECRET not in str(error.value)
         assert "a-key-itself" not in str(error.value)
@@ -88,9 +88,9 @@ def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_t
     directory: Path, monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
     monkeypatch.setenv("NO_KEY", f"two {SECRET}")
-    keys.check(reference, directory)
-    with pytest.raises(KeyUnusable) as error:
-        keys.read(reference, directory)
+    secret_refs.check(reference, directory)
+    with pytest.raises(SecretUnavailable) as error:
+        secret_refs.read(reference, directory)
     assert SECRET not in str(error.value)
 
 
@@ -99,8 +99,8 @@ def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_t
 )
 def test_what_could_not_be_sent_as_a_key_is_none(directory: Path, content: str) -> None:
     (directory / "openai").write_text(content)
-    with pytest.raises(KeyUnusable, match="does not lead to a key"):
-        keys.read("file:openai", directory)
+    with pytest.raises(SecretUnavailable, match="does not lead to a key"):
+        secret_refs.read("file:openai", directory)
 
 
 def test_a_setting_that_leads_to_no_key_ends_the_service_with_its_name(directory: Path) -> None:

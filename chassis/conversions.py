@@ -1,0 +1,40 @@
+"""Conversions between database values and protobuf values."""
+
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+
+def to_timestamp(moment: datetime | None) -> Timestamp | None:
+    """Returns a `timestamptz` as a Timestamp; None stays unset."""
+    if moment is None:
+        return None
+    return Timestamp(seconds=int(moment.timestamp() // 1), nanos=moment.microsecond * 1000)
+
+
+class EnumCodec:
+    """Translates between enum values with the prefix of the contract and names without it, as stored."""
+
+    def __init__(self, enum: Any, *, lower: bool = False) -> None:
+        """`enum` is a generated enum. `lower` is set if the database stores lower-case names."""
+        values = enum.DESCRIPTOR.values
+        prefix = values[0].name.removesuffix("UNSPECIFIED")
+        names = {value.number: value.name.removeprefix(prefix) for value in values[1:]}
+        self._names: dict[int, str] = {
+            number: name.lower() if lower else name for number, name in names.items()
+        }
+        self._values: dict[str, int] = {name: number for number, name in self._names.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stored names of all values."""
+        return tuple(self._values)
+
+    def name(self, value: int) -> str:
+        """Returns the stored name of a value. Raises KeyError for the unspecified value."""
+        return self._names[value]
+
+    def value(self, name: str) -> Any:
+        """Returns the enum value of a stored name. Raises KeyError for an unknown name."""
+        return self._values[name]

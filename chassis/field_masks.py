@@ -1,0 +1,17 @@
+"""Update masks (AIP-134)."""
+
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+
+def changes(resource: Message, mask: FieldMask, updatable: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the fields to change with their new values.
+
+    They are the fields that the mask names; without a mask, the updatable fields that are set in the resource.
+    The contract validates that the mask names only updatable fields.
+    """
+    set_fields = {field.name for field, _ in resource.ListFields()}
+    names = [*mask.paths] or [name for name in updatable if name in set_fields]
+    return {name: getattr(resource, name) for name in names}

@@ -1,0 +1,1 @@
+"""The interceptor chain that every call passes: stages, the chain itself, and the decoding of requests."""

@@ -1,0 +1,16 @@
+"""The state by which the interceptors judge calls."""
+
+from dataclasses import dataclass, field
+
+from chassis.revocation import RevocationList
+from chassis.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class SecurityContext:
+    """The token verifier, the revocation list and the secret of one process."""
+
+    tokens: Tokens
+    revocations: RevocationList
+    secret: bytes = field(repr=False)
+    """The key of the digests that compare repeated requests."""

@@ -1,0 +1,32 @@
+"""Test support for services: real databases, real servers, signed tokens.
+
+The fixtures need a PostgreSQL with pgvector. `MENO_TEST_POSTGRES` is the postgresql:// URL of its superuser;
+`make test` starts a server and sets it.
+"""
+
+from chassis.testing.databases import Postgres
+from chassis.testing.environment import SECRET, RunningService, TestEnvironment
+from chassis.testing.expectations import (
+    RpcFailure,
+    bearer,
+    eventually,
+    eventually_error,
+    expect_error,
+    parse_error,
+)
+from chassis.testing.fakes import FakeAccountFeed, FakeTokenIssuer
+
+__all__ = [
+    "SECRET",
+    "FakeAccountFeed",
+    "FakeTokenIssuer",
+    "Postgres",
+    "RpcFailure",
+    "RunningService",
+    "TestEnvironment",
+    "bearer",
+    "eventually",
+    "eventually_error",
+    "expect_error",
+    "parse_error",
+]

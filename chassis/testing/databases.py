@@ -1,0 +1,54 @@
+"""Databases for tests, copied from templates that are migrated once."""
+
+import os
+import uuid
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from chassis import migrations
+
+
+class Postgres:
+    """Creates and drops databases on the test server."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin_url = admin_url
+        self._templates: set[str] = set()
+
+    def url(self, database: str) -> str:
+        """Returns the URL of a database on the test server."""
+        return urlunsplit(urlsplit(self._admin_url)._replace(path=f"/{database}"))
+
+    def create(self, service: str) -> str:
+        """Creates a database with a service's tables and returns its URL."""
+        template = f"template_{service}_{os.getpid()}"
+        if template not in self._templates:
+            self._execute("CREATE DATABASE {}", template)
+            with psycopg.connect(self.url(template)) as connection:
+                connection.execute("CREATE EXTENSION vector")
+            migrations.upgrade(service, self.url(template))
+            self._templates.add(template)
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return self.url(name)
+
+    def create_empty(self) -> str:
+        """Creates a database without tables and returns its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute("CREATE DATABASE {}", name)
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drops a database and closes its connections."""
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", urlsplit(url).path.lstrip("/"))
+
+    def close(self) -> None:
+        """Drops the templates."""
+        for template in self._templates:
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", template)
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
