@@ -1,1 +1,1 @@
-"""Backups: four databases and the uploaded files, each checked before it is trusted again."""
+"""Backup and restore of the four databases and the uploaded files. A restore verifies every file first."""

@@ -1,4 +1,4 @@
-"""Dumping the databases, and reading dumps into fresh ones that then take their place."""
+"""Dumps databases, loads dumps into new databases, and swaps these with the current ones."""
 
 import re
 import subprocess
@@ -16,28 +16,29 @@ from deploy.stack.errors import CliError
 from deploy.stack.layout import SERVICES
 from deploy.stack.postgres import SUPERUSER, Access, Postgres
 
-FRESH = "_restored"
-BEFORE = "_replaced"
+RESTORED_SUFFIX = "_restored"
+REPLACED_SUFFIX = "_replaced"
 
 _REVISION = re.compile(r'^(down_)?revision = "(\w+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One database at one moment."""
+    """An exported snapshot of a database."""
 
     access: Access
     connection: "psycopg.Connection[Any]"
     name: str
-    """By which others see the same moment."""
+    """The name of the exported snapshot, which pg_dump uses."""
 
 
 @contextmanager
-def snapshots(postgres: Postgres, accesses: Iterable[Access]) -> Iterator[list[Snapshot]]:
-    """The databases, each at one moment, and all of them in nearly the same.
+def open_snapshots(postgres: Postgres, accesses: Iterable[Access]) -> Iterator[list[Snapshot]]:
+    """Opens a snapshot of each database for the body. Raises CliError if a database cannot be read.
 
-    They are taken in reverse: what refers to others before those, and who sends a fact before who
-    receives it, so that nothing refers to what is not there yet, and no fact is lost between two.
+    The snapshots are taken one after the other, in reverse order of dependency. A service is captured
+    before the services that it refers to, so every reference has its target. The sender of an outbox
+    message is captured before the receiver, so no message is lost between two snapshots.
     """
     taken: list[Snapshot] = []
     try:
@@ -55,7 +56,7 @@ def snapshots(postgres: Postgres, accesses: Iterable[Access]) -> Iterator[list[S
 
 
 def dump(postgres: Postgres, snapshot: Snapshot, target: Path) -> None:
-    """Writes a database as it was at the snapshot. Raises CliError."""
+    """Dumps a database at its snapshot. Raises CliError if pg_dump fails."""
     target.touch(mode=0o600)
     options = (
         "--format=custom",
@@ -68,68 +69,68 @@ def dump(postgres: Postgres, snapshot: Snapshot, target: Path) -> None:
 
 
 def load(postgres: Postgres, access: Access, source: Path) -> None:
-    """Reads a dump into an empty database, as its owner. Raises CliError."""
+    """Loads a dump into an empty database, as its owner. Raises CliError if pg_restore fails."""
     options = ("--exit-on-error", "--no-owner", "--no-comments", f"--dbname={access.database}", str(source))
     _run(postgres, "pg_restore", access, *options)
 
 
-def rows(connection: "psycopg.Connection[Any]") -> dict[str, int]:
-    """How many rows each table has."""
+def count_rows(connection: "psycopg.Connection[Any]") -> dict[str, int]:
+    """Returns the number of rows of each table."""
     names = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace "
         "ORDER BY relname"
     ).fetchall()
     count = sql.SQL("SELECT count(*) FROM {}")
-    counted = {}
+    counts = {}
     for (name,) in names:
         row = connection.execute(count.format(sql.Identifier(name))).fetchone()
-        counted[str(name)] = int(row[0]) if row else 0
-    return counted
+        counts[str(name)] = int(row[0]) if row else 0
+    return counts
 
 
-def revision(connection: "psycopg.Connection[Any]") -> str:
-    """The newest migration of a database."""
+def current_revision(connection: "psycopg.Connection[Any]") -> str:
+    """Returns the latest migration that was applied to a database, or an empty text."""
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""
 
 
-def audit_head(connection: "psycopg.Connection[Any]") -> dict[str, Any]:
-    """The last entry of the audit chain; nothing of an empty one."""
+def get_audit_head(connection: "psycopg.Connection[Any]") -> dict[str, Any]:
+    """Returns sequence and digest of the last audit entry; an empty dictionary for an empty chain."""
     row = connection.execute(
         "SELECT sequence, encode(digest, 'hex') FROM audit_entries ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
     return {"sequence": row[0], "digest": row[1]} if row else {}
 
 
-def erasures(connection: "psycopg.Connection[Any]") -> list[str]:
-    """Who was erased, by their ids."""
-    if not has(connection, "erasures"):
+def list_erasures(connection: "psycopg.Connection[Any]") -> list[str]:
+    """Returns the ids of the erased users."""
+    if not has_table(connection, "erasures"):
         return []
     return [
         str(row[0]) for row in connection.execute("SELECT user_id FROM erasures ORDER BY user_id").fetchall()
     ]
 
 
-def has(connection: "psycopg.Connection[Any]", table: str) -> bool:
-    """Whether a database has a table."""
+def has_table(connection: "psycopg.Connection[Any]", table: str) -> bool:
+    """Returns whether a database has a table."""
     row = connection.execute("SELECT to_regclass(%s)", [table]).fetchone()
     return row is not None and row[0] is not None
 
 
-def names(postgres: Postgres) -> set[str]:
-    """The databases that there are."""
-    with superuser(postgres) as connection:
+def list_databases(postgres: Postgres) -> set[str]:
+    """Returns the names of all databases."""
+    with connect_as_superuser(postgres) as connection:
         return {str(row[0]) for row in connection.execute("SELECT datname FROM pg_database").fetchall()}
 
 
-def fresh(accesses: Iterable[Access]) -> list[Access]:
-    """The databases that are filled beside those that serve."""
-    return [replace(access, database=access.database + FRESH) for access in accesses]
+def restored_databases(accesses: Iterable[Access]) -> list[Access]:
+    """Returns the databases into which a backup is loaded, next to the current ones."""
+    return [replace(access, database=access.database + RESTORED_SUFFIX) for access in accesses]
 
 
 def drop(postgres: Postgres, databases: Iterable[str]) -> None:
-    """Drops databases, and whatever is connected to them."""
-    with superuser(postgres) as connection:
+    """Drops databases and closes their connections."""
+    with connect_as_superuser(postgres) as connection:
         for name in databases:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -137,35 +138,35 @@ def drop(postgres: Postgres, databases: Iterable[str]) -> None:
 
 
 def swap(postgres: Postgres, accesses: Iterable[Access], *, back: bool = False) -> None:
-    """Puts the fresh databases in the place of those that serve, or those from before back: all at once."""
-    taking, leaving = (BEFORE, FRESH) if back else (FRESH, BEFORE)
+    """Renames the restored databases to the current names, in one transaction; `back` undoes it."""
+    incoming, outgoing = (REPLACED_SUFFIX, RESTORED_SUFFIX) if back else (RESTORED_SUFFIX, REPLACED_SUFFIX)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     with psycopg.connect(postgres.url("postgres", SUPERUSER)) as connection:
         for access in accesses:
             name = access.database
-            for old, new in ((name, name + leaving), (name + taking, name)):
+            for old, new in ((name, name + outgoing), (name + incoming, name)):
                 connection.execute(rename.format(sql.Identifier(old), sql.Identifier(new)))
 
 
 @contextmanager
-def superuser(postgres: Postgres) -> "Iterator[psycopg.Connection[Any]]":
-    """A connection that may do anything, and does each thing at once."""
+def connect_as_superuser(postgres: Postgres) -> "Iterator[psycopg.Connection[Any]]":
+    """Opens an autocommit connection of the superuser for the body."""
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
         yield connection
 
 
-def revisions(service: str) -> tuple[set[str], str]:
-    """The migrations that this Meno knows of a service, and the newest of them."""
-    known, before = set[str](), set[str]()
+def known_revisions(service: str) -> tuple[set[str], str]:
+    """Returns all migrations of a service in this version of Meno, and the latest one."""
+    known, previous = set[str](), set[str]()
     for file in Path(str(files(service) / "migrations" / "versions")).glob("*.py"):
         for down, name in _REVISION.findall(file.read_text()):
-            (before if down else known).add(name)
-    newest = known - before
-    return known, next(iter(newest), "")
+            (previous if down else known).add(name)
+    latest = known - previous
+    return known, next(iter(latest), "")
 
 
 def service_of(access: Access) -> str:
-    """The service whose database it is."""
+    """Returns the service that a database belongs to."""
     return next(name for name in SERVICES if name == access.server)
 
 
@@ -179,5 +180,5 @@ def _run(postgres: Postgres, tool: str, access: Access, *options: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise CliError(f"{tool} of {access.database} failed: {said[0]}")
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise CliError(f"{tool} of {access.database} failed: {lines[0]}")

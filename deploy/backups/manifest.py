@@ -1,4 +1,4 @@
-"""What is in a backup, and whether it is still what was put there."""
+"""The manifest of a backup: its contents with their checksums."""
 
 import hashlib
 import json
@@ -11,29 +11,29 @@ from deploy.stack.errors import CliError
 
 FORMAT = 1
 NAME = "manifest.json"
-SEAL = "manifest.json.sha256"
-"""As `sha256sum --check` reads it."""
+CHECKSUM = "manifest.json.sha256"
+"""The checksum of the manifest, in the format of `sha256sum --check`."""
 STORAGE = "storage"
-ARRIVING = "#"
-"""In the name of a file that is not whole yet; the object store names them so as well."""
+UPLOADING_PREFIX = "#"
+"""Part of the name of an incomplete file. The object store uses the same mark for uploads in progress."""
 
-_PIECE = 2**20
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Dumped:
-    """One database."""
+class Dump:
+    """The dump of a database."""
 
     file: str
     revision: str
-    """The newest migration that it had."""
+    """The latest migration that was applied."""
     rows: dict[str, int]
-    """Of each table."""
+    """Number of rows by table."""
 
 
 @dataclass(frozen=True)
-class Content:
-    """One file of the backup."""
+class FileInfo:
+    """Size and checksum of a file in the backup."""
 
     bytes: int
     sha256: str
@@ -41,93 +41,96 @@ class Content:
 
 @dataclass
 class Manifest:
-    """The whole backup."""
+    """The contents of a backup."""
 
     meno: str
-    """The version that made it."""
+    """The version of Meno that made the backup."""
     created: str
-    """RFC 3339."""
+    """Time in RFC 3339 format."""
     postgres: str
     format: int = FORMAT
-    databases: dict[str, Dumped] = field(default_factory=dict)
-    files: dict[str, Content] = field(default_factory=dict)
-    """By their path in the backup."""
+    databases: dict[str, Dump] = field(default_factory=dict)
+    files: dict[str, FileInfo] = field(default_factory=dict)
+    """Files by their path in the backup."""
     audit_head: dict[str, Any] = field(default_factory=dict)
-    """`sequence` and `digest` of the last audit entry; nothing of an empty chain."""
+    """`sequence` and `digest` of the last audit entry; empty for an empty chain."""
     erasures: list[str] = field(default_factory=list)
-    """Ids of the people who had been erased."""
+    """Ids of the users that had been erased."""
 
     @property
-    def stored(self) -> Iterator[str]:
-        """The uploaded files, by their path among them."""
+    def stored_files(self) -> Iterator[str]:
+        """Yields the paths of the uploaded files, relative to the storage directory."""
         prefix = f"{STORAGE}/"
         return (name.removeprefix(prefix) for name in self.files if name.startswith(prefix))
 
     def write(self, directory: Path) -> None:
-        """Writes the manifest and its seal; the last that is written of a backup."""
+        """Writes the manifest and its checksum. They are written last."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
         (directory / NAME).write_text(text)
-        (directory / SEAL).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {NAME}\n")
+        (directory / CHECKSUM).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {NAME}\n")
 
 
 def read(directory: Path) -> Manifest:
-    """The manifest of a backup. Raises CliError where it is none, was changed, or is of another format."""
+    """Returns the manifest of a backup.
+
+    Raises CliError if it is missing, was changed, or has an unsupported format.
+    """
     file = directory / NAME
     if not file.is_file():
-        raise CliError(f"there is no {file}: is it a backup?")
+        raise CliError(f"{file} does not exist: give the directory of a backup")
     try:
-        sealed = (directory / SEAL).read_text().split()[0]
+        expected = (directory / CHECKSUM).read_text().split()[0]
     except (OSError, IndexError):
-        raise CliError(f"{directory / SEAL} is missing: the manifest cannot be trusted") from None
-    if sealed != digest(file):
-        raise CliError(f"{file} was changed since the backup: its checksum is another")
+        raise CliError(f"{directory / CHECKSUM} is missing, so the manifest cannot be verified") from None
+    if expected != digest(file):
+        raise CliError(f"{file} was changed after the backup: its checksum does not match")
     return read_file(file)
 
 
 def read_file(file: Path) -> Manifest:
-    """A manifest alone. Raises CliError."""
+    """Returns the manifest in a file, without checking its checksum. Raises CliError if it is invalid."""
     try:
         content: dict[str, Any] = json.loads(file.read_text())
         if content["format"] != FORMAT:
             raise CliError(
-                f"{file} has format {content['format']}, this Meno reads {FORMAT}: use the one that made it"
+                f"{file} has format {content['format']}, this version of Meno reads {FORMAT}: use the one that made it"
             )
-        databases = {name: Dumped(**one) for name, one in content.pop("databases").items()}
-        files = {name: Content(**one) for name, one in content.pop("files").items()}
+        databases = {name: Dump(**one) for name, one in content.pop("databases").items()}
+        files = {name: FileInfo(**one) for name, one in content.pop("files").items()}
         return Manifest(**content, databases=databases, files=files)
     except OSError as error:
         raise CliError(f"{file} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CliError(f"{file} is no manifest of a backup") from error
+        raise CliError(f"{file} is not the manifest of a backup") from error
 
 
-def check(directory: Path, manifest: Manifest, progress: Callable[[str], None]) -> None:
-    """Raises CliError for the first file that is missing or is not what was written."""
+def verify_files(directory: Path, manifest: Manifest, progress: Callable[[str], None]) -> None:
+    """Raises CliError if a file is missing, was changed, or is outside the backup."""
     for name, content in manifest.files.items():
         progress(name)
         file = directory / name
         if ".." in Path(name).parts or not file.resolve().is_relative_to(directory.resolve()):
-            raise CliError(f"the manifest names {name}, which is no file of the backup")
+            raise CliError(f"the manifest lists {name}, which is not a file of the backup")
         if not file.is_file():
-            raise CliError(f"{file} is missing: the backup is not whole")
+            raise CliError(f"{file} is missing: the backup is incomplete")
         if file.stat().st_size != content.bytes or digest(file) != content.sha256:
-            raise CliError(f"{file} was changed since the backup: its checksum is another")
+            raise CliError(f"{file} was changed after the backup: its checksum does not match")
 
 
 def digest(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def copied(source: Path, target: Path) -> Content:
-    """Copies a file; returns what was read."""
+def copy_file(source: Path, target: Path) -> FileInfo:
+    """Copies a file. Returns size and checksum of the copy."""
     sha256, size = hashlib.sha256(), 0
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     target.touch(mode=0o600)
     with source.open("rb") as read, target.open("wb") as written:
-        while piece := read.read(_PIECE):
-            sha256.update(piece)
-            size += len(piece)
-            written.write(piece)
-    return Content(size, sha256.hexdigest())
+        while chunk := read.read(_CHUNK_BYTES):
+            sha256.update(chunk)
+            size += len(chunk)
+            written.write(chunk)
+    return FileInfo(size, sha256.hexdigest())

@@ -1,4 +1,4 @@
-"""`meno`, and `python -m deploy.cli`: the command line."""
+"""The entry point of `meno` and of `python -m deploy.cli`."""
 
 from deploy.cli.app import main
 

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from deploy.cli import asking, screen
-from deploy.cli.client import Client, connected
+from deploy.cli import output, prompts
+from deploy.cli.client import Client, with_client
 from deploy.cli.options import Json
 from deploy.stack.errors import CliError
 
 
-@connected
+@with_client
 def sign_in(
     client: Client,
     name: Annotated[
@@ -22,15 +22,15 @@ def sign_in(
     ],
     *,
     code: Annotated[
-        bool, typer.Option("--code", help="with a one-time code, which is sent to the address")
+        bool, typer.Option("--code", help="use a one-time code, which is sent to the address")
     ] = False,
 ) -> None:
-    """Sign in; the commands after it are yours.
+    """Sign in. Later commands use this sign-in.
 
-    The password is asked for, or taken from MENO_PASSWORD; a code that was
-    sent already from MENO_CODE. Where nobody can be asked, --code without
-    MENO_CODE sends one and ends with 1. The sign-in is kept in a file that
-    only you can read.
+    The password is prompted for, or taken from MENO_PASSWORD. With --code, the
+    code is prompted for, or taken from MENO_CODE. Without a terminal, --code
+    without MENO_CODE only sends a code, and the exit status is 1. The
+    sign-in is stored in a file that only you can read.
 
     Example: [bold]meno sign-in root[/]
     Example: [bold]meno sign-in ana@school.example --code[/]
@@ -45,56 +45,65 @@ def sign_in(
     if code:
         redeem = RedeemOneTimeCodeRequest(address=name, code=os.environ.get("MENO_CODE", ""))
         if not redeem.code:
-            client.public(client.auth.RequestOneTimeCode, RequestOneTimeCodeRequest(address=name))
-            if client.place.is_here:
-                screen.after("meno logs identity_service", "has it: no mail leaves this machine by default")
+            client.call_public(client.auth.RequestOneTimeCode, RequestOneTimeCodeRequest(address=name))
+            if client.target.is_local:
+                output.print_next_step(
+                    "meno logs identity_service",
+                    "shows the code, because the local stack sends no e-mail by default",
+                )
             if not sys.stdin.isatty():
-                raise CliError(f"a code was sent to {name}: run it again with MENO_CODE")
-            redeem.code = asking.text(f"Code that was sent to {name}", "MENO_CODE")
-        tokens = client.public(client.auth.RedeemOneTimeCode, redeem)
+                raise CliError(f"a code was sent to {name}: run the command again with MENO_CODE")
+            redeem.code = prompts.text(f"Code sent to {name}", "MENO_CODE")
+        tokens = client.call_public(client.auth.RedeemOneTimeCode, redeem)
     else:
-        password = asking.secret("Password", "MENO_PASSWORD")
-        tokens = client.public(client.auth.SignIn, SignInRequest(identifier=name, password=password))
-    client.sign_in(name, tokens)
+        password = prompts.secret("Password", "MENO_PASSWORD")
+        tokens = client.call_public(client.auth.SignIn, SignInRequest(identifier=name, password=password))
+    client.store_sign_in(name, tokens)
     role = GlobalRole.Name(tokens.user.role).removeprefix("GLOBAL_ROLE_")
-    screen.say("Signed in at {} as [bold]{}[/] ({}).", client.place.url, tokens.user.display_name, role)
+    output.print_text(
+        "Signed in at {} as [bold]{}[/] ({}).", client.target.url, tokens.user.display_name, role
+    )
     if role == "ADMIN":
-        screen.after("meno user list", "or meno class list, meno audit list, meno config list")
+        output.print_next_step(
+            "meno user list", "lists the users; see also meno class list, meno audit list, meno config list"
+        )
     else:
-        screen.after("meno class list")
+        output.print_next_step("meno class list")
 
 
-@connected
+@with_client
 def sign_out(client: Client) -> None:
-    """Sign out: the sign-in ends here and at the installation.
+    """Sign out, on this machine and at the installation.
 
     Example: [bold]meno sign-out[/]
     """
     from meno.identity.v1.auth_service_pb2 import SignOutRequest
 
-    if not client.place.credentials.exists():
-        screen.say("Nobody was signed in at {}.", client.place.url)
+    if not client.target.credentials.exists():
+        output.print_text("You were not signed in at {}.", client.target.url)
         return
-    held = client.signed_in
+    stored = client.signed_in
     try:
         client.call(client.auth.SignOut, SignOutRequest(user_id="me"))
     finally:
-        client.place.credentials.unlink(missing_ok=True)
-    screen.say("{} is signed out of {}.", held.name, client.place.url)
+        client.target.credentials.unlink(missing_ok=True)
+    output.print_text("Signed {} out of {}.", stored.name, client.target.url)
 
 
-@connected
+@with_client
 def token(
     client: Client,
     *,
-    show: Annotated[bool, typer.Option("--show", help="tell what it says, in words")] = False,
+    show: Annotated[bool, typer.Option("--show", help="show the claims of the token")] = False,
     check: Annotated[
         str,
-        typer.Option(metavar="TOKEN", help="judge a token, point by point; `-` reads it", show_default=False),
+        typer.Option(
+            metavar="TOKEN", help="check a token; `-` reads it from standard input", show_default=False
+        ),
     ] = "",
     json: Json = False,
 ) -> None:
-    """Print an access token, for other clients; tell what one says; or judge one.
+    """Print an access token for other clients, show its claims, or check a token.
 
     Example: [bold]curl -H "authorization: Bearer $(meno token)" URL[/]
     Example: [bold]meno token --check -[/]
@@ -102,74 +111,74 @@ def token(
     if check:
         _check(client, sys.stdin.read() if check == "-" else check, json=json)
     elif show or json:
-        _show(client.token(), json=json)
+        _print_claims(client.access_token(), json=json)
     else:
-        print(client.token())  # noqa: T201
+        print(client.access_token())  # noqa: T201
 
 
-def _show(text: str, *, json: bool) -> None:
+def _print_claims(text: str, *, json: bool) -> None:
     from deploy.cli import claims
 
     try:
-        found = claims.read(text)
+        found = claims.decode(text)
     except ValueError as error:
-        raise CliError(f"this is no token: {error}") from error
+        raise CliError(f"invalid token: {error}") from error
     if json:
-        screen.as_json({"header": found.header, "claims": found.claims})
+        output.print_json({"header": found.header, "claims": found.claims})
         return
-    screen.sheet(_rights(found.claims))
+    output.print_fields(_to_fields(found.claims))
 
 
 def _check(client: Client, given: str, *, json: bool) -> None:
-    import json as parsing
+    import json as json_module
 
     from deploy.cli import claims
     from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest
 
     text = given.strip().removeprefix("Bearer ").strip()
-    body = client.public(client.keys.GetJsonWebKeys, GetJsonWebKeysRequest())
-    findings = claims.judge(text, parsing.loads(body.data))
-    holds = all(finding.passed for finding in findings)
+    body = client.call_public(client.keys.GetJsonWebKeys, GetJsonWebKeysRequest())
+    checks = claims.check_token(text, json_module.loads(body.data))
+    valid = all(check.passed for check in checks)
     if json:
-        screen.as_json({"holds": holds, "findings": [finding._asdict() for finding in findings]})
+        output.print_json({"valid": valid, "checks": [check._asdict() for check in checks]})
     else:
-        shown = screen.table("", "the token", "")
-        for finding in findings:
-            mark = Text("✓", style="green") if finding.passed else Text("✗", style="red")
-            shown.add_row(mark, screen.cell(finding.what), screen.cell(finding.detail, style="dim"))
-        screen.show(shown)
-        if len(findings) > 1:
-            screen.say("\nIt says:")
-            screen.sheet(_rights(claims.read(text).claims))
-        screen.say(
-            "\n[green]It holds[/], unless a right that it claims was lost."
-            if holds
-            else "\n[red]It does not hold.[/]"
+        rows = output.table("", "the token", "")
+        for check in checks:
+            mark = Text("✓", style="green") if check.passed else Text("✗", style="red")
+            rows.add_row(mark, output.cell(check.name), output.cell(check.detail, style="dim"))
+        output.print_table(rows)
+        if len(checks) > 1:
+            output.print_text("\nIts claims:")
+            output.print_fields(_to_fields(claims.decode(text).claims))
+        output.print_text(
+            "\n[green]The token is valid[/], unless it was revoked."
+            if valid
+            else "\n[red]The token is invalid.[/]"
         )
-    if not holds:
+    if not valid:
         raise typer.Exit(1)
 
 
-def _rights(said: dict[str, object]) -> dict[str, object]:
-    """The claims, by what they are to a person."""
+def _to_fields(claims: dict[str, object]) -> dict[str, object]:
+    """Returns the claims under readable names."""
     from datetime import UTC, datetime
 
     def time(name: str) -> object:
-        found = said.get(name)
+        found = claims.get(name)
         return datetime.fromtimestamp(found, UTC) if isinstance(found, int | float) else ""
 
     def classes(name: str) -> str:
-        found = said.get(name)
-        held = found if isinstance(found, dict) else {}
-        return ", ".join(f"{role} of {class_id}" for class_id, role in held.items())
+        found = claims.get(name)
+        roles = found if isinstance(found, dict) else {}
+        return ", ".join(f"{role} of {class_id}" for class_id, role in roles.items())
 
     return {
-        "person": said.get("sub", ""),
-        "role": f"{said.get('role', '')}{' (guest)' if said.get('guest') else ''}",
+        "user": claims.get("sub", ""),
+        "role": f"{claims.get('role', '')}{' (guest)' if claims.get('guest') else ''}",
         "classes": classes("classes"),
         "archived classes": classes("archived"),
-        "sign-in": said.get("sid", ""),
-        "rights version": said.get("rv", ""),
+        "sign-in": claims.get("sid", ""),
+        "rights version": claims.get("rv", ""),
         "issued": time("iat"),
         "expires": time("exp"),
     }

@@ -1,4 +1,4 @@
-"""The command line itself: which commands there are, in groups, and how it ends."""
+"""The command line `meno`: its commands in groups, and its exit status."""
 
 import io
 import os
@@ -9,19 +9,19 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from deploy.cli import access, operation, screen, stack
+from deploy.cli import access, operation, output, stack
 from deploy.cli.audit import audit
 from deploy.cli.classes import classes
 from deploy.cli.configuration import config, models
-from deploy.cli.people import people, whoami
+from deploy.cli.users import users, whoami
 from deploy.stack.errors import CliError, Interrupted
 
-# They add their commands to the groups.
-from deploy.cli import person_data, roster  # noqa: F401  # isort: skip
+# Imported because they add their commands to the groups.
+from deploy.cli import roster, user_data  # noqa: F401  # isort: skip
 
 
 class Commands(TyperGroup):
-    """All commands, as they are thought of: start it, let people in, run it. A problem is one red line."""
+    """The root group: lists its commands in the order of use, and prints a CliError as one red line."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
@@ -29,9 +29,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
-        except CliError as problem:
-            screen.problem(problem)
-            raise typer.Exit(130 if isinstance(problem, Interrupted) else 1) from problem
+        except CliError as error:
+            output.print_error(error)
+            raise typer.Exit(130 if isinstance(error, Interrupted) else 1) from error
 
 
 _ORDER = (
@@ -49,7 +49,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_STACK, _PEOPLE, _CLASSES = "Stack", "People", "Classes"
+_STACK, _USERS, _CLASSES = "Stack", "Users", "Classes"
 _ACCESS, _OPERATION = "Access", "Operation"
 
 cli.command(rich_help_panel=_STACK)(stack.up)
@@ -58,17 +58,15 @@ cli.command(rich_help_panel=_STACK)(stack.status)
 cli.command(rich_help_panel=_STACK)(stack.logs)
 cli.command(rich_help_panel=_STACK)(stack.demo)
 cli.command(rich_help_panel=_STACK)(stack.clean)
-cli.add_typer(people, name="user", help="People: list, make, shut out, erase them.", rich_help_panel=_PEOPLE)
-cli.add_typer(classes, name="class", help="Classes, their members, and rosters.", rich_help_panel=_CLASSES)
+cli.add_typer(users, name="user", help="List, create, deactivate and erase users.", rich_help_panel=_USERS)
+cli.add_typer(classes, name="class", help="Manage classes, members and rosters.", rich_help_panel=_CLASSES)
 cli.command("sign-in", rich_help_panel=_ACCESS)(access.sign_in)
 cli.command("sign-out", rich_help_panel=_ACCESS)(access.sign_out)
 cli.command("whoami", rich_help_panel=_ACCESS)(whoami)
 cli.command("token", rich_help_panel=_ACCESS)(access.token)
-cli.add_typer(audit, name="audit", help="Who did what to whom.", rich_help_panel=_OPERATION)
-cli.add_typer(
-    config, name="config", help="What holds for the whole installation.", rich_help_panel=_OPERATION
-)
-cli.add_typer(models, name="models", help="Language models, and where they are.", rich_help_panel=_OPERATION)
+cli.add_typer(audit, name="audit", help="List and verify the audit entries.", rich_help_panel=_OPERATION)
+cli.add_typer(config, name="config", help="Show and change the configuration.", rich_help_panel=_OPERATION)
+cli.add_typer(models, name="models", help="Show and test the language models.", rich_help_panel=_OPERATION)
 cli.command(rich_help_panel=_OPERATION)(operation.backup)
 cli.command(rich_help_panel=_OPERATION)(operation.restore)
 cli.command(rich_help_panel=_OPERATION)(operation.doctor)
@@ -80,11 +78,12 @@ def _root(
     *,
     version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
 ) -> None:
-    """Meno: a tutoring backend on this machine, or one elsewhere, from the command line.
+    """Run Meno, a tutoring backend, on this machine, and administer any installation.
 
-    [bold]meno up[/] starts everything here; [bold]meno user create-admin[/] and [bold]meno sign-in[/] let you in.
+    [bold]meno up[/] starts the stack. [bold]meno user create-admin[/] creates an account,
+    and [bold]meno sign-in[/] signs in.
     """
-    screen.where.clear()
+    output.target_options.clear()
     if version:
         from importlib.metadata import version as version_of
 
@@ -94,25 +93,25 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line; a problem is one red line and status 1, a wrong use status 2."""
-    # What gRPC has to say of a connection stands in the error as well.
+    """Runs the command line. The exit status of an error is 1, of invalid usage 2, of an interrupt 130."""
+    # gRPC would also print its connection errors, which the error message already contains.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that knows few characters is shown the rest as question marks.
+        # Characters that the terminal encoding lacks are printed as question marks.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # What was begun is taken back, as after an interrupt.
+        # sys.exit runs the clean-up code, as an interrupt does.
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         cli(prog_name="meno")
     except BrokenPipeError:
-        # Whoever read it has seen enough; nothing is left to be flushed at the end.
+        # The reader of the pipe has gone. Without this, the flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if os.environ.get("MENO_DEBUG"):
             raise
-        screen.problem(f"{type(error).__name__}: {error} (MENO_DEBUG=1 tells more)")
+        output.print_error(f"{type(error).__name__}: {error} (set MENO_DEBUG=1 for the traceback)")
     else:
         return
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""`meno audit`: who did what to whom."""
+"""`meno audit`: lists and verifies the audit entries."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,34 +6,36 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from deploy.cli import credentials, screen, wire
-from deploy.cli.client import Client, connected
-from deploy.cli.options import Json, Limit, id_of_class
+from deploy.cli import credentials, output
+from deploy.cli.client import Client, with_client
+from deploy.cli.conversions import to_datetime, to_dict
+from deploy.cli.options import Json, Limit, check_class_id
 from deploy.stack.errors import CliError
 
 if TYPE_CHECKING:
-    from meno.access.v1.audit_service_pb2 import AuditEntry
+    from meno.access.v1.resources_pb2 import AuditEntry
 
 audit = typer.Typer(no_args_is_help=True)
 
-_WIDE_ENOUGH = 140
-"""Columns for an entry in one line: two ids are most of it."""
+_MIN_COLUMNS = 140
+"""The width that an entry needs on one line, mostly for its two ids."""
 
 
 @audit.command("list")
-@connected
+@with_client
 def list_entries(
     client: Client,
     *,
-    user: Annotated[str, typer.Option(metavar="WHO", help="only what was done to this person")] = "",
-    actor: Annotated[str, typer.Option(metavar="WHO", help="only what this person did")] = "",
+    user: Annotated[str, typer.Option(metavar="WHO", help="only actions on this user")] = "",
+    actor: Annotated[str, typer.Option(metavar="WHO", help="only actions by this user")] = "",
     class_id: Annotated[
-        str, typer.Option("--class", metavar="CLASS", help="only what was done in it", callback=id_of_class)
+        str,
+        typer.Option("--class", metavar="CLASS", help="only actions in this class", callback=check_class_id),
     ] = "",
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List audit entries, newest first: all, or those of one person, actor or class.
+    """List audit entries, newest first, optionally of one user, actor or class.
 
     Example: [bold]meno audit list --user ana[/]
     Example: [bold]meno audit list --actor root --limit 200[/]
@@ -41,103 +43,101 @@ def list_entries(
     from meno.access.v1.audit_service_pb2 import ListAuditEntriesRequest
 
     if sum(map(bool, (user, actor, class_id))) > 1:
-        raise typer.BadParameter("give one of --user, --actor and --class")
+        raise typer.BadParameter("give only one of --user, --actor and --class")
     request = ListAuditEntriesRequest(
-        user_id=client.user_id(user) if user else "",
-        actor_user_id=client.user_id(actor) if actor else "",
+        user_id=client.resolve_user_id(user) if user else "",
+        actor_user_id=client.resolve_user_id(actor) if actor else "",
         class_id=class_id,
     )
-    found = [*client.pages(client.audit.ListAuditEntries, request, lambda page: page.entries, limit)]
+    found = [*client.list_all(client.audit.ListAuditEntries, request, lambda page: page.entries, limit)]
     if json:
-        screen.as_json([wire.as_dict(entry) for entry in found])
+        output.print_json([to_dict(entry) for entry in found])
         return
-    shown = _table(found) if screen.console.width >= _WIDE_ENOUGH else _narrow_table(found)
-    screen.listed(shown, len(found), limit, "entry", "entries")
+    rows = _table(found) if output.console.width >= _MIN_COLUMNS else _narrow_table(found)
+    output.print_list(rows, len(found), limit, "entry", "entries")
 
 
 @audit.command("verify")
-@connected
+@with_client
 def verify(
     client: Client,
     *,
     forget: Annotated[
-        bool, typer.Option("--forget", help="begin anew: forget the last entry that was seen before")
+        bool, typer.Option("--forget", help="ignore the last entry seen by an earlier verification")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Read the whole chain and say whether it is unbroken.
+    """Verify the whole chain of audit entries.
 
-    The last entry is remembered beside your sign-in, and given back next
-    time: then a chain that was shortened or written anew is noticed, too.
+    The last entry is stored next to your sign-in and is checked by the next
+    verification. It detects a chain that was shortened or rewritten.
 
     Example: [bold]meno audit verify[/]
     """
     from meno.access.v1.audit_service_pb2 import VerifyAuditChainRequest
 
-    kept = {} if forget else credentials.read(client.place.audit_head)
+    stored = {} if forget else credentials.read(client.target.audit_head)
     request = VerifyAuditChainRequest(
-        known_sequence=int(kept.get("sequence", 0)), known_digest=str(kept.get("digest", ""))
+        known_sequence=int(stored.get("sequence", 0)), known_digest=str(stored.get("digest", ""))
     )
     verdict = None
-    with screen.errors.status("verifying") as status:
+    with output.errors.status("verifying") as status:
         for step in client.stream(client.audit.VerifyAuditChain, request):
             if step.HasField("error"):
-                raise CliError(f"the verification broke off: {step.error.message} Begin it anew.")
+                raise CliError(f"the verification failed: {step.error.message} Run it again.")
             verdict = step.done if step.HasField("done") else verdict
             status.update(f"verified {step.verified_count} entries")
     if verdict is None:
-        raise CliError("the verification broke off: begin it anew")
+        raise CliError("the verification ended early: run it again")
     if verdict.unbroken and verdict.head_sequence:
         head = {"sequence": verdict.head_sequence, "digest": verdict.head_digest}
-        credentials.write(client.place.audit_head, head)
+        credentials.write(client.target.audit_head, head)
     if json:
-        screen.as_json(wire.as_dict(verdict))
+        output.print_json(to_dict(verdict))
     elif verdict.unbroken:
-        screen.say("[green]✓[/] {} entries, unbroken.", verdict.head_sequence)
+        output.print_text("[green]✓[/] The chain of {} entries is unbroken.", verdict.head_sequence)
         if request.known_sequence:
-            what = (
-                "the last one of the backup that was restored"
-                if kept.get("restored")
-                else "which was the last one seen before"
+            origin = "of the restored backup" if stored.get("restored") else "seen before"
+            output.print_text(
+                "[dim]It contains entry {}, the last one {}.[/]", request.known_sequence, origin
             )
-            screen.say("[dim]Entry {}, {}, is among them.[/]", request.known_sequence, what)
     if not verdict.unbroken:
         if not json:
-            _broken(verdict.broken_sequence, request.known_sequence)
+            _print_broken(verdict.broken_sequence, request.known_sequence)
         raise typer.Exit(1)
 
 
-def _broken(sequence: int, known: int) -> None:
-    screen.problem(f"the audit chain is broken at entry {sequence}: it was changed, or is missing")
+def _print_broken(sequence: int, known: int) -> None:
+    output.print_error(f"the audit chain is broken at entry {sequence}, which was changed or is missing")
     if known >= sequence:
-        screen.say(
-            "[dim]Entry {} was there before. After a restore that is so: `meno audit verify --forget`.[/]",
+        output.print_text(
+            "[dim]An earlier verification saw entry {}. After a restore, run `meno audit verify --forget`.[/]",
             known,
         )
 
 
 def _table(found: "list[AuditEntry]") -> Table:
-    shown = screen.table("#", "when", "action", "to", "by", "more", whole=("to", "by"))
+    rows = output.table("#", "time", "action", "to", "by", "details", whole=("to", "by"))
     for entry in found:
-        when = wire.time(entry.occur_time)
+        when = to_datetime(entry.occur_time)
         row = (entry.sequence, when, _action(entry), _to(entry), _by(entry), _details(entry))
-        shown.add_row(*map(screen.cell, row))
-    return shown
+        rows.add_row(*map(output.cell, row))
+    return rows
 
 
 def _narrow_table(found: "list[AuditEntry]") -> Table:
-    """The same with an entry in several lines."""
-    shown = screen.table("#", "when", "what", whole=("when",))
+    """Returns a table with several lines for each entry."""
+    rows = output.table("#", "time", "entry", whole=("time",))
     for entry in found:
         to = f"to {_to(entry)}" if _to(entry) else ""
         lines = (" ".join((_action(entry), _details(entry))), to, f"by {_by(entry)}")
-        what = Text("\n").join(screen.cell(line) for line in lines if line)
-        shown.add_row(screen.cell(entry.sequence), screen.cell(wire.time(entry.occur_time)), what)
-    return shown
+        text = Text("\n").join(output.cell(line) for line in lines if line)
+        rows.add_row(output.cell(entry.sequence), output.cell(to_datetime(entry.occur_time)), text)
+    return rows
 
 
 def _action(entry: "AuditEntry") -> str:
-    from meno.access.v1.audit_service_pb2 import AuditAction
+    from meno.access.v1.resources_pb2 import AuditAction
 
     return AuditAction.Name(entry.action).removeprefix("AUDIT_ACTION_")
 

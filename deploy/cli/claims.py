@@ -1,4 +1,4 @@
-"""What a token says, and whether it holds: judged by the keys of the installation."""
+"""Decodes access tokens, and checks them with the keys of the installation."""
 
 import base64
 import json
@@ -11,56 +11,58 @@ from chassis import tokens
 
 @dataclass(frozen=True)
 class Token:
-    """A token taken apart; nothing of it is verified."""
+    """A decoded token. Nothing of it is verified."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
 
 
-class Finding(NamedTuple):
-    """One thing that a token has to be."""
+class TokenCheck(NamedTuple):
+    """The result of one check of a token."""
 
     passed: bool
-    what: str
+    name: str
     detail: str
 
 
-def read(token: str) -> Token:
-    """Takes a token apart. Raises ValueError where it is none."""
+def decode(token: str) -> Token:
+    """Returns the header and the claims of a token. Raises ValueError if it is malformed."""
     parts = token.split(".")
     if len(parts) != 3:
-        raise ValueError("a token has three parts, with points between them")
-    header, claims = (_decoded(part) for part in parts[:2])
+        raise ValueError("a token must have three parts, separated by dots")
+    header, claims = (_decode_part(part) for part in parts[:2])
     return Token(header, claims)
 
 
-def judge(text: str, key_set: dict[str, Any], now: float | None = None) -> list[Finding]:
-    """Everything that a token has to be, each with what was found."""
+def check_token(text: str, key_set: dict[str, Any], now: float | None = None) -> list[TokenCheck]:
+    """Returns the result of every check that services make of a token.
+
+    A malformed token has only one result.
+    """
     now = time.time() if now is None else now
     try:
-        token = read(text)
+        token = decode(text)
     except ValueError as error:
-        return [Finding(False, "can be read", str(error))]
+        return [TokenCheck(False, "is well-formed", str(error))]
     skew = tokens.CLOCK_SKEW.total_seconds()
     claims, header = token.claims, token.header
     kids = [str(key.get("kid")) for key in key_set.get("keys", [])]
     kid, algorithm, kind = (str(header.get(name, "none")) for name in ("kid", "alg", "typ"))
-    found = [
-        Finding(len(text) <= tokens.MAX_TOKEN_BYTES, "is small enough", f"{len(text)} bytes"),
-        Finding(algorithm == tokens.ALGORITHM, f"is signed with {tokens.ALGORITHM}", algorithm),
-        Finding(kind == tokens.TYPE, "is an access token", f"typ {kind}"),
-        Finding(
-            kid in kids, "names a key of this installation", f"{kid}; there are {', '.join(kids) or 'none'}"
-        ),
-        Finding(_is_signed(text, key_set), "has its signature", "" if kid in kids else "the key is unknown"),
-        Finding(claims.get("iss") == tokens.ISSUER, "was issued by Meno", f"iss {claims.get('iss')}"),
-        Finding(claims.get("aud") == tokens.AUDIENCE, "is for Meno", f"aud {claims.get('aud')}"),
-        Finding(bool(claims.get("sub")), "names a person", str(claims.get("sub", ""))),
+    known = ", ".join(kids) or "none"
+    checks = [
+        TokenCheck(len(text) <= tokens.MAX_TOKEN_BYTES, "is small enough", f"{len(text)} bytes"),
+        TokenCheck(algorithm == tokens.ALGORITHM, f"is signed with {tokens.ALGORITHM}", algorithm),
+        TokenCheck(kind == tokens.TYPE, "is an access token", f"typ {kind}"),
+        TokenCheck(kid in kids, "uses a key of this installation", f"{kid}; known keys: {known}"),
+        TokenCheck(_is_signed(text, key_set), "has a valid signature", "" if kid in kids else "unknown key"),
+        TokenCheck(claims.get("iss") == tokens.ISSUER, "was issued by Meno", f"iss {claims.get('iss')}"),
+        TokenCheck(claims.get("aud") == tokens.AUDIENCE, "is for Meno", f"aud {claims.get('aud')}"),
+        TokenCheck(bool(claims.get("sub")), "has a subject", str(claims.get("sub", ""))),
     ]
-    ends, begins = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
-    found.append(Finding(begins <= now + skew, "was issued before now", _ago(now - begins)))
-    found.append(Finding(now < ends + skew, "has not expired", _ago(now - ends)))
-    return found
+    expires, issued = _to_seconds(claims.get("exp")), _to_seconds(claims.get("iat"))
+    checks.append(TokenCheck(issued <= now + skew, "was issued before now", _format_age(now - issued)))
+    checks.append(TokenCheck(now < expires + skew, "has not expired", _format_age(now - expires)))
+    return checks
 
 
 def _is_signed(text: str, key_set: dict[str, Any]) -> bool:
@@ -76,16 +78,16 @@ def _is_signed(text: str, key_set: dict[str, Any]) -> bool:
     return True
 
 
-def _decoded(part: str) -> dict[str, Any]:
+def _decode_part(part: str) -> dict[str, Any]:
     content = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     if not isinstance(content, dict):
-        raise ValueError("its parts are JSON objects")
+        raise ValueError("the parts of a token must be JSON objects")
     return content
 
 
-def _seconds(claim: object) -> float:
+def _to_seconds(claim: object) -> float:
     return float(claim) if isinstance(claim, int | float) and not isinstance(claim, bool) else 0.0
 
 
-def _ago(seconds: float) -> str:
+def _format_age(seconds: float) -> str:
     return f"{seconds:.0f} s ago" if seconds >= 0 else f"in {-seconds:.0f} s"

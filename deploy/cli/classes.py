@@ -1,32 +1,33 @@
-"""`meno class`: classes and who is in them."""
+"""`meno class`: manages classes and their members."""
 
 import enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli import asking, screen, wire
-from deploy.cli.client import Client, connected
+from deploy.cli import output, prompts
+from deploy.cli.client import Client, with_client
+from deploy.cli.conversions import format_day, to_datetime, to_dict
 from deploy.cli.options import ClassId, Json, Limit, Who, Yes
 from deploy.stack.errors import CliError
 
 if TYPE_CHECKING:
-    from meno.identity.v1.class_service_pb2 import Class, Membership
+    from meno.identity.v1.resources_pb2 import Class, Membership
 
 classes = typer.Typer(no_args_is_help=True)
 
 
-class Joining(enum.StrEnum):
-    """Who may join with the code."""
+class JoinRule(enum.StrEnum):
+    """The rule for joining with the code."""
 
     OPEN = "OPEN"
     APPROVAL = "APPROVAL"
     CLOSED = "CLOSED"
 
     @property
-    def number(self) -> Any:
-        """As the contracts have it."""
-        from meno.identity.v1.class_service_pb2 import JoinPolicy
+    def proto_value(self) -> Any:
+        """Returns the enum value of the contracts."""
+        from meno.identity.v1.resources_pb2 import JoinPolicy
 
         return JoinPolicy.Value(f"JOIN_POLICY_{self.value}")
 
@@ -38,51 +39,57 @@ class Role(enum.StrEnum):
     TEACHER = "TEACHER"
 
     @property
-    def number(self) -> Any:
-        """As the contracts have it."""
+    def proto_value(self) -> Any:
+        """Returns the enum value of the contracts."""
         from meno.access.v1.access_pb2 import ClassRole
 
         return ClassRole.Value(f"CLASS_ROLE_{self.value}")
 
 
 @classes.command("list")
-@connected
+@with_client
 def list_classes(
     client: Client,
     *,
-    of: Annotated[str, typer.Option(metavar="WHO", help="a person's classes; `me` is you")] = "",
-    deleted: Annotated[bool, typer.Option("--deleted", help="those that were deleted, too")] = False,
+    of: Annotated[
+        str, typer.Option(metavar="WHO", help="only the classes of this user; `me` means yourself")
+    ] = "",
+    deleted: Annotated[bool, typer.Option("--deleted", help="include deleted classes")] = False,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """List classes: all of them to an administrator, one's own to everybody else.
+    """List classes: all classes for an administrator, otherwise your own.
 
     Example: [bold]meno class list[/]
     Example: [bold]meno class list --of ana[/]
     """
-    found = _of(client, client.user_id(of), limit) if of else _all(client, limit, deleted=deleted)
+    found = (
+        _list_by_user(client, client.resolve_user_id(of), limit)
+        if of
+        else _list_all(client, limit, deleted=deleted)
+    )
     if json:
-        screen.as_json([wire.as_dict(one) for one in found])
+        output.print_json([to_dict(one) for one in found])
         return
-    shown = screen.table("id", "title", "state", "joining", "created", whole=("id", "state"))
+    rows = output.table("id", "title", "state", "joining", "created", whole=("id", "state"))
     for one in found:
-        row = (one.class_id, one.title, _state(one), _joining(one), wire.day(one.create_time))
-        shown.add_row(*map(screen.cell, row))
-    screen.listed(screen.fitting(shown), len(found), limit, "class", "classes")
+        row = (one.class_id, one.title, _state(one), _joining(one), format_day(one.create_time))
+        rows.add_row(*map(output.cell, row))
+    output.print_list(output.fit_columns(rows), len(found), limit, "class", "classes")
 
 
 @classes.command("show")
-@connected
+@with_client
 def show_class(client: Client, class_id: ClassId, *, json: Json = False) -> None:
     """Show a class.
 
     Example: [bold]meno class show 019ab0c4-…[/]
     """
-    found = _class(client, class_id)
+    found = _get_class(client, class_id)
     if json:
-        screen.as_json(wire.as_dict(found))
+        output.print_json(to_dict(found))
         return
-    screen.sheet(
+    output.print_fields(
         {
             "id": found.class_id,
             "title": found.title,
@@ -90,26 +97,26 @@ def show_class(client: Client, class_id: ClassId, *, json: Json = False) -> None
             "state": _state(found),
             "joining": _joining(found),
             "join code": found.join_code,
-            "created": wire.time(found.create_time),
-            "changed": wire.time(found.update_time),
-            "archived": wire.time(found.archive_time),
-            "deleted": wire.time(found.delete_time),
-            "is purged": wire.time(found.purge_time),
+            "created": to_datetime(found.create_time),
+            "updated": to_datetime(found.update_time),
+            "archived": to_datetime(found.archive_time),
+            "deleted": to_datetime(found.delete_time),
+            "will be purged": to_datetime(found.purge_time),
         }
     )
-    screen.after(f"meno class members {found.class_id}")
+    output.print_next_step(f"meno class members {found.class_id}")
 
 
 @classes.command("create")
-@connected
+@with_client
 def create_class(
     client: Client,
     title: Annotated[str, typer.Argument(metavar="TITLE", show_default=False)],
     *,
-    description: Annotated[str, typer.Option(help="what it is about")] = "",
+    description: Annotated[str, typer.Option(help="description of the class")] = "",
     joining: Annotated[
-        Joining, typer.Option(help="who may join with the code", case_sensitive=False)
-    ] = Joining.OPEN,
+        JoinRule, typer.Option(help="rule for joining with the code", case_sensitive=False)
+    ] = JoinRule.OPEN,
     json: Json = False,
 ) -> None:
     """Create a class with yourself as its teacher.
@@ -118,24 +125,26 @@ def create_class(
     """
     from meno.identity.v1.class_service_pb2 import CreateClassRequest
 
-    request = CreateClassRequest(title=title, description=description, join_policy=joining.number)
+    request = CreateClassRequest(title=title, description=description, join_policy=joining.proto_value)
     made = client.call(client.classes.CreateClass, request)
     client.renew()
     if json:
-        screen.as_json(wire.as_dict(made))
+        output.print_json(to_dict(made))
         return
-    screen.say("{} is {}", made.title, made.class_id)
-    screen.say("Students join with the code [bold]{}[/].", made.join_code)
-    screen.after(f"meno class show {made.class_id}")
+    output.print_text("Created {}: {}", made.title, made.class_id)
+    output.print_text("Students join with the code [bold]{}[/].", made.join_code)
+    output.print_next_step(f"meno class show {made.class_id}")
 
 
 @classes.command("members")
-@connected
+@with_client
 def members(
     client: Client,
     class_id: ClassId,
     *,
-    waiting: Annotated[bool, typer.Option("--waiting", help="those who wait for approval")] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="only pending members, who wait for approval")
+    ] = False,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
@@ -143,97 +152,100 @@ def members(
 
     Example: [bold]meno class members 019ab0c4-… --waiting[/]
     """
-    from meno.identity.v1.class_service_pb2 import ListMembershipsRequest, MembershipStatus
+    from meno.identity.v1.class_service_pb2 import ListMembershipsRequest
+    from meno.identity.v1.resources_pb2 import MembershipStatus
 
     status = (
         MembershipStatus.MEMBERSHIP_STATUS_PENDING if waiting else MembershipStatus.MEMBERSHIP_STATUS_ACTIVE
     )
     request = ListMembershipsRequest(class_id=class_id, status=status)
-    found = [*client.pages(client.classes.ListMemberships, request, lambda page: page.memberships, limit)]
+    found = [*client.list_all(client.classes.ListMemberships, request, lambda page: page.memberships, limit)]
     if json:
-        screen.as_json([wire.as_dict(one) for one in found])
+        output.print_json([to_dict(one) for one in found])
         return
-    shown = screen.table("id", "name", "role", "since", "roster", whole=("id", "role"))
+    rows = output.table("id", "name", "role", "since", "roster", whole=("id", "role"))
     for one in found:
-        since = wire.day(one.create_time)
+        since = format_day(one.create_time)
         row = (one.user_id, one.display_name, _role(one), since, "yes" if one.rostered else "")
-        shown.add_row(*map(screen.cell, row))
+        rows.add_row(*map(output.cell, row))
     if waiting and not found:
-        screen.say("Nobody waits.")
+        output.print_text("No pending members.")
     else:
-        screen.listed(screen.fitting(shown), len(found), limit, "member", "members")
+        output.print_list(output.fit_columns(rows), len(found), limit, "member", "members")
 
 
 @classes.command("archive")
-@connected
+@with_client
 def archive(client: Client, class_id: ClassId, *, json: Json = False) -> None:
-    """Make a class read-only, everywhere within a second.
+    """Archive a class. It becomes read-only within a second.
 
     Example: [bold]meno class archive 019ab0c4-…[/]
     """
     from meno.identity.v1.class_service_pb2 import ArchiveClassRequest
 
     changed = client.call(client.classes.ArchiveClass, ArchiveClassRequest(class_id=class_id))
-    _done(changed, "is read-only", json=json, after=f"meno class unarchive {class_id}")
+    _print_change(
+        changed, "was archived and is read-only", json=json, after=f"meno class unarchive {class_id}"
+    )
 
 
 @classes.command("unarchive")
-@connected
+@with_client
 def unarchive(client: Client, class_id: ClassId, *, json: Json = False) -> None:
-    """Take a class into use again.
+    """Unarchive a class, so that it can be changed again.
 
     Example: [bold]meno class unarchive 019ab0c4-…[/]
     """
     from meno.identity.v1.class_service_pb2 import UnarchiveClassRequest
 
     changed = client.call(client.classes.UnarchiveClass, UnarchiveClassRequest(class_id=class_id))
-    _done(changed, "is in use again", json=json)
+    _print_change(changed, "was unarchived", json=json)
 
 
 @classes.command("delete")
-@connected
+@with_client
 def delete_class(client: Client, class_id: ClassId, *, yes: Yes = False, json: Json = False) -> None:
-    """Delete a class; it can be restored for a while.
+    """Delete a class. It can be restored until it is purged.
 
     Example: [bold]meno class delete 019ab0c4-…[/]
     """
     from meno.identity.v1.class_service_pb2 import DeleteClassRequest
 
     if not yes:
-        asking.confirm(f"Delete {_class(client, class_id).title}, for all its members?", yes=yes)
+        prompts.confirm(f"Delete {_get_class(client, class_id).title} for all its members?", yes=yes)
     deleted = client.call(client.classes.DeleteClass, DeleteClassRequest(class_id=class_id))
-    _done(deleted, "is deleted", json=json, after=f"meno class undelete {class_id}")
+    _print_change(deleted, "was deleted", json=json, after=f"meno class undelete {class_id}")
 
 
 @classes.command("undelete")
-@connected
+@with_client
 def undelete_class(client: Client, class_id: ClassId, *, json: Json = False) -> None:
-    """Restore a class that was deleted, as it was.
+    """Restore a deleted class with its members and contents.
 
     Example: [bold]meno class undelete 019ab0c4-…[/]
     """
     from meno.identity.v1.class_service_pb2 import UndeleteClassRequest
 
     restored = client.call(client.classes.UndeleteClass, UndeleteClassRequest(class_id=class_id))
-    _done(restored, "is restored", json=json)
+    _print_change(restored, "was restored", json=json)
 
 
 @classes.command("rotate-code")
-@connected
+@with_client
 def rotate_code(client: Client, class_id: ClassId, *, json: Json = False) -> None:
-    """Give a class another join code; the one before opens nothing any more.
+    """Replace the join code of a class. The old code stops working.
 
     Example: [bold]meno class rotate-code 019ab0c4-…[/]
     """
     from meno.identity.v1.class_service_pb2 import RotateJoinCodeRequest
 
     changed = client.call(client.classes.RotateJoinCode, RotateJoinCodeRequest(class_id=class_id))
-    code = changed.join_code or "another code, which its teachers see,"
-    _done(changed, f"has {code} to join it now", json=json)
+    code = f": {changed.join_code}" if changed.join_code else ", which its teachers can see"
+    _print_change(changed, f"has a new join code{code}", json=json)
 
 
 @classes.command("add")
-@connected
+@with_client
 def add(
     client: Client,
     class_id: ClassId,
@@ -241,20 +253,20 @@ def add(
     *,
     role: Annotated[
         Role | None,
-        typer.Option(help="what they may do; a newcomer is a student without it", case_sensitive=False),
+        typer.Option(help="role in the class; default for a new member: STUDENT", case_sensitive=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make somebody a member of a class, or give a member another role.
+    """Add a user to a class, or change the role of a member.
 
     Example: [bold]meno class add 019ab0c4-… ana --role TEACHER[/]
     """
     from meno.access.v1.access_pb2 import ClassRole
     from meno.identity.v1.class_service_pb2 import AddMembershipRequest, SetMembershipRoleRequest
 
-    user_id = client.user_id(who)
-    before = _member(client, class_id, user_id)
-    wanted = role.number if role else ClassRole.CLASS_ROLE_UNSPECIFIED
+    user_id = client.resolve_user_id(who)
+    before = _find_member(client, class_id, user_id)
+    wanted = role.proto_value if role else ClassRole.CLASS_ROLE_UNSPECIFIED
     if before is None:
         request = AddMembershipRequest(class_id=class_id, user_id=user_id, role=wanted)
         membership = client.call(client.classes.AddMembership, request)
@@ -266,108 +278,114 @@ def add(
     if membership != before and user_id == client.signed_in.user_id:
         client.renew()
     if json:
-        screen.as_json(wire.as_dict(membership))
+        output.print_json(to_dict(membership))
         return
-    name, title = membership.display_name, _class(client, class_id).title
-    held = _role(membership)
+    name, title = membership.display_name, _get_class(client, class_id).title
+    role_name = _role(membership)
     if before is None:
-        screen.say("{} is in {} as {}, once their token is refreshed.", name, title, held)
+        output.print_text(
+            "{} was added to {} as {}. This takes effect when the token of the user is refreshed.",
+            name,
+            title,
+            role_name,
+        )
     elif membership.role != before.role:
-        screen.say("{} is {} in {} now.", name, held, title)
+        output.print_text("{} is now {} in {}.", name, role_name, title)
     else:
-        screen.say("{} is {} in {} already.", name, held, title)
-    screen.after(f"meno class members {class_id}")
+        output.print_text("{} is already {} in {}.", name, role_name, title)
+    output.print_next_step(f"meno class members {class_id}")
 
 
 @classes.command("join")
-@connected
+@with_client
 def join(
     client: Client,
     code: Annotated[str, typer.Argument(metavar="CODE", help="the join code", show_default=False)],
     *,
     json: Json = False,
 ) -> None:
-    """Join a class yourself, with its code.
+    """Join a class with its code.
 
     Example: [bold]meno class join 8UK9-Z7RB[/]
     """
-    from meno.identity.v1.class_service_pb2 import JoinClassRequest, MembershipStatus
+    from meno.identity.v1.class_service_pb2 import JoinClassRequest
+    from meno.identity.v1.resources_pb2 import MembershipStatus
 
     request = JoinClassRequest(user_id=client.signed_in.user_id, join_code=code)
     membership = client.call(client.classes.JoinClass, request)
     client.renew()
     if json:
-        screen.as_json(wire.as_dict(membership))
+        output.print_json(to_dict(membership))
     elif membership.status == MembershipStatus.MEMBERSHIP_STATUS_PENDING:
-        screen.say("You wait for a teacher of the class to let you in.")
+        output.print_text("Your request waits for the approval of a teacher.")
     else:
-        title = _class(client, membership.class_id).title
-        screen.say("You are {} in {}.", _role(membership), title)
-        screen.after(f"meno class show {membership.class_id}")
+        title = _get_class(client, membership.class_id).title
+        output.print_text("You joined {} as {}.", title, _role(membership))
+        output.print_next_step(f"meno class show {membership.class_id}")
 
 
 @classes.command("remove")
-@connected
+@with_client
 def remove(client: Client, class_id: ClassId, who: Who, *, yes: Yes = False) -> None:
-    """Remove a member; the class's join code is unknown to them from then on.
+    """Remove a member. A removed member cannot rejoin with the join code.
 
     Example: [bold]meno class remove 019ab0c4-… ana[/]
     """
     from meno.identity.v1.class_service_pb2 import RemoveMembershipRequest
 
-    user_id, title = client.user_id(who), _class(client, class_id).title
-    member = _member(client, class_id, user_id)
+    user_id, title = client.resolve_user_id(who), _get_class(client, class_id).title
+    member = _find_member(client, class_id, user_id)
     name = member.display_name if member else who
-    asking.confirm(f"Remove {name} from {title}?", yes=yes)
+    prompts.confirm(f"Remove {name} from {title}?", yes=yes)
     request = RemoveMembershipRequest(class_id=class_id, user_id=user_id)
     client.call(client.classes.RemoveMembership, request)
-    screen.say("{} is not in {} any more.", name, title)
+    output.print_text("{} was removed from {}.", name, title)
     role = f" --role {_role(member)}" if member else ""
-    screen.after(f"meno class add {class_id} {user_id}{role}", "takes it back")
+    output.print_next_step(f"meno class add {class_id} {user_id}{role}", "undoes it")
 
 
-def _class(client: Client, class_id: str) -> "Class":
+def _get_class(client: Client, class_id: str) -> "Class":
     from meno.identity.v1.class_service_pb2 import GetClassRequest
 
     return client.call(client.classes.GetClass, GetClassRequest(class_id=class_id))
 
 
-def _member(client: Client, class_id: str, user_id: str) -> "Membership | None":
-    """Somebody who is in a class, or None."""
+def _find_member(client: Client, class_id: str, user_id: str) -> "Membership | None":
+    """Returns the membership of a user in a class, or None."""
     from meno.identity.v1.class_service_pb2 import ListMembershipsRequest
 
     request = ListMembershipsRequest(class_id=class_id)
-    members = client.pages(client.classes.ListMemberships, request, lambda page: page.memberships, 0)
+    members = client.list_all(client.classes.ListMemberships, request, lambda page: page.memberships, 0)
     return next((one for one in members if one.user_id == user_id), None)
 
 
-def _of(client: Client, user_id: str, limit: int) -> "list[Class]":
+def _list_by_user(client: Client, user_id: str, limit: int) -> "list[Class]":
     from meno.identity.v1.class_service_pb2 import ListClassesRequest
 
     request = ListClassesRequest(user_id=user_id)
-    return [*client.pages(client.classes.ListClasses, request, lambda page: page.classes, limit)]
+    return [*client.list_all(client.classes.ListClasses, request, lambda page: page.classes, limit)]
 
 
-def _all(client: Client, limit: int, *, deleted: bool) -> "list[Class]":
+def _list_all(client: Client, limit: int, *, deleted: bool) -> "list[Class]":
     from meno.identity.v1.class_service_pb2 import ListAllClassesRequest
 
     request = ListAllClassesRequest(show_deleted=deleted)
     try:
-        return [*client.pages(client.classes.ListAllClasses, request, lambda page: page.classes, limit)]
-    except CliError as problem:
-        # All classes are shown to administrators alone.
-        if getattr(problem, "reason", "") != "ACCESS_DENIED" or deleted:
+        return [*client.list_all(client.classes.ListAllClasses, request, lambda page: page.classes, limit)]
+    except CliError as error:
+        # Only administrators may list all classes.
+        if getattr(error, "reason", "") != "ACCESS_DENIED" or deleted:
             raise
-        return _of(client, "me", limit)
+        return _list_by_user(client, "me", limit)
 
 
-def _done(changed: "Class", what: str, *, json: bool, after: str = "") -> None:
+def _print_change(changed: "Class", what: str, *, json: bool, after: str = "") -> None:
     if json:
-        screen.as_json(wire.as_dict(changed))
+        output.print_json(to_dict(changed))
         return
-    screen.say("{} {}.", changed.title, what)
+    output.print_text("{} {}.", changed.title, what)
     if after:
-        screen.after(after, "takes it back")
+        output.print_next_step(after, "undoes it")
 
 
 def _role(member: "Membership") -> str:
@@ -383,6 +401,6 @@ def _state(found: "Class") -> str:
 
 
 def _joining(found: "Class") -> str:
-    from meno.identity.v1.class_service_pb2 import JoinPolicy
+    from meno.identity.v1.resources_pb2 import JoinPolicy
 
     return JoinPolicy.Name(found.join_policy).removeprefix("JOIN_POLICY_").replace("UNSPECIFIED", "")

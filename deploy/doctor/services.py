@@ -1,4 +1,4 @@
-"""The running services, and the gateway in front of them."""
+"""Checks of the running services and the gateway."""
 
 import asyncio
 import email.utils
@@ -8,45 +8,49 @@ import urllib.request
 from collections.abc import Iterator
 
 from chassis.tokens import CLOCK_SKEW
-from deploy.doctor.findings import Finding, judged, not_now, wrong
+from deploy.doctor.findings import Finding, check, problem, skipped
 from deploy.stack import readiness
 from deploy.stack.stack import Stack
 from deploy.stack.state import State
 
-_PATIENCE = 3.0
-_OPS = 1
+_TIMEOUT_SECONDS = 3.0
+_OPS_PORT = 1
 
 
-def examine(stack: Stack, state: State, token_issued_at: float) -> Iterator[Finding]:
-    """Everything that serves."""
+def run_checks(stack: Stack, state: State, token_issued_at: float) -> Iterator[Finding]:
+    """Yields the findings about the services and the gateway."""
     for name, ports in stack.ports.services.items():
-        serves = asyncio.run(readiness.service_serves(ports[_OPS]))
+        serves = asyncio.run(readiness.service_serves(ports[_OPS_PORT]))
         detail = f"serves on port {ports[0]}" if serves else "does not serve"
-        yield judged(name, detail, f"`meno logs {name}` tells why", passed=serves)
-    has_keys = asyncio.run(readiness.gateway_serves(stack.ports))
-    detail = "has the keys, and a worker of every service" if has_keys else "lacks the keys, or a service"
-    yield judged("gateway", detail, "`meno logs gateway` tells why", passed=has_keys)
-    yield _clocks(state, token_issued_at)
+        yield check(name, detail, f"see `meno logs {name}`", passed=serves)
+    serves = asyncio.run(readiness.gateway_serves(stack.ports))
+    detail = (
+        "has the keys and a healthy worker of every service"
+        if serves
+        else "lacks the keys, or a healthy worker of a service"
+    )
+    yield check("gateway", detail, "see `meno logs gateway`", passed=serves)
+    yield _check_clocks(state, token_issued_at)
 
 
-def _clocks(state: State, token_issued_at: float) -> Finding:
-    """Whether the gateway's clock, and the tokens', agree with this one."""
+def _check_clocks(state: State, token_issued_at: float) -> Finding:
+    """Checks the local clock against the clock of the gateway and the issue time of the stored token."""
     try:
         with urllib.request.urlopen(
-            f"http://localhost:{state.port}/.well-known/jwks.json", timeout=_PATIENCE
+            f"http://localhost:{state.port}/.well-known/jwks.json", timeout=_TIMEOUT_SECONDS
         ) as reply:
-            there = email.utils.parsedate_to_datetime(reply.headers["date"]).timestamp()
+            gateway_time = email.utils.parsedate_to_datetime(reply.headers["date"]).timestamp()
     except (urllib.error.URLError, OSError, TypeError, ValueError) as error:
-        return wrong("tokens", f"the keys cannot be fetched: {error}", "`meno logs gateway` tells why")
-    apart = abs(time.time() - there)
+        return problem("tokens", f"cannot fetch the keys: {error}", "see `meno logs gateway`")
+    difference = abs(time.time() - gateway_time)
     ahead = token_issued_at - time.time()
-    hint = "set the clock of this machine: tokens are judged by it"
-    detail = f"the gateway's clock is {apart:.0f} s away"
+    hint = "set the clock of this machine, because the validity of tokens depends on it"
+    detail = f"the clock of the gateway differs by {difference:.0f} s"
     if ahead > 0:
-        detail += f", a token was issued {ahead:.0f} s from now"
-    return judged("tokens", detail, hint, passed=max(apart - 1, ahead) < CLOCK_SKEW.total_seconds())
+        detail += f", and the stored token was issued {ahead:.0f} s in the future"
+    return check("tokens", detail, hint, passed=max(difference - 1, ahead) < CLOCK_SKEW.total_seconds())
 
 
-def away() -> Iterator[Finding]:
-    """What is not examined while the stack is down."""
-    yield not_now("services", "the stack is down: `meno up`")
+def skip_checks() -> Iterator[Finding]:
+    """Yields the findings of the checks that need a running stack."""
+    yield skipped("services", "the stack is not running; start it with `meno up`")

@@ -1,1 +1,1 @@
-"""The embedded stack: PostgreSQL, the four services and Envoy on one machine, from wheels alone."""
+"""The embedded stack: PostgreSQL, the four services and Envoy on one machine, all installed from wheels."""

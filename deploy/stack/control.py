@@ -1,4 +1,4 @@
-"""Starting and stopping the stack from another process, with progress to look at."""
+"""Starts and stops the stack from another process, and shows the progress."""
 
 import os
 import signal
@@ -12,21 +12,21 @@ from rich.console import Console
 
 from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, Layout
-from deploy.stack.state import ANOTHER_RUNS, STOPS_WITHIN, State, is_running, load
+from deploy.stack.state import EXIT_ALREADY_RUNNING, STOP_TIMEOUT_SECONDS, State, is_running, load
 
-_STARTS_WITHIN = 180.0
-_STOPS_WITHIN = 3 * STOPS_WITHIN + 10
+_START_TIMEOUT_SECONDS = 180.0
+_STOP_TIMEOUT_SECONDS = 3 * STOP_TIMEOUT_SECONDS + 10
 """The gateway, the services and the database stop one after the other."""
-_LOOK_EVERY = 0.05
+_POLL_INTERVAL_SECONDS = 0.05
 
-# It outlives whoever starts it, which Popen takes for an oversight once the object is gone.
-_DETACHED: defaultdict[Path, list["subprocess.Popen[bytes]"]] = defaultdict(list)
+# A supervisor outlives this process. Keeping its Popen object avoids the ResourceWarning of a deleted one.
+_SUPERVISORS: defaultdict[Path, list["subprocess.Popen[bytes]"]] = defaultdict(list)
 
 
 def up(layout: Layout, console: Console) -> tuple[State, bool]:
-    """Brings the stack up; returns its state, and whether this call started it.
+    """Starts the stack unless it runs. Returns its state, and whether this call started it.
 
-    Raises CliError, with nothing left running.
+    Raises CliError if the start fails. Then nothing is left running.
     """
     while True:
         supervisor = None if is_running(layout) else _launch(layout)
@@ -35,53 +35,59 @@ def up(layout: Layout, console: Console) -> tuple[State, bool]:
 
 
 def down(layout: Layout) -> bool:
-    """Stops the stack and waits until nothing of it runs; returns whether it ran. Raises CliError."""
+    """Stops the stack and waits until it has stopped. Returns whether it was running.
+
+    Raises CliError if it does not stop in time.
+    """
     if not is_running(layout):
         return False
-    ours = _DETACHED.pop(layout.directory, ())
+    supervisors = _SUPERVISORS.pop(layout.directory, ())
     state = load(layout)
     if state is not None and state.supervisor:
         os.kill(state.supervisor, signal.SIGTERM)
-    deadline = time.monotonic() + _STOPS_WITHIN
+    deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
     while is_running(layout):
         if time.monotonic() > deadline:
-            raise CliError(f"the stack did not stop within {_STOPS_WITHIN:.0f} s")
-        time.sleep(_LOOK_EVERY)
-    for supervisor in ours:
+            raise CliError(f"the stack did not stop within {_STOP_TIMEOUT_SECONDS:.0f} s")
+        time.sleep(_POLL_INTERVAL_SECONDS)
+    for supervisor in supervisors:
         supervisor.wait()
     return True
 
 
 def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console: Console) -> State | None:
-    """Shows what our supervisor does, or the one that runs already, until the stack is ready.
+    """Shows the progress of a supervisor until the stack is ready, and returns its state.
 
-    Returns None where it is time to look again: another got ahead of ours, or the other has ended.
-    Raises CliError.
+    `supervisor` is the one that this process started; None means that another one was running. Returns
+    None if the caller must try again, because another supervisor was faster or the other one has ended.
+    Raises CliError if the start fails or takes too long.
     """
-    deadline = time.monotonic() + _STARTS_WITHIN
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     shown = 0
     with console.status("starting") as status:
         while time.monotonic() < deadline:
-            # Asked first, so that the state of one that has ended is its last word.
+            # Checked before the state is read, so that the state of an ended supervisor is its final one.
             ended = supervisor.poll() is not None if supervisor else not is_running(layout)
             state = load(layout)
             if state is not None and (supervisor is None or state.supervisor == supervisor.pid):
-                # Of a stack that was up before nobody waited for the steps.
-                told = state.done[shown:] if supervisor or shown or not state.ready else ()
-                for line in told:
+                # The steps of a stack that was already running are not shown.
+                steps = state.done[shown:] if supervisor or shown or not state.ready else ()
+                for line in steps:
                     console.print(f"  [green]✓[/] {line}")
                 shown = len(state.done)
                 status.update(state.step)
-                if state.problem:
-                    raise CliError(state.problem)
+                if state.error:
+                    raise CliError(state.error)
                 if state.ready and not ended:
                     return state
             if ended:
-                if supervisor is None or supervisor.returncode == ANOTHER_RUNS:
+                if supervisor is None or supervisor.returncode == EXIT_ALREADY_RUNNING:
                     return None
-                raise CliError(f"the supervisor ended: see {layout.log('supervisor')}")
-            time.sleep(_LOOK_EVERY)
-    raise CliError(f"the stack was not ready within {_STARTS_WITHIN:.0f} s: see {layout.directory / 'logs'}")
+                raise CliError(f"the supervisor has ended: see {layout.log('supervisor')}")
+            time.sleep(_POLL_INTERVAL_SECONDS)
+    raise CliError(
+        f"the stack was not ready within {_START_TIMEOUT_SECONDS:.0f} s: see {layout.directory / 'logs'}"
+    )
 
 
 def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
@@ -103,5 +109,5 @@ def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
             cwd=ROOT,
             start_new_session=True,
         )
-    _DETACHED[layout.directory].append(supervisor)
+    _SUPERVISORS[layout.directory].append(supervisor)
     return supervisor

@@ -1,9 +1,9 @@
-"""What can be wrong with a machine, in one line that says what to do."""
+"""Errors that end a command."""
 
 
 class CliError(Exception):
-    """Stops the stack; its text is all that a person is shown."""
+    """Ends the command. Its text is the one-line message that the user sees, with the next step."""
 
 
 class Interrupted(CliError):
-    """Whoever ran the command broke it off; its text says how things stand."""
+    """The user interrupted the command. Its text describes the state that this left."""

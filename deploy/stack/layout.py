@@ -1,4 +1,4 @@
-"""Where the stack keeps what, and which ports it takes."""
+"""The directories, secrets and ports of the stack."""
 
 import hashlib
 import os
@@ -15,63 +15,63 @@ from deploy.stack.errors import CliError
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("identity_service", "content_service", "session_service", "chat_service")
 DIRECTORY = ROOT / ".local" if (ROOT / "Makefile").exists() else Path.home() / ".local/share/meno"
-"""Of the stack, unless another is chosen: in the clone, where there is one."""
+"""The default directory of a stack. In a clone of the repository, it is inside the clone."""
 DEFAULT_PORT = 8080
 NEEDED_BYTES = 300 * 1024 * 1024
-"""Free on every disk that the stack writes to, before it starts."""
+"""The free space that a start requires on every disk that the stack writes to."""
 
 _FIRST_PORT = 20_000
 _LAST_PORT = 30_000
-"""Below the range from which the system takes ports for outgoing connections."""
+"""The range is below the ports that the system uses for outgoing connections."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One stack: everything of it lies in one directory."""
+    """The paths of a stack, all inside one directory."""
 
     directory: Path = DIRECTORY
     port: int = DEFAULT_PORT
-    """Of the gateway."""
+    """Port of the gateway."""
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor for as long as it lives."""
+        """The lock file, which the supervisor locks while it runs."""
         return self.directory / "lock"
 
     @property
     def state(self) -> Path:
-        """What the supervisor says of itself."""
+        """The file with the state of the supervisor."""
         return self.directory / "state.json"
 
     @property
     def storage(self) -> Path:
-        """Uploaded files."""
+        """The directory of uploaded files."""
         return self.directory / "storage"
 
     @property
     def cache(self) -> Path:
-        """What can be made again."""
+        """The directory of files that can be recreated."""
         return self.directory / "cache"
 
     @property
     def docs(self) -> Path:
-        """The OpenAPI document and its viewer."""
+        """The directory of the OpenAPI document and its viewer."""
         return self.directory / "docs"
 
     def log(self, program: str) -> Path:
-        """Where a program's output goes."""
+        """Returns the log file of a program."""
         return self.directory / "logs" / f"{program}.log"
 
     def tls(self, name: str) -> Path:
-        """The certificates of a service or of the gateway."""
+        """Returns the directory of the certificates of a service or of the gateway."""
         return self.directory / "tls" / name
 
     def secret(self, service: str) -> str:
-        """A service's secret, made at the first start."""
-        return secret_in(self.directory / "secrets" / service)
+        """Returns the secret of a service, which the first start creates."""
+        return read_or_create_secret(self.directory / "secrets" / service)
 
     def prepare(self) -> None:
-        """Makes the directories. Raises CliError where that cannot be done, or the disk is full."""
+        """Creates the directories. Raises CliError if that fails or if the disk is almost full."""
         try:
             for directory in (self.directory, self.directory / "logs", self.storage, self.cache):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -81,17 +81,17 @@ class Layout:
 
 
 def check_disk(directory: Path) -> None:
-    """Raises CliError where a directory's disk is all but full."""
+    """Raises CliError if the disk of a directory is almost full."""
     free = shutil.disk_usage(directory).free
     if free < NEEDED_BYTES:
         raise CliError(
             f"the disk of {directory} has {free // 2**20} MiB free, "
-            f"{NEEDED_BYTES // 2**20} MiB are needed: make room and run the command again"
+            f"{NEEDED_BYTES // 2**20} MiB are needed: free some space and run the command again"
         )
 
 
-def secret_in(file: Path) -> str:
-    """The secret that a file holds, made where there is none: whole, and for its owner alone."""
+def read_or_create_secret(file: Path) -> str:
+    """Returns the secret in a file. Creates it, readable only by its owner, if the file does not exist."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = file.with_suffix(".new")
@@ -106,7 +106,7 @@ def secret_in(file: Path) -> str:
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one stack, all on the loopback but the gateway's own."""
+    """The ports of a stack. Only the gateway listens on other addresses than the loopback."""
 
     gateway: int
     keys: int
@@ -116,12 +116,15 @@ class Ports:
 
 
 def choose_ports(layout: Layout) -> Ports:
-    """The gateway's port as asked for, the others free, and the same at each start if they can be.
+    """Returns the ports of a stack: the requested one for the gateway, free ones for the rest.
 
-    Raises CliError where the gateway's port is in use.
+    The free ports are the same at each start, if possible. Raises CliError if the port of the gateway
+    is in use, or if no port is free.
     """
     if not is_free(layout.port):
-        raise CliError(f"port {layout.port} is in use: stop its owner, or choose another with PORT=8090, say")
+        raise CliError(
+            f"port {layout.port} is in use: stop the process, or choose another port, for example PORT=8090"
+        )
     free = _free_ports(layout)
     return Ports(
         gateway=layout.port,
@@ -132,12 +135,16 @@ def choose_ports(layout: Layout) -> Ports:
 
 
 def environment() -> dict[str, str]:
-    """What a program of ours inherits: none of the MENO_ settings of whoever starts the stack."""
+    """Returns the environment of a program: that of this process without its MENO_ settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
-    return {**kept, "PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([_scripts(), kept.get("PATH", "")])}
+    return {
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+        "PATH": os.pathsep.join([_scripts_directory(), kept.get("PATH", "")]),
+    }
 
 
-def _scripts() -> str:
+def _scripts_directory() -> str:
     return str(Path(sys.executable).parent)
 
 
@@ -151,7 +158,7 @@ def _free_ports(layout: Layout) -> Iterator[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on a port."""
+    """Returns whether no process listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

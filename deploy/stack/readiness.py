@@ -1,4 +1,4 @@
-"""Whether a program is ready, asked of the program itself."""
+"""Readiness checks of the services and the gateway."""
 
 import asyncio
 import re
@@ -13,27 +13,27 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from deploy.stack.layout import SERVICES, Ports
 
-_PATIENCE = 2.0
-_LOOK_EVERY = 0.05
+_TIMEOUT_SECONDS = 2.0
+_POLL_INTERVAL_SECONDS = 0.05
 _STATISTIC = re.compile(r"^(\S+): (\d+)$", re.MULTILINE)
 
 
 async def wait_until(check: Callable[[], Awaitable[bool]], alive: Callable[[], bool], seconds: float) -> bool:
-    """Asks until the answer is yes; False where what is asked dies, or the time is over."""
+    """Polls a check until it is true. Returns False if the program ends or the time is over."""
     deadline = time.monotonic() + seconds
     while not await check():
         if not alive() or time.monotonic() > deadline:
             return False
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
     return True
 
 
 async def service_serves(ops_port: int) -> bool:
-    """Whether a service reports SERVING."""
+    """Returns whether a service reports SERVING."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{ops_port}") as channel:
         try:
             reply = await health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]
-                HealthCheckRequest(), timeout=_PATIENCE
+                HealthCheckRequest(), timeout=_TIMEOUT_SECONDS
             )
         except grpc.aio.AioRpcError:
             return False
@@ -41,19 +41,19 @@ async def service_serves(ops_port: int) -> bool:
 
 
 async def gateway_serves(ports: Ports) -> bool:
-    """Whether the gateway has the keys, and a healthy worker of every service."""
+    """Returns whether the gateway has the keys and a healthy worker of every service."""
     url = f"http://127.0.0.1:{ports.admin}/stats?filter=jwks_fetch_success|membership_healthy"
     try:
         text = await asyncio.to_thread(_get, url)
     except (OSError, urllib.error.URLError):
         return False
     statistics = {name: int(value) for name, value in _STATISTIC.findall(text)}
-    wanted = ["http.public.jwt_authn.jwks_fetch_success"]
-    wanted += [f"cluster.{service}.membership_healthy" for service in SERVICES]
-    return all(statistics.get(name, 0) > 0 for name in wanted)
+    required = ["http.public.jwt_authn.jwks_fetch_success"]
+    required += [f"cluster.{service}.membership_healthy" for service in SERVICES]
+    return all(statistics.get(name, 0) > 0 for name in required)
 
 
 def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as reply:
         content: bytes = reply.read()
     return content.decode()

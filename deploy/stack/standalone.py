@@ -1,4 +1,4 @@
-"""The database without the stack, for what is done to the data while nobody serves them."""
+"""Runs the database without the rest of the stack, for work on the data."""
 
 import contextlib
 import subprocess
@@ -10,12 +10,15 @@ from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, Layout
 from deploy.stack.postgres import Postgres
 from deploy.stack.programs import Program
-from deploy.stack.state import held, is_running, load
+from deploy.stack.state import is_running, load, try_lock
 
 
 @contextlib.contextmanager
 def open_database(layout: Layout) -> Iterator[Postgres]:
-    """The database of the running stack, or the database alone where the stack is down. Raises CliError."""
+    """Yields the database: that of the running stack, or one that runs only for the body.
+
+    Raises CliError if the database cannot be started.
+    """
     if is_running(layout):
         yield Postgres(layout.directory)
         return
@@ -25,13 +28,16 @@ def open_database(layout: Layout) -> Iterator[Postgres]:
 
 @contextlib.contextmanager
 def standalone_database(layout: Layout) -> Iterator[Postgres]:
-    """Runs the database for the body, in which the stack cannot be started. Raises CliError."""
+    """Runs the database for the body, during which the stack cannot be started.
+
+    Raises CliError if the stack is running or if the database cannot be started.
+    """
     layout.prepare()
-    with held(layout) as ours:
-        if not ours:
-            raise CliError("Meno is running, or somebody else is at work on its data: `meno status`")
+    with try_lock(layout) as locked:
+        if not locked:
+            raise CliError("Meno is running, or another command is using its data: see `meno status`")
         before = load(layout)
-        orphans.clear(before.programs.values() if before else ())
+        orphans.kill_leftovers(before.programs.values() if before else ())
         postgres = Postgres(layout.directory)
         postgres.prepare()
         with _running(postgres):
@@ -40,11 +46,11 @@ def standalone_database(layout: Layout) -> Iterator[Postgres]:
 
 @contextlib.contextmanager
 def _running(postgres: Postgres) -> Iterator[None]:
-    """Runs the server, and ends it even where this process is killed."""
+    """Runs the server for the body. The reaper ends it if this process is killed."""
     program = postgres.program()
-    with _reaper() as reaper:
+    with _start_reaper() as reaper:
         process = program.start()
-        _note(reaper, process, program)
+        _register(reaper, process, program)
         try:
             postgres.wait(process)
             yield
@@ -54,7 +60,7 @@ def _running(postgres: Postgres) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reaper() -> "Iterator[subprocess.Popen[str]]":
+def _start_reaper() -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "deploy.stack.reaper"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
@@ -62,7 +68,7 @@ def _reaper() -> "Iterator[subprocess.Popen[str]]":
         yield reaper
 
 
-def _note(reaper: "subprocess.Popen[str]", process: "subprocess.Popen[bytes]", program: Program) -> None:
+def _register(reaper: "subprocess.Popen[str]", process: "subprocess.Popen[bytes]", program: Program) -> None:
     assert reaper.stdin is not None
     reaper.stdin.write(f"+{process.pid} {int(program.crash_signal)}\n")
     reaper.stdin.flush()

@@ -1,4 +1,4 @@
-"""What the supervisor tells of itself, in a file that is replaced as a whole."""
+"""The state of the supervisor, in a file that is replaced atomically, and its lock."""
 
 import contextlib
 import fcntl
@@ -11,16 +11,15 @@ from typing import Any
 
 from deploy.stack.layout import Layout
 
-ANOTHER_RUNS = 3
-"""Exit status of a supervisor that found another at work."""
-STOPS_WITHIN = 30.0
-"""Seconds for a program to end: more than the 20 s of a service's drain and the 5 s for the answers that
-are written after it."""
+EXIT_ALREADY_RUNNING = 3
+"""The exit status of a supervisor if another one is running."""
+STOP_TIMEOUT_SECONDS = 30.0
+"""Longer than a service needs to stop: 20 s of drain, then 5 s for the answers still being written."""
 
 
 @dataclass
 class Running:
-    """One program."""
+    """A running program."""
 
     name: str
     pid: int
@@ -31,14 +30,14 @@ class Running:
 
 @dataclass
 class State:
-    """The whole stack."""
+    """The state of the stack."""
 
     step: str = ""
-    """What is being done, for whoever waits."""
+    """The current step of the start or the stop."""
     done: list[str] = field(default_factory=list)
-    """The steps before it, each with its seconds."""
+    """The finished steps with their durations."""
     ready: bool = False
-    problem: str = ""
+    error: str = ""
     supervisor: int = 0
     port: int = 0
     admin_port: int = 0
@@ -46,14 +45,14 @@ class State:
     programs: dict[str, Running] = field(default_factory=dict)
 
     def save(self, layout: Layout) -> None:
-        """Replaces the file."""
+        """Replaces the state file."""
         scratch = layout.state.with_suffix(".new")
         scratch.write_text(json.dumps(asdict(self)))
         scratch.replace(layout.state)
 
 
 def load(layout: Layout) -> State | None:
-    """The last state that was saved, or None."""
+    """Returns the last saved state, or None."""
     try:
         content: dict[str, Any] = json.loads(layout.state.read_text())
     except (FileNotFoundError, ValueError):
@@ -63,12 +62,12 @@ def load(layout: Layout) -> State | None:
 
 
 def is_running(layout: Layout) -> bool:
-    """Whether a supervisor lives: it alone holds the lock."""
+    """Returns whether a supervisor runs, which holds the lock."""
     if not layout.lock.exists():
         return False
     with layout.lock.open() as file:
         try:
-            # Shared: two that ask at once do not take each other for a supervisor.
+            # A shared lock, so that two concurrent checks do not mistake each other for a supervisor.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -76,9 +75,9 @@ def is_running(layout: Layout) -> bool:
 
 
 @contextlib.contextmanager
-def held(layout: Layout) -> Iterator[bool]:
-    """Holds the lock for the body; yields False where another supervisor has it."""
-    with _opened(layout.lock) as descriptor:
+def try_lock(layout: Layout) -> Iterator[bool]:
+    """Holds the lock for the body. Yields False if another process holds it."""
+    with _open(layout.lock) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -88,8 +87,8 @@ def held(layout: Layout) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    # Not inherited: a program that outlives the supervisor must not hold its lock.
+def _open(path: Path) -> Iterator[int]:
+    # O_CLOEXEC, because a program that outlives the supervisor must not hold its lock.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor

@@ -1,4 +1,4 @@
-"""The logs of all programs, side by side in time."""
+"""Prints the logs of the programs."""
 
 import time
 from pathlib import Path
@@ -9,32 +9,32 @@ from rich.text import Text
 from deploy.stack.layout import Layout
 
 _LAST_LINES = 20
-_LOOK_EVERY = 0.2
-_COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red")
+_POLL_INTERVAL_SECONDS = 0.2
+_COLORS = ("cyan", "green", "magenta", "yellow", "blue", "red")
 
 
 def show(layout: Layout, program: str, console: Console, *, follow: bool) -> None:
-    """Prints the last lines of each log, then new ones as they come."""
+    """Prints the last lines of each log. With `follow`, prints new lines until interrupted."""
     positions: dict[Path, int] = {}
     while True:
         files = sorted((layout.directory / "logs").glob(f"{program or '*'}.log"))
         if not files:
-            console.print("there are no logs yet")
+            console.print("There are no logs yet.")
         for number, file in enumerate(files):
-            _print_new(file, positions, _COLOURS[number % len(_COLOURS)], console)
+            _print_new(file, positions, _COLORS[number % len(_COLORS)], console)
         if not follow or not files:
             return
         try:
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_POLL_INTERVAL_SECONDS)
         except KeyboardInterrupt:
             return
 
 
-def _print_new(file: Path, positions: dict[Path, int], colour: str, console: Console) -> None:
+def _print_new(file: Path, positions: dict[Path, int], color: str, console: Console) -> None:
     with file.open(errors="replace") as lines:
         lines.seek(positions.get(file, 0))
         new = lines.readlines()
         first = file not in positions
         positions[file] = lines.tell()
     for line in new[-_LAST_LINES:] if first else new:
-        console.print(Text(f"{file.stem:>16} ", style=colour) + Text(line.rstrip()), soft_wrap=True)
+        console.print(Text(f"{file.stem:>16} ", style=color) + Text(line.rstrip()), soft_wrap=True)

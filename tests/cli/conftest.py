@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.cli import asking
+from deploy.cli import prompts
 from deploy.cli.app import cli
 from deploy.stack.layout import Layout
 from tests import running
@@ -34,7 +34,7 @@ def typing(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> Typing:
 
     def run(typed: str, *arguments: str) -> str:
         with monkeypatch.context() as terminal:
-            terminal.setattr(asking, "somebody", lambda instead: None)
+            terminal.setattr(prompts, "require_terminal", lambda instead: None)
             terminal.setattr("builtins.input", lambda: typed)
             return meno(*arguments).output
 

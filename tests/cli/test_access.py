@@ -19,8 +19,9 @@ from google.rpc import status_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.testing import FakeTokenIssuer
-from deploy.cli import claims, credentials, place
+from deploy.cli import claims, credentials
 from deploy.cli.client import Client
+from deploy.cli.target import find_target
 from deploy.stack.layout import Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
@@ -32,13 +33,13 @@ from tests.cli.conftest import PASSWORD, Meno, line
 @pytest.fixture
 def client(layout: Layout, admin: str) -> Client:
     """Calls as the administrator."""
-    return Client(place.find("", layout.directory))
+    return Client(find_target("", layout.directory))
 
 
 def grow_old(client: Client) -> None:
     """The access token has ended, as far as the commands know."""
-    kept = credentials.read(client.place.credentials)
-    credentials.write(client.place.credentials, {**kept, "expires_at": 0})
+    kept = credentials.read(client.target.credentials)
+    credentials.write(client.target.credentials, {**kept, "expires_at": 0})
 
 
 def test_a_sign_in_is_kept_for_its_owner_alone(layout: Layout, admin: str) -> None:
@@ -99,17 +100,17 @@ def test_where_nobody_can_be_asked_it_is_said_how_to_do_without(meno: Meno, admi
 
 def test_commands_at_the_same_time_refresh_a_token_once(client: Client) -> None:
     grow_old(client)
-    others = [Client(client.place) for _ in range(8)]
+    others = [Client(client.target) for _ in range(8)]
     with ThreadPoolExecutor(len(others)) as at_once:
-        tokens = {*at_once.map(Client.token, others)}
+        tokens = {*at_once.map(Client.access_token, others)}
     assert len(tokens) == 1
     # The family of refresh tokens goes on.
     grow_old(client)
-    assert client.token() not in tokens
+    assert client.access_token() not in tokens
 
 
 def test_who_loses_a_right_calls_on_with_another_token(layout: Layout, client: Client, meno: Meno) -> None:
-    before = client.token()
+    before = client.access_token()
     with psycopg.connect(Postgres(layout.directory).url("identity", SUPERUSER)) as connection:
         connection.execute(
             """
@@ -117,7 +118,7 @@ def test_who_loses_a_right_calls_on_with_another_token(layout: Layout, client: C
                 UPDATE users SET rights_version = rights_version + 1 WHERE user_id = %s
                 RETURNING user_id, rights_version
             )
-            INSERT INTO account_events (sequence, kind, body, lasting)
+            INSERT INTO account_events (sequence, kind, body, permanent)
             SELECT (SELECT coalesce(max(sequence), 0) + 1 FROM account_events), 'rights_lost',
                 jsonb_build_object('user_id', user_id, 'rights_version', rights_version), false FROM lost
             """,
@@ -130,9 +131,9 @@ def test_who_loses_a_right_calls_on_with_another_token(layout: Layout, client: C
 
 def test_who_was_signed_out_elsewhere_is_told_to_sign_in(client: Client, meno: Meno, admin: str) -> None:
     kept = client.signed_in
-    client.public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
+    client.call_public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
     with psycopg.connect(
-        Postgres(Path(client.place.credentials).parent).url("identity", SUPERUSER)
+        Postgres(Path(client.target.credentials).parent).url("identity", SUPERUSER)
     ) as connection:
         connection.execute("UPDATE sign_ins SET revoked_at = now() WHERE user_id = %s", [kept.user_id])
     grow_old(client)
@@ -147,7 +148,7 @@ def test_signing_out_ends_it_here_and_there(client: Client, meno: Meno, admin: s
     assert meno("sign-out").exit_code == 0
     assert "nobody is signed in" in line(meno("token"))
     with pytest.raises(Exception, match="REFRESH_TOKEN_INVALID"):
-        client.public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
+        client.call_public(client.auth.RefreshTokens, RefreshTokensRequest(refresh_token=kept.refresh_token))
     assert meno("sign-in", admin).exit_code == 0
 
 
@@ -230,13 +231,13 @@ ISSUER = FakeTokenIssuer()
     ],
 )
 def test_each_fault_of_a_token_is_named(made: Callable[[], str], fault: str) -> None:
-    findings = claims.judge(made(), dict(ISSUER.key_set()))
+    findings = claims.check_token(made(), dict(ISSUER.key_set()))
     assert [finding.what for finding in findings if not finding.passed] == ([fault] if fault else [])
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c", "!.!.!", "W10.W10.x"])
 def test_what_is_no_token_is_said_to_be_none(text: str) -> None:
-    [finding] = claims.judge(text, dict(ISSUER.key_set()))
+    [finding] = claims.check_token(text, dict(ISSUER.key_set()))
     assert (finding.passed, finding.what) == (False, "can be read")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli import asking, roster, screen
+from deploy.cli import output, prompts, roster
 from deploy.cli.credentials import read, write
 from deploy.stack.errors import CliError
 from deploy.stack.layout import Layout
@@ -39,7 +39,7 @@ def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: 
     ("key", "value", "said"),
     [
         ("nothing", "1", "CONFIG_KEY_NOT_FOUND"),
-        ("sign_up_open", "perhaps", "is true or false, not perhaps"),
+        ("sign_up_enabled", "perhaps", "is true or false, not perhaps"),
         ("user_purge_days", "many", "is a whole number, not many"),
         ("user_purge_days", "0", "from 1 to 3650"),
         ("user_purge_days", "-1", "from 1 to 3650"),
@@ -131,8 +131,8 @@ def test_what_is_no_roster_is_not_sent(tmp_path: Path) -> None:
 
 def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     name = "\x1b[2JAna\x9b\u202e [red]Rao[/] \\[x"
-    screen.say("[bold]{}[/] is in.", name)
-    screen.as_json({"name": name})
+    output.print_text("[bold]{}[/] is in.", name)
+    output.print_json({"name": name})
     said, *told = capsys.readouterr().out.splitlines()
     assert said == "�[2JAna�� [red]Rao[/] \\[x is in."
     assert json.loads("\n".join(told)) == {"name": name}
@@ -164,16 +164,16 @@ def test_an_interrupt_at_a_question_changes_nothing(
     def interrupted() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(asking, "somebody", lambda instead: None)
+    monkeypatch.setattr(prompts, "require_terminal", lambda instead: None)
     monkeypatch.setattr("builtins.input", interrupted)
     done = meno("user", "delete", admin)
     assert (done.exit_code, "nothing was changed" in done.stderr) == (130, True)
 
 
 def test_a_row_takes_two_lines_where_the_screen_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = screen.table("id", "name", whole=("id",))
-    shown.add_row(screen.cell(str(uuid.uuid4())), screen.cell("a long name of a class of many"))
-    monkeypatch.setattr(screen.console, "width", 200)
-    assert screen.fitting(shown) is shown
-    monkeypatch.setattr(screen.console, "width", 40)
-    assert screen.fitting(shown).row_count == 2
+    shown = output.table("id", "name", whole=("id",))
+    shown.add_row(output.cell(str(uuid.uuid4())), output.cell("a long name of a class of many"))
+    monkeypatch.setattr(output.console, "width", 200)
+    assert output.fit_columns(shown) is shown
+    monkeypatch.setattr(output.console, "width", 40)
+    assert output.fit_columns(shown).row_count == 2

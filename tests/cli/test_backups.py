@@ -20,7 +20,8 @@ from deploy.stack.layout import Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
 from deploy.stack.standalone import standalone_database
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
+from meno.chat.v1.resources_pb2 import SourceMode
 from meno.identity.v1.class_service_pb2 import ListClassesRequest
 from meno.identity.v1.user_service_pb2 import EraseUserRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest

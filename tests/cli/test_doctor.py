@@ -57,7 +57,7 @@ def test_what_lies_in_the_records_too_long_is_found(layout: Layout) -> None:
         "INSERT INTO outbox (kind, body, created_at) VALUES ('audit_entry', '{}', now() - interval '1 h')"
     )
     identity.execute(
-        "INSERT INTO account_events (sequence, kind, body, lasting, created_at) "
+        "INSERT INTO account_events (sequence, kind, body, permanent, created_at) "
         "VALUES (1000000, 'user_erased', '{}', true, now() - interval '1 h')"
     )
     identity.execute("UPDATE signing_keys SET signs_from = now() - interval '3 years'")

@@ -137,7 +137,7 @@ def test_a_directory_for_sockets_that_is_not_ours(directory: Path) -> None:
     assert cluster.sockets.stat().st_mode & 0o777 == 0o700
     cluster.sockets.rmdir()
     cluster.sockets.symlink_to(directory)
-    with pytest.raises(CliError, match="belongs to somebody else"):
+    with pytest.raises(CliError, match="belongs to another user"):
         cluster.prepare()
     cluster.sockets.unlink()
 
@@ -166,7 +166,7 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
 def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "NEEDED_BYTES", 2**60)
     for prepare in (Postgres(directory).prepare, Layout(directory).prepare):
-        with pytest.raises(CliError, match="MiB are needed: make room"):
+        with pytest.raises(CliError, match="MiB are needed: free some space"):
             prepare()
 
 

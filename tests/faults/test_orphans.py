@@ -21,7 +21,7 @@ async def test_a_reaper_that_cannot_be_replaced_at_once_is_replaced_later(
     program = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
     reaper = Reaper()
     await reaper.start()
-    reaper.note(program.pid, signal.SIGKILL)
+    reaper.register(program.pid, signal.SIGKILL)
     first = reaper.pid
     monkeypatch.setattr(orphans, "ROOT", tmp_path / "missing")
     os.kill(first, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the contracts call it, as a person or a program reads it."""
+"""Conversions from proto messages to dictionaries and times."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 
-def as_dict(message: "Message") -> dict[str, Any]:
-    """A message as the JSON of the HTTP API has it."""
+def to_dict(message: "Message") -> dict[str, Any]:
+    """Returns a message in the JSON form of the HTTP API."""
     from google.protobuf.json_format import MessageToDict
 
     found: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
     return found
 
 
-def time(timestamp: "Timestamp") -> datetime | str:
-    """A time; an empty text where it is not set."""
+def to_datetime(timestamp: "Timestamp") -> datetime | str:
+    """Returns a timestamp in UTC, or an empty text if it is not set."""
     return timestamp.ToDatetime(UTC) if timestamp.seconds else ""
 
 
-def day(timestamp: "Timestamp") -> str:
-    """The day of a time, by the reader's calendar."""
-    found = time(timestamp)
+def format_day(timestamp: "Timestamp") -> str:
+    """Returns the day of a timestamp in the local time zone, or an empty text if it is not set."""
+    found = to_datetime(timestamp)
     return f"{found.astimezone():%Y-%m-%d}" if isinstance(found, datetime) else ""
