@@ -1,4 +1,4 @@
-"""An administrator who is signed in at the worker's stack."""
+"""Fixtures that run commands as a signed-in administrator of the stack."""
 
 import uuid
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from tests import running
 PASSWORD = "a long walk in the rain"
 
 Meno = Callable[..., Result]
-Typing = Callable[..., str]
+TypeAnswer = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
 def meno(layout: Layout) -> Meno:
-    """Runs a command in this process; what is given by name goes into its environment."""
+    """Runs a command in this process. Keyword arguments become environment variables."""
 
     def run(*arguments: str, **environment: str) -> Result:
-        where = running.at(layout)
-        return CliRunner().invoke(cli, arguments, env={"MENO_PASSWORD": PASSWORD, **where, **environment})
+        target = running.at(layout)
+        return CliRunner().invoke(cli, arguments, env={"MENO_PASSWORD": PASSWORD, **target, **environment})
 
     return run
 
 
 @pytest.fixture
-def typing(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> Typing:
-    """Runs a command for somebody who types in one line; returns all that it says."""
+def type_answer(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> TypeAnswer:
+    """Runs a command, answers its prompt with one line, and returns its output."""
 
     def run(typed: str, *arguments: str) -> str:
         with monkeypatch.context() as terminal:
@@ -43,7 +43,7 @@ def typing(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> Typing:
 
 @pytest.fixture(scope="session")
 def administrator(layout: Layout) -> str:
-    """The login name of an administrator, who was made as the first one is."""
+    """The login name of an administrator that `create-admin` has created."""
     name = f"root-{uuid.uuid4().hex[:8]}"
     made = running.meno(layout, "user", "create-admin", name, MENO_PASSWORD=PASSWORD)
     assert made.returncode == 0, made.stderr
@@ -52,14 +52,14 @@ def administrator(layout: Layout) -> str:
 
 @pytest.fixture(scope="module")
 def admin(administrator: str, meno: Meno) -> str:
-    """Their login name, once they are signed in."""
+    """The login name of the administrator, who is signed in."""
     signed_in = meno("sign-in", administrator)
     assert "(ADMIN)" in signed_in.stdout, signed_in.stderr
     return administrator
 
 
-def line(result: Result) -> str:
-    """The only line that a command which failed has to say."""
+def error_line(result: Result) -> str:
+    """Returns the only line on standard error of a command that failed with status 1."""
     assert result.exit_code == 1, result.stdout
-    [said] = result.stderr.strip().splitlines()
-    return said
+    [message] = result.stderr.strip().splitlines()
+    return message

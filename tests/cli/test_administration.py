@@ -1,4 +1,4 @@
-"""What an administrator does from the command line."""
+"""Administration: configuration, audit, exports, rosters and the stack itself."""
 
 import json
 import stat
@@ -14,20 +14,20 @@ from deploy.cli.credentials import read, write
 from deploy.stack.errors import CliError
 from deploy.stack.layout import Layout
 from tests import running
-from tests.cli.conftest import Meno, line
+from tests.cli.conftest import Meno, error_line
 
 
-def test_a_person_is_shown_in_words_and_as_json(meno: Meno, admin: str) -> None:
+def test_a_user_is_shown_as_text_and_as_json(meno: Meno, admin: str) -> None:
     shown = meno("user", "show", "me")
     assert (admin in shown.stdout, "ADMIN" in shown.stdout) == (True, True)
     assert json.loads(meno("user", "show", "me", "--json").stdout)["loginName"] == admin
-    assert "USER_NOT_FOUND" in line(meno("user", "show", str(uuid.uuid4())))
+    assert "USER_NOT_FOUND" in error_line(meno("user", "show", str(uuid.uuid4())))
 
 
-def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: str) -> None:
-    assert "is UNASSIGNED" in meno("config", "set", "signup_role", "UNASSIGNED").stdout
-    assert "is 12" in meno("config", "set", "user_purge_days", "12").stdout
-    assert "is STUDENT." in meno("config", "set", "offered_roles", "STUDENT").stdout
+def test_configuration_values_are_typed_and_can_be_reset(meno: Meno, admin: str) -> None:
+    assert "is now UNASSIGNED" in meno("config", "set", "signup_role", "UNASSIGNED").stdout
+    assert "is now 12" in meno("config", "set", "user_purge_days", "12").stdout
+    assert "is now STUDENT." in meno("config", "set", "offered_roles", "STUDENT").stdout
     listed = {one["key"]: one["value"] for one in json.loads(meno("config", "list", "--json").stdout)}
     assert (listed["signup_role"], listed["user_purge_days"]) == ("UNASSIGNED", 12.0)
     for key in ("signup_role", "user_purge_days", "offered_roles"):
@@ -36,36 +36,36 @@ def test_the_configuration_is_set_by_its_type_and_taken_back(meno: Meno, admin: 
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("nothing", "1", "CONFIG_KEY_NOT_FOUND"),
-        ("sign_up_enabled", "perhaps", "is true or false, not perhaps"),
-        ("user_purge_days", "many", "is a whole number, not many"),
+        ("sign_up_enabled", "perhaps", "must be true or false, not perhaps"),
+        ("user_purge_days", "many", "must be a whole number, not many"),
         ("user_purge_days", "0", "from 1 to 3650"),
         ("user_purge_days", "-1", "from 1 to 3650"),
         ("signup_role", "ADMIN", "must be one of"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(meno: Meno, admin: str, key: str, value: str, said: str) -> None:
-    assert said in line(meno("config", "set", key, value))
+def test_an_invalid_value_is_rejected(meno: Meno, admin: str, key: str, value: str, message: str) -> None:
+    assert message in error_line(meno("config", "set", key, value))
 
 
-def test_entries_are_asked_for_by_one_thing(meno: Meno, admin: str) -> None:
+def test_audit_entries_are_filtered_by_only_one_option(meno: Meno, admin: str) -> None:
     done = meno("audit", "list", "--user", "me", "--class", str(uuid.uuid4()))
-    assert (done.exit_code, "give one of --user, --actor and --class" in done.stderr) == (2, True)
+    assert (done.exit_code, "give only one of --user, --actor and --class" in done.stderr) == (2, True)
 
 
-def test_the_audit_chain_is_verified_against_what_was_seen_before(
+def test_the_audit_chain_is_verified_against_the_last_entry_seen(
     layout: Layout, meno: Meno, admin: str
 ) -> None:
     assert meno("config", "reset", "signup_role").exit_code == 0
-    assert "CONFIG_SET" in _audited(meno)
+    assert "CONFIG_SET" in _wait_for_config_entry(meno)
     head = layout.directory / "cli.audit.json"
     assert meno("audit", "verify", "--forget").exit_code == 0
     seen = read(head)
-    assert "is among them" in meno("audit", "verify").stdout
+    assert "It contains entry" in meno("audit", "verify").stdout
     write(head, {**seen, "restored": True})
-    assert "the last one of the backup that was restored" in meno("audit", "verify").stdout
+    assert "the last one of the restored backup" in meno("audit", "verify").stdout
     assert "the last one seen before" in meno("audit", "verify").stdout
     for changed in ({"sequence": seen["sequence"] + 100}, {"digest": "0" * 64}):
         write(head, {**seen, **changed})
@@ -74,7 +74,7 @@ def test_the_audit_chain_is_verified_against_what_was_seen_before(
     assert meno("audit", "verify", "--forget", "--json").exit_code == 0
 
 
-def test_an_export_is_whole_and_for_its_owner_alone(meno: Meno, admin: str, tmp_path: Path) -> None:
+def test_an_export_is_complete_and_readable_only_by_its_owner(meno: Meno, admin: str, tmp_path: Path) -> None:
     file = tmp_path / "me.jsonl"
     assert meno("user", "export", "me", "--output", str(file)).exit_code == 0
     lines = [json.loads(one) for one in file.read_text().splitlines()]
@@ -85,80 +85,78 @@ def test_an_export_is_whole_and_for_its_owner_alone(meno: Meno, admin: str, tmp_
     assert [*tmp_path.iterdir()] == [file]
 
 
-def test_an_export_goes_nowhere_that_somebody_else_has_prepared(
-    meno: Meno, admin: str, tmp_path: Path
-) -> None:
-    file, theirs = tmp_path / "me.jsonl", tmp_path / "theirs"
-    theirs.touch(mode=0o666)
+def test_an_export_does_not_follow_a_symbolic_link(meno: Meno, admin: str, tmp_path: Path) -> None:
+    file, foreign = tmp_path / "me.jsonl", tmp_path / "foreign"
+    foreign.touch(mode=0o666)
     for name in (".me.jsonl.part", "me.jsonl"):
-        (tmp_path / name).symlink_to(theirs)
+        (tmp_path / name).symlink_to(foreign)
     assert meno("user", "export", "me", "--output", str(file)).exit_code == 0
-    assert (theirs.read_text(), file.is_symlink(), admin in file.read_text()) == ("", False, True)
+    assert (foreign.read_text(), file.is_symlink(), admin in file.read_text()) == ("", False, True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_an_export_that_cannot_be_written_leaves_nothing(meno: Meno, admin: str, tmp_path: Path) -> None:
-    said = line(meno("user", "export", "me", "--output", str(tmp_path / "nowhere" / "me.jsonl")))
-    assert "cannot write" in said
-    said = line(meno("user", "export", str(uuid.uuid4()), "--output", str(tmp_path)))
-    assert "cannot write" in said
+def test_an_export_that_cannot_be_written_leaves_no_file(meno: Meno, admin: str, tmp_path: Path) -> None:
+    message = error_line(meno("user", "export", "me", "--output", str(tmp_path / "nowhere" / "me.jsonl")))
+    assert "cannot write" in message
+    message = error_line(meno("user", "export", str(uuid.uuid4()), "--output", str(tmp_path)))
+    assert "cannot write" in message
     assert [*tmp_path.iterdir()] == []
 
 
-def test_what_cannot_be_taken_back_is_asked_for(meno: Meno, admin: str) -> None:
-    assert "give --yes" in line(meno("user", "erase", "me"))
+def test_an_erasure_asks_for_confirmation(meno: Meno, admin: str) -> None:
+    assert "give --yes" in error_line(meno("user", "erase", "me"))
     assert meno("user", "show", "me").exit_code == 0
 
 
 def test_a_directory_of_csv_files_is_a_roster(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("propertyName,value\n")
-    (tmp_path / "notes.txt").write_text("not of the roster")
-    with zipfile.ZipFile(BytesIO(roster.packed(tmp_path))) as packed:
-        assert packed.namelist() == ["manifest.csv"]
+    (tmp_path / "notes.txt").write_text("not part of the roster")
+    with zipfile.ZipFile(BytesIO(roster.read_archive(tmp_path))) as archive:
+        assert archive.namelist() == ["manifest.csv"]
 
 
-def test_what_is_no_roster_is_not_sent(tmp_path: Path) -> None:
+def test_an_invalid_roster_is_not_sent(tmp_path: Path) -> None:
     large = tmp_path / "large.zip"
-    large.write_bytes(bytes(roster.MOST_BYTES + 1))
-    for source, said in (
-        (large, "3 MiB are the most"),
-        (tmp_path, "holds no CSV"),
+    large.write_bytes(bytes(roster.MAX_ARCHIVE_BYTES + 1))
+    for source, message in (
+        (large, "the limit is 3 MiB"),
+        (tmp_path, "contains no CSV"),
         (tmp_path / "no", "cannot be read"),
     ):
-        with pytest.raises(CliError, match=said):
-            roster.packed(source)
+        with pytest.raises(CliError, match=message):
+            roster.read_archive(source)
 
 
-def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_cannot_manipulate_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     name = "\x1b[2JAna\x9b\u202e [red]Rao[/] \\[x"
     output.print_text("[bold]{}[/] is in.", name)
     output.print_json({"name": name})
-    said, *told = capsys.readouterr().out.splitlines()
-    assert said == "�[2JAna�� [red]Rao[/] \\[x is in."
-    assert json.loads("\n".join(told)) == {"name": name}
-    assert not {"\x1b", "\x9b"} & {*"".join(told)}
+    text, *lines = capsys.readouterr().out.splitlines()
+    assert text == "�[2JAna�� [red]Rao[/] \\[x is in."
+    assert json.loads("\n".join(lines)) == {"name": name}
+    assert not {"\x1b", "\x9b"} & {*"".join(lines)}
 
 
-def _audited(meno: Meno) -> str:
-    """The newest entries, once there is one of the configuration."""
+def _wait_for_config_entry(meno: Meno) -> str:
+    """Returns the newest entries as soon as one of them is a configuration change."""
     while "CONFIG_SET" not in (shown := meno("audit", "list", "--limit", "5").stdout):
         continue
     return shown
 
 
-def test_the_demo_asks_before_it_plays_in_a_stack_that_runs(meno: Meno, admin: str) -> None:
-    assert "give --yes" in line(meno("demo"))
+def test_the_demo_asks_before_it_uses_a_running_stack(meno: Meno, admin: str) -> None:
+    assert "give --yes" in error_line(meno("demo"))
 
 
-def test_a_stack_that_is_up_at_another_port_is_said_to_be(layout: Layout, meno: Meno, admin: str) -> None:
-    said = meno("up", "--port", str(running.free_port()))
-    assert f"Meno is up at http://localhost:{layout.port}" in line(said)
-    assert said.stdout == ""
+def test_up_reports_a_stack_that_runs_at_another_port(layout: Layout, meno: Meno, admin: str) -> None:
+    done = meno("up", "--port", str(running.free_port()))
+    assert f"Meno already runs at http://localhost:{layout.port}" in error_line(done)
+    assert done.stdout == ""
     again = meno("up", "--port", str(layout.port)).stdout
-    assert ("was up already" in again, "✓" in again) == (True, False)
+    assert ("was already running" in again, "✓" in again) == (True, False)
 
 
-def test_an_interrupt_at_a_question_changes_nothing(
+def test_an_interrupt_at_a_prompt_changes_nothing(
     meno: Meno, admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted() -> str:
@@ -170,7 +168,7 @@ def test_an_interrupt_at_a_question_changes_nothing(
     assert (done.exit_code, "nothing was changed" in done.stderr) == (130, True)
 
 
-def test_a_row_takes_two_lines_where_the_screen_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_takes_two_lines_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = output.table("id", "name", whole=("id",))
     shown.add_row(output.cell(str(uuid.uuid4())), output.cell("a long name of a class of many"))
     monkeypatch.setattr(output.console, "width", 200)

@@ -1,4 +1,4 @@
-"""A newcomer finds what there is, and is told what they did wrong."""
+"""Help texts, invalid usage, and errors that need no stack."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,11 @@ from deploy.cli.app import cli
 from deploy.stack.layout import Layout
 from tests import running
 
-GROUPS = ("Stack", "People", "Classes", "Access", "Operation")
+GROUPS = ("Stack", "Users", "Classes", "Access", "Operation")
 
 
 def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
-    """Every command that is shown, by its whole name."""
+    """Yields every visible command with its full name."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, *names, name)
@@ -24,9 +24,9 @@ def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
             yield " ".join((*names, name)), command
 
 
-def test_nothing_is_deleted_unasked(tmp_path: Path) -> None:
+def test_clean_asks_before_it_deletes_anything(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "stack")
-    assert running.meno(layout, "clean").stdout == "There was nothing to delete.\n"
+    assert running.meno(layout, "clean").stdout == "There is nothing to delete.\n"
     layout.directory.mkdir()
     assert "give --yes" in running.meno(layout, "clean").stderr
     assert layout.directory.exists()
@@ -34,61 +34,64 @@ def test_nothing_is_deleted_unasked(tmp_path: Path) -> None:
     assert not layout.directory.exists()
 
 
-def test_a_terminal_of_few_characters_is_shown_question_marks(tmp_path: Path) -> None:
-    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+def test_characters_that_the_terminal_lacks_become_question_marks(tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     for arguments in (["--help"], ["class", "show", "Algèbre"]):
-        done = running.meno(Layout(tmp_path), *arguments, **ascii_alone)
+        done = running.meno(Layout(tmp_path), *arguments, **ascii_only)
         assert "Error" not in done.stderr
 
 
-def test_meno_alone_shows_every_group_in_order() -> None:
+def test_meno_without_a_command_shows_all_groups_in_order() -> None:
     shown = CliRunner().invoke(cli, [])
     assert shown.exit_code == 0
-    places = [shown.stdout.index(f"─ {group} ─") for group in GROUPS]
-    assert places == sorted(places)
+    positions = [shown.stdout.index(f"─ {group} ─") for group in GROUPS]
+    assert positions == sorted(positions)
 
 
-def test_every_command_says_what_it_does_with_an_example_of_it() -> None:
-    told = dict(commands(typer.main.get_command(cli)))
-    assert len(told) > 40
-    without = [name for name, command in told.items() if "Example: [bold]" not in command.help]
+def test_every_command_has_a_help_text_with_an_example() -> None:
+    helps = dict(commands(typer.main.get_command(cli)))
+    assert len(helps) > 40
+    without = [name for name, command in helps.items() if "Example: [bold]" not in command.help]
     assert without == []
-    elsewhere = [name for name, command in told.items() if name not in command.help]
-    assert elsewhere == []
+    mismatched = [name for name, command in helps.items() if name not in command.help]
+    assert mismatched == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nothing"], "No such command 'nothing'"),
         (["user", "shwo"], "Did you mean 'show'"),
         (["user", "show"], "Missing argument 'WHO'"),
         (["user", "list", "--limit", "few"], "'--limit'"),
         (["user", "list", "--role", "BOSS"], "is not one of"),
-        (["logs", "nonsense"], "there are supervisor"),
-        (["up", "--port", "70000"], "a port is from 1 to 65535"),
+        (["logs", "nonsense"], "choose one of supervisor"),
+        (["up", "--port", "70000"], "a port must be from 1 to 65535"),
     ],
 )
-def test_wrong_use_is_told_apart_from_a_problem(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_invalid_usage_exits_with_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, arguments, env=running.at(Layout(tmp_path)))
-    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["user", "list"], "`meno up` starts it"),
-        (["user", "create-admin", "root"], "`meno up` starts it"),
-        (["token", "--show"], "`meno up` starts it"),
-        (["user", "list", "--url", "ftp://meno.example"], "is no address of an installation"),
-        (["user", "list", "--url", "http://meno.example"], "would carry passwords in the clear"),
-        (["class", "show", "Algebra"], "no class has the id Algebra: `meno class list`"),
-        (["audit", "list", "--class", "Algebra"], "no class has the id Algebra"),
-        (["user", "list", "--directory", "no where"], "`meno up --directory 'no where'` starts it"),
-        (["backup", "."], "is there already"),
+        (["user", "list"], "start it with `meno up`"),
+        (["user", "create-admin", "root"], "start it with `meno up`"),
+        (["token", "--show"], "start it with `meno up`"),
+        (["user", "list", "--url", "ftp://meno.example"], "is not the URL of an installation"),
+        (["user", "list", "--url", "http://meno.example"], "would send passwords unencrypted"),
+        (
+            ["class", "show", "Algebra"],
+            "there is no class with the id Algebra: list the classes with `meno class list`",
+        ),
+        (["audit", "list", "--class", "Algebra"], "there is no class with the id Algebra"),
+        (["user", "list", "--directory", "no where"], "start it with `meno up --directory 'no where'`"),
+        (["backup", "."], "already exists"),
     ],
 )
-def test_a_problem_is_one_line_that_says_what_to_do(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_an_error_is_one_line_with_the_next_step(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = running.meno(Layout(tmp_path / "stack"), *arguments)
     [line] = done.stderr.strip().splitlines()
-    assert (done.returncode, done.stdout, said in line.replace(".venv/bin/meno", "meno")) == (1, "", True)
+    assert (done.returncode, done.stdout, message in line.replace(".venv/bin/meno", "meno")) == (1, "", True)
