@@ -1,1 +1,1 @@
-"""Everything authored for a class: contents and their revisions, materials, and what is found in them."""
+"""content_service: authored contents and their revisions, materials, and search in them."""

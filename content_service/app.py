@@ -8,24 +8,24 @@ from functools import partial
 
 from procrastinate import App as Queue
 
-from chassis import authority, jobs, peers
-from chassis.authority import Authority
-from chassis.bell import Bell
+from chassis import identity_client, jobs, peers
 from chassis.data_rights import DataRights
 from chassis.database import Database
+from chassis.identity_client import IdentityClient
 from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
-from chassis.server import App, Background, served
-from chassis.tls import Identity
+from chassis.notifications import Notifier
+from chassis.registration import service
+from chassis.server import App
+from chassis.tls import TlsCredentials
 from content_service.authoring.servicer import ContentServicer
 from content_service.data_rights import RULES
 from content_service.knowledge.servicer import KnowledgeServicer
-from content_service.materials.files import Files
-from content_service.materials.ingestion.extraction_process import Bounds
+from content_service.materials.files import FileStore
 from content_service.materials.ingestion.pipeline import Pipeline
-from content_service.materials.ingestion.queue import Process, process_task
-from content_service.materials.ingestion.rules import Limits
+from content_service.materials.ingestion.queue import ProcessTask, register_process_task
+from content_service.materials.ingestion.types import ExtractionLimits, TextLimits
 from content_service.materials.servicer import MaterialServicer
-from content_service.purging.commands import Purging
+from content_service.purging.commands import ClassPurger
 from content_service.settings import Settings
 from meno.content.v1 import content_service_pb2 as contents
 from meno.content.v1 import content_service_pb2_grpc as contents_grpc
@@ -38,86 +38,87 @@ from meno.content.v1 import material_service_pb2_grpc as materials_grpc
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the servicers and the worker stand on."""
+class Components:
+    """The components that the servicers and the worker share."""
 
     database: Database
-    bell: Bell
-    files: Files
+    notifier: Notifier
+    files: FileStore
     embedder: Embedder
     pipeline: Pipeline
     queue: Queue
-    process: Process
+    process_task: ProcessTask
 
 
 @asynccontextmanager
-async def compose(settings: Settings) -> AsyncIterator[App]:
-    """Builds the service; closes what it opened at the end."""
-    identity = Identity(settings.tls_directory)
-    channel = peers.channel(settings.identity_address, "identity_service", identity)
-    above = authority.behind(channel, settings.secret.get_secret_value().encode())
-    embedder = embedder_of(settings)
+async def create_app(settings: Settings) -> AsyncIterator[App]:
+    """Connects to identity_service and builds the app. Closes everything at the end."""
+    credentials = TlsCredentials(settings.tls_directory)
+    channel = peers.channel(settings.identity_address, "identity_service", credentials)
+    identity = identity_client.connect(channel, settings.secret.get_secret_value().encode())
+    embedder = create_embedder(settings)
     try:
-        async with parts(settings, embedder) as opened:
-            yield under(above, settings, opened)
+        async with open_components(settings, embedder) as components:
+            yield build_app(identity, settings, components)
     finally:
         await embedder.close()
         await channel.close()
 
 
-async def work(settings: Settings) -> None:
-    """Processes materials and does nothing else, for ever."""
-    embedder = embedder_of(settings)
+async def run_worker(settings: Settings) -> None:
+    """Processes materials until it is cancelled, without serving RPCs."""
+    embedder = create_embedder(settings)
     try:
-        async with parts(settings, embedder) as opened, asyncio.TaskGroup() as tasks:
-            tasks.create_task(opened.bell.run())
-            tasks.create_task(_worker(settings, opened)())
+        async with open_components(settings, embedder) as components, asyncio.TaskGroup() as tasks:
+            tasks.create_task(components.notifier.run())
+            tasks.create_task(_run_jobs(settings, components))
     finally:
         await embedder.close()
 
 
 @asynccontextmanager
-async def parts(settings: Settings, embedder: Embedder) -> AsyncIterator[Parts]:
-    """Opens what the service stands on, and closes at the end what it opened."""
+async def open_components(settings: Settings, embedder: Embedder) -> AsyncIterator[Components]:
+    """Opens the components and closes them at the end. The caller closes the embedder."""
     url = settings.database_url.get_secret_value()
     database = Database(url, max_connections=settings.max_connections, name="content_service")
     await database.open()
-    bell = Bell(database)
-    files = Files(settings.storage_url, settings.max_file_bytes)
-    limits = Limits(settings.max_text_characters, settings.max_pages)
-    bounds = Bounds(limits, settings.extraction_seconds, settings.extraction_bytes)
-    pipeline = Pipeline(database, bell, files, embedder, bounds)
+    notifier = Notifier(database)
+    files = FileStore(settings.storage_url, settings.max_file_bytes)
+    text_limits = TextLimits(settings.max_text_characters, settings.max_pages)
+    limits = ExtractionLimits(text_limits, settings.extraction_seconds, settings.extraction_bytes)
+    pipeline = Pipeline(database, files, embedder, limits)
     queue = jobs.queue(url)
+    task = register_process_task(queue, pipeline)
     try:
-        yield Parts(database, bell, files, embedder, pipeline, queue, process_task(queue, pipeline))
+        yield Components(database, notifier, files, embedder, pipeline, queue, task)
     finally:
         pipeline.close()
         await database.close()
 
 
-def under(above: Authority, settings: Settings, parts: Parts) -> App:
-    """Builds the service itself of these parts, whoever issues the tokens."""
-    worker = [_worker(settings, parts)] if settings.run_worker else []
-    purging = Purging(parts.files)
-    lasting = {"user_erased": RULES.erased, "class_changed": purging.class_changed}
+def build_app(identity: IdentityClient, settings: Settings, components: Components) -> App:
+    """Builds the app on a given identity client, which tests replace."""
+    database, notifier, files = components.database, components.notifier, components.files
+    worker = [partial(_run_jobs, settings, components)] if settings.run_worker else []
+    handlers = {
+        "user_erased": RULES.on_user_erased,
+        "class_changed": ClassPurger(files).on_class_changed,
+    }
+    material_servicer = MaterialServicer(database, notifier, files, components.process_task)
     return App(
         services=[
-            served(contents, contents_grpc, ContentServicer(parts.database)),
-            served(
-                materials,
-                materials_grpc,
-                MaterialServicer(parts.database, parts.bell, parts.files, parts.process),
-            ),
-            served(knowledge, knowledge_grpc, KnowledgeServicer(parts.database, parts.embedder)),
-            served(data_rights, data_rights_grpc, DataRights(parts.database, RULES)),
+            service(contents, contents_grpc, ContentServicer(database)),
+            service(materials, materials_grpc, material_servicer),
+            service(knowledge, knowledge_grpc, KnowledgeServicer(database, components.embedder)),
+            service(data_rights, data_rights_grpc, DataRights(database, RULES)),
         ],
-        guard=above.guard,
-        background=[*above.background(parts.database, parts.bell, lasting), *worker],
+        security=identity.security,
+        background=[*identity.background_tasks(database, notifier, handlers), *worker],
     )
 
 
-def embedder_of(settings: Settings) -> Embedder:
-    """The embedder that the settings ask for."""
+def create_embedder(settings: Settings) -> Embedder:
+    """Returns the configured embedder."""
     if settings.embedder == "openai":
         return OpenAICompatible(
             base_url=settings.embedding_base_url,
@@ -128,10 +129,7 @@ def embedder_of(settings: Settings) -> Embedder:
     return MiniLM(settings.model_cache.expanduser(), threads=settings.embedding_threads)
 
 
-def _worker(settings: Settings, parts: Parts) -> Background:
-    return partial(
-        jobs.work,
-        parts.queue,
-        concurrency=settings.worker_concurrency,
-        stalled_after=settings.stalled_after,
+async def _run_jobs(settings: Settings, components: Components) -> None:
+    await jobs.work(
+        components.queue, concurrency=settings.worker_concurrency, stalled_after=settings.stalled_after
     )

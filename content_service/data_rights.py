@@ -1,13 +1,13 @@
-"""What content_service knows of a person, and what becomes of it.
+"""The personal data of content_service and its erasure.
 
-What somebody wrote for a class is the class's: it stays, and names nobody.
+Authored content belongs to the class. The erasure of a user keeps the content and removes the author's id.
 """
 
-from chassis.data_rights import OF_OTHERS, Erase, Rule, Rules
+from chassis.data_rights import ABOUT_OTHERS, Erase, Rule, Rules
 from content_service.tables import Content, Revision
 
 RULES = Rules(
     Rule(Content, "created_by_user_id", erase=Erase.CLEAR),
-    Rule(Content, "deleted_by_user_id", erase=Erase.CLEAR, untold=OF_OTHERS),
+    Rule(Content, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     Rule(Revision, "created_by_user_id", erase=Erase.CLEAR),
 )

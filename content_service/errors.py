@@ -1,66 +1,68 @@
-"""Why content_service refuses."""
+"""The errors of content_service."""
 
 from chassis.errors import DomainError
 from meno.content.v1.errors_pb2 import ErrorReason
 
 
-class Refusal(DomainError, contract=ErrorReason):
-    """A refusal of this context."""
+class ContentError(DomainError, contract=ErrorReason):
+    """Base class of the errors of this context."""
 
 
-class ContentNotFound(Refusal):
+class ContentNotFound(ContentError):
     def __init__(self, content_id: str) -> None:
-        super().__init__("There is no such content.", content_id=content_id)
+        super().__init__("The content does not exist.", content_id=content_id)
 
 
-class ParentInvalid(Refusal):
+class ParentInvalid(ContentError):
     def __init__(self, parent_id: str, kind: str) -> None:
-        super().__init__(f"A {kind.lower()} cannot stand there.", parent_id=parent_id, kind=kind)
+        super().__init__(
+            f"A {kind.lower()} cannot be placed under this parent.", parent_id=parent_id, kind=kind
+        )
 
 
-class BodyKindMismatch(Refusal):
+class BodyKindMismatch(ContentError):
     def __init__(self, kind: str) -> None:
-        super().__init__(f"The content is a {kind.lower()}, and so must its body be.", kind=kind)
+        super().__init__(f"The content is a {kind.lower()}; set the body of a {kind.lower()}.", kind=kind)
 
 
-class NoDraft(Refusal):
+class DraftNotFound(ContentError):
     def __init__(self, content_id: str) -> None:
-        super().__init__("The content has no draft. Change it first.", content_id=content_id)
+        super().__init__("The content has no draft. Update it to create one.", content_id=content_id)
 
 
-class NotPublished(Refusal):
+class NotPublished(ContentError):
     def __init__(self, content_id: str) -> None:
         super().__init__("The content is not published.", content_id=content_id)
 
 
-class MaterialNotFound(Refusal):
+class MaterialNotFound(ContentError):
     def __init__(self, material_id: str) -> None:
-        super().__init__("There is no such material.", material_id=material_id)
+        super().__init__("The material does not exist.", material_id=material_id)
 
 
-class FileTooLarge(Refusal):
+class FileTooLarge(ContentError):
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"A file has at most {limit_bytes} bytes.", limit_bytes=limit_bytes)
+        super().__init__(f"The file is too large. The limit is {limit_bytes} bytes.", limit_bytes=limit_bytes)
 
 
-class FileEmpty(Refusal):
+class FileEmpty(ContentError):
     def __init__(self) -> None:
-        super().__init__("The upload brought no file.")
+        super().__init__("The uploaded file is empty.")
 
 
-class FileTypeUnsupported(Refusal):
+class FileTypeUnsupported(ContentError):
     def __init__(self, content_type: str) -> None:
         super().__init__(
-            "Upload Markdown, PDF, plain text or HTML, with its type or its usual ending.",
+            "Upload Markdown, PDF, plain text or HTML. Set the content type or use the usual file extension.",
             content_type=content_type,
         )
 
 
-class ProcessingNotFailed(Refusal):
+class ProcessingNotFailed(ContentError):
     def __init__(self, status: str) -> None:
-        super().__init__("Only a material whose processing failed is processed again.", status=status)
+        super().__init__("Processing can only be retried after it has failed.", status=status)
 
 
-class ChunkNotFound(Refusal):
+class ChunkNotFound(ContentError):
     def __init__(self, chunk_id: str) -> None:
-        super().__init__("There is no such passage.", chunk_id=chunk_id)
+        super().__init__("The chunk does not exist.", chunk_id=chunk_id)

@@ -1,9 +1,8 @@
-"""Every table that content_service owns.
+"""The tables of content_service.
 
-The key of everything that belongs to a class begins with `scope_id`, which is the class's id.
-Reference tables, small and the same on every shard, are EmbeddingSet and KnowledgeSettings. The
-outbox and the cursor of the feed belong to the service itself.
-The tables of the job queue are procrastinate's own.
+The primary key of every table that belongs to a class begins with `scope_id`, the id of the class.
+EmbeddingSet and KnowledgeSettings are small reference tables, the same on every shard. The outbox and the
+feed cursor belong to the service itself. procrastinate defines the tables of the job queue.
 """
 
 from datetime import datetime
@@ -14,21 +13,21 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Smal
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis.effects import FeedCursor as FeedCursorTable
-from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.feed_consumer import FeedCursor as FeedCursorTable
+from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
 from chassis.outbox import Outbox as OutboxTable
-from chassis.tables import TYPES, metadata, names_person
+from chassis.tables import TYPES, metadata, person_index
 
 
 class Base(DeclarativeBase):
-    """The tables of this service."""
+    """Base class of the tables of this service."""
 
     metadata = metadata()
     type_annotation_map = TYPES
 
 
 class Content(Base):
-    """Something authored, with a lasting identity: what all its revisions are revisions of."""
+    """An authored item with a stable identity. Its revisions contain its title and body."""
 
     __tablename__ = "contents"
 
@@ -40,13 +39,13 @@ class Content(Base):
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_by_user_id: Mapped[str | None] = mapped_column(UUID)
-    """Nobody, once they are erased."""
+    """NULL after the user was erased."""
     deleted_at: Mapped[datetime | None]
     deleted_by_user_id: Mapped[str | None] = mapped_column(UUID)
 
     __table_args__ = (
         CheckConstraint("kind IN ('MODULE', 'LESSON', 'MATERIAL')", name="kind"),
-        # Materials stand nowhere in the tree, and so have no place among siblings.
+        # Materials are not part of the tree and have no position among siblings.
         Index(
             "contents_siblings_key",
             "scope_id",
@@ -56,13 +55,13 @@ class Content(Base):
             postgresql_where=text("deleted_at IS NULL AND kind <> 'MATERIAL'"),
             postgresql_nulls_not_distinct=True,
         ),
-        names_person("contents", "created_by_user_id"),
-        names_person("contents", "deleted_by_user_id"),
+        person_index("contents", "created_by_user_id"),
+        person_index("contents", "deleted_by_user_id"),
     )
 
 
 class Revision(Base):
-    """What a content says: as its draft, as published, or as it was published once."""
+    """A revision of a content: the draft, the published one, or an archived one."""
 
     __tablename__ = "content_revisions"
 
@@ -77,7 +76,7 @@ class Revision(Base):
     created_by_user_id: Mapped[str | None] = mapped_column(UUID)
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     published_at: Mapped[datetime | None]
-    """From then on the revision never changes; it outlives its publication, for citations of it resolve."""
+    """After this time the revision never changes. It is kept after it is archived, because citations refer to it."""
 
     __table_args__ = (
         CheckConstraint("state IN ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name="state"),
@@ -98,12 +97,12 @@ class Revision(Base):
             unique=True,
             postgresql_where=text("state = 'PUBLISHED'"),
         ),
-        names_person("content_revisions", "created_by_user_id"),
+        person_index("content_revisions", "created_by_user_id"),
     )
 
 
 class Attachment(Base):
-    """A material that a revision gives to its readers."""
+    """A material that is attached to a revision."""
 
     __tablename__ = "content_materials"
 
@@ -114,7 +113,7 @@ class Attachment(Base):
 
 
 class Material(Base):
-    """A content's file, and how far its processing is. The file of a material never changes."""
+    """The file of a content of kind MATERIAL and the state of its processing. The file never changes."""
 
     __tablename__ = "materials"
 
@@ -126,9 +125,9 @@ class Material(Base):
     stage: Mapped[str] = mapped_column(server_default="QUEUED")
     progress: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     attempt: Mapped[int] = mapped_column(server_default="0")
-    """Fences: only the worker that claimed this attempt may write."""
-    fruitless: Mapped[int] = mapped_column(server_default="0")
-    """Attempts in a row that brought the work no further."""
+    """A fencing token: only the worker that claimed this attempt may write."""
+    failed_attempts: Mapped[int] = mapped_column(server_default="0")
+    """Consecutive attempts without progress, including the running one."""
     failure_reason: Mapped[str | None]
     failure_message: Mapped[str] = mapped_column(server_default="")
     chunk_count: Mapped[int] = mapped_column(server_default="0")
@@ -150,7 +149,7 @@ class Material(Base):
 
 
 class Chunk(Base):
-    """A passage of a material's text."""
+    """A chunk of the text of a material."""
 
     __tablename__ = "material_chunks"
 
@@ -168,7 +167,7 @@ class Chunk(Base):
 
 
 class ChunkTerm(Base):
-    """Postings: which chunks a word's stem stands in, and how often."""
+    """A posting of the inverted index: a stem and a chunk that contains it."""
 
     __tablename__ = "chunk_terms"
 
@@ -178,11 +177,11 @@ class ChunkTerm(Base):
     ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     occurrences: Mapped[int] = mapped_column(SmallInteger)
     chunk_length: Mapped[int] = mapped_column(Integer)
-    """Occurrences of all terms of the chunk, kept here so that a search reads nothing else."""
+    """Number of terms of the chunk. The copy lets the lexical search read only this table."""
 
 
 class ChunkEmbedding(Base):
-    """Vectors of a chunk's windows, by one model."""
+    """The vector of a window of a chunk by one model."""
 
     __tablename__ = "chunk_embeddings"
 
@@ -191,12 +190,12 @@ class ChunkEmbedding(Base):
     material_id: Mapped[str] = mapped_column(UUID, primary_key=True)
     ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     window: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    # Without a dimension, for sets of several models lie side by side.
+    # Without a dimension, because the table contains the sets of several models.
     embedding: Mapped[Any] = mapped_column(HALFVEC)
 
 
 class EmbeddingSet(Base):
-    """A model whose vectors are stored; those of two models are never compared."""
+    """An embedding model with stored vectors. Vectors of different models are not comparable."""
 
     __tablename__ = "embedding_sets"
 
@@ -209,7 +208,7 @@ class EmbeddingSet(Base):
 
 
 class KnowledgeSettings(Base):
-    """How passages are cut and found: one row."""
+    """The settings of chunking and search: one row."""
 
     __tablename__ = "knowledge_settings"
 
@@ -220,12 +219,12 @@ class KnowledgeSettings(Base):
     window_characters: Mapped[int] = mapped_column(SmallInteger, server_default="420")
     top_k: Mapped[int] = mapped_column(SmallInteger, server_default="8")
     candidates: Mapped[int] = mapped_column(SmallInteger, server_default="50")
-    fusion_k: Mapped[int] = mapped_column(SmallInteger, server_default="10")
-    words_weight: Mapped[float] = mapped_column(Double, server_default="1")
-    meaning_weight: Mapped[float] = mapped_column(Double, server_default="1")
-    both_weight: Mapped[float] = mapped_column(Double, server_default="4")
-    bearing_threshold: Mapped[float] = mapped_column(Double, server_default="0.5")
-    bearing_margin: Mapped[float] = mapped_column(Double, server_default="0.2")
+    rrf_k: Mapped[int] = mapped_column(SmallInteger, server_default="10")
+    lexical_weight: Mapped[float] = mapped_column(Double, server_default="1")
+    semantic_weight: Mapped[float] = mapped_column(Double, server_default="1")
+    hybrid_weight: Mapped[float] = mapped_column(Double, server_default="4")
+    relevance_threshold: Mapped[float] = mapped_column(Double, server_default="0.5")
+    relevance_margin: Mapped[float] = mapped_column(Double, server_default="0.2")
 
     __table_args__ = (
         CheckConstraint("singleton", name="singleton"),
@@ -236,13 +235,13 @@ class KnowledgeSettings(Base):
     )
 
 
-class RequestMemory(RequestMemoryTable, Base):
-    """Requests that were answered within 24 hours."""
+class IdempotencyKeys(IdempotencyKeysTable, Base):
+    """The idempotency keys of requests of the last 24 hours, with their responses."""
 
 
 class Outbox(OutboxTable, Base):
-    """Facts on their way to other services."""
+    """Messages that are not delivered to other services yet."""
 
 
 class FeedCursor(FeedCursorTable, Base):
-    """How far the account feed was applied: one row."""
+    """The position in the account feed up to which events are applied: one row."""

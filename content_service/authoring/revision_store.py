@@ -1,9 +1,7 @@
 """SQL that changes contents and their revisions.
 
-Each change begins with `lock`, which keeps others off the content until it is committed.
+A caller locks the content with `get_for_update` before it changes it.
 """
-
-from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, insert, null, select, update
 from sqlalchemy import literal as value
@@ -13,29 +11,9 @@ from sqlalchemy.orm import aliased
 
 from chassis.database import Transaction, statement
 from content_service.authoring.rules import ARCHIVED, DRAFT, MATERIAL, PUBLISHED
+from content_service.authoring.types import DraftChanges, LockedContent, NewContent
 from content_service.authoring.visibility import scope
 from content_service.tables import Attachment, Content, Revision
-
-
-class LockedRow(NamedTuple):
-    """What a change of a content asks first."""
-
-    kind: str
-    version: int
-    has_draft: bool = False
-    has_published: bool = False
-
-
-class NewContent(NamedTuple):
-    """What is created."""
-
-    scope_id: str
-    parent_id: str | None
-    kind: str
-    title: str
-    body: dict[str, Any]
-    created_by_user_id: str
-
 
 _THE_CONTENT = (
     Content.scope_id == scope(),
@@ -44,16 +22,18 @@ _THE_CONTENT = (
 )
 _OF_CONTENT = (Revision.scope_id == scope(), Revision.content_id == bindparam("content_id"))
 
-LOCK = statement(select(Content.kind, Content.version).where(*_THE_CONTENT).with_for_update(), LockedRow)
-# Asked after the lock, in a statement of its own: while LOCK waits for another change, its
-# view of every other table stays as it was before that.
-STATES = statement(select(Revision.state).where(*_OF_CONTENT, Revision.state != ARCHIVED), str)
-# Two siblings that are created at once would otherwise take the same place.
+GET_FOR_UPDATE = statement(
+    select(Content.kind, Content.version).where(*_THE_CONTENT).with_for_update(), LockedContent
+)
+# A separate statement after the lock. If GET_FOR_UPDATE waits for another transaction, its snapshot of the
+# other tables is older than that transaction.
+LIST_STATES = statement(select(Revision.state).where(*_OF_CONTENT, Revision.state != ARCHIVED), str)
+# Without this lock, two siblings that are created at the same time would get the same position.
 LOCK_SIBLINGS = statement(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("siblings"), value(0))))
 )
 _parent = bindparam("parent_id", type_=UUID)
-ADD = statement(
+INSERT = statement(
     insert(Content)
     .from_select(
         ["scope_id", "parent_id", "kind", "created_by_user_id", "position"],
@@ -73,13 +53,13 @@ ADD = statement(
     .returning(Content.content_id),
     str,
 )
-ADD_MATERIAL = statement(
+INSERT_MATERIAL = statement(
     insert(Content)
     .values(scope_id=scope(), kind=value(MATERIAL), created_by_user_id=bindparam("created_by_user_id"))
     .returning(Content.content_id),
     str,
 )
-ADD_REVISION = statement(
+INSERT_REVISION = statement(
     insert(Revision).values(
         scope_id=scope(),
         content_id=bindparam("content_id"),
@@ -91,7 +71,7 @@ ADD_REVISION = statement(
     )
 )
 _older = aliased(Revision)
-BEGIN_DRAFT = statement(
+CREATE_DRAFT = statement(
     insert(Revision)
     .from_select(
         ["scope_id", "content_id", "number", "state", "title", "body", "created_by_user_id"],
@@ -110,7 +90,6 @@ BEGIN_DRAFT = statement(
     .returning(Revision.revision_id),
     str,
 )
-_source = aliased(Revision)
 COPY_ATTACHMENTS = statement(
     insert(Attachment).from_select(
         ["scope_id", "revision_id", "material_id", "attached_at"],
@@ -127,7 +106,7 @@ COPY_ATTACHMENTS = statement(
         .where(*_OF_CONTENT, Revision.state == PUBLISHED),
     )
 )
-CHANGE_DRAFT = statement(
+UPDATE_DRAFT = statement(
     update(Revision)
     .where(*_OF_CONTENT, Revision.state == DRAFT)
     .values(
@@ -139,7 +118,7 @@ CHANGE_DRAFT = statement(
 TOUCH_DRAFT = statement(
     update(Revision).where(*_OF_CONTENT, Revision.state == DRAFT).values(updated_at=func.now())
 )
-RETIRE = statement(
+ARCHIVE = statement(
     update(Revision)
     .where(*_OF_CONTENT, Revision.state == PUBLISHED)
     .values(state=value(ARCHIVED), updated_at=func.now())
@@ -149,7 +128,7 @@ PUBLISH = statement(
     .where(*_OF_CONTENT, Revision.state == DRAFT)
     .values(state=value(PUBLISHED), published_at=func.now(), updated_at=func.now())
 )
-TOUCH = statement(update(Content).where(*_THE_CONTENT).values(version=Content.version + 1))
+INCREMENT_VERSION = statement(update(Content).where(*_THE_CONTENT).values(version=Content.version + 1))
 _draft_of_content = (
     select(Revision.revision_id).where(*_OF_CONTENT, Revision.state == DRAFT).scalar_subquery()
 )
@@ -167,73 +146,76 @@ DETACH = statement(
 )
 
 
-async def lock(transaction: Transaction, scope_id: str, content_id: str) -> LockedRow | None:
-    """Keeps others from changing a content; None where there is none."""
+async def get_for_update(transaction: Transaction, scope_id: str, content_id: str) -> LockedContent | None:
+    """Locks a content until the transaction ends; returns None if it does not exist."""
     key = {"scope_id": scope_id, "content_id": content_id}
-    locked = await transaction.one(LOCK, **key)
+    locked = await transaction.one(GET_FOR_UPDATE, **key)
     if locked is None:
         return None
-    states = await transaction.all(STATES, **key)
+    states = await transaction.all(LIST_STATES, **key)
     return locked._replace(has_draft=DRAFT in states, has_published=PUBLISHED in states)
 
 
 async def create(transaction: Transaction, content: NewContent) -> str:
-    """Adds a content after its siblings, with a first draft, and returns its id."""
-    scope_id, author = content.scope_id, content.created_by_user_id
+    """Inserts a content after its siblings, with a first draft; returns its id."""
+    key = {"scope_id": content.scope_id, "created_by_user_id": content.created_by_user_id}
     if content.kind == MATERIAL:
-        content_id = await transaction.one(ADD_MATERIAL, scope_id=scope_id, created_by_user_id=author)
+        content_id = await transaction.one(INSERT_MATERIAL, **key)
     else:
-        await transaction.run(LOCK_SIBLINGS, siblings=f"{scope_id} {content.parent_id}".lower())
-        place = {"parent_id": content.parent_id, "kind": content.kind}
-        content_id = await transaction.one(ADD, scope_id=scope_id, created_by_user_id=author, **place)
+        await transaction.run(LOCK_SIBLINGS, siblings=f"{content.scope_id} {content.parent_id}".lower())
+        content_id = await transaction.one(INSERT, parent_id=content.parent_id, kind=content.kind, **key)
     assert content_id is not None
-    says = {"title": content.title, "body": content.body}
     await transaction.run(
-        ADD_REVISION, scope_id=scope_id, content_id=content_id, created_by_user_id=author, **says
+        INSERT_REVISION, content_id=content_id, title=content.title, body=content.body, **key
     )
     return content_id
 
 
-async def begin_draft(transaction: Transaction, scope_id: str, content_id: str, author: str) -> None:
-    """Begins a draft from the published revision. There must be that one and no draft."""
+async def create_draft(transaction: Transaction, scope_id: str, content_id: str, author_id: str) -> None:
+    """Copies the published revision and its attachments to a new draft.
+
+    The content must have a published revision and must not have a draft.
+    """
     key = {"scope_id": scope_id, "content_id": content_id}
-    revision_id = await transaction.one(BEGIN_DRAFT, created_by_user_id=author, **key)
+    revision_id = await transaction.one(CREATE_DRAFT, created_by_user_id=author_id, **key)
     await transaction.run(COPY_ATTACHMENTS, revision_id=revision_id, **key)
 
 
-async def change_draft(
-    transaction: Transaction, scope_id: str, content_id: str, title: str | None, body: dict[str, Any] | None
+async def update_draft(
+    transaction: Transaction, scope_id: str, content_id: str, changes: DraftChanges
 ) -> None:
-    """Replaces the draft's title and body; None leaves what is there."""
-    await transaction.run(CHANGE_DRAFT, scope_id=scope_id, content_id=content_id, title=title, body=body)
-    await transaction.run(TOUCH, scope_id=scope_id, content_id=content_id)
+    """Changes the title and the body of the draft."""
+    key = {"scope_id": scope_id, "content_id": content_id}
+    await transaction.run(UPDATE_DRAFT, title=changes.title, body=changes.body, **key)
+    await transaction.run(INCREMENT_VERSION, **key)
 
 
 async def publish(transaction: Transaction, scope_id: str, content_id: str) -> None:
-    """Puts the draft in the place of the published revision."""
+    """Archives the published revision and publishes the draft."""
     key = {"scope_id": scope_id, "content_id": content_id}
-    await transaction.run(RETIRE, **key)
+    await transaction.run(ARCHIVE, **key)
     await transaction.run(PUBLISH, **key)
-    await transaction.run(TOUCH, **key)
+    await transaction.run(INCREMENT_VERSION, **key)
 
 
-async def hide(transaction: Transaction, scope_id: str, content_id: str) -> None:
-    """Takes the published revision away from its readers."""
-    await transaction.run(RETIRE, scope_id=scope_id, content_id=content_id)
-    await transaction.run(TOUCH, scope_id=scope_id, content_id=content_id)
+async def unpublish(transaction: Transaction, scope_id: str, content_id: str) -> None:
+    """Archives the published revision."""
+    key = {"scope_id": scope_id, "content_id": content_id}
+    await transaction.run(ARCHIVE, **key)
+    await transaction.run(INCREMENT_VERSION, **key)
 
 
 async def attach(transaction: Transaction, scope_id: str, content_id: str, material_id: str) -> None:
-    """Adds a material to the draft."""
+    """Attaches a material to the draft."""
     key = {"scope_id": scope_id, "content_id": content_id}
     await transaction.run(ATTACH, material_id=material_id, **key)
     await transaction.run(TOUCH_DRAFT, **key)
-    await transaction.run(TOUCH, **key)
+    await transaction.run(INCREMENT_VERSION, **key)
 
 
 async def detach(transaction: Transaction, scope_id: str, content_id: str, material_id: str) -> None:
-    """Takes a material from the draft."""
+    """Detaches a material from the draft."""
     key = {"scope_id": scope_id, "content_id": content_id}
     await transaction.run(DETACH, material_id=material_id, **key)
     await transaction.run(TOUCH_DRAFT, **key)
-    await transaction.run(TOUCH, **key)
+    await transaction.run(INCREMENT_VERSION, **key)

@@ -1,8 +1,7 @@
 """SQL that reads contents."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, null, select, tuple_
@@ -12,40 +11,24 @@ from sqlalchemy.orm import aliased
 from chassis import paging
 from chassis.database import Executor, statement
 from content_service.authoring.rules import MATERIAL, PUBLISHED
-from content_service.authoring.visibility import AFTER_THE_TREE, is_published, scope, seen_by_teachers, tree
+from content_service.authoring.types import ContentRow
+from content_service.authoring.visibility import (
+    MAX_SORT_PATH,
+    is_published,
+    latest_revision,
+    scope,
+    sort_paths,
+)
 from content_service.tables import Attachment, Content, Revision
 
-
-class ContentRow(NamedTuple):
-    """A content, as one of its revisions."""
-
-    scope_id: str
-    content_id: str
-    parent_id: str | None
-    kind: str
-    position: int
-    version: int
-    created_at: datetime
-    revision_id: str
-    number: int
-    state: str
-    title: str
-    body: dict[str, Any]
-    updated_at: datetime
-    published_at: datetime | None
-    material_ids: list[str]
-    place: int = 0
-    """In a list: what its order goes by."""
-
-
-Listed: TypeAlias = Callable[[Executor, str, tuple[int, UUID], int], Awaitable[list[ContentRow]]]
-"""Lists a class's contents after a place and an id, at most so many."""
+ListRows: TypeAlias = Callable[[Executor, str, tuple[int, UUID], int], Awaitable[list[ContentRow]]]
+"""Lists at most `limit` contents of a class after a sort path and an id."""
 
 
 def _material_ids(*, published: bool) -> ColumnElement[Any]:
-    """The materials of a revision, in the order in which they were attached."""
+    """Returns an array of the materials of a revision, in the order in which they were attached."""
     material = aliased(Content)
-    found = (
+    attached = (
         select(Attachment.material_id)
         .join(
             material,
@@ -59,7 +42,7 @@ def _material_ids(*, published: bool) -> ColumnElement[Any]:
         .order_by(Attachment.attached_at, Attachment.material_id)
         .correlate(Revision)
     )
-    return func.array((found.where(is_published(material)) if published else found).scalar_subquery())
+    return func.array((attached.where(is_published(material)) if published else attached).scalar_subquery())
 
 
 def _rows(*more: ColumnElement[Any], published: bool) -> Select[Any]:
@@ -85,32 +68,33 @@ def _rows(*more: ColumnElement[Any], published: bool) -> Select[Any]:
     return select(*columns).join(Revision, and_(*of_content))
 
 
-def _listed(*, published: bool) -> Select[Any]:
-    """The contents of the tree in their order, and after them the materials; no more than a page holds."""
-    walked = tree(published=published)
-    kept = [Content.scope_id == scope(), Content.kind == MATERIAL, Content.deleted_at == null()]
-    materials = select(Content.content_id, value(AFTER_THE_TREE)).where(
-        *kept, *([is_published(Content)] if published else [])
+def _list(*, published: bool) -> Select[Any]:
+    """Selects a page: the contents of the tree in their order, then the materials. Bytes limit it, too."""
+    tree = sort_paths(published=published)
+    conditions = [Content.scope_id == scope(), Content.kind == MATERIAL, Content.deleted_at == null()]
+    materials = select(Content.content_id, value(MAX_SORT_PATH)).where(
+        *conditions, *([is_published(Content)] if published else [])
     )
-    listed = select(walked.c.content_id, walked.c.place).union_all(materials).cte("listed")
-    order = (listed.c.place, Content.content_id)
+    listed = select(tree.c.content_id, tree.c.sort_path).union_all(materials).cte("listed")
+    order = (listed.c.sort_path, Content.content_id)
     before = func.sum(func.octet_length(cast(Revision.body, Text))).over(order_by=order, rows=(None, -1))
-    following = (
-        _rows(listed.c.place, before.label("bytes_before"), published=published)
+    page = (
+        _rows(listed.c.sort_path, before.label("bytes_before"), published=published)
         .join(listed, and_(Content.scope_id == scope(), Content.content_id == listed.c.content_id))
         .where(
-            Revision.state == PUBLISHED if published else seen_by_teachers(),
-            tuple_(listed.c.place, Content.content_id) > tuple_(bindparam("after"), bindparam("after_id")),
+            Revision.state == PUBLISHED if published else latest_revision(),
+            tuple_(listed.c.sort_path, Content.content_id)
+            > tuple_(bindparam("after"), bindparam("after_id")),
         )
         .order_by(*order)
         .limit(bindparam("limit"))
-        .subquery("following")
+        .subquery("page")
     )
-    # The first that does not fit as well, for it tells that there is another page.
+    # Includes the first row that exceeds the limit, because that row shows that there is another page.
     return (
-        select(*(column for column in following.c if column.name != "bytes_before"))
-        .where(func.coalesce(following.c.bytes_before, 0) <= paging.LARGEST_PAGE)
-        .order_by(following.c.place, following.c.content_id)
+        select(*(column for column in page.c if column.name != "bytes_before"))
+        .where(func.coalesce(page.c.bytes_before, 0) <= paging.MAX_PAGE_BYTES)
+        .order_by(page.c.sort_path, page.c.content_id)
     )
 
 
@@ -122,11 +106,11 @@ _THE_CONTENT = (
 
 
 def _published() -> Select[Any]:
-    """The published revision, if the whole path up to the top is visible."""
-    step, parent = aliased(Content), aliased(Content)
+    """Selects the published revision if all ancestors of the content are visible."""
+    content, parent = aliased(Content), aliased(Content)
     path = (
-        select(step.parent_id, and_(step.deleted_at == null(), is_published(step)).label("visible"))
-        .where(step.scope_id == scope(), step.content_id == bindparam("content_id"))
+        select(content.parent_id, and_(content.deleted_at == null(), is_published(content)).label("visible"))
+        .where(content.scope_id == scope(), content.content_id == bindparam("content_id"))
         .cte("path", recursive=True)
     )
     path = path.union_all(
@@ -134,43 +118,43 @@ def _published() -> Select[Any]:
             path, and_(parent.scope_id == scope(), parent.content_id == path.c.parent_id)
         )
     )
-    whole = select(func.bool_and(path.c.visible)).scalar_subquery()
-    return _rows(published=True).where(*_THE_CONTENT, Revision.state == PUBLISHED, whole)
+    all_visible = select(func.bool_and(path.c.visible)).scalar_subquery()
+    return _rows(published=True).where(*_THE_CONTENT, Revision.state == PUBLISHED, all_visible)
 
 
 GET_PUBLISHED = statement(_published(), ContentRow)
-GET_AS_TEACHER = statement(_rows(published=False).where(*_THE_CONTENT, seen_by_teachers()), ContentRow)
-LIST_PUBLISHED = statement(_listed(published=True), ContentRow)
-LIST_AS_TEACHER = statement(_listed(published=False), ContentRow)
-KIND = statement(select(Content.kind).where(*_THE_CONTENT), str)
+GET_LATEST = statement(_rows(published=False).where(*_THE_CONTENT, latest_revision()), ContentRow)
+LIST_PUBLISHED = statement(_list(published=True), ContentRow)
+LIST_LATEST = statement(_list(published=False), ContentRow)
+GET_KIND = statement(select(Content.kind).where(*_THE_CONTENT), str)
 
 
-async def published(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:
-    """A content as its readers see it, or None."""
+async def get_published(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:
+    """Returns a content with its published revision, or None if students cannot see it."""
     return await executor.one(GET_PUBLISHED, scope_id=scope_id, content_id=content_id)
 
 
-async def as_teacher(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:
-    """A content as its draft where there is one, else as published; or None."""
-    return await executor.one(GET_AS_TEACHER, scope_id=scope_id, content_id=content_id)
+async def get_latest(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:
+    """Returns a content with its draft, or with its published revision if it has no draft; or None."""
+    return await executor.one(GET_LATEST, scope_id=scope_id, content_id=content_id)
 
 
-async def kind(executor: Executor, scope_id: str, content_id: str) -> str | None:
-    """What a content is, or None."""
-    return await executor.one(KIND, scope_id=scope_id, content_id=content_id)
+async def get_kind(executor: Executor, scope_id: str, content_id: str) -> str | None:
+    """Returns the kind of a content, or None."""
+    return await executor.one(GET_KIND, scope_id=scope_id, content_id=content_id)
 
 
 async def list_published(
     executor: Executor, scope_id: str, after: tuple[int, UUID], limit: int
 ) -> list[ContentRow]:
-    """What readers see, each before what stands under it; `after` is a place and an id."""
-    position = {"after": after[0], "after_id": after[1]}
-    return await executor.all(LIST_PUBLISHED, scope_id=scope_id, limit=limit, **position)
+    """Lists the contents that students see after a sort path and an id, parents before children."""
+    start = {"after": after[0], "after_id": after[1]}
+    return await executor.all(LIST_PUBLISHED, scope_id=scope_id, limit=limit, **start)
 
 
-async def list_as_teacher(
+async def list_latest(
     executor: Executor, scope_id: str, after: tuple[int, UUID], limit: int
 ) -> list[ContentRow]:
-    """Everything in the class, in the same order."""
-    position = {"after": after[0], "after_id": after[1]}
-    return await executor.all(LIST_AS_TEACHER, scope_id=scope_id, limit=limit, **position)
+    """Lists the latest revisions of all contents after a sort path and an id, parents before children."""
+    start = {"after": after[0], "after_id": after[1]}
+    return await executor.all(LIST_LATEST, scope_id=scope_id, limit=limit, **start)

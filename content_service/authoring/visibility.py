@@ -1,6 +1,6 @@
-"""Which contents of a class count, in their order, as part of larger statements.
+"""SQL expressions for the visibility and the order of the contents of a class.
 
-A content is visible when it and all that it stands under are published.
+A content is visible if it and all its ancestors are published.
 """
 
 from sqlalchemy import CTE, ColumnElement, Integer, and_, bindparam, literal, null, or_, select, text
@@ -11,27 +11,27 @@ from sqlalchemy.sql.elements import BindParameter
 from content_service.authoring.rules import DRAFT, MATERIAL, PUBLISHED
 from content_service.tables import Content, Revision
 
-# A place is one number: 20 bits for the position at each of three levels, outermost first.
-_BITS = 20
+# A sort path is one bigint: 20 bits for the position on each of three levels, outermost first.
+_BITS_PER_LEVEL = 20
 _LEVELS = 3
-AFTER_THE_TREE = 1 << (_BITS * _LEVELS)
-"""The place of materials, which stand nowhere."""
+MAX_SORT_PATH = 1 << (_BITS_PER_LEVEL * _LEVELS)
+"""The sort path of materials. It is greater than that of every content of the tree."""
 
 
 def scope() -> BindParameter[str]:
-    """The class that a statement is about."""
+    """Returns the parameter for the class of a statement."""
     return bindparam("scope_id", type_=UUID)
 
 
 def has_revision(state: str, content: type[Content] = Content) -> ColumnElement[bool]:
-    """Whether a content has a revision of this state; rides on the partial index of the state."""
+    """Returns a condition: the content has a revision in this state. It uses the partial index of the state."""
     revision = aliased(Revision)
     return (
         select(revision.revision_id)
         .where(
             revision.scope_id == scope(),
             revision.content_id == content.content_id,
-            # Written out, for a partial index serves no parameter.
+            # A literal, because a generic plan cannot use a partial index for a parameter.
             revision.state == text(f"'{state}'"),
         )
         .correlate(content)
@@ -40,53 +40,43 @@ def has_revision(state: str, content: type[Content] = Content) -> ColumnElement[
 
 
 def is_published(content: type[Content] = Content) -> ColumnElement[bool]:
-    """Whether a content itself is published, whatever it stands under."""
+    """Returns a condition: the content itself is published. Its ancestors are not examined."""
     return has_revision(PUBLISHED, content)
 
 
-def seen_by_teachers() -> ColumnElement[bool]:
-    """Of a content's revisions, its draft where there is one, else the published one."""
+def latest_revision() -> ColumnElement[bool]:
+    """Returns a condition on Revision: the draft of a content, or the published revision if it has no draft."""
     published = and_(Revision.state == PUBLISHED, ~has_revision(DRAFT))
     return or_(Revision.state == DRAFT, published)
 
 
-def tree(*, published: bool, below: BindParameter[str | None] | None = None) -> CTE:
-    """`content_id`, `place` and `below` of the contents of a class, walked from the top.
+def sort_paths(*, published: bool) -> CTE:
+    """Returns a CTE of `content_id` and `sort_path` that walks the tree of a class from the top.
 
-    `published` leaves out what is not visible. `below` says of each content whether it is the
-    given one or stands under it; True where none is given.
+    With `published` it contains only visible contents.
     """
     top, child = Content, aliased(Content)
     base = select(
         top.content_id,
         literal(1, Integer).label("level"),
-        _share(top, literal(_LEVELS - 1, Integer)).label("place"),
-        _is(top, below).label("below"),
-    ).where(top.scope_id == scope(), top.parent_id == null(), *_counts(top, published))
-    walked = base.cte("tree", recursive=True)
-    return walked.union_all(
+        _path_component(top, literal(_LEVELS - 1, Integer)).label("sort_path"),
+    ).where(top.scope_id == scope(), top.parent_id == null(), *_visible(top, published))
+    tree = base.cte("tree", recursive=True)
+    return tree.union_all(
         select(
             child.content_id,
-            walked.c.level + 1,
-            walked.c.place + _share(child, _LEVELS - 1 - walked.c.level),
-            or_(walked.c.below, _is(child, below)),
+            tree.c.level + 1,
+            tree.c.sort_path + _path_component(child, _LEVELS - 1 - tree.c.level),
         )
-        .join(walked, and_(child.scope_id == scope(), child.parent_id == walked.c.content_id))
-        .where(*_counts(child, published))
+        .join(tree, and_(child.scope_id == scope(), child.parent_id == tree.c.content_id))
+        .where(*_visible(child, published))
     )
 
 
-def _share(content: type[Content], levels_below: ColumnElement[int]) -> ColumnElement[int]:
-    """What a content's position adds to its place."""
-    return (content.position + 1).op("<<")(levels_below * _BITS)
+def _path_component(content: type[Content], levels_below: ColumnElement[int]) -> ColumnElement[int]:
+    return (content.position + 1).op("<<")(levels_below * _BITS_PER_LEVEL)
 
 
-def _is(content: type[Content], below: BindParameter[str | None] | None) -> ColumnElement[bool]:
-    if below is None:
-        return literal(True)
-    return or_(below == null(), content.content_id == below)
-
-
-def _counts(content: type[Content], published: bool) -> list[ColumnElement[bool]]:
-    counts = [content.kind != MATERIAL, content.deleted_at == null()]
-    return [*counts, is_published(content)] if published else counts
+def _visible(content: type[Content], published: bool) -> list[ColumnElement[bool]]:
+    conditions = [content.kind != MATERIAL, content.deleted_at == null()]
+    return [*conditions, is_published(content)] if published else conditions

@@ -1,11 +1,11 @@
-"""Rules of finding."""
+"""Rules of search."""
 
-from content_service.materials.ingestion.extraction import normalised
+from content_service.knowledge.text import normalize
 
-MAX_QUERY = 1000
-"""Characters of a question that count."""
+MAX_QUERY_CHARACTERS = 1000
+"""The part of a query that is used."""
 
 
-def query_of(text: str) -> str:
-    """A question in the form in which passages are stored, as far as it counts; empty where nothing shows."""
-    return normalised(text[:MAX_QUERY])[:MAX_QUERY].strip()
+def normalize_query(text: str) -> str:
+    """Returns the first part of a query, normalised as chunks are. Returns "" if nothing is visible."""
+    return normalize(text[:MAX_QUERY_CHARACTERS])[:MAX_QUERY_CHARACTERS].strip()

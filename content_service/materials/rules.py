@@ -3,19 +3,19 @@
 from pathlib import PurePosixPath
 
 MARKDOWN, PDF, PLAIN, HTML = "text/markdown", "application/pdf", "text/plain", "text/html"
-"""The formats that are read."""
+"""The supported formats."""
 
 PENDING, PROCESSING, READY, FAILED = "PENDING", "PROCESSING", "READY", "FAILED"
-"""States of processing; the last two are outcomes."""
-OUTCOMES = frozenset({READY, FAILED})
+"""States of processing."""
+FINAL_STATUSES = frozenset({READY, FAILED})
 
 MAX_PIECE_BYTES = 2 * 2**20
-"""Of one message of an upload."""
+"""The largest piece of a file in one message of an upload."""
 
-MAX_SHOWN = 200
-"""Characters of what a refusal quotes."""
+MAX_QUOTED_CHARACTERS = 200
+"""The part of a client's value that an error message contains."""
 
-_MAX_TITLE = 200
+_MAX_TITLE_CHARACTERS = 200
 _FORMATS = {
     MARKDOWN: MARKDOWN,
     "text/x-markdown": MARKDOWN,
@@ -25,7 +25,7 @@ _FORMATS = {
     HTML: HTML,
     "application/xhtml+xml": HTML,
 }
-_ENDINGS = {
+_EXTENSIONS = {
     ".md": MARKDOWN,
     ".markdown": MARKDOWN,
     ".pdf": PDF,
@@ -35,27 +35,35 @@ _ENDINGS = {
     ".htm": HTML,
     ".xhtml": HTML,
 }
-# Types that senders put on any file; the last is what curl calls everything.
-_GENERAL = frozenset(
+# Types that clients send for any file. The last one is the default of curl.
+_GENERIC_TYPES = frozenset(
     {"", PLAIN, "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 )
 
 
 def file_format(content_type: str, file_name: str) -> str | None:
-    """The format of a file: by its type, or by its ending where that is missing or general."""
+    """Returns the format of a file by its type, or by its extension if the type is missing or generic.
+
+    Returns None if the format is not supported.
+    """
     declared = content_type.partition(";")[0].strip().lower()
-    if declared in _GENERAL:
-        ending = PurePosixPath(file_name).suffix.lower()
-        return _ENDINGS.get(ending) or _FORMATS.get(declared)
+    if declared in _GENERIC_TYPES:
+        extension = PurePosixPath(file_name).suffix.lower()
+        return _EXTENSIONS.get(extension) or _FORMATS.get(declared)
     return _FORMATS.get(declared)
 
 
-def bare_name(file_name: str) -> str:
-    """A file's name without folders and without what cannot be printed."""
+def clean_file_name(file_name: str) -> str:
+    """Returns a file name without directories and without unprintable characters."""
     last = file_name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return "".join(character for character in last if character.isprintable()).strip()
 
 
-def title(given: str, name: str) -> str:
-    """The title of a material: as given, else its file's name without the ending."""
-    return (given.strip() or PurePosixPath(name).stem.strip() or name)[:_MAX_TITLE]
+def material_title(title: str, file_name: str) -> str:
+    """Returns the title of a material: the given one, or the file name without its extension."""
+    return (title.strip() or PurePosixPath(file_name).stem.strip() or file_name)[:_MAX_TITLE_CHARACTERS]
+
+
+def notification_key(material_id: str) -> str:
+    """Returns the notification key for changes of the processing of a material."""
+    return f"material {material_id.lower()}"

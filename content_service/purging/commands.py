@@ -1,46 +1,23 @@
-"""A class that is gone takes everything of its own with it: rows, vectors, files."""
+"""Deletes the rows, vectors and files of purged classes."""
 
-from sqlalchemy import BindParameter, bindparam, delete
-
-from chassis.database import Transaction, statement
-from content_service.materials.files import Files
-from content_service.tables import (
-    Attachment,
-    Chunk,
-    ChunkEmbedding,
-    ChunkTerm,
-    Content,
-    Material,
-    Revision,
-)
+from chassis.database import Transaction
+from content_service.materials.files import FileStore
+from content_service.purging import store
 from meno.access.v1.access_pb2 import ClassState
-from meno.access.v1.account_feed_service_pb2 import AccountEvent
-
-_SCOPE: BindParameter[str] = bindparam("scope_id")
-
-EMBEDDINGS = statement(delete(ChunkEmbedding).where(ChunkEmbedding.scope_id == _SCOPE))
-TERMS = statement(delete(ChunkTerm).where(ChunkTerm.scope_id == _SCOPE))
-CHUNKS = statement(delete(Chunk).where(Chunk.scope_id == _SCOPE))
-MATERIALS = statement(delete(Material).where(Material.scope_id == _SCOPE))
-ATTACHMENTS = statement(delete(Attachment).where(Attachment.scope_id == _SCOPE))
-REVISIONS = statement(delete(Revision).where(Revision.scope_id == _SCOPE))
-CONTENTS = statement(delete(Content).where(Content.scope_id == _SCOPE))
-
-_EVERYTHING = (EMBEDDINGS, TERMS, CHUNKS, MATERIALS, ATTACHMENTS, REVISIONS, CONTENTS)
+from meno.access.v1.resources_pb2 import AccountEvent
 
 
-class Purging:
-    """Applies the end of a class."""
+class ClassPurger:
+    """Handles the account events of classes."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: FileStore) -> None:
         self._files = files
 
-    async def class_changed(self, transaction: Transaction, event: AccountEvent) -> None:
-        """The effect of a `class_changed`: of a class that is archived or deleted, nothing is lost."""
+    async def on_class_changed(self, transaction: Transaction, event: AccountEvent) -> None:
+        """Deletes the data of a purged class. Archived and deleted classes keep their data."""
         if event.class_changed.state != ClassState.CLASS_STATE_PURGED:
             return
         scope_id = event.class_changed.class_id
-        for statement_ in _EVERYTHING:
-            await transaction.run(statement_, scope_id=scope_id)
-        # Last, for files do not come back when the transaction fails; a repetition finds none.
+        await store.delete_class(transaction, scope_id)
+        # Last, because a rollback does not restore files. A repetition finds no files.
         await self._files.delete_all(scope_id)

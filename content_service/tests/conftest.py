@@ -1,4 +1,4 @@
-"""content_service as it runs, on a database and a directory of the test's own."""
+"""Fixtures: content_service on a test database and a test directory."""
 
 import asyncio
 import uuid
@@ -14,12 +14,10 @@ import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 
 from chassis.models.embeddings import Embedder, MiniLM
-from chassis.testing import House, Postgres, Served, bearer
-from content_service.app import Parts, parts, under
+from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
+from content_service.app import Components, build_app, open_components
 from content_service.settings import Settings
 from meno.content.v1.content_service_pb2 import (
-    Body,
-    Content,
     CreateContentRequest,
     ListDraftsRequest,
     PublishContentRequest,
@@ -30,18 +28,17 @@ from meno.content.v1.knowledge_service_pb2 import SearchRequest
 from meno.content.v1.knowledge_service_pb2_grpc import KnowledgeServiceStub
 from meno.content.v1.material_service_pb2 import (
     AttachMaterialRequest,
-    Chunk,
-    Material,
     UploadMaterialRequest,
     WatchMaterialRequest,
 )
 from meno.content.v1.material_service_pb2_grpc import MaterialServiceStub
+from meno.content.v1.resources_pb2 import Chunk, Content, ContentBody, Material
 
-# A busy machine is not a fault of the rules.
-hypothesis_settings.register_profile("unhurried", deadline=None)
-hypothesis_settings.load_profile("unhurried")
+# A busy machine must not make a property test fail.
+hypothesis_settings.register_profile("no_deadline", deadline=None)
+hypothesis_settings.load_profile("no_deadline")
 
-SECRET = "a secret of this test, long enough"
+SECRET = "a secret of at least 32 characters"
 PIECE = 64 * 1024
 MAX_FILE_BYTES = 2**20
 MAX_CHARACTERS = 50_000
@@ -64,22 +61,24 @@ A volcano erupts when magma rises through the crust. Lava cools into igneous roc
 
 @dataclass
 class Person:
-    """Somebody with a role in a class."""
+    """A user with a role in a class."""
 
     user_id: str
     class_id: str
     auth: dict[str, Any]
-    """Arguments that make a call theirs."""
+    """The arguments that authenticate a call."""
 
 
 class ContentService:
-    """Stubs of the running service, and what a test does with them again and again."""
+    """The stubs of a running service, with helpers for tests."""
 
-    def __init__(self, house: House, served: Served, parts: Parts, settings: Settings) -> None:
-        self.house = house
-        self.parts = parts
+    def __init__(
+        self, env: TestEnvironment, served: RunningService, components: Components, settings: Settings
+    ) -> None:
+        self.env = env
+        self.components = components
         self.settings = settings
-        self.database_url = parts.database.url
+        self.database_url = components.database.url
         channel = served.channel()
         self.contents = ContentServiceStub(channel)
         self.materials = MaterialServiceStub(channel)
@@ -92,24 +91,26 @@ class ContentService:
         return self._person(class_id, "STUDENT")
 
     def files(self, class_id: str) -> list[Path]:
-        """What lies in object storage for a class, broken-off uploads too."""
+        """Returns the stored files of a class, incomplete uploads included."""
         directory = Path(self.settings.storage_url.removeprefix("file://"))
         return [path for path in (directory / class_id).rglob("*") if path.is_file()]
 
     async def create(
-        self, teacher: Person, body: Body, title: str = "Something", parent_id: str = ""
+        self, teacher: Person, body: ContentBody, title: str = "Something", parent_id: str = ""
     ) -> Content:
         request = CreateContentRequest(class_id=teacher.class_id, parent_id=parent_id, title=title, body=body)
         return await self.contents.CreateContent(request, **teacher.auth)
 
     async def module(self, teacher: Person, title: str = "A module") -> Content:
-        return await self.create(teacher, Body(module=Body.Module(summary="About it.")), title)
+        return await self.create(teacher, ContentBody(module=ContentBody.Module(summary="About it.")), title)
 
     async def lesson(self, teacher: Person, title: str = "A lesson", parent_id: str = "") -> Content:
-        return await self.create(teacher, Body(lesson=Body.Lesson(text="Read this.")), title, parent_id)
+        return await self.create(
+            teacher, ContentBody(lesson=ContentBody.Lesson(text="Read this.")), title, parent_id
+        )
 
     async def drafts(self, teacher: Person, page_size: int = 0) -> list[Content]:
-        """Everything in a class as its teachers see it, page by page."""
+        """Returns the latest revisions of all contents of a class, read page by page."""
         request = ListDraftsRequest(class_id=teacher.class_id, page_size=page_size)
         found: list[Content] = []
         while True:
@@ -120,7 +121,7 @@ class ContentService:
             request.page_token = reply.next_page_token
 
     def delete(self, class_id: str, content_id: str) -> None:
-        """Deletes a content as another release or an operator does."""
+        """Deletes a content directly in the database, because no RPC does."""
         with psycopg.connect(self.database_url) as connection:
             connection.execute(
                 "UPDATE contents SET deleted_at = now(), deleted_by_user_id = created_by_user_id"
@@ -143,12 +144,14 @@ class ContentService:
             pieces(teacher.class_id, data, file_name, **values), **teacher.auth
         )
 
-    async def processed(self, teacher: Person, data: bytes | str, file_name: str = "notes.md") -> Material:
+    async def upload_and_process(
+        self, teacher: Person, data: bytes | str, file_name: str = "notes.md"
+    ) -> Material:
         """Uploads a file and waits until it is READY or FAILED."""
         uploaded = await self.upload(teacher, data, file_name)
-        return await self.outcome(teacher, uploaded.material_id)
+        return await self.wait_until_processed(teacher, uploaded.material_id)
 
-    async def outcome(self, teacher: Person, material_id: str) -> Material:
+    async def wait_until_processed(self, teacher: Person, material_id: str) -> Material:
         """Waits until a material is READY or FAILED."""
         request = WatchMaterialRequest(class_id=teacher.class_id, material_id=material_id)
         steps = [step async for step in self.materials.WatchMaterial(request, **teacher.auth)]
@@ -164,8 +167,8 @@ class ContentService:
     async def published_material(
         self, teacher: Person, data: bytes | str, content_id: str, file_name: str = "notes.md"
     ) -> Material:
-        """A material that is ready, published, and attached to a published content."""
-        ready = await self.processed(teacher, data, file_name)
+        """Creates a material that is ready, published, and attached to a published content."""
+        ready = await self.upload_and_process(teacher, data, file_name)
         await self.publish(teacher, ready.material_id)
         await self.attach(teacher, content_id, ready.material_id)
         await self.publish(teacher, content_id)
@@ -177,14 +180,14 @@ class ContentService:
 
     def _person(self, class_id: str, role: str) -> Person:
         user_id = str(uuid.uuid4())
-        token = self.house.issuer.token(user_id, role=role, classes={class_id: role})
+        token = self.env.issuer.token(user_id, role=role, classes={class_id: role})
         return Person(user_id, class_id, bearer(token))
 
 
 async def pieces(
     class_id: str, data: bytes | str, file_name: str = "notes.md", content_type: str = "", **values: str
 ) -> AsyncIterator[UploadMaterialRequest]:
-    """An upload in several messages."""
+    """Yields the messages of an upload."""
     data = data.encode() if isinstance(data, str) else data
     first = UploadMaterialRequest(class_id=class_id, file_name=file_name, **values)
     first.file.content_type = content_type
@@ -201,14 +204,16 @@ def titles(contents: Sequence[Content]) -> list[str]:
 
 
 @asynccontextmanager
-async def serving(house: House, settings: Settings, embedder: Embedder) -> AsyncIterator[ContentService]:
-    """One process of the service; several may share a database."""
+async def serve(
+    env: TestEnvironment, settings: Settings, embedder: Embedder
+) -> AsyncIterator[ContentService]:
+    """Serves the service. Several services can share a database."""
     async with (
-        house.authority() as authority,
-        parts(settings, embedder) as opened,
-        house.serve(under(authority, settings, opened), "content_service") as served,
+        env.identity_client() as identity,
+        open_components(settings, embedder) as components,
+        env.serve(build_app(identity, settings, components), "content_service") as served,
     ):
-        yield ContentService(house, served, opened, settings)
+        yield ContentService(env, served, components, settings)
 
 
 @pytest.fixture(scope="session")
@@ -227,41 +232,43 @@ async def embedder(model_cache: Path) -> AsyncIterator[MiniLM]:
 async def content(
     postgres: Postgres, embedder: MiniLM, model_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ContentService]:
-    """One service for all tests, each of which has classes of its own."""
+    """One service for all tests. Each test creates its own classes."""
     directory = tmp_path_factory.mktemp("content")
-    settings = bounded(postgres.create("content_service"), directory, model_cache)
-    async with serving(House(directory), settings, embedder) as running:
-        await working(running.database_url)
+    settings = create_settings(postgres.create("content_service"), directory, model_cache)
+    async with serve(TestEnvironment(directory), settings, embedder) as running:
+        await wait_for_worker(running.database_url)
         yield running
 
 
-async def working(database_url: str) -> None:
-    """Returns when a worker hears of jobs; one that comes before waits for the worker's next look."""
+async def wait_for_worker(database_url: str) -> None:
+    """Returns when a worker listens for jobs. An earlier job waits for the next poll of the worker."""
     async with (
         asyncio.timeout(10),
         await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection,
     ):
-        hears = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%any_queue%'"
-        while not (await connection.execute(hears)).rowcount:
+        listens = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%any_queue%'"
+        while not (await connection.execute(listens)).rowcount:
             await connection.execute("SELECT pg_sleep(0.01)")
 
 
 @pytest.fixture
 def settings(new_database: Callable[[str], str], tmp_path: Path, model_cache: Path) -> Settings:
-    """Settings of a service that a test has to itself; it leaves the work to others."""
-    settings = bounded(new_database("content_service"), tmp_path, model_cache)
+    """The settings of a service for one test, without a worker."""
+    settings = create_settings(new_database("content_service"), tmp_path, model_cache)
     return settings.model_copy(update={"run_worker": False})
 
 
 @pytest_asyncio.fixture
-async def alone(house: House, settings: Settings, embedder: MiniLM) -> AsyncIterator[ContentService]:
-    """A service with a database of its own, which processes no file by itself."""
-    async with serving(house, settings, embedder) as running:
+async def isolated(
+    env: TestEnvironment, settings: Settings, embedder: MiniLM
+) -> AsyncIterator[ContentService]:
+    """A service with its own database and without a worker."""
+    async with serve(env, settings, embedder) as running:
         yield running
 
 
-def bounded(database_url: str, directory: Path, model_cache: Path) -> Settings:
-    """Settings whose bounds a test reaches with small files."""
+def create_settings(database_url: str, directory: Path, model_cache: Path) -> Settings:
+    """Returns settings with limits that small files exceed."""
     return Settings(
         database_url=database_url,
         secret=SECRET,

@@ -1,4 +1,4 @@
-"""PDFs that the tests upload."""
+"""PDF files for tests."""
 
 import io
 import zlib
@@ -9,7 +9,7 @@ from pypdf import PdfReader, PdfWriter
 
 
 def pdf(pages: Sequence[str]) -> bytes:
-    """A PDF with these texts, a page each; a page without text is blank."""
+    """Returns a PDF with one page for each text. A page without text is blank."""
     document = FPDF()
     document.set_font("Times", size=12)
     for text in pages:
@@ -18,17 +18,17 @@ def pdf(pages: Sequence[str]) -> bytes:
     return bytes(document.output())
 
 
-def encrypted(document: bytes, password: str) -> bytes:
-    """The same PDF, which opens with this password."""
+def encrypt(document: bytes, password: str) -> bytes:
+    """Returns the PDF encrypted with a password."""
     writer = PdfWriter(clone_from=PdfReader(io.BytesIO(document)))
-    writer.encrypt(user_password=password, owner_password="an owner's", algorithm="AES-256")
+    writer.encrypt(user_password=password, owner_password="owner", algorithm="AES-256")
     written = io.BytesIO()
     writer.write(written)
     return written.getvalue()
 
 
 def bomb(length: int) -> bytes:
-    """A PDF whose page unpacks to so many bytes."""
+    """Returns a small PDF with a page that decompresses to `length` bytes."""
     packed = zlib.compress(b"BT /F1 9 Tf (word) Tj ET\n" * (length // 25), 9)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -39,10 +39,10 @@ def bomb(length: int) -> bytes:
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>",
     ]
     written = bytearray(b"%PDF-1.4\n")
-    places = []
+    offsets = []
     for number, body in enumerate(objects, 1):
-        places.append(len(written))
+        offsets.append(len(written))
         written += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     trailer = b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
     return bytes(written) + trailer % (table, len(written))

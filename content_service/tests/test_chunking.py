@@ -1,4 +1,4 @@
-"""Texts become passages, and passages become windows: nothing is lost, and every bound holds."""
+"""Chunking: chunks and windows contain the whole text and respect every limit."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 
 from chassis.models.embeddings import minilm_tokenizer
 from content_service.materials.ingestion.chunking import (
-    MAX_BLOCK,
-    MAX_CHARACTERS_A_TOKEN,
+    MAX_BLOCK_CHARACTERS,
+    MAX_CHARACTERS_PER_TOKEN,
     Sections,
-    blocks,
-    passages,
-    windows,
-    with_context,
+    add_context,
+    split_blocks,
+    split_chunks,
+    split_windows,
 )
-from content_service.materials.ingestion.extraction import Extracted
+from content_service.materials.ingestion.types import ExtractedText
 
 TOKENS = 50
 TOKENIZER = minilm_tokenizer()
@@ -40,53 +40,55 @@ words = st.sampled_from(
 texts = st.lists(words, max_size=300).map(" ".join)
 
 
-def said(text: str) -> str:
-    """What of a text is heard when it is read aloud."""
+def alphanumeric(text: str) -> str:
+    """Returns the letters and digits of a text."""
     return "".join(character for character in text if character.isalnum())
 
 
 @settings(max_examples=60)
 @given(texts, st.booleans())
-def test_passages_hold_the_whole_text_in_its_order(text: str, markdown: bool) -> None:
-    found = passages(Extracted(text), markdown=markdown, tokens=TOKENS, overlap=0)
-    assert said("".join(passage.text for passage in found)) == said(text)
-    ends = [0] + [passage.char_end for passage in found]
-    for end, passage in zip(ends, found, strict=False):
-        assert end <= passage.char_start < passage.char_end
-        assert text[passage.char_start : passage.char_end] == passage.text
+def test_chunks_contain_the_whole_text_in_order(text: str, markdown: bool) -> None:
+    found = split_chunks(ExtractedText(text), markdown=markdown, tokens=TOKENS, overlap=0)
+    assert alphanumeric("".join(chunk.text for chunk in found)) == alphanumeric(text)
+    ends = [0] + [chunk.char_end for chunk in found]
+    for end, chunk in zip(ends, found, strict=False):
+        assert end <= chunk.char_start < chunk.char_end
+        assert text[chunk.char_start : chunk.char_end] == chunk.text
 
 
 @settings(max_examples=60)
 @given(texts, st.booleans(), st.sampled_from([0, TOKENS // 2]))
-def test_a_passage_is_no_longer_than_it_may_be(text: str, markdown: bool, overlap: int) -> None:
-    found = passages(Extracted(text), markdown=markdown, tokens=TOKENS, overlap=overlap)
-    for passage in found:
-        assert len(TOKENIZER.encode(passage.text, add_special_tokens=False).ids) <= TOKENS
-        assert len(passage.text) <= TOKENS * MAX_CHARACTERS_A_TOKEN
-    assert [passage.char_start for passage in found] == sorted({passage.char_start for passage in found})
+def test_a_chunk_respects_the_limits_of_tokens_and_characters(
+    text: str, markdown: bool, overlap: int
+) -> None:
+    found = split_chunks(ExtractedText(text), markdown=markdown, tokens=TOKENS, overlap=overlap)
+    for chunk in found:
+        assert len(TOKENIZER.encode(chunk.text, add_special_tokens=False).ids) <= TOKENS
+        assert len(chunk.text) <= TOKENS * MAX_CHARACTERS_PER_TOKEN
+    assert [chunk.char_start for chunk in found] == sorted({chunk.char_start for chunk in found})
 
 
 @pytest.mark.parametrize("unit", ["x", "ก", "水", "> ", "# a\n", "* _", "[a](b", "\n", "ab. "])
-def test_a_text_that_repeats_one_thing_is_cut_too(unit: str) -> None:
-    text = unit * (3 * MAX_BLOCK // 2 // len(unit))
-    found = passages(Extracted(text), markdown=True, tokens=200, overlap=0)
-    assert said("".join(passage.text for passage in found)) == said(text)
-    assert max((len(passage.text) for passage in found), default=0) <= 200 * MAX_CHARACTERS_A_TOKEN
+def test_a_text_of_one_repeated_unit_is_split(unit: str) -> None:
+    text = unit * (3 * MAX_BLOCK_CHARACTERS // 2 // len(unit))
+    found = split_chunks(ExtractedText(text), markdown=True, tokens=200, overlap=0)
+    assert alphanumeric("".join(chunk.text for chunk in found)) == alphanumeric(text)
+    assert max((len(chunk.text) for chunk in found), default=0) <= 200 * MAX_CHARACTERS_PER_TOKEN
 
 
 @given(st.text(st.sampled_from("ab #\n"), max_size=50), st.integers(1, 2000))
-def test_blocks_are_the_text(text: str, times: int) -> None:
+def test_the_concatenation_of_the_blocks_is_the_text(text: str, times: int) -> None:
     whole = text * times
-    cut = [*blocks(whole)]
+    cut = [*split_blocks(whole)]
     assert "".join(block for _, block in cut) == whole
     assert [whole[start : start + len(block)] for start, block in cut] == [block for _, block in cut]
-    assert max(len(block) for _, block in cut) <= MAX_BLOCK
-    assert len(cut) <= 1 + 2 * len(whole) // MAX_BLOCK
+    assert max(len(block) for _, block in cut) <= MAX_BLOCK_CHARACTERS
+    assert len(cut) <= 1 + 2 * len(whole) // MAX_BLOCK_CHARACTERS
 
 
-def test_a_long_text_falls_apart_at_its_headings() -> None:
+def test_blocks_of_a_long_text_begin_at_headings() -> None:
     chapter = "# A chapter\n\n" + "Some words. " * 500
-    assert [block for _, block in blocks("\n".join([chapter] * 3))] == [
+    assert [block for _, block in split_blocks("\n".join([chapter] * 3))] == [
         chapter,
         f"\n{chapter}",
         f"\n{chapter}",
@@ -98,38 +100,38 @@ def test_a_long_text_falls_apart_at_its_headings() -> None:
         st.tuples(st.integers(0, 99), st.integers(1, 6), st.sampled_from(["", "A", "B", "C"])), max_size=12
     )
 )
-def test_the_section_is_the_path_of_headings_above(headings: list[tuple[int, int, str]]) -> None:
+def test_the_section_is_the_path_of_headings_above_a_position(headings: list[tuple[int, int, str]]) -> None:
     headings.sort(key=lambda heading: heading[0])
     sections = Sections(headings)
     for position in range(100):
         above = [heading for heading in headings if heading[0] <= position]
         path = [
-            words
-            for number, (_, level, words) in enumerate(above)
-            if words and all(later > level for _, later, _ in above[number + 1 :])
+            title
+            for number, (_, level, title) in enumerate(above)
+            if title and all(later > level for _, later, _ in above[number + 1 :])
         ]
-        assert sections.at(position) == " › ".join(path)
+        assert sections.path_at(position) == " › ".join(path)
 
 
 @settings(max_examples=8)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=6))
-def test_a_passage_is_on_the_page_on_which_it_begins(lengths: list[int]) -> None:
+def test_the_page_of_a_chunk_is_the_page_where_it_begins(lengths: list[int]) -> None:
     pages = ["page" + " word" * length for length in lengths]
     starts = [sum(len(page) + 2 for page in pages[:number]) for number in range(len(pages))]
     text = "\n\n".join(pages)
-    for passage in passages(Extracted(text, starts), markdown=False, tokens=TOKENS, overlap=0):
-        assert passage.page == len([start for start in starts if start <= passage.char_start])
+    for chunk in split_chunks(ExtractedText(text, starts), markdown=False, tokens=TOKENS, overlap=0):
+        assert chunk.page == len([start for start in starts if start <= chunk.char_start])
 
 
 @given(st.lists(st.sampled_from(["A sentence. ", "What? ", "no end ", "\n"]), max_size=200).map("".join))
-def test_windows_hold_the_whole_passage(text: str) -> None:
-    parts = windows(text, 100)
-    assert said("".join(parts)) == said(text)
-    assert all(part and part == part.strip() for part in parts)
-    assert len(parts) <= max(1, -(-len(text) // 100))
+def test_windows_contain_the_whole_chunk(text: str) -> None:
+    windows = split_windows(text, 100)
+    assert alphanumeric("".join(windows)) == alphanumeric(text)
+    assert all(window and window == window.strip() for window in windows)
+    assert len(windows) <= max(1, -(-len(text) // 100))
 
 
-def test_a_window_names_its_subject() -> None:
-    assert with_context("", "words") == "words"
-    assert with_context("Plants › Leaves", "words") == "Plants › Leaves\nwords"
-    assert len(with_context("x" * 500, "words")) < 200
+def test_a_window_is_embedded_under_its_section() -> None:
+    assert add_context("", "words") == "words"
+    assert add_context("Plants › Leaves", "words") == "Plants › Leaves\nwords"
+    assert len(add_context("x" * 500, "words")) < 200

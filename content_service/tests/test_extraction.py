@@ -1,25 +1,25 @@
-"""Headings: what they say, whatever stands in the line."""
+"""Extraction of headings from Markdown."""
 
 from pathlib import Path
 
 import pytest
 
 from content_service.materials.ingestion.extraction import extract
-from content_service.materials.ingestion.rules import Limits
+from content_service.materials.ingestion.types import TextLimits
 from content_service.materials.rules import MARKDOWN
 
-LIMITS = Limits(max_characters=2_000_000, max_pages=1)
+LIMITS = TextLimits(max_characters=2_000_000, max_pages=1)
 LONG = 200_000
 
 
-def headings(path: Path, text: str) -> list[str]:
-    """The words of every heading in a text."""
+def extract_headings(path: Path, text: str) -> list[str]:
+    """Returns the texts of the headings."""
     path.write_text(text)
-    return [words for _, _, words in extract(MARKDOWN, path, LIMITS).headings]
+    return [title for _, _, title in extract(MARKDOWN, path, LIMITS).headings]
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "title"),
     [
         ("# Tides", "Tides"),
         ("## Tides ##  ", "Tides"),
@@ -30,8 +30,8 @@ def headings(path: Path, text: str) -> list[str]:
         ("# #", ""),
     ],
 )
-def test_a_heading_says_its_words_alone(tmp_path: Path, line: str, words: str) -> None:
-    assert headings(tmp_path / "file", f"{line}\n\nText.") == [words]
+def test_a_heading_is_extracted_without_its_markup(tmp_path: Path, line: str, title: str) -> None:
+    assert extract_headings(tmp_path / "file", f"{line}\n\nText.") == [title]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_a_heading_says_its_words_alone(tmp_path: Path, line: str, words: str) -
         "\n" + " " * LONG + "x",
     ],
 )
-def test_no_line_takes_long(tmp_path: Path, line: str) -> None:
-    """The time that a test may take is far above what is needed, and far below what backtracking takes."""
-    assert len(headings(tmp_path / "file", f"{line}\n\nText.")) <= 1
+def test_every_line_is_parsed_in_linear_time(tmp_path: Path, line: str) -> None:
+    """The timeout of a test is far longer than linear time and far shorter than backtracking."""
+    assert len(extract_headings(tmp_path / "file", f"{line}\n\nText.")) <= 1

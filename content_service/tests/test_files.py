@@ -1,4 +1,4 @@
-"""Files in a directory: what arrives whole is kept, and nothing of the rest."""
+"""The file store in a directory: only complete uploads are stored."""
 
 import asyncio
 import hashlib
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from content_service.errors import FileEmpty, FileTooLarge
 from content_service.materials import rules
-from content_service.materials.files import Files
+from content_service.materials.files import FileStore
 
 SCOPE = str(uuid.uuid4())
-# More than one part, so that some of it is on disk before all of it is.
+# More than one part, so that a part is on disk before the upload is complete.
 PART = b"x" * (6 * 2**20)
-MOST = 4 * len(PART)
+MAX_BYTES = 4 * len(PART)
 
 
 @pytest.fixture
@@ -28,45 +28,45 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def files(directory: Path) -> Files:
-    return Files(f"file://{directory}", MOST)
+def files(directory: Path) -> FileStore:
+    return FileStore(f"file://{directory}", MAX_BYTES)
 
 
-def kept(directory: Path) -> list[Path]:
+def list_files(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
 
 
-async def emptied(directory: Path) -> None:
-    """Returns when nothing is left; what was begun is removed by a thread of the store's own."""
+async def wait_until_empty(directory: Path) -> None:
+    """Returns when no file is left. A thread of the object store deletes incomplete files."""
     async with asyncio.timeout(10):
-        while kept(directory):
+        while list_files(directory):
             await asyncio.to_thread(time.sleep, 0.001)
 
 
-async def never(key: str) -> bool:
+async def is_unreferenced(key: str) -> bool:
     return False
 
 
-async def arriving(*pieces: bytes) -> AsyncIterator[bytes]:
+async def stream(*pieces: bytes) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
 
 
-async def test_a_file_comes_back_as_it_arrived(files: Files, directory: Path) -> None:
-    async with files.incoming(SCOPE, arriving(b"one ", b"", b"two"), never) as stored:
+async def test_a_file_is_read_as_it_was_uploaded(files: FileStore, directory: Path) -> None:
+    async with files.upload(SCOPE, stream(b"one ", b"", b"two"), is_unreferenced) as stored:
         assert (stored.size, stored.sha256) == (7, hashlib.sha256(b"one two").digest())
     copy = io.BytesIO()
     await files.copy_to(stored.key, copy)
     assert copy.getvalue() == b"one two"
-    [path] = kept(directory)
+    [path] = list_files(directory)
     assert str(path.relative_to(directory)) == stored.key
     assert path.parent.name == SCOPE
 
 
-async def test_a_file_of_many_parts_comes_back_as_it_arrived(files: Files, directory: Path) -> None:
-    async with files.incoming(SCOPE, arriving(PART, b"y", PART), never) as stored:
+async def test_a_file_of_several_parts_is_stored_completely(files: FileStore, directory: Path) -> None:
+    async with files.upload(SCOPE, stream(PART, b"y", PART), is_unreferenced) as stored:
         assert stored.size == 2 * len(PART) + 1
-    [path] = kept(directory)
+    [path] = list_files(directory)
     assert path.read_bytes() == PART + b"y" + PART
 
 
@@ -74,28 +74,28 @@ async def test_a_file_of_many_parts_comes_back_as_it_arrived(files: Files, direc
     ("pieces", "error"),
     [((), FileEmpty), ((b"", b""), FileEmpty), ((PART, PART, PART, PART, b"x"), FileTooLarge)],
 )
-async def test_a_file_out_of_bounds_is_not_kept(
-    files: Files, directory: Path, pieces: tuple[bytes, ...], error: type[Exception]
+async def test_an_empty_or_too_large_file_is_not_stored(
+    files: FileStore, directory: Path, pieces: tuple[bytes, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        async with files.incoming(SCOPE, arriving(*pieces), never):
-            pytest.fail("it was taken")
-    await emptied(directory)
+        async with files.upload(SCOPE, stream(*pieces), is_unreferenced):
+            pytest.fail("the upload was accepted")
+    await wait_until_empty(directory)
 
 
-async def test_an_upload_that_fails_midway_leaves_nothing(files: Files, directory: Path) -> None:
+async def test_an_upload_that_fails_stores_nothing(files: FileStore, directory: Path) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield PART
         yield PART
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        async with files.incoming(SCOPE, broken(), never):
-            pytest.fail("it was taken")
-    await emptied(directory)
+        async with files.upload(SCOPE, broken(), is_unreferenced):
+            pytest.fail("the upload was accepted")
+    await wait_until_empty(directory)
 
 
-async def test_an_upload_that_is_cancelled_midway_leaves_nothing(files: Files, directory: Path) -> None:
+async def test_a_cancelled_upload_stores_nothing(files: FileStore, directory: Path) -> None:
     arrived = asyncio.Event()
 
     async def stuck() -> AsyncIterator[bytes]:
@@ -105,60 +105,60 @@ async def test_an_upload_that_is_cancelled_midway_leaves_nothing(files: Files, d
         await asyncio.Event().wait()
 
     async def upload() -> None:
-        async with files.incoming(SCOPE, stuck(), never):
-            pytest.fail("it was taken")
+        async with files.upload(SCOPE, stuck(), is_unreferenced):
+            pytest.fail("the upload was accepted")
 
     uploading = asyncio.create_task(upload())
     await arrived.wait()
-    assert kept(directory)
+    assert list_files(directory)
     uploading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await uploading
-    await emptied(directory)
+    await wait_until_empty(directory)
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-async def test_a_file_whose_row_failed_is_deleted_unless_the_row_is_there(
-    files: Files, directory: Path, is_kept: bool
+@pytest.mark.parametrize("referenced", [True, False])
+async def test_after_a_failed_transaction_a_file_is_deleted_unless_a_row_references_it(
+    files: FileStore, directory: Path, referenced: bool
 ) -> None:
     async def answer(key: str) -> bool:
-        return is_kept
+        return referenced
 
     with pytest.raises(RuntimeError):
-        async with files.incoming(SCOPE, arriving(b"x"), answer):
-            raise RuntimeError("the commit's answer was lost")
-    assert len(kept(directory)) == is_kept
+        async with files.upload(SCOPE, stream(b"x"), answer):
+            raise RuntimeError("the reply to the commit was lost")
+    assert len(list_files(directory)) == referenced
 
 
-async def test_a_file_is_left_where_nobody_knows_whether_it_is_needed(files: Files, directory: Path) -> None:
+async def test_a_file_is_kept_if_the_database_is_unavailable(files: FileStore, directory: Path) -> None:
     async def unknown(key: str) -> bool:
         raise ConnectionRefusedError
 
     with pytest.raises(RuntimeError):
-        async with files.incoming(SCOPE, arriving(b"x"), unknown):
-            raise RuntimeError("the database is away")
-    assert len(kept(directory)) == 1
+        async with files.upload(SCOPE, stream(b"x"), unknown):
+            raise RuntimeError("the database is unavailable")
+    assert len(list_files(directory)) == 1
 
 
-async def test_a_file_that_is_gone_is_told(files: Files) -> None:
+async def test_reading_a_missing_file_raises(files: FileStore) -> None:
     with pytest.raises(FileNotFoundError):
         await files.copy_to(f"{SCOPE}/{uuid.uuid4()}", io.BytesIO())
 
 
 @given(st.text(max_size=200))
-def test_a_name_leads_nowhere_and_shows_all_of_itself(file_name: str) -> None:
-    name = rules.bare_name(file_name)
+def test_a_file_name_is_printable_and_without_directories(file_name: str) -> None:
+    name = rules.clean_file_name(file_name)
     assert "/" not in name
     assert "\\" not in name
     assert name.isprintable()
     assert name == name.strip()
-    assert rules.bare_name(name) == name
+    assert rules.clean_file_name(name) == name
 
 
 @given(given_title=st.text(max_size=200), name=st.text(min_size=1, max_size=200))
 def test_every_material_has_a_title(given_title: str, name: str) -> None:
-    name = rules.bare_name(name) or "notes.md"
-    title = rules.title(given_title, name)
+    name = rules.clean_file_name(name) or "notes.md"
+    title = rules.material_title(given_title, name)
     assert 0 < len(title) <= 200
     assert title in (given_title, given_title.strip()) or title in name
 
@@ -180,7 +180,7 @@ def test_every_material_has_a_title(given_title: str, name: str) -> None:
         ("application/octet-stream", "a.docx", None),
     ],
 )
-def test_the_type_decides_and_the_ending_where_the_type_says_nothing(
+def test_the_format_is_decided_by_the_type_or_else_by_the_extension(
     content_type: str, file_name: str, expected: str | None
 ) -> None:
     assert rules.file_format(content_type, file_name) == expected

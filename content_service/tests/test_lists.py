@@ -1,4 +1,4 @@
-"""Lists of contents, over gRPC: their order, their pages, and tokens that belong to others."""
+"""Lists of contents over gRPC: order, pages and page tokens."""
 
 import asyncio
 import base64
@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from chassis.testing import refused
-from content_service.authoring.visibility import AFTER_THE_TREE
+from chassis.testing import expect_error
+from content_service.authoring.visibility import MAX_SORT_PATH
 from content_service.tests.conftest import ContentService, Person, titles
-from meno.content.v1.content_service_pb2 import Body, Content, ListContentsRequest, ListDraftsRequest
+from meno.content.v1.content_service_pb2 import ListContentsRequest, ListDraftsRequest
+from meno.content.v1.resources_pb2 import Content, ContentBody
 
 
-async def course(service: ContentService, teacher: Person) -> list[str]:
-    """A class with modules, lessons in them and between, and materials; the titles in their order."""
+async def create_course(service: ContentService, teacher: Person) -> list[str]:
+    """Creates modules, lessons and materials in a class. Returns the titles in the order of the lists."""
     first = await service.module(teacher, "1")
     await service.lesson(teacher, "2")
     third = await service.module(teacher, "3")
-    # Made in an order in which nobody lists them.
+    # Created in another order than that of the lists.
     for title in ("3.1", "3.2", "3.3"):
         await service.lesson(teacher, title, third.content_id)
     for title in ("1.1", "1.2"):
@@ -28,7 +29,7 @@ async def course(service: ContentService, teacher: Person) -> list[str]:
     return ["1", "1.1", "1.2", "2", "3", "3.1", "3.2", "3.3", "a file", "another file"]
 
 
-async def published(service: ContentService, person: Person, page_size: int = 0) -> list[Content]:
+async def list_published(service: ContentService, person: Person, page_size: int = 0) -> list[Content]:
     request = ListContentsRequest(class_id=person.class_id, page_size=page_size)
     found: list[Content] = []
     while True:
@@ -40,45 +41,47 @@ async def published(service: ContentService, person: Person, page_size: int = 0)
         request.page_token = reply.next_page_token
 
 
-async def test_each_stands_before_what_stands_under_it(content: ContentService) -> None:
+async def test_each_content_is_listed_before_its_children(content: ContentService) -> None:
     teacher = content.teacher()
     student = content.student(teacher.class_id)
-    order = await course(content, teacher)
+    order = await create_course(content, teacher)
     drafts = await content.drafts(teacher)
     assert titles(drafts) == order
     for made in drafts:
         await content.publish(teacher, made.content_id)
-    assert titles(await published(content, student)) == order
+    assert titles(await list_published(content, student)) == order
     positions = {made.title: made.position for made in drafts}
     assert [positions[title] for title in ("1", "2", "3", "1.1", "1.2", "3.3")] == [0, 1, 2, 0, 1, 2]
 
 
-async def test_a_page_of_large_contents_ends_before_it_outgrows_a_message(content: ContentService) -> None:
+async def test_a_page_of_large_contents_is_shorter(content: ContentService) -> None:
     teacher = content.teacher()
-    body = Body(lesson=Body.Lesson(text="漢" * 60_000))
+    body = ContentBody(lesson=ContentBody.Lesson(text="漢" * 60_000))
     made = await asyncio.gather(*(content.create(teacher, body, str(number)) for number in range(25)))
     for lesson in made:
         await content.publish(teacher, lesson.content_id)
     page = await content.contents.ListContents(ListContentsRequest(class_id=teacher.class_id), **teacher.auth)
     assert (0 < len(page.contents) < len(made), bool(page.next_page_token)) == (True, True)
-    assert sorted(titles(await published(content, teacher))) == sorted(titles(made))
+    assert sorted(titles(await list_published(content, teacher))) == sorted(titles(made))
 
 
-async def test_pages_of_any_size_hold_every_content_once(content: ContentService) -> None:
+async def test_pages_of_any_size_contain_every_content_once(content: ContentService) -> None:
     teacher = content.teacher()
-    order = await course(content, teacher)
+    order = await create_course(content, teacher)
     for made in await content.drafts(teacher):
         if made.title != "3":
             await content.publish(teacher, made.content_id)
     seen = [title for title in order if not title.startswith("3")]
     for size in range(1, 12):
         assert titles(await content.drafts(teacher, size)) == order
-        assert titles(await published(content, content.student(teacher.class_id), size)) == seen
+        assert titles(await list_published(content, content.student(teacher.class_id), size)) == seen
 
 
-async def test_what_is_added_meanwhile_moves_nothing_that_is_still_to_come(content: ContentService) -> None:
+async def test_a_content_that_is_added_between_pages_does_not_shift_the_next_page(
+    content: ContentService,
+) -> None:
     teacher = content.teacher()
-    order = await course(content, teacher)
+    order = await create_course(content, teacher)
     request = ListDraftsRequest(class_id=teacher.class_id, page_size=4)
     reply = await content.contents.ListDrafts(request, **teacher.auth)
     first = titles([*reply.contents])
@@ -88,7 +91,9 @@ async def test_what_is_added_meanwhile_moves_nothing_that_is_still_to_come(conte
     assert first + titles([*rest.contents]) == order
 
 
-async def test_siblings_that_are_made_at_once_all_have_a_place(content: ContentService) -> None:
+async def test_siblings_that_are_created_concurrently_have_distinct_positions(
+    content: ContentService,
+) -> None:
     teacher = content.teacher()
     module = await content.module(teacher)
     spellings = (module.content_id, module.content_id.upper())
@@ -119,7 +124,7 @@ async def test_a_page_token_of_another_list_is_refused(content: ContentService) 
             ListDraftsRequest(class_id=teacher.class_id, page_token=token[:-8]), **teacher.auth
         ),
     ):
-        denied = await refused(call)
+        denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
@@ -130,7 +135,7 @@ ANY_ID = "00000000-0000-0000-0000-000000000000"
     ("position", "found"),
     [
         ([str(2**62), ANY_ID], 0),
-        ([str(AFTER_THE_TREE), ANY_ID], 0),
+        ([str(MAX_SORT_PATH), ANY_ID], 0),
         ([0, ANY_ID], 2),
         (["0", 7], None),
         (["0", ["x"]], None),
@@ -140,19 +145,19 @@ ANY_ID = "00000000-0000-0000-0000-000000000000"
         (["0", "' OR true"], None),
     ],
 )
-async def test_a_forged_page_token_leads_nowhere_else(
+async def test_a_forged_page_token_gives_no_access_to_other_lists(
     content: ContentService, position: list[Any], found: int | None
 ) -> None:
     teacher, stranger = content.teacher(), content.teacher()
     for person in (teacher, teacher, stranger):
         await content.lesson(person)
     request = ListDraftsRequest(class_id=teacher.class_id, page_size=1)
-    honest = (await content.contents.ListDrafts(request, **teacher.auth)).next_page_token
-    bound = json.loads(base64.urlsafe_b64decode(honest))[0]
+    valid_token = (await content.contents.ListDrafts(request, **teacher.auth)).next_page_token
+    bound = json.loads(base64.urlsafe_b64decode(valid_token))[0]
     forged = base64.urlsafe_b64encode(json.dumps([bound, *position]).encode()).decode()
     request = ListDraftsRequest(class_id=teacher.class_id, page_token=forged)
     if found is None:
-        denied = await refused(content.contents.ListDrafts(request, **teacher.auth))
+        denied = await expect_error(content.contents.ListDrafts(request, **teacher.auth))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
     else:
         reply = await content.contents.ListDrafts(request, **teacher.auth)

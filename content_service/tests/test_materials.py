@@ -1,4 +1,4 @@
-"""Materials over gRPC: uploads, and what a teacher sees of their processing."""
+"""Materials over gRPC: uploads, access, and the progress of processing."""
 
 import asyncio
 import uuid
@@ -10,8 +10,8 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.bell import Rung
-from chassis.testing import refusal, refused
+from chassis.notifications import Subscription
+from chassis.testing import expect_error, parse_error
 from content_service.tests.conftest import (
     MAX_FILE_BYTES,
     PHOTOSYNTHESIS,
@@ -22,61 +22,62 @@ from content_service.tests.conftest import (
     pieces,
     titles,
 )
-from meno.content.v1.content_service_pb2 import (
-    CONTENT_KIND_MATERIAL,
-    VISIBILITY_DRAFT,
-    Body,
-    UpdateDraftRequest,
-)
+from meno.content.v1.content_service_pb2 import UpdateDraftRequest
 from meno.content.v1.material_service_pb2 import (
-    PROCESSING_STAGE_QUEUED,
-    PROCESSING_STAGE_READY,
-    PROCESSING_STATUS_PENDING,
-    PROCESSING_STATUS_READY,
     GetMaterialRequest,
-    Material,
     RetryProcessingRequest,
     UploadMaterialRequest,
     WatchMaterialRequest,
     WatchMaterialResponse,
 )
+from meno.content.v1.resources_pb2 import (
+    CONTENT_KIND_MATERIAL,
+    PROCESSING_STAGE_QUEUED,
+    PROCESSING_STAGE_READY,
+    PROCESSING_STATUS_PENDING,
+    PROCESSING_STATUS_READY,
+    REVISION_STATE_DRAFT,
+    Content,
+    ContentBody,
+    Material,
+)
 
 
 @pytest.fixture
-def only_rings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Watchers look when it rings and never otherwise, so that a ring which is lost is seen."""
-    monkeypatch.setattr(Rung.wait, "__defaults__", (3600.0,))
+def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disables polling, so that a lost notification makes the test fail."""
+    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
 
 
-async def get(service: ContentService, person: Person, material_id: str) -> Material:
+async def get_material(service: ContentService, person: Person, material_id: str) -> Material:
     request = GetMaterialRequest(class_id=person.class_id, material_id=material_id)
     return await service.materials.GetMaterial(request, **person.auth)
 
 
-def of(person: Person, material_id: str) -> dict[str, Any]:
+def key_of(person: Person, material_id: str) -> dict[str, Any]:
     return {"class_id": person.class_id, "material_id": material_id}
 
 
-async def test_an_uploaded_file_is_kept_at_once_and_becomes_ready(content: ContentService) -> None:
+async def test_an_uploaded_file_is_stored_at_once_and_processed_later(content: ContentService) -> None:
     teacher = content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS, "plants.md")
     assert (uploaded.status, uploaded.stage) == (PROCESSING_STATUS_PENDING, PROCESSING_STAGE_QUEUED)
     assert (uploaded.title, uploaded.file.file_name) == ("plants", "plants.md")
     assert uploaded.file.content_type == "text/markdown"
     assert uploaded.file.size_bytes == len(PHOTOSYNTHESIS)
-    [kept] = content.files(teacher.class_id)
-    assert kept.read_text() == PHOTOSYNTHESIS
-    ready = await content.outcome(teacher, uploaded.material_id)
+    [stored] = content.files(teacher.class_id)
+    assert stored.read_text() == PHOTOSYNTHESIS
+    ready = await content.wait_until_processed(teacher, uploaded.material_id)
     assert (ready.status, ready.stage, ready.progress_percent) == (
         PROCESSING_STATUS_READY,
         PROCESSING_STAGE_READY,
         100,
     )
     assert (ready.chunk_count, ready.page_count, ready.failure_message) == (1, 0, "")
-    assert await get(content, teacher, uploaded.material_id) == ready
+    assert await get_material(content, teacher, uploaded.material_id) == ready
 
 
-async def test_a_material_is_a_content_too(content: ContentService) -> None:
+async def test_a_material_is_also_a_content(content: ContentService) -> None:
     teacher = content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS, title="Leaves")
     [listed] = await content.drafts(teacher)
@@ -85,26 +86,28 @@ async def test_a_material_is_a_content_too(content: ContentService) -> None:
         uploaded.revision_id,
         uploaded.etag,
     )
-    assert (listed.kind, listed.visibility) == (CONTENT_KIND_MATERIAL, VISIBILITY_DRAFT)
-    assert (listed.title, listed.body) == ("Leaves", Body(material=uploaded.file))
-    rename = UpdateDraftRequest(class_id=teacher.class_id, content_id=uploaded.material_id, title="Trees")
+    assert (listed.kind, listed.state) == (CONTENT_KIND_MATERIAL, REVISION_STATE_DRAFT)
+    assert (listed.title, listed.body) == ("Leaves", ContentBody(material=uploaded.file))
+    rename = UpdateDraftRequest(
+        class_id=teacher.class_id, content_id=uploaded.material_id, content=Content(title="Trees")
+    )
     await content.contents.UpdateDraft(rename, **teacher.auth)
-    renamed = await get(content, teacher, uploaded.material_id)
+    renamed = await get_material(content, teacher, uploaded.material_id)
     assert (renamed.title, renamed.file) == ("Trees", uploaded.file)
 
 
-async def test_a_file_arrives_in_many_pieces(content: ContentService) -> None:
+async def test_a_file_is_uploaded_in_many_pieces(content: ContentService) -> None:
     teacher = content.teacher()
     data = (VOLCANOES * 1000).encode()[:MAX_FILE_BYTES]
     whole = await content.upload(teacher, data)
     assert whole.file.size_bytes == len(data)
 
-    async def drops() -> AsyncIterator[UploadMaterialRequest]:
+    async def with_empty_messages() -> AsyncIterator[UploadMaterialRequest]:
         async for piece in pieces(teacher.class_id, data):
             yield piece
             yield UploadMaterialRequest()
 
-    assert (await content.materials.UploadMaterial(drops(), **teacher.auth)).file == whole.file
+    assert (await content.materials.UploadMaterial(with_empty_messages(), **teacher.auth)).file == whole.file
     assert [file.read_bytes() for file in content.files(teacher.class_id)] == [data] * 2
 
 
@@ -119,7 +122,7 @@ async def test_a_file_arrives_in_many_pieces(content: ContentService) -> None:
         ("scan.pdf", "application/octet-stream", "", ("scan.pdf", "application/pdf", "scan")),
     ],
 )
-async def test_how_a_file_is_called(
+async def test_the_file_name_the_type_and_the_title_are_derived(
     content: ContentService, file_name: str, content_type: str, title: str, expected: tuple[str, str, str]
 ) -> None:
     teacher = content.teacher()
@@ -138,7 +141,7 @@ async def test_how_a_file_is_called(
         (b"x", "notes.md", "x" * 60_000, "FILE_TYPE_UNSUPPORTED", {"content_type": "x" * 200}),
     ],
 )
-async def test_a_file_that_cannot_be_taken_is_refused_and_not_kept(
+async def test_a_refused_file_is_not_stored(
     content: ContentService,
     data: bytes,
     file_name: str,
@@ -148,7 +151,7 @@ async def test_a_file_that_cannot_be_taken_is_refused_and_not_kept(
 ) -> None:
     teacher = content.teacher()
     upload = pieces(teacher.class_id, data, file_name, content_type)
-    denied = await refused(content.materials.UploadMaterial(upload, **teacher.auth))
+    denied = await expect_error(content.materials.UploadMaterial(upload, **teacher.auth))
     assert (denied.code, denied.reason, denied.metadata) == ("INVALID_ARGUMENT", reason, metadata)
     assert content.files(teacher.class_id) == await content.drafts(teacher) == []
 
@@ -176,7 +179,7 @@ async def test_a_malformed_upload_is_refused_with_the_field(
     async def upload() -> AsyncIterator[UploadMaterialRequest]:
         yield message
 
-    denied = await refused(content.materials.UploadMaterial(upload(), **teacher.auth))
+    denied = await expect_error(content.materials.UploadMaterial(upload(), **teacher.auth))
     if violated is None:
         assert denied.reason == "FILE_TYPE_UNSUPPORTED"
     else:
@@ -185,31 +188,31 @@ async def test_a_malformed_upload_is_refused_with_the_field(
     assert content.files(teacher.class_id) == []
 
 
-async def test_only_the_first_message_names_the_class(content: ContentService) -> None:
+async def test_only_the_first_message_may_contain_the_class(content: ContentService) -> None:
     teacher, stranger = content.teacher(), content.teacher()
 
-    async def smuggled() -> AsyncIterator[UploadMaterialRequest]:
+    async def with_second_class() -> AsyncIterator[UploadMaterialRequest]:
         async for piece in pieces(teacher.class_id, PHOTOSYNTHESIS):
             yield piece
         yield UploadMaterialRequest(class_id=stranger.class_id)
 
-    denied = await refused(content.materials.UploadMaterial(smuggled(), **teacher.auth))
+    denied = await expect_error(content.materials.UploadMaterial(with_second_class(), **teacher.auth))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
     for person in (teacher, stranger):
         assert content.files(person.class_id) == await content.drafts(person) == []
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(content: ContentService) -> None:
+async def test_an_interrupted_upload_stores_nothing(content: ContentService) -> None:
     teacher = content.teacher()
     arrived = asyncio.Event()
 
-    async def half() -> AsyncIterator[UploadMaterialRequest]:
+    async def incomplete() -> AsyncIterator[UploadMaterialRequest]:
         async for piece in pieces(teacher.class_id, b"words " * 100_000):
             yield piece
         arrived.set()
         await asyncio.Event().wait()
 
-    call = content.materials.UploadMaterial(half(), **teacher.auth)
+    call = content.materials.UploadMaterial(incomplete(), **teacher.auth)
     await arrived.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -219,14 +222,14 @@ async def test_an_upload_that_breaks_off_leaves_nothing(content: ContentService)
     assert [file.stat().st_size for file in content.files(teacher.class_id)] == [whole.file.size_bytes]
 
 
-async def test_one_request_id_makes_one_material(content: ContentService) -> None:
+async def test_one_request_id_creates_one_material(content: ContentService) -> None:
     teacher, request_id = content.teacher(), str(uuid.uuid4())
     made = await asyncio.gather(
         *[content.upload(teacher, PHOTOSYNTHESIS, request_id=request_id) for _ in range(20)]
     )
     assert made == [made[0]] * 20
     assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 1
-    ready = await content.outcome(teacher, made[0].material_id)
+    ready = await content.wait_until_processed(teacher, made[0].material_id)
     assert (ready.status, ready.chunk_count) == (PROCESSING_STATUS_READY, 1)
 
 
@@ -234,9 +237,9 @@ async def test_another_file_under_the_same_request_id_is_refused(content: Conten
     teacher, request_id = content.teacher(), str(uuid.uuid4())
     beginning = "Words. " * PIECE
     await content.upload(teacher, f"{beginning}The end.", request_id=request_id)
-    # The first differs in its last message alone.
+    # The first differs in its last message isolated.
     for data, name in ((f"{beginning}An end.", "notes.md"), (f"{beginning}The end.", "other.md")):
-        denied = await refused(content.upload(teacher, data, name, request_id=request_id))
+        denied = await expect_error(content.upload(teacher, data, name, request_id=request_id))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
     assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 1
 
@@ -248,10 +251,12 @@ async def test_the_same_file_may_be_uploaded_twice(content: ContentService) -> N
     assert titles(await content.drafts(teacher)) == ["notes", "notes"]
 
 
-async def test_a_watcher_sees_the_work_go_on_to_its_end(content: ContentService, only_rings: None) -> None:
+async def test_watching_a_material_streams_its_progress_until_it_is_ready(
+    content: ContentService, no_polling: None
+) -> None:
     teacher = content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS)
-    request = WatchMaterialRequest(**of(teacher, uploaded.material_id))
+    request = WatchMaterialRequest(**key_of(teacher, uploaded.material_id))
     steps = [step async for step in content.materials.WatchMaterial(request, **teacher.auth)]
     assert [step.WhichOneof("step") for step in steps] == ["material"] * (len(steps) - 1) + ["done"]
     seen = [step.material for step in steps[:-1]] + [steps[-1].done]
@@ -262,24 +267,24 @@ async def test_a_watcher_sees_the_work_go_on_to_its_end(content: ContentService,
     assert again == [WatchMaterialResponse(done=seen[-1])]
 
 
-async def test_a_watcher_is_told_when_the_material_is_deleted(
-    alone: ContentService, only_rings: None
+async def test_watching_ends_with_an_error_when_the_material_is_deleted(
+    isolated: ContentService, no_polling: None
 ) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
-    stream: Any = alone.materials.WatchMaterial(
-        WatchMaterialRequest(**of(teacher, uploaded.material_id)), **teacher.auth
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    stream: Any = isolated.materials.WatchMaterial(
+        WatchMaterialRequest(**key_of(teacher, uploaded.material_id)), **teacher.auth
     )
     assert (await stream.read()).material == uploaded
-    alone.delete(teacher.class_id, uploaded.material_id)
-    await alone.parts.pipeline.process(teacher.class_id, uploaded.material_id)
+    isolated.delete(teacher.class_id, uploaded.material_id)
+    await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
     assert (await stream.read()).error.code == grpc.StatusCode.NOT_FOUND.value[0]
     with pytest.raises(grpc.aio.AioRpcError) as ended:
         await stream.read()
-    assert refusal(ended.value).reason == "MATERIAL_NOT_FOUND"
+    assert parse_error(ended.value).reason == "MATERIAL_NOT_FOUND"
 
 
-async def test_students_and_strangers_have_no_materials(content: ContentService) -> None:
+async def test_only_teachers_of_the_class_have_access_to_materials(content: ContentService) -> None:
     teacher, stranger = content.teacher(), content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS)
     student = content.student(teacher.class_id)
@@ -288,21 +293,21 @@ async def test_students_and_strangers_have_no_materials(content: ContentService)
         (student, "PERMISSION_DENIED", "ACCESS_DENIED"),
         (stranger, "NOT_FOUND", "MATERIAL_NOT_FOUND"),
     ):
-        mine = of(person, uploaded.material_id)
+        mine = key_of(person, uploaded.material_id)
         for call in (
             calls.GetMaterial(GetMaterialRequest(**mine), **person.auth),
             calls.WatchMaterial(WatchMaterialRequest(**mine), **person.auth),
             calls.RetryProcessing(RetryProcessingRequest(**mine), **person.auth),
         ):
-            denied = await refused(call)
+            denied = await expect_error(call)
             assert (denied.code, denied.reason) == (code, reason)
-    denied = await refused(content.upload(student, PHOTOSYNTHESIS))
+    denied = await expect_error(content.upload(student, PHOTOSYNTHESIS))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
     assert len(content.files(teacher.class_id)) == 1
 
 
-async def test_a_lesson_is_no_material(content: ContentService) -> None:
+async def test_a_lesson_is_not_a_material(content: ContentService) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
-    denied = await refused(get(content, teacher, lesson.content_id))
+    denied = await expect_error(get_material(content, teacher, lesson.content_id))
     assert (denied.code, denied.reason) == ("NOT_FOUND", "MATERIAL_NOT_FOUND")

@@ -1,4 +1,4 @@
-"""The work on a material: taken up again where it stopped, done once, and given up when it must be."""
+"""Processing: interrupted work continues, is done once, and fails after several attempts."""
 
 import asyncio
 import os
@@ -14,30 +14,29 @@ import pytest
 
 from chassis import jobs
 from content_service.materials.ingestion import rules, store
-from content_service.materials.ingestion.store import Superseded
-from content_service.tests.conftest import PHOTOSYNTHESIS, SECRET, ContentService, Person, working
-from meno.content.v1.material_service_pb2 import (
+from content_service.materials.ingestion.types import AttemptSuperseded
+from content_service.tests.conftest import PHOTOSYNTHESIS, SECRET, ContentService, Person, wait_for_worker
+from meno.content.v1.material_service_pb2 import RetryProcessingRequest, WatchMaterialRequest
+from meno.content.v1.resources_pb2 import (
     FAILURE_REASON_INTERNAL,
     PROCESSING_STAGE_EMBEDDING,
     PROCESSING_STATUS_FAILED,
     PROCESSING_STATUS_READY,
     Material,
-    RetryProcessingRequest,
-    WatchMaterialRequest,
 )
 
-PASSAGES = 80
+CHUNKS = 80
 LONG = "\n\n".join(
     f"# Chapter {number}\n\nThe {number}th river carries sand, silt, clay and gravel down to the sea. "
     "Where it slows, it drops them in turn: stones first, mud last, and so a delta grows year by year."
-    for number in range(PASSAGES)
+    for number in range(CHUNKS)
 )
 
 
 @pytest.fixture
-def short_passages(alone: ContentService) -> None:
-    """Many passages that are embedded quickly: so many batches, so many chances to die between two."""
-    execute(alone, "UPDATE knowledge_settings SET chunk_tokens = 60")
+def short_chunks(isolated: ContentService) -> None:
+    """Makes chunks short, so that there are many batches and a worker can be killed between two."""
+    execute(isolated, "UPDATE knowledge_settings SET chunk_tokens = 60")
 
 
 def execute(service: ContentService, query: str, *values: Any) -> list[Any]:
@@ -51,10 +50,10 @@ def chunk_ids(service: ContentService, material: Material) -> list[str]:
     return [chunk_id for (chunk_id,) in execute(service, query, material.class_id, material.material_id)]
 
 
-def assert_whole(service: ContentService, material: Material) -> None:
-    """Every passage is there once, with its vectors and its words, and no job is left."""
+def assert_processed_once(service: ContentService, material: Material) -> None:
+    """Asserts that every chunk exists once, with its vectors and terms."""
     key = (material.class_id, material.material_id)
-    [[passages, embedded, vectors, listed]] = execute(
+    [[chunks, embedded, vectors, indexed]] = execute(
         service,
         "SELECT (SELECT count(*) FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)),"
         " count(DISTINCT ordinal), count(*),"
@@ -63,29 +62,29 @@ def assert_whole(service: ContentService, material: Material) -> None:
         *key * 3,
     )
     assert material.status == PROCESSING_STATUS_READY
-    assert passages == embedded == listed == material.chunk_count == PASSAGES
-    assert vectors >= passages
+    assert chunks == embedded == indexed == material.chunk_count == CHUNKS
+    assert vectors >= chunks
     [[ordinals]] = execute(
         service,
         "SELECT array_agg(ordinal ORDER BY ordinal) FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)",
         *key,
     )
-    assert ordinals == [*range(PASSAGES)]
+    assert ordinals == [*range(CHUNKS)]
 
 
-async def until_embedding(service: ContentService, teacher: Person, material: Material) -> None:
-    """Returns when some passages are embedded and others are not."""
+async def wait_until_embedding(service: ContentService, teacher: Person, material: Material) -> None:
+    """Returns when some chunks are embedded and others are not."""
     request = WatchMaterialRequest(class_id=teacher.class_id, material_id=material.material_id)
     async for step in service.materials.WatchMaterial(request, **teacher.auth):
         assert step.HasField("material")
         embedding = step.material.stage == PROCESSING_STAGE_EMBEDDING
-        if embedding and step.material.progress_percent > rules.percent(rules.EMBEDDING):
+        if embedding and step.material.progress_percent > rules.progress_percent(rules.EMBEDDING):
             return
 
 
 @asynccontextmanager
-async def worker(service: ContentService) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m content_service worker`, which is killed at the end."""
+async def run_worker_process(service: ContentService) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs `python -m content_service worker`; kills it at the end."""
     settings = service.settings
     values = {
         "DATABASE_URL": service.database_url,
@@ -114,9 +113,9 @@ async def worker(service: ContentService) -> AsyncIterator[asyncio.subprocess.Pr
 
 
 @asynccontextmanager
-async def working_here(service: ContentService) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker in this process, which is cancelled at the end."""
-    task = asyncio.create_task(jobs.work(service.parts.queue, stalled_after=0.5))
+async def run_worker(service: ContentService) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs a worker in this process; cancels it at the end."""
+    task = asyncio.create_task(jobs.work(service.components.queue, stalled_after=0.5))
     try:
         yield task
     finally:
@@ -124,161 +123,167 @@ async def working_here(service: ContentService) -> AsyncIterator[asyncio.Task[No
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_work_whose_worker_is_killed_goes_on_where_it_stopped(
-    alone: ContentService, short_passages: None
+async def test_processing_continues_after_its_worker_was_killed(
+    isolated: ContentService, short_chunks: None
 ) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, LONG)
-    async with worker(alone) as first:
-        await until_embedding(alone, teacher, uploaded)
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, LONG)
+    async with run_worker_process(isolated) as first:
+        await wait_until_embedding(isolated, teacher, uploaded)
         first.send_signal(signal.SIGKILL)
         assert await first.wait() == -signal.SIGKILL
-    cut = chunk_ids(alone, uploaded)
-    assert len(cut) == PASSAGES
-    [[embedded]] = execute(alone, "SELECT count(DISTINCT ordinal) FROM chunk_embeddings")
-    assert 0 < embedded < PASSAGES
-    async with working_here(alone):
-        ready = await alone.outcome(teacher, uploaded.material_id)
-    assert_whole(alone, ready)
-    assert chunk_ids(alone, uploaded) == cut
-    assert execute(alone, "SELECT attempt, fruitless FROM materials") == [(2, 0)]
+    before = chunk_ids(isolated, uploaded)
+    assert len(before) == CHUNKS
+    [[embedded]] = execute(isolated, "SELECT count(DISTINCT ordinal) FROM chunk_embeddings")
+    assert 0 < embedded < CHUNKS
+    async with run_worker(isolated):
+        ready = await isolated.wait_until_processed(teacher, uploaded.material_id)
+    assert_processed_once(isolated, ready)
+    assert chunk_ids(isolated, uploaded) == before
+    assert execute(isolated, "SELECT attempt, failed_attempts FROM materials") == [(2, 0)]
 
 
-async def test_work_that_is_stopped_goes_on_where_it_stopped(
-    alone: ContentService, short_passages: None
+async def test_processing_continues_after_its_worker_was_stopped(
+    isolated: ContentService, short_chunks: None
 ) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, LONG)
-    async with working_here(alone):
-        await until_embedding(alone, teacher, uploaded)
-    cut = chunk_ids(alone, uploaded)
-    async with working_here(alone):
-        assert_whole(alone, await alone.outcome(teacher, uploaded.material_id))
-    assert chunk_ids(alone, uploaded) == cut
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, LONG)
+    async with run_worker(isolated):
+        await wait_until_embedding(isolated, teacher, uploaded)
+    before = chunk_ids(isolated, uploaded)
+    async with run_worker(isolated):
+        assert_processed_once(isolated, await isolated.wait_until_processed(teacher, uploaded.material_id))
+    assert chunk_ids(isolated, uploaded) == before
 
 
-async def test_of_several_workers_at_one_material_the_last_one_finishes(
-    alone: ContentService, short_passages: None
+async def test_the_last_of_several_workers_finishes_a_material(
+    isolated: ContentService, short_chunks: None
 ) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, LONG)
-    process = alone.parts.pipeline.process
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, LONG)
+    process = isolated.components.pipeline.process
     await asyncio.gather(*[process(teacher.class_id, uploaded.material_id) for _ in range(3)])
-    assert_whole(alone, await alone.outcome(teacher, uploaded.material_id))
-    assert execute(alone, "SELECT attempt FROM materials") == [(3,)]
+    assert_processed_once(isolated, await isolated.wait_until_processed(teacher, uploaded.material_id))
+    assert execute(isolated, "SELECT attempt FROM materials") == [(3,)]
 
 
-async def test_a_finished_material_is_not_processed_again(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
-    await alone.parts.pipeline.process(teacher.class_id, uploaded.material_id)
-    ready, cut = await alone.outcome(teacher, uploaded.material_id), chunk_ids(alone, uploaded)
-    await alone.parts.pipeline.process(teacher.class_id, uploaded.material_id)
-    assert await alone.outcome(teacher, uploaded.material_id) == ready
-    assert chunk_ids(alone, uploaded) == cut
+async def test_a_finished_material_is_not_processed_again(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
+    ready, before = (
+        await isolated.wait_until_processed(teacher, uploaded.material_id),
+        chunk_ids(isolated, uploaded),
+    )
+    await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
+    assert await isolated.wait_until_processed(teacher, uploaded.material_id) == ready
+    assert chunk_ids(isolated, uploaded) == before
 
 
-async def test_an_attempt_that_was_overtaken_writes_nothing(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
+async def test_a_superseded_attempt_writes_nothing(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
     key = (teacher.class_id, uploaded.material_id)
-    database = alone.parts.database
+    database = isolated.components.database
     async with database.transaction() as transaction:
         claimed = await store.claim(transaction, *key)
         assert claimed is not None
-    overtaken = store.Attempt(*key, claimed.attempt)
-    await alone.parts.pipeline.process(*key)
-    ready, cut = await alone.outcome(teacher, uploaded.material_id), chunk_ids(alone, uploaded)
-    for attempt in (overtaken, store.Attempt(*key, claimed.attempt + 1)):
-        with pytest.raises(Superseded):
+    superseded = store.Attempt(*key, claimed.attempt)
+    await isolated.components.pipeline.process(*key)
+    ready, before = (
+        await isolated.wait_until_processed(teacher, uploaded.material_id),
+        chunk_ids(isolated, uploaded),
+    )
+    for attempt in (superseded, store.Attempt(*key, claimed.attempt + 1)):
+        with pytest.raises(AttemptSuperseded):
             async with database.transaction() as transaction:
                 await attempt.advance(transaction, rules.CHUNKING, 50)
-        with pytest.raises(Superseded):
+        with pytest.raises(AttemptSuperseded):
             async with database.transaction() as transaction:
                 await attempt.fail(transaction, "INTERNAL", "No.")
-    assert await alone.outcome(teacher, uploaded.material_id) == ready
-    assert chunk_ids(alone, uploaded) == cut
+    assert await isolated.wait_until_processed(teacher, uploaded.material_id) == ready
+    assert chunk_ids(isolated, uploaded) == before
 
 
-async def fails_for_good(service: ContentService, teacher: Person, material: Material) -> Material:
-    """Processes until an attempt gives up; the first one may have brought the work further."""
+async def process_until_failed(service: ContentService, teacher: Person, material: Material) -> Material:
+    """Processes a material until it is FAILED. The first attempt may have made progress."""
     attempts = 0
     while True:
         attempts += 1
         try:
-            await service.parts.pipeline.process(teacher.class_id, material.material_id)
+            await service.components.pipeline.process(teacher.class_id, material.material_id)
             break
         except (FileNotFoundError, psycopg.Error):
-            assert attempts <= rules.MAX_FRUITLESS
-    assert attempts >= rules.MAX_FRUITLESS
-    failed = await service.outcome(teacher, material.material_id)
+            assert attempts <= rules.MAX_ATTEMPTS_WITHOUT_PROGRESS
+    assert attempts >= rules.MAX_ATTEMPTS_WITHOUT_PROGRESS
+    failed = await service.wait_until_processed(teacher, material.material_id)
     assert (failed.status, failed.failure_reason) == (PROCESSING_STATUS_FAILED, FAILURE_REASON_INTERNAL)
-    assert failed.failure_message == rules.sentence("INTERNAL")
+    assert failed.failure_message == rules.failure_message("INTERNAL")
     return failed
 
 
 async def retry(service: ContentService, teacher: Person, material: Material) -> Material:
-    """Processes a material again as its teacher asks."""
+    """Retries the processing of a failed material."""
     request = RetryProcessingRequest(class_id=teacher.class_id, material_id=material.material_id)
     await service.materials.RetryProcessing(request, **teacher.auth)
-    await service.parts.pipeline.process(teacher.class_id, material.material_id)
-    return await service.outcome(teacher, material.material_id)
+    await service.components.pipeline.process(teacher.class_id, material.material_id)
+    return await service.wait_until_processed(teacher, material.material_id)
 
 
-async def test_a_file_that_is_gone_is_a_fault_of_ours(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
-    [path] = alone.files(teacher.class_id)
+async def test_a_missing_file_is_an_internal_failure(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    [path] = isolated.files(teacher.class_id)
     path.rename(aside := path.with_suffix(".aside"))
-    await fails_for_good(alone, teacher, uploaded)
+    await process_until_failed(isolated, teacher, uploaded)
     aside.rename(path)
-    assert (await retry(alone, teacher, uploaded)).status == PROCESSING_STATUS_READY
+    assert (await retry(isolated, teacher, uploaded)).status == PROCESSING_STATUS_READY
 
 
 @pytest.mark.parametrize("table", ["material_chunks", "chunk_embeddings", "chunk_terms"])
-async def test_work_that_always_fails_at_one_step_is_given_up(alone: ContentService, table: str) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
-    execute(alone, f"ALTER TABLE {table} ADD CONSTRAINT nothing_at_all CHECK (false)")
-    await fails_for_good(alone, teacher, uploaded)
-    execute(alone, f"ALTER TABLE {table} DROP CONSTRAINT nothing_at_all")
-    ready = await retry(alone, teacher, uploaded)
+async def test_processing_fails_if_one_step_always_fails(isolated: ContentService, table: str) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    execute(isolated, f"ALTER TABLE {table} ADD CONSTRAINT nothing_at_all CHECK (false)")
+    await process_until_failed(isolated, teacher, uploaded)
+    execute(isolated, f"ALTER TABLE {table} DROP CONSTRAINT nothing_at_all")
+    ready = await retry(isolated, teacher, uploaded)
     assert (ready.status, ready.chunk_count) == (PROCESSING_STATUS_READY, 1)
 
 
-async def test_a_file_that_kills_its_workers_is_given_up(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, PHOTOSYNTHESIS)
+async def test_processing_fails_if_a_file_kills_its_workers(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
     key = (teacher.class_id, uploaded.material_id)
-    for _ in range(rules.MAX_FRUITLESS):
-        async with alone.parts.database.transaction() as transaction:
+    for _ in range(rules.MAX_ATTEMPTS_WITHOUT_PROGRESS):
+        async with isolated.components.database.transaction() as transaction:
             assert await store.claim(transaction, *key)
-    await alone.parts.pipeline.process(*key)
-    failed = await alone.outcome(teacher, uploaded.material_id)
+    await isolated.components.pipeline.process(*key)
+    failed = await isolated.wait_until_processed(teacher, uploaded.material_id)
     assert (failed.status, failed.failure_reason) == (PROCESSING_STATUS_FAILED, FAILURE_REASON_INTERNAL)
-    assert (await retry(alone, teacher, uploaded)).status == PROCESSING_STATUS_READY
+    assert (await retry(isolated, teacher, uploaded)).status == PROCESSING_STATUS_READY
 
 
-async def test_many_who_ask_at_once_have_it_processed_again_once(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    uploaded = await alone.upload(teacher, " ")
-    await alone.parts.pipeline.process(teacher.class_id, uploaded.material_id)
-    execute(alone, "DELETE FROM procrastinate_jobs")
+async def test_concurrent_retries_defer_one_job(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, " ")
+    await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
+    execute(isolated, "DELETE FROM procrastinate_jobs")
     request = RetryProcessingRequest(class_id=teacher.class_id, material_id=uploaded.material_id)
-    calls = [alone.materials.RetryProcessing(request, **teacher.auth) for _ in range(20)]
+    calls = [isolated.materials.RetryProcessing(request, **teacher.auth) for _ in range(20)]
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(reply, Material) for reply in replies) == 1
-    assert execute(alone, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
+    assert execute(isolated, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
 
 
-async def test_a_job_exists_where_its_material_does(alone: ContentService) -> None:
-    teacher = alone.teacher()
-    execute(alone, "ALTER TABLE materials ADD CONSTRAINT nothing_at_all CHECK (false) NOT VALID")
+async def test_a_job_exists_only_if_its_material_is_committed(isolated: ContentService) -> None:
+    teacher = isolated.teacher()
+    execute(isolated, "ALTER TABLE materials ADD CONSTRAINT nothing_at_all CHECK (false) NOT VALID")
     with pytest.raises(Exception, match="INTERNAL"):
-        await alone.upload(teacher, PHOTOSYNTHESIS)
-    assert execute(alone, "SELECT count(*) FROM procrastinate_jobs") == [(0,)]
-    assert alone.files(teacher.class_id) == await alone.drafts(teacher) == []
-    execute(alone, "ALTER TABLE materials DROP CONSTRAINT nothing_at_all")
-    async with working_here(alone):
-        await working(alone.database_url)
-        assert (await alone.processed(teacher, PHOTOSYNTHESIS)).status == PROCESSING_STATUS_READY
+        await isolated.upload(teacher, PHOTOSYNTHESIS)
+    assert execute(isolated, "SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+    assert isolated.files(teacher.class_id) == await isolated.drafts(teacher) == []
+    execute(isolated, "ALTER TABLE materials DROP CONSTRAINT nothing_at_all")
+    async with run_worker(isolated):
+        await wait_for_worker(isolated.database_url)
+        assert (await isolated.upload_and_process(teacher, PHOTOSYNTHESIS)).status == PROCESSING_STATUS_READY

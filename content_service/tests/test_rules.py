@@ -1,4 +1,4 @@
-"""Rules that need nothing but values: contents, progress, texts and questions."""
+"""Rules and text functions, tested without a database."""
 
 import unicodedata
 
@@ -6,75 +6,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content_service.authoring.rules import LESSON, MATERIAL, MODULE, kind_of, may_stand
-from content_service.knowledge.rules import MAX_QUERY, query_of
+from content_service.authoring.messages import kind_of
+from content_service.authoring.rules import LESSON, MATERIAL, MODULE, can_be_child_of
+from content_service.knowledge.rules import MAX_QUERY_CHARACTERS, normalize_query
+from content_service.knowledge.text import normalize
 from content_service.materials.ingestion import rules
-from content_service.materials.ingestion.extraction import normalised
-from content_service.materials.ingestion.html import markdown_of
-from meno.content.v1.content_service_pb2 import Body
-from meno.content.v1.material_service_pb2 import FailureReason
+from content_service.materials.ingestion.html import to_markdown
+from meno.content.v1.resources_pb2 import ContentBody, FailureReason
 
 VISIBLE = st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
 
 
-def test_what_may_stand_under_what() -> None:
+def test_the_permitted_parents_of_each_kind() -> None:
     kinds = (MODULE, LESSON, MATERIAL)
-    assert {(kind, parent) for kind in kinds for parent in (None, *kinds) if may_stand(kind, parent)} == {
+    assert {
+        (kind, parent) for kind in kinds for parent in (None, *kinds) if can_be_child_of(kind, parent)
+    } == {
         (MODULE, None),
         (LESSON, None),
         (LESSON, MODULE),
     }
 
 
-def test_a_body_tells_the_kind() -> None:
-    assert kind_of(Body(module=Body.Module())) == MODULE
-    assert kind_of(Body(lesson=Body.Lesson())) == LESSON
-    assert kind_of(Body(material=Body.MaterialFile())) == MATERIAL
+def test_the_body_decides_the_kind() -> None:
+    assert kind_of(ContentBody(module=ContentBody.Module())) == MODULE
+    assert kind_of(ContentBody(lesson=ContentBody.Lesson())) == LESSON
+    assert kind_of(ContentBody(material=ContentBody.MaterialFile())) == MATERIAL
     with pytest.raises(ValueError, match="no kind"):
-        kind_of(Body())
+        kind_of(ContentBody())
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
-def test_progress_never_falls(count: int, done: int) -> None:
+def test_progress_never_decreases(count: int, done: int) -> None:
     stages = (rules.EXTRACTING, rules.CHUNKING, rules.EMBEDDING)
-    steps = [rules.percent(stage) for stage in stages]
-    steps += [rules.percent(rules.EMBEDDING, part, count) for part in sorted({0, min(done, count), count})]
-    steps.append(rules.percent(rules.FINALIZING))
+    steps = [rules.progress_percent(stage) for stage in stages]
+    steps += [
+        rules.progress_percent(rules.EMBEDDING, part, count) for part in sorted({0, min(done, count), count})
+    ]
+    steps.append(rules.progress_percent(rules.FINALIZING))
     assert steps == sorted(steps)
     assert steps[0] > 0
     assert steps[-1] < 100
 
 
-def test_every_failure_tells_the_teacher_what_to_do() -> None:
+def test_every_failure_reason_has_a_message() -> None:
     for name in FailureReason.keys()[1:]:
-        assert rules.sentence(name.removeprefix("FAILURE_REASON_")).endswith(".")
+        assert rules.failure_message(name.removeprefix("FAILURE_REASON_")).endswith(".")
 
 
 @given(st.text(max_size=200))
-def test_a_text_has_one_form(text: str) -> None:
-    once = normalised(text)
-    assert normalised(once) == once
+def test_normalization_is_idempotent(text: str) -> None:
+    once = normalize(text)
+    assert normalize(once) == once
     assert unicodedata.is_normalized("NFKC", once)
     assert not {"\r", "\0", "\u200b", "\u202e", "\ufeff"} & {*once}
     assert "\n\n\n" not in once
 
 
 @given(st.text(VISIBLE, max_size=60), st.sampled_from(["\u200b", "\u00ad", "\u2060", "\x07"]))
-def test_what_nobody_sees_makes_no_difference(text: str, hidden: str) -> None:
-    assert normalised(hidden.join(text)) == normalised(text)
+def test_invisible_characters_do_not_change_a_text(text: str, hidden: str) -> None:
+    assert normalize(hidden.join(text)) == normalize(text)
 
 
 @given(st.text(max_size=3000))
-def test_a_question_is_stored_text_as_far_as_it_counts(text: str) -> None:
-    query = query_of(text)
-    assert len(query) <= MAX_QUERY
+def test_a_query_is_normalized_and_shortened(text: str) -> None:
+    query = normalize_query(text)
+    assert len(query) <= MAX_QUERY_CHARACTERS
     assert query == query.strip()
-    assert query in normalised(text[:MAX_QUERY])
+    assert query in normalize(text[:MAX_QUERY_CHARACTERS])
 
 
 @given(st.text(max_size=500))
-def test_a_script_is_never_text_whatever_follows_it(page: str) -> None:
-    assert markdown_of(f"<script>let x</script>{page}") == markdown_of(page)
+def test_a_script_is_never_extracted(page: str) -> None:
+    assert to_markdown(f"<script>let x</script>{page}") == to_markdown(page)
 
 
 @pytest.mark.parametrize(
@@ -95,5 +99,5 @@ def test_a_script_is_never_text_whatever_follows_it(page: str) -> None:
         ("<li></li><h1></h1><p> </p>", ""),
     ],
 )
-def test_a_web_page_as_it_is_shown(page: str, text: str) -> None:
-    assert markdown_of(page).strip("\n") == text.strip("\n")
+def test_html_is_converted_to_its_visible_text(page: str, text: str) -> None:
+    assert to_markdown(page).strip("\n") == text.strip("\n")

@@ -1,4 +1,4 @@
-"""Search and passages over gRPC: what a class finds, and what nobody may."""
+"""Search and chunks over gRPC: results, visibility and access."""
 
 import uuid
 from typing import Any
@@ -8,24 +8,19 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import bearer, refused
+from chassis.testing import bearer, expect_error
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from content_service.tests.pdf import pdf
-from meno.content.v1.content_service_pb2 import Content, GetContentRequest, UpdateDraftRequest
+from meno.content.v1.content_service_pb2 import GetContentRequest, UpdateDraftRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest
-from meno.content.v1.material_service_pb2 import (
-    AttachMaterialRequest,
-    Chunk,
-    DetachMaterialRequest,
-    GetChunkRequest,
-    Material,
-)
+from meno.content.v1.material_service_pb2 import AttachMaterialRequest, DetachMaterialRequest, GetChunkRequest
+from meno.content.v1.resources_pb2 import Chunk, Content, Material
 
 BREAD = "# Bread\n\nSourdough rises because wild yeast and bacteria ferment the flour overnight."
 
 
-class School:
-    """A class with a module, a lesson in it, and material for both."""
+class SampleClass:
+    """A class with a module, a lesson in it, and a material for each."""
 
     def __init__(self, service: ContentService, teacher: Person) -> None:
         self.service = service
@@ -36,7 +31,7 @@ class School:
         self.plants: Material
         self.earth: Material
 
-    async def open(self) -> "School":
+    async def create(self) -> "SampleClass":
         self.module = await self.service.module(self.teacher)
         self.lesson = await self.service.lesson(self.teacher, parent_id=self.module.content_id)
         self.earth = await self.service.published_material(self.teacher, VOLCANOES, self.module.content_id)
@@ -45,30 +40,30 @@ class School:
         )
         return self
 
-    async def found(self, query: str, **values: Any) -> list[str]:
-        """The materials that a student finds, best first."""
+    async def find(self, query: str, **values: Any) -> list[str]:
+        """Returns the ids of the materials that a student finds, best first."""
         chunks = await self.service.search(self.student, query, **values)
         return [chunk.material_id for chunk in chunks]
 
 
 @pytest_asyncio.fixture
-async def school(content: ContentService) -> School:
-    return await School(content, content.teacher()).open()
+async def sample(content: ContentService) -> SampleClass:
+    return await SampleClass(content, content.teacher()).create()
 
 
 @pytest_asyncio.fixture(scope="module")
-async def library(content: ContentService) -> School:
-    """A school in which nothing is changed."""
-    return await School(content, content.teacher()).open()
+async def library(content: ContentService) -> SampleClass:
+    """A sample class that tests do not change."""
+    return await SampleClass(content, content.teacher()).create()
 
 
-async def test_a_class_finds_by_words_and_by_meaning(library: School) -> None:
-    assert await library.found("chlorophyll glucose") == [library.plants.material_id]
-    assert await library.found("How do leaves make food from the sun?") == [library.plants.material_id]
-    assert await library.found("Why does molten rock come out of mountains?") == [library.earth.material_id]
+async def test_search_matches_terms_and_meaning(library: SampleClass) -> None:
+    assert await library.find("chlorophyll glucose") == [library.plants.material_id]
+    assert await library.find("How do leaves make food from the sun?") == [library.plants.material_id]
+    assert await library.find("Why does molten rock come out of mountains?") == [library.earth.material_id]
 
 
-async def test_a_passage_comes_with_what_a_citation_needs(library: School) -> None:
+async def test_a_found_chunk_contains_the_data_of_a_citation(library: SampleClass) -> None:
     [found] = await library.service.search(library.student, "What is basalt?")
     assert (found.class_id, found.material_id, found.revision_id) == (
         library.student.class_id,
@@ -92,64 +87,66 @@ async def test_a_passage_comes_with_what_a_citation_needs(library: School) -> No
         assert await library.service.materials.GetChunk(request, **person.auth) == found
 
 
-async def test_a_passage_of_a_pdf_names_its_page(content: ContentService) -> None:
+async def test_a_chunk_of_a_pdf_has_its_page(content: ContentService) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
     filling = "The harbour was built of granite in those years, and ships came from every port. " * 15
     document = pdf([filling, f"{filling} Osmosis is the movement of water through a membrane.", filling])
     await content.published_material(teacher, document, lesson.content_id, "harbour.pdf")
-    found = await content.search(teacher, "osmosis water membrane", limit=1)
+    found = await content.search(teacher, "osmosis water membrane", top_k=1)
     assert [("Osmosis" in chunk.text, chunk.page, chunk.material_title) for chunk in found] == [
         (True, 2, "harbour")
     ]
 
 
-async def test_what_does_not_bear_on_the_question_is_left_out(library: School) -> None:
+async def test_irrelevant_chunks_are_not_returned(library: SampleClass) -> None:
     for query in ("Who won the football cup in 1998?", "Mietvertrag kündigen", "quarterly tax return form"):
-        assert await library.found(query) == []
+        assert await library.find(query) == []
 
 
-async def test_nothing_is_found_in_a_class_without_material(content: ContentService) -> None:
+async def test_search_in_a_class_without_material_returns_nothing(content: ContentService) -> None:
     assert await content.search(content.teacher(), "chlorophyll") == []
 
 
-async def test_another_class_finds_its_own_alone(content: ContentService, school: School) -> None:
-    other = await School(content, content.teacher()).open()
-    assert await other.found("chlorophyll") == [other.plants.material_id]
-    assert await school.found("chlorophyll") == [school.plants.material_id]
-    denied = await refused(
+async def test_search_returns_only_chunks_of_the_class(content: ContentService, sample: SampleClass) -> None:
+    other = await SampleClass(content, content.teacher()).create()
+    assert await other.find("chlorophyll") == [other.plants.material_id]
+    assert await sample.find("chlorophyll") == [sample.plants.material_id]
+    denied = await expect_error(
         content.knowledge.Search(
-            SearchRequest(class_id=other.student.class_id, query="chlorophyll"), **school.student.auth
+            SearchRequest(class_id=other.student.class_id, query="chlorophyll"), **sample.student.auth
         )
     )
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
-    elsewhere = {"content_id": other.lesson.content_id}
-    assert await school.found("chlorophyll", **elsewhere) == []
+    foreign_content = {"content_id": other.lesson.content_id}
+    assert await sample.find("chlorophyll", **foreign_content) == []
 
 
-async def test_only_what_is_published_all_the_way_up_is_found(school: School) -> None:
-    service, teacher = school.service, school.teacher
+async def test_search_returns_only_chunks_below_published_contents(sample: SampleClass) -> None:
+    service, teacher = sample.service, sample.teacher
     plants, lesson, module = (
-        school.plants.material_id,
-        school.lesson.content_id,
-        school.module.content_id,
+        sample.plants.material_id,
+        sample.lesson.content_id,
+        sample.module.content_id,
     )
-    assert await school.found("chlorophyll") == [plants]
-    for hidden in (plants, lesson, module):
-        await service.unpublish(teacher, hidden)
-        assert await school.found("chlorophyll") == []
+    assert await sample.find("chlorophyll") == [plants]
+    for unpublished in (plants, lesson, module):
+        await service.unpublish(teacher, unpublished)
+        assert await sample.find("chlorophyll") == []
         assert await service.search(teacher, "chlorophyll") == []
-        await service.publish(teacher, hidden)
-        assert await school.found("chlorophyll") == [plants]
+        await service.publish(teacher, unpublished)
+        assert await sample.find("chlorophyll") == [plants]
     service.delete(teacher.class_id, module)
-    assert await school.found("chlorophyll") == []
+    assert await sample.find("chlorophyll") == []
 
 
-async def test_a_material_is_found_once_it_is_ready_published_and_attached(content: ContentService) -> None:
+async def test_a_material_is_found_only_after_it_is_ready_published_and_attached(
+    content: ContentService,
+) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
     await content.publish(teacher, lesson.content_id)
-    material = await content.processed(teacher, BREAD)
+    material = await content.upload_and_process(teacher, BREAD)
     steps = (
         content.publish(teacher, material.material_id),
         content.attach(teacher, lesson.content_id, material.material_id),
@@ -162,7 +159,7 @@ async def test_a_material_is_found_once_it_is_ready_published_and_attached(conte
     assert found.text == BREAD
 
 
-async def test_a_lesson_names_its_students_the_published_materials_alone(content: ContentService) -> None:
+async def test_students_see_only_the_published_materials_of_a_lesson(content: ContentService) -> None:
     teacher = content.teacher()
     student = content.student(teacher.class_id)
     lesson = await content.lesson(teacher)
@@ -177,91 +174,93 @@ async def test_a_lesson_names_its_students_the_published_materials_alone(content
     assert [*seen.material_ids] == [material.material_id]
 
 
-async def test_a_detached_material_is_found_until_that_is_published(school: School) -> None:
-    service, teacher = school.service, school.teacher
+async def test_a_detached_material_is_found_until_the_content_is_published(sample: SampleClass) -> None:
+    service, teacher = sample.service, sample.teacher
     request = DetachMaterialRequest(
-        class_id=teacher.class_id, content_id=school.lesson.content_id, material_id=school.plants.material_id
+        class_id=teacher.class_id, content_id=sample.lesson.content_id, material_id=sample.plants.material_id
     )
     draft = await service.materials.DetachMaterial(request, **teacher.auth)
     assert [*draft.material_ids] == []
     assert await service.materials.DetachMaterial(request, **teacher.auth) == draft
-    assert await school.found("chlorophyll") == [school.plants.material_id]
-    await service.publish(teacher, school.lesson.content_id)
-    assert await school.found("chlorophyll") == []
-    await service.attach(teacher, school.module.content_id, school.plants.material_id)
-    await service.publish(teacher, school.module.content_id)
-    assert await school.found("chlorophyll") == [school.plants.material_id]
+    assert await sample.find("chlorophyll") == [sample.plants.material_id]
+    await service.publish(teacher, sample.lesson.content_id)
+    assert await sample.find("chlorophyll") == []
+    await service.attach(teacher, sample.module.content_id, sample.plants.material_id)
+    await service.publish(teacher, sample.module.content_id)
+    assert await sample.find("chlorophyll") == [sample.plants.material_id]
 
 
-async def test_attaching_twice_changes_nothing(school: School) -> None:
-    service, teacher = school.service, school.teacher
-    plants = school.plants.material_id
-    unchanged = await service.attach(teacher, school.lesson.content_id, plants.upper())
+async def test_attaching_twice_changes_nothing(sample: SampleClass) -> None:
+    service, teacher = sample.service, sample.teacher
+    plants = sample.plants.material_id
+    unchanged = await service.attach(teacher, sample.lesson.content_id, plants.upper())
     assert [*unchanged.material_ids] == [plants]
-    assert await service.attach(teacher, school.lesson.content_id, plants) == unchanged
-    both = await service.attach(teacher, school.lesson.content_id, school.earth.material_id)
-    assert [*both.material_ids] == [plants, school.earth.material_id]
+    assert await service.attach(teacher, sample.lesson.content_id, plants) == unchanged
+    both = await service.attach(teacher, sample.lesson.content_id, sample.earth.material_id)
+    assert [*both.material_ids] == [plants, sample.earth.material_id]
 
 
-async def test_what_cannot_be_attached_is_refused(school: School, content: ContentService) -> None:
-    stranger = await School(content, content.teacher()).open()
-    lesson, plants = school.lesson.content_id, school.plants.material_id
+async def test_attaching_an_unsuitable_material_is_refused(
+    sample: SampleClass, content: ContentService
+) -> None:
+    stranger = await SampleClass(content, content.teacher()).create()
+    lesson, plants = sample.lesson.content_id, sample.plants.material_id
     for content_id, material_id, reason in (
         (lesson, stranger.plants.material_id, "MATERIAL_NOT_FOUND"),
-        (lesson, school.module.content_id, "MATERIAL_NOT_FOUND"),
+        (lesson, sample.module.content_id, "MATERIAL_NOT_FOUND"),
         (lesson, str(uuid.uuid4()), "MATERIAL_NOT_FOUND"),
         (stranger.lesson.content_id, plants, "CONTENT_NOT_FOUND"),
         (plants, plants, "CONTENT_NOT_FOUND"),
     ):
-        values = {"class_id": school.teacher.class_id, "content_id": content_id, "material_id": material_id}
+        values = {"class_id": sample.teacher.class_id, "content_id": content_id, "material_id": material_id}
         attach = AttachMaterialRequest(**values)
-        denied = await refused(content.materials.AttachMaterial(attach, **school.teacher.auth))
+        denied = await expect_error(content.materials.AttachMaterial(attach, **sample.teacher.auth))
         assert (denied.code, denied.reason) == ("NOT_FOUND", reason)
         if reason == "CONTENT_NOT_FOUND":
             detach = DetachMaterialRequest(**values)
-            denied = await refused(content.materials.DetachMaterial(detach, **school.teacher.auth))
+            denied = await expect_error(content.materials.DetachMaterial(detach, **sample.teacher.auth))
             assert (denied.code, denied.reason) == ("NOT_FOUND", reason)
 
 
-async def test_a_search_keeps_to_where_it_is_asked(library: School) -> None:
+async def test_search_is_restricted_to_the_given_content(library: SampleClass) -> None:
     both = {library.plants.material_id, library.earth.material_id}
     query = "chlorophyll in leaves; magma and lava"
-    assert {*await library.found(query)} == both
-    assert {*await library.found(query, content_id=library.module.content_id)} == both
-    assert await library.found(query, content_id=library.lesson.content_id.upper()) == [
+    assert {*await library.find(query)} == both
+    assert {*await library.find(query, content_id=library.module.content_id)} == both
+    assert await library.find(query, content_id=library.lesson.content_id.upper()) == [
         library.plants.material_id
     ]
-    assert await library.found(query, content_id=str(uuid.uuid4())) == []
-    assert len(await library.found(query, limit=1)) == 1
+    assert await library.find(query, content_id=str(uuid.uuid4())) == []
+    assert len(await library.find(query, top_k=1)) == 1
 
 
-ASKED = "How does the chlorophyll in leaves absorb light for photosynthesis?"
+QUERY = "How does the chlorophyll in leaves absorb light for photosynthesis?"
 
-HOSTILE = {
-    "operators": f"{ASKED} & ! ( | <-> :* \\ ' \" or -- and not",
-    "a statement": f"{ASKED}'; DROP TABLE material_chunks; --",
-    "placeholders": f"{ASKED} %s %(scope_id)s :scope_id $1 {{}}",
-    "markup": f"<b>{ASKED}</b> **{ASKED}** [x](y)",
-    "hidden characters": "\u202e" + "\u200b".join(ASKED),
-    "wide letters": "".join(chr(ord(letter) + 0xFEE0) if letter > " " else letter for letter in ASKED),
-    "emoji": f"🌱 {ASKED} 🌞👩‍🔬",
-    "another direction": f"سؤال {ASKED}",
-    "a long question": f"{ASKED} " * 140,
-    "a long word after it": f"{ASKED} {'x' * 9_000}",
-    "a flood after it": f"{ASKED}{' ' * 930}{VOLCANOES * 30}",
+SPECIAL_QUERIES = {
+    "operators": f"{QUERY} & ! ( | <-> :* \\ ' \" or -- and not",
+    "a statement": f"{QUERY}'; DROP TABLE material_chunks; --",
+    "placeholders": f"{QUERY} %s %(scope_id)s :scope_id $1 {{}}",
+    "markup": f"<b>{QUERY}</b> **{QUERY}** [x](y)",
+    "hidden characters": "\u202e" + "\u200b".join(QUERY),
+    "wide letters": "".join(chr(ord(letter) + 0xFEE0) if letter > " " else letter for letter in QUERY),
+    "emoji": f"🌱 {QUERY} 🌞👩‍🔬",
+    "right-to-left text": f"سؤال {QUERY}",
+    "a long question": f"{QUERY} " * 140,
+    "a long word after it": f"{QUERY} {'x' * 9_000}",
+    "a very long text after it": f"{QUERY}{' ' * 930}{VOLCANOES * 30}",
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_hostile_question_is_a_question_like_any_other(library: School, kind: str) -> None:
-    assert library.plants.material_id in await library.found(HOSTILE[kind])
+@pytest.mark.parametrize("kind", SPECIAL_QUERIES)
+async def test_special_characters_in_a_query_have_no_effect(library: SampleClass, kind: str) -> None:
+    assert library.plants.material_id in await library.find(SPECIAL_QUERIES[kind])
 
 
 @pytest.mark.parametrize(
     "query", ["the of and", "?!... -- ''", "🙂", "\u200b\u2060", "\u00ad", "نص بلا صلة", "a" * 10_000]
 )
-async def test_a_question_that_says_nothing_finds_nothing(library: School, query: str) -> None:
-    assert await library.found(query) == []
+async def test_a_query_without_terms_returns_nothing(library: SampleClass, query: str) -> None:
+    assert await library.find(query) == []
 
 
 @pytest.mark.parametrize(
@@ -270,8 +269,8 @@ async def test_a_question_that_says_nothing_finds_nothing(library: School, query
         ({"query": " \n\t"}, "query"),
         ({"query": "x" * 10_001}, "query"),
         ({"query": "a\0b"}, "query"),
-        ({"query": "x", "limit": 51}, "limit"),
-        ({"query": "x", "limit": -1}, "limit"),
+        ({"query": "x", "top_k": 51}, "top_k"),
+        ({"query": "x", "top_k": -1}, "top_k"),
         ({"query": "x", "content_id": "here"}, "content_id"),
     ],
 )
@@ -280,12 +279,12 @@ async def test_a_malformed_search_is_refused_with_the_field(
 ) -> None:
     teacher = content.teacher()
     request = SearchRequest(class_id=teacher.class_id, **values)
-    denied = await refused(content.knowledge.Search(request, **teacher.auth))
+    denied = await expect_error(content.knowledge.Search(request, **teacher.auth))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert [broken.field for broken in denied.detail(BadRequest).field_violations] == [field]
 
 
-def cited(chunk: Chunk, **changes: str) -> GetChunkRequest:
+def chunk_request(chunk: Chunk, **changes: str) -> GetChunkRequest:
     values = {
         "class_id": chunk.class_id,
         "material_id": chunk.material_id,
@@ -295,37 +294,39 @@ def cited(chunk: Chunk, **changes: str) -> GetChunkRequest:
     return GetChunkRequest(**{**values, **changes})
 
 
-async def test_a_citation_resolves_as_it_was_while_the_material_exists(school: School) -> None:
-    service, teacher, student = school.service, school.teacher, school.student
+async def test_a_citation_resolves_unchanged_while_the_material_exists(sample: SampleClass) -> None:
+    service, teacher, student = sample.service, sample.teacher, sample.student
     [found] = await service.search(student, "chlorophyll")
     rename = UpdateDraftRequest(
-        class_id=teacher.class_id, content_id=found.material_id, title="Not for students"
+        class_id=teacher.class_id,
+        content_id=found.material_id,
+        content=Content(title="Not for students"),
     )
     await service.unpublish(teacher, found.material_id)
     draft = await service.contents.UpdateDraft(rename, **teacher.auth)
-    assert await service.materials.GetChunk(cited(found), **student.auth) == found
-    secret = cited(found, revision_id=draft.revision_id)
-    denied = await refused(service.materials.GetChunk(secret, **student.auth))
+    assert await service.materials.GetChunk(chunk_request(found), **student.auth) == found
+    secret = chunk_request(found, revision_id=draft.revision_id)
+    denied = await expect_error(service.materials.GetChunk(secret, **student.auth))
     assert (denied.code, denied.reason) == ("NOT_FOUND", "CHUNK_NOT_FOUND")
-    shown = await service.materials.GetChunk(secret, **teacher.auth)
-    assert (shown.material_title, shown.text) == ("Not for students", found.text)
+    seen = await service.materials.GetChunk(secret, **teacher.auth)
+    assert (seen.material_title, seen.text) == ("Not for students", found.text)
     service.delete(teacher.class_id, found.material_id)
     for person in (teacher, student):
-        denied = await refused(service.materials.GetChunk(cited(found), **person.auth))
+        denied = await expect_error(service.materials.GetChunk(chunk_request(found), **person.auth))
         assert denied.metadata == {"chunk_id": found.chunk_id}
 
 
-async def test_in_an_archived_class_a_citation_still_resolves(school: School) -> None:
-    service, teacher = school.service, school.teacher
-    [found] = await service.search(school.student, "chlorophyll")
+async def test_a_citation_resolves_in_an_archived_class(sample: SampleClass) -> None:
+    service, teacher = sample.service, sample.teacher
+    [found] = await service.search(sample.student, "chlorophyll")
     for role in ("STUDENT", "TEACHER"):
-        token = service.house.issuer.token(str(uuid.uuid4()), archived={teacher.class_id: role})
-        assert await service.materials.GetChunk(cited(found), **bearer(token)) == found
+        token = service.env.issuer.token(str(uuid.uuid4()), archived={teacher.class_id: role})
+        assert await service.materials.GetChunk(chunk_request(found), **bearer(token)) == found
 
 
-async def test_a_student_does_not_read_what_was_never_published(content: ContentService) -> None:
+async def test_students_cannot_read_chunks_that_were_never_published(content: ContentService) -> None:
     teacher = content.teacher()
-    material = await content.processed(teacher, BREAD)
+    material = await content.upload_and_process(teacher, BREAD)
     with psycopg.connect(content.database_url) as connection:
         row = connection.execute(
             "SELECT chunk_id::text FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)",
@@ -340,24 +341,24 @@ async def test_a_student_does_not_read_what_was_never_published(content: Content
     )
     assert (await content.materials.GetChunk(request, **teacher.auth)).text == BREAD
     student = content.student(teacher.class_id)
-    denied = await refused(content.materials.GetChunk(request, **student.auth))
+    denied = await expect_error(content.materials.GetChunk(request, **student.auth))
     assert (denied.code, denied.reason) == ("NOT_FOUND", "CHUNK_NOT_FOUND")
 
 
-async def test_a_passage_is_found_under_all_that_names_it_or_not_at_all(
-    school: School, content: ContentService
+async def test_a_chunk_is_found_only_if_all_ids_belong_together(
+    sample: SampleClass, content: ContentService
 ) -> None:
-    other = await School(content, content.teacher()).open()
-    [found] = await content.search(school.student, "chlorophyll")
+    other = await SampleClass(content, content.teacher()).create()
+    [found] = await content.search(sample.student, "chlorophyll")
     [foreign] = await content.search(other.student, "chlorophyll")
     for request in (
-        cited(found, material_id=school.earth.material_id),
-        cited(found, revision_id=school.earth.revision_id),
-        cited(found, revision_id=foreign.revision_id),
-        cited(found, chunk_id=foreign.chunk_id),
-        cited(foreign, class_id=found.class_id),
+        chunk_request(found, material_id=sample.earth.material_id),
+        chunk_request(found, revision_id=sample.earth.revision_id),
+        chunk_request(found, revision_id=foreign.revision_id),
+        chunk_request(found, chunk_id=foreign.chunk_id),
+        chunk_request(foreign, class_id=found.class_id),
     ):
-        denied = await refused(content.materials.GetChunk(request, **school.teacher.auth))
+        denied = await expect_error(content.materials.GetChunk(request, **sample.teacher.auth))
         assert (denied.code, denied.reason) == ("NOT_FOUND", "CHUNK_NOT_FOUND")
-    denied = await refused(content.materials.GetChunk(cited(foreign), **school.teacher.auth))
+    denied = await expect_error(content.materials.GetChunk(chunk_request(foreign), **sample.teacher.auth))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")

@@ -1,4 +1,4 @@
-"""A web page as Markdown: its headings, paragraphs, lists, tables and code, and nothing that is not shown."""
+"""Converts HTML to Markdown: headings, paragraphs, lists, tables and code. Hidden elements are left out."""
 
 from html.parser import HTMLParser
 
@@ -14,11 +14,11 @@ _PARAGRAPHS = frozenset(
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
-_ENDED_BY_THE_NEXT = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
+_OPTIONAL_END_TAGS = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
 
 
-def markdown_of(html: str) -> str:
-    """The text of a page, with headings marked as in Markdown."""
+def to_markdown(html: str) -> str:
+    """Returns the visible text of a page, with Markdown headings."""
     writer = _Writer()
     writer.feed(html)
     writer.close()
@@ -38,10 +38,10 @@ class _Writer(HTMLParser):
         return "\n".join(self._lines)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if self._hidden and tag == self._hidden[0] and tag in _ENDED_BY_THE_NEXT:
+        if self._hidden and tag == self._hidden[0] and tag in _OPTIONAL_END_TAGS:
             self._hidden.clear()
         if self._hidden:
-            # Elements of the same name may nest; only the last end shows again.
+            # Elements of the same name may be nested; the hidden part ends with the outermost one.
             if tag == self._hidden[0]:
                 self._hidden.append(tag)
             return
@@ -88,15 +88,15 @@ class _Writer(HTMLParser):
             self._line.append(line)
 
     def _break(self, *, blank: bool = False) -> None:
-        """Ends the line that is being written."""
+        """Ends the current line."""
         line = "".join(self._line)
         self._line = []
         if self._in_code:
             self._lines.append(line.rstrip())
             return
-        words = " ".join(line.split())
-        if words.strip("#- "):
-            self._lines.append(words)
+        text = " ".join(line.split())
+        if text.strip("#- "):
+            self._lines.append(text)
         if blank and self._lines and self._lines[-1]:
             self._lines.append("")
 

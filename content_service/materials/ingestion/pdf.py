@@ -1,36 +1,36 @@
-"""The pages of a PDF."""
+"""Reads PDF files."""
 
 from pathlib import Path
 
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import LimitReachedError
 
-from content_service.materials.ingestion.rules import Limits, Unreadable
+from content_service.materials.ingestion.types import TextLimits, UnreadableFile
 
 
-def pages(path: Path, limits: Limits) -> list[str]:
-    """The text of each page. Raises Unreadable; whatever the reader trips over means a damaged file."""
+def read_pages(path: Path, limits: TextLimits) -> list[str]:
+    """Returns the text of each page. Raises UnreadableFile; any error of the parser means a damaged file."""
     try:
-        return _pages(path, limits)
-    except (Unreadable, MemoryError, RecursionError):
+        return _read_pages(path, limits)
+    except (UnreadableFile, MemoryError, RecursionError):
         raise
     except LimitReachedError as error:
-        raise Unreadable("TEXT_TOO_LONG") from error
+        raise UnreadableFile("TEXT_TOO_LONG") from error
     except Exception as error:
-        raise Unreadable("FILE_CORRUPT") from error
+        raise UnreadableFile("FILE_CORRUPT") from error
 
 
-def _pages(path: Path, limits: Limits) -> list[str]:
+def _read_pages(path: Path, limits: TextLimits) -> list[str]:
     reader = PdfReader(path)
-    # Many files are encrypted under an empty password, only to forbid printing.
+    # Many files are encrypted with an empty password, only to forbid printing.
     if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
-        raise Unreadable("FILE_ENCRYPTED")
+        raise UnreadableFile("FILE_ENCRYPTED")
     if len(reader.pages) > limits.max_pages:
-        raise Unreadable("TEXT_TOO_LONG")
+        raise UnreadableFile("TEXT_TOO_LONG")
     texts, length = [], 0
     for page in reader.pages:
         texts.append(page.extract_text())
         length += len(texts[-1])
         if length > limits.max_characters:
-            raise Unreadable("TEXT_TOO_LONG")
+            raise UnreadableFile("TEXT_TOO_LONG")
     return texts

@@ -1,7 +1,7 @@
-"""Processing a material: extract, cut, embed, make searchable.
+"""Processes a material: extracts its text, splits it into chunks, embeds them and makes them searchable.
 
-Each step is committed with its results, so that whoever takes the work up again goes on after
-the last batch. Only the attempt that claimed the material last may write.
+Each step is committed together with its results, so that a later attempt continues after the last batch.
+Only the attempt that claimed the material last may write.
 """
 
 import asyncio
@@ -16,164 +16,170 @@ from typing import TypeVar
 
 import structlog
 
-from chassis.bell import Bell
 from chassis.database import Database, Transaction
 from chassis.models.embeddings import Embedder, Vector
-from content_service.materials.files import Files
+from content_service.knowledge.store import ensure_embedding_set
+from content_service.materials.files import FileStore
 from content_service.materials.ingestion import chunking, rules, store
-from content_service.materials.ingestion.extraction import Extracted
-from content_service.materials.ingestion.extraction_process import Bounds, Reader
-from content_service.materials.ingestion.rules import CHUNKING, EMBEDDING, EXTRACTING, FINALIZING, Unreadable
-from content_service.materials.ingestion.store import Attempt, ClaimedRow, Superseded, WaitingRow
-from content_service.materials.rules import HTML, MARKDOWN
+from content_service.materials.ingestion.extraction_process import ExtractionProcess
+from content_service.materials.ingestion.rules import CHUNKING, EMBEDDING, EXTRACTING, FINALIZING
+from content_service.materials.ingestion.store import Attempt
+from content_service.materials.ingestion.types import (
+    AttemptSuperseded,
+    ClaimedRow,
+    ExtractedText,
+    ExtractionLimits,
+    UnembeddedChunkRow,
+    UnreadableFile,
+)
+from content_service.materials.rules import HTML, MARKDOWN, notification_key
 
-BATCH = 16
-"""Passages that are embedded and committed together."""
+BATCH_CHUNKS = 16
+"""The number of chunks that are embedded and committed together."""
 
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
 
-def ring_of(material_id: str) -> str:
-    """What rings when the processing of a material has moved."""
-    return f"material {material_id.lower()}"
-
-
 @dataclass(frozen=True)
-class Work:
+class Job:
     """A material that this worker has claimed."""
 
+    material_id: str
     attempt: Attempt
     claimed: ClaimedRow
-    ring: str
 
 
 class Pipeline:
-    """Processes materials, one call each."""
+    """Processes materials."""
 
     def __init__(
-        self, database: Database, bell: Bell, files: Files, embedder: Embedder, bounds: Bounds
+        self, database: Database, files: FileStore, embedder: Embedder, limits: ExtractionLimits
     ) -> None:
         self._database = database
-        self._bell = bell
         self._files = files
         self._embedder = embedder
         self._pool = ThreadPoolExecutor(1, "ingestion")
-        self._reader = Reader(bounds, self._pool)
+        self._extraction = ExtractionProcess(limits, self._pool)
         self._set_id: int | None = None
 
     def close(self) -> None:
-        """Lets go of the thread."""
+        """Shuts the thread down."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def process(self, scope_id: str, material_id: str) -> None:
-        """Brings a material to READY or FAILED. Raises what deserves another attempt."""
+        """Processes a material until it is READY or FAILED. Raises an exception if the job must be retried."""
         async with self._database.transaction() as transaction:
             claimed = await store.claim(transaction, scope_id, material_id)
-        if claimed is None:
-            return
-        ring = ring_of(material_id)
-        self._bell.ring(ring)
-        work = Work(Attempt(scope_id, material_id, claimed.attempt), claimed, ring)
+            if claimed is None:
+                return
+            transaction.notify(notification_key(material_id))
+        job = Job(material_id, Attempt(scope_id, material_id, claimed.attempt), claimed)
         try:
-            await self._attempt(work)
-        except Superseded:
+            await self._run(job)
+        except AttemptSuperseded:
             log.warning("processing_superseded", material_id=material_id, attempt=claimed.attempt)
 
-    async def _attempt(self, work: Work) -> None:
-        fruitless = work.claimed.fruitless
+    async def _run(self, job: Job) -> None:
+        failed_attempts = job.claimed.failed_attempts
         try:
-            # A file that kills its worker each time leaves no exception behind, only this count.
-            if fruitless > rules.MAX_FRUITLESS:
-                raise RuntimeError(f"{fruitless - 1} attempts came to nothing")
-            if not work.claimed.chunk_count:
-                await self._cut(work)
-            await self._embed(work)
-            async with self._step(work, FINALIZING, rules.percent(FINALIZING)):
+            # A file that kills its worker raises no exception. Only this counter shows it.
+            if failed_attempts > rules.MAX_ATTEMPTS_WITHOUT_PROGRESS:
+                raise RuntimeError(f"{failed_attempts - 1} attempts made no progress")
+            if not job.claimed.chunk_count:
+                await self._chunk(job)
+            await self._embed(job)
+            async with self._step(job, FINALIZING, rules.progress_percent(FINALIZING)):
                 pass
-            async with self._step(work, FINALIZING, rules.percent(FINALIZING)) as transaction:
-                await work.attempt.finish(transaction)
-        except Superseded:
+            async with self._step(job, FINALIZING, rules.progress_percent(FINALIZING)) as transaction:
+                await job.attempt.finish(transaction)
+        except AttemptSuperseded:
             raise
-        except Unreadable as failure:
-            await self._fail(work, failure.reason)
+        except UnreadableFile as failure:
+            await self._fail(job, failure.reason)
         except Exception as error:
-            log.error("processing_failed", ring=work.ring, fruitless=fruitless, exc_info=error)
-            if fruitless < rules.MAX_FRUITLESS:
+            log.error(
+                "processing_failed",
+                material_id=job.material_id,
+                failed_attempts=failed_attempts,
+                exc_info=error,
+            )
+            if failed_attempts < rules.MAX_ATTEMPTS_WITHOUT_PROGRESS:
                 raise
-            await self._fail(work, "INTERNAL")
+            await self._fail(job, "INTERNAL")
 
-    async def _cut(self, work: Work) -> None:
-        async with self._step(work, EXTRACTING, rules.percent(EXTRACTING)):
+    async def _chunk(self, job: Job) -> None:
+        async with self._step(job, EXTRACTING, rules.progress_percent(EXTRACTING)):
             pass
-        extracted = await self._extract(work.claimed)
-        async with self._step(work, CHUNKING, rules.percent(CHUNKING)):
+        extracted = await self._extract(job.claimed)
+        async with self._step(job, CHUNKING, rules.progress_percent(CHUNKING)):
             pass
-        passages = await self._apart(
+        chunks = await self._run_in_thread(
             partial(
-                chunking.passages,
+                chunking.split_chunks,
                 extracted,
-                markdown=work.claimed.content_type in {MARKDOWN, HTML},
-                tokens=work.claimed.chunk_tokens,
-                overlap=work.claimed.chunk_overlap_tokens,
+                markdown=job.claimed.content_type in {MARKDOWN, HTML},
+                tokens=job.claimed.chunk_tokens,
+                overlap=job.claimed.chunk_overlap_tokens,
             )
         )
-        if not passages:
-            raise Unreadable("NO_TEXT")
-        async with self._step(work, EMBEDDING, rules.percent(EMBEDDING), fruitful=True) as transaction:
-            await work.attempt.save_chunks(transaction, passages, len(extracted.page_starts))
+        if not chunks:
+            raise UnreadableFile("NO_TEXT")
+        progress = rules.progress_percent(EMBEDDING)
+        async with self._step(job, EMBEDDING, progress, made_progress=True) as transaction:
+            await job.attempt.save_chunks(transaction, chunks, len(extracted.page_starts))
 
-    async def _extract(self, claimed: ClaimedRow) -> Extracted:
+    async def _extract(self, claimed: ClaimedRow) -> ExtractedText:
         with tempfile.NamedTemporaryFile(prefix="meno-") as copy:
             await self._files.copy_to(claimed.storage_key, copy)
-            await self._apart(copy.flush)
-            return await self._reader.read(claimed.content_type, Path(copy.name))
+            await self._run_in_thread(copy.flush)
+            return await self._extraction.extract(claimed.content_type, Path(copy.name))
 
-    async def _embed(self, work: Work) -> None:
-        set_id = await self._embedding_set()
-        last = await work.attempt.last_embedded(self._database, set_id)
-        count = await work.attempt.chunk_count(self._database)
-        while waiting := await work.attempt.waiting(self._database, last, BATCH):
-            vectors = await self._vectors(waiting, work.claimed.window_characters)
-            last = waiting[-1].ordinal
-            progress = rules.percent(EMBEDDING, last + 1, count)
-            async with self._step(work, EMBEDDING, progress, fruitful=True) as transaction:
-                await work.attempt.save_embeddings(transaction, set_id, vectors)
+    async def _embed(self, job: Job) -> None:
+        set_id = await self._embedding_set_id()
+        last = await job.attempt.get_last_embedded(self._database, set_id)
+        count = await job.attempt.get_chunk_count(self._database)
+        while chunks := await job.attempt.list_unembedded(self._database, last, BATCH_CHUNKS):
+            vectors = await self._vectors(chunks, job.claimed.window_characters)
+            last = chunks[-1].ordinal
+            progress = rules.progress_percent(EMBEDDING, last + 1, count)
+            async with self._step(job, EMBEDDING, progress, made_progress=True) as transaction:
+                await job.attempt.save_embeddings(transaction, set_id, vectors)
 
     async def _vectors(
-        self, waiting: Sequence[WaitingRow], window_characters: int
+        self, chunks: Sequence[UnembeddedChunkRow], window_characters: int
     ) -> list[tuple[int, int, Vector]]:
-        """The vectors of some passages, by ordinal and window."""
-        places, parts = [], []
-        for row in waiting:
-            for window, part in enumerate(chunking.windows(row.text, window_characters)):
-                places.append((row.ordinal, window))
-                parts.append(chunking.with_context(row.section, part))
-        vectors = await self._embedder.embed_passages(parts)
-        return [(*place, vector) for place, vector in zip(places, vectors, strict=True)]
+        """Returns the vectors of some chunks, each with the ordinal of its chunk and its window number."""
+        keys, texts = [], []
+        for chunk in chunks:
+            for number, window in enumerate(chunking.split_windows(chunk.text, window_characters)):
+                keys.append((chunk.ordinal, number))
+                texts.append(chunking.add_context(chunk.section, window))
+        vectors = await self._embedder.embed_passages(texts)
+        return [(*key, vector) for key, vector in zip(keys, vectors, strict=True)]
 
-    async def _embedding_set(self) -> int:
+    async def _embedding_set_id(self) -> int:
         if self._set_id is None:
             name, dimension = self._embedder.name, self._embedder.dimension
             async with self._database.transaction() as transaction:
-                self._set_id = await store.embedding_set(transaction, name, dimension)
+                self._set_id = await ensure_embedding_set(transaction, name, dimension)
         return self._set_id
 
-    async def _fail(self, work: Work, reason: str) -> None:
+    async def _fail(self, job: Job, reason: str) -> None:
         async with self._database.transaction() as transaction:
-            await work.attempt.fail(transaction, reason, rules.sentence(reason))
-        self._bell.ring(work.ring)
+            await job.attempt.fail(transaction, reason, rules.failure_message(reason))
+            transaction.notify(notification_key(job.material_id))
 
     @asynccontextmanager
     async def _step(
-        self, work: Work, stage: str, progress: int, *, fruitful: bool = False
+        self, job: Job, stage: str, progress: int, *, made_progress: bool = False
     ) -> AsyncIterator[Transaction]:
-        """One commit of the work: what the body writes, and how far that brings it."""
+        """Commits one step: the writes of the body, together with the stage and the progress."""
         async with self._database.transaction() as transaction:
-            await work.attempt.advance(transaction, stage, progress, fruitful=fruitful)
+            await job.attempt.advance(transaction, stage, progress, made_progress=made_progress)
+            transaction.notify(notification_key(job.material_id))
             yield transaction
-        self._bell.ring(work.ring)
 
-    async def _apart(self, work: Callable[[], Result]) -> Result:
+    async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -1,4 +1,4 @@
-"""The job of processing a material."""
+"""The job that processes a material."""
 
 import asyncio
 from typing import Any, TypeAlias
@@ -9,29 +9,29 @@ from procrastinate.tasks import Task
 
 from content_service.materials.ingestion.pipeline import Pipeline
 
-Process: TypeAlias = Task[Any, Any, Any]
-"""Takes `scope_id` and `material_id`."""
+ProcessTask: TypeAlias = Task[Any, Any, Any]
+"""The task `process_material` with the arguments `scope_id` and `material_id`."""
 
-PAUSE = 15
-"""Seconds between two attempts."""
+RETRY_DELAY_SECONDS = 15
 
 
-class Again(BaseRetryStrategy):
-    """Always: the pipeline itself gives up after some attempts, so what it raises is worth another.
+class RetryPolicy(BaseRetryStrategy):
+    """Retries every failed job. The pipeline limits the number of attempts.
 
-    The pause does not grow, for attempts that bring a long file further are no failures, and
-    there is none where a worker was only told to stop.
+    The delay is constant, because an attempt with progress is not a failure. A job that was cancelled
+    because its worker stops is retried at once.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
-        stopped = isinstance(exception, asyncio.CancelledError)
-        return RetryDecision(retry_in={"seconds": 0 if stopped else PAUSE})
+        """Returns when to retry a job."""
+        is_cancelled = isinstance(exception, asyncio.CancelledError)
+        return RetryDecision(retry_in={"seconds": 0 if is_cancelled else RETRY_DELAY_SECONDS})
 
 
-def process_task(queue: App, pipeline: Pipeline) -> Process:
-    """Lets the workers of a queue process materials."""
+def register_process_task(queue: App, pipeline: Pipeline) -> ProcessTask:
+    """Registers the task that processes materials at the workers of a queue; returns the task."""
 
-    @queue.task(name="process_material", retry=Again())
+    @queue.task(name="process_material", retry=RetryPolicy())
     async def process_material(*, scope_id: str, material_id: str) -> None:
         await pipeline.process(scope_id, material_id)
 

@@ -1,4 +1,4 @@
-"""contents and materials."""
+"""The initial schema."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,12 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+_USER_COLUMNS = (
+    ("contents", "created_by_user_id"),
+    ("contents", "deleted_by_user_id"),
+    ("content_revisions", "created_by_user_id"),
+)
 
 _DROP_QUEUE = """
 DO $$
@@ -79,7 +85,7 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("created_by_user_id", sa.UUID(), nullable=False),
+        sa.Column("created_by_user_id", sa.UUID(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("jsonb_typeof(body) = 'object'", name=op.f("content_revisions_body_check")),
@@ -117,7 +123,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("created_by_user_id", sa.UUID(), nullable=False),
+        sa.Column("created_by_user_id", sa.UUID(), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_by_user_id", sa.UUID(), nullable=True),
         sa.CheckConstraint("kind IN ('MODULE', 'LESSON', 'MATERIAL')", name=op.f("contents_kind_check")),
@@ -164,7 +170,7 @@ def upgrade() -> None:
         sa.Column("stage", sa.Text(), server_default="QUEUED", nullable=False),
         sa.Column("progress", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("fruitless", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("failed_attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("failure_reason", sa.Text(), nullable=True),
         sa.Column("failure_message", sa.Text(), server_default="", nullable=False),
         sa.Column("chunk_count", sa.BigInteger(), server_default="0", nullable=False),
@@ -187,16 +193,16 @@ def upgrade() -> None:
     )
     op.create_index("materials_storage_key", "materials", ["scope_id", "storage_key"], unique=True)
     op.create_table(
-        "request_memory",
+        "idempotency_keys",
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("body_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("response", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("principal", "method", "request_id", name=op.f("request_memory_pkey")),
+        sa.PrimaryKeyConstraint("principal", "method", "request_id", name=op.f("idempotency_keys_pkey")),
     )
-    op.create_index(op.f("request_memory_created_at_idx"), "request_memory", ["created_at"], unique=False)
+    op.create_index(op.f("idempotency_keys_created_at_idx"), "idempotency_keys", ["created_at"], unique=False)
     op.create_table(
         "knowledge_settings",
         sa.Column("singleton", sa.Boolean(), server_default=sa.text("true"), nullable=False),
@@ -206,12 +212,12 @@ def upgrade() -> None:
         sa.Column("window_characters", sa.SmallInteger(), server_default="420", nullable=False),
         sa.Column("top_k", sa.SmallInteger(), server_default="8", nullable=False),
         sa.Column("candidates", sa.SmallInteger(), server_default="50", nullable=False),
-        sa.Column("fusion_k", sa.SmallInteger(), server_default="10", nullable=False),
-        sa.Column("words_weight", sa.Double(), server_default="1", nullable=False),
-        sa.Column("meaning_weight", sa.Double(), server_default="1", nullable=False),
-        sa.Column("both_weight", sa.Double(), server_default="4", nullable=False),
-        sa.Column("bearing_threshold", sa.Double(), server_default="0.5", nullable=False),
-        sa.Column("bearing_margin", sa.Double(), server_default="0.2", nullable=False),
+        sa.Column("rrf_k", sa.SmallInteger(), server_default="10", nullable=False),
+        sa.Column("lexical_weight", sa.Double(), server_default="1", nullable=False),
+        sa.Column("semantic_weight", sa.Double(), server_default="1", nullable=False),
+        sa.Column("hybrid_weight", sa.Double(), server_default="4", nullable=False),
+        sa.Column("relevance_threshold", sa.Double(), server_default="0.5", nullable=False),
+        sa.Column("relevance_margin", sa.Double(), server_default="0.2", nullable=False),
         sa.CheckConstraint(
             "candidates BETWEEN top_k AND 1000", name=op.f("knowledge_settings_candidates_check")
         ),
@@ -229,42 +235,48 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("singleton", name=op.f("knowledge_settings_pkey")),
     )
+    op.create_table(
+        "outbox",
+        sa.Column("position", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("message_id", sa.UUID(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("body", postgresql.JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("outbox_pkey")),
+        sa.UniqueConstraint("message_id", name=op.f("outbox_message_id_key")),
+    )
+    op.create_table(
+        "feed_cursor",
+        sa.Column("singleton", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("epoch", sa.UUID(), nullable=True),
+        sa.Column("sequence", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("singleton", name=op.f("feed_cursor_pkey")),
+    )
+    for table, column in _USER_COLUMNS:
+        op.create_index(
+            f"{table}_{column}_idx", table, [column], postgresql_where=sa.text(f"{column} IS NOT NULL")
+        )
     op.execute("INSERT INTO knowledge_settings DEFAULT VALUES")
-    # The job queue's own schema, as the installed version brings it.
+    op.execute("INSERT INTO feed_cursor DEFAULT VALUES")
+    # The schema of the job queue, as the installed version of procrastinate defines it.
     connection = op.get_bind().execution_options(no_parameters=True)
     connection.exec_driver_sql(SchemaManager.get_schema())
 
 
 def downgrade() -> None:
     op.get_bind().exec_driver_sql(_DROP_QUEUE)
-    op.drop_table("knowledge_settings")
-    op.drop_index(op.f("request_memory_created_at_idx"), table_name="request_memory")
-    op.drop_table("request_memory")
-    op.drop_index("materials_storage_key", table_name="materials")
-    op.drop_table("materials")
-    op.drop_index("material_chunks_chunk_id_key", table_name="material_chunks")
-    op.drop_table("material_chunks")
-    op.drop_index("embedding_sets_model_key", table_name="embedding_sets")
-    op.drop_table("embedding_sets")
-    op.drop_index(
-        "contents_siblings_key",
-        table_name="contents",
-        postgresql_where=sa.text("deleted_at IS NULL AND kind <> 'MATERIAL'"),
-        postgresql_nulls_not_distinct=True,
-    )
-    op.drop_table("contents")
-    op.drop_index(
-        "content_revisions_published_key",
-        table_name="content_revisions",
-        postgresql_where=sa.text("state = 'PUBLISHED'"),
-    )
-    op.drop_index("content_revisions_number_key", table_name="content_revisions")
-    op.drop_index(
-        "content_revisions_draft_key",
-        table_name="content_revisions",
-        postgresql_where=sa.text("state = 'DRAFT'"),
-    )
-    op.drop_table("content_revisions")
-    op.drop_table("content_materials")
-    op.drop_table("chunk_terms")
-    op.drop_table("chunk_embeddings")
+    for table in (
+        "feed_cursor",
+        "outbox",
+        "knowledge_settings",
+        "idempotency_keys",
+        "materials",
+        "material_chunks",
+        "embedding_sets",
+        "contents",
+        "content_revisions",
+        "content_materials",
+        "chunk_terms",
+        "chunk_embeddings",
+    ):
+        op.drop_table(table)

@@ -1,0 +1,34 @@
+"""Value types of materials."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+class MaterialRow(NamedTuple):
+    """A material with its latest revision and the state of its processing."""
+
+    scope_id: str
+    material_id: str
+    revision_id: str
+    title: str
+    body: dict[str, Any]
+    version: int
+    status: str
+    stage: str
+    progress: int
+    failure_reason: str | None
+    failure_message: str
+    chunk_count: int
+    page_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewMaterial(NamedTuple):
+    """A material to insert."""
+
+    scope_id: str
+    title: str
+    file_name: str
+    content_type: str
+    created_by_user_id: str
