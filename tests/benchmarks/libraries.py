@@ -15,14 +15,14 @@ import psycopg
 from psycopg import sql
 
 from chassis.models.embeddings import MiniLM, Vector
-from content_service.app import Parts, parts
+from content_service.app import Components, open_components
 from content_service.authoring import revision_store as revisions
-from content_service.authoring.revision_store import NewContent
 from content_service.authoring.rules import LESSON, MATERIAL
+from content_service.authoring.types import NewContent
 from content_service.knowledge import store as knowledge
+from content_service.knowledge.types import ChunkRow
 from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN
-from content_service.materials.store import ChunkRow
 from content_service.settings import Settings
 from tests.benchmarks.course import DATA, documents
 
@@ -85,8 +85,8 @@ def lessons() -> list[Document]:
 class Library:
     """Classes with published material, each under the name that a benchmark gives it."""
 
-    def __init__(self, parts: Parts, url: str) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, url: str) -> None:
+        self._components = components
         self._url = url
         self._classes: dict[str, str] = {}
         self._documents: dict[str, str] = {}
@@ -97,24 +97,24 @@ class Library:
         made = [await self._upload(scope_id, document) for document in documents]
         began = time.perf_counter()
         for material_id in made:
-            await self._parts.pipeline.process(scope_id, material_id)
+            await self._components.pipeline.process(scope_id, material_id)
         seconds = time.perf_counter() - began
         await self._publish(scope_id, made)
         return seconds
 
     async def embed(self, question: str) -> Vector:
         """A question's vector."""
-        return await self._parts.embedder.embed_query(question)
+        return await self._components.embedder.embed_query(question)
 
     async def embed_all(self, passages: Sequence[str]) -> None:
         """Embeds passages and keeps nothing of it."""
-        await self._parts.embedder.embed_passages(passages)
+        await self._components.embedder.embed_passages(passages)
 
     async def search(self, name: str, question: str, vector: Vector, limit: int = 10) -> list[ChunkRow]:
         """What a class finds."""
-        model = self._parts.embedder.name
+        model = self._components.embedder.name
         rows = knowledge.search(
-            self._parts.database, self._classes[name], question, vector, model, limit=limit
+            self._components.database, self._classes[name], question, vector, model, top_k=limit
         )
         return await rows
 
@@ -182,22 +182,22 @@ class Library:
         async def pieces() -> AsyncIterator[bytes]:
             yield document.text.encode()
 
-        async def is_kept(key: str) -> bool:
+        async def is_referenced(key: str) -> bool:
             return False
 
         new = NewContent(scope_id, None, MATERIAL, document.name, {"material": {}}, _AUTHOR)
         async with (
-            self._parts.files.incoming(scope_id, pieces(), is_kept) as file,
-            self._parts.database.transaction() as transaction,
+            self._components.files.upload(scope_id, pieces(), is_referenced) as file,
+            self._components.database.transaction() as transaction,
         ):
             material_id = await revisions.create(transaction, new)
-            await materials.add(transaction, scope_id, material_id, file.key, document.content_type)
+            await materials.insert_material(transaction, scope_id, material_id, file.key, document.content_type)
         self._documents[material_id] = document.name
         return material_id
 
     async def _publish(self, scope_id: str, made: Iterable[str]) -> None:
         lesson = NewContent(scope_id, None, LESSON, "Everything", {"lesson": {}}, _AUTHOR)
-        async with self._parts.database.transaction() as transaction:
+        async with self._components.database.transaction() as transaction:
             lesson_id = await revisions.create(transaction, lesson)
             for material_id in made:
                 await revisions.attach(transaction, scope_id, lesson_id, material_id)
@@ -217,8 +217,8 @@ async def library(url: str) -> AsyncIterator[Library]:
             model_cache=Path(directory),
         )
         embedder = MiniLM(settings.model_cache, threads=1)
-        async with parts(settings, embedder) as opened:
+        async with open_components(settings, embedder) as components:
             await embedder.embed_passages(["The model is loaded before anything is timed."])
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("ANALYZE")
-            yield Library(opened, url)
+            yield Library(components, url)

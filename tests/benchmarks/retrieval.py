@@ -35,8 +35,8 @@ QUICK_SHARE = 6
 Ranks: TypeAlias = Sequence[int | None]
 """The place of the right document among the first ten, from 0, for each question."""
 
-_ONLY_WORDS = {"meaning_weight": 0.0, "both_weight": 0.0, "bearing_threshold": -9.0}
-_ONLY_MEANING = {"words_weight": 0.0, "both_weight": 0.0, "bearing_threshold": -9.0}
+_ONLY_WORDS = {"semantic_weight": 0.0, "hybrid_weight": 0.0, "relevance_threshold": -9.0}
+_ONLY_MEANING = {"lexical_weight": 0.0, "hybrid_weight": 0.0, "relevance_threshold": -9.0}
 
 
 def measure(*, quick: bool, say: Say) -> list[Row]:
