@@ -1,115 +1,100 @@
-"""`python -m identity_service serve | migrate | create-admin | rotate-keys | load-model-defaults`, and for restores."""
+"""The command line of identity_service: `python -m identity_service --help`."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from chassis.cli import explained, load, service_cli
+from chassis.cli import friendly_errors, load, service_cli
 from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
 from chassis.validation import validate
 from identity_service.administration.models import defaults
-from identity_service.administration.models.defaults import OtherBackend
-from identity_service.app import compose
-from identity_service.lifecycle.restores import commands
+from identity_service.administration.models.defaults import BackendNameConflict
+from identity_service.app import create_app
+from identity_service.lifecycle.restores import cli as restores
 from identity_service.people.users import creation
 from identity_service.people.users.creation import NewAccount
 from identity_service.settings import Settings
 from identity_service.sign_in.keys import rules as key_rules
-from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
-from identity_service.sign_in.keys.store import KeyRow
+from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
+from identity_service.sign_in.keys.types import KeyRow
 from identity_service.sign_in.passwords.hashing import Passwords
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
-_CONNECT_SECONDS = 10
+_CONNECT_TIMEOUT_SECONDS = 10
 
-cli = service_cli("identity_service", Settings, compose)
-commands.add(cli)
+cli = service_cli("identity_service", Settings, create_app)
+restores.add_commands(cli)
 
 
 @cli.command()
 def create_admin(
-    login_name: Annotated[str, typer.Option(help="what the administrator signs in with", prompt=True)],
+    login_name: Annotated[str, typer.Option(help="login name of the administrator", prompt=True)],
     password: Annotated[
         str,
         typer.Option(
-            help="15 to 200 characters; asked for when it is not given",
+            help="15 to 200 characters; prompted for if not given",
             envvar="MENO_ADMIN_PASSWORD",
             prompt=True,
             hide_input=True,
             confirmation_prompt=True,
         ),
     ],
-    email: Annotated[str, typer.Option(help="an e-mail address, to sign in with as well")] = "",
+    email: Annotated[str, typer.Option(help="e-mail address that can also be used to sign in")] = "",
 ) -> None:
-    """Create an administrator: the only way to the first one."""
+    """Create an administrator. The first administrator can only be created with this command."""
     settings = load(Settings)
-    # What holds for whoever signs up holds for an administrator.
+    # The request is only validated: the rules of sign-up also apply to administrators.
     admin = SignUpRequest(login_name=login_name, email=email, display_name=login_name, password=password)
-    try:
+    with _exit_on(DomainError), friendly_errors():
         validate(admin)
-        with explained():
-            user_id = asyncio.run(_create_admin(settings, admin))
-    except DomainError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        user_id = asyncio.run(_create_admin(settings, admin))
     typer.echo(f"created administrator {login_name} ({user_id})")
 
 
 @cli.command()
 def load_model_defaults() -> None:
-    """Have OpenAI's gpt-5.2 do what needs a language model, until an administrator decides otherwise."""
+    """Assign OpenAI's gpt-5.2 to all components that require a language model."""
     settings = load(Settings)
-    try:
-        with explained():
-            did = asyncio.run(_load_model_defaults(settings))
-    except OtherBackend as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    for line in did or ["nothing to do: the defaults are loaded"]:
+    with _exit_on(BackendNameConflict), friendly_errors():
+        changes = asyncio.run(_load_model_defaults(settings))
+    for line in changes or ["nothing to do: the default models are already assigned"]:
         typer.echo(line)
-
-
-async def _load_model_defaults(settings: Settings) -> list[str]:
-    url = settings.database_url.get_secret_value()
-    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
-        return await defaults.load(Transaction(connection))
 
 
 @cli.command()
 def rotate_keys() -> None:
-    """Add the key that signs access tokens next; nobody is signed out."""
+    """Add the next signing key for access tokens. No user is signed out."""
     settings = load(Settings)
+    with _exit_on(SecretMismatch), friendly_errors():
+        key = asyncio.run(_rotate_keys(settings))
+    typer.echo(f"key {key.kid} is published now and signs from {_format_time(key.signs_from)}")
+    typer.echo(f"the current key is retired at {_format_time(key_rules.retirement_time(key))}")
+
+
+@contextmanager
+def _exit_on(expected: type[Exception]) -> Iterator[None]:
+    """Exits with status 1 and the message of an expected error."""
     try:
-        with explained():
-            successor = asyncio.run(_rotate_keys(settings))
-    except SecretIsAnother as error:
+        yield
+    except expected as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"key {successor.kid} is published now and signs from {_moment(successor.signs_from)} on")
-    typer.echo(f"the key that signs until then goes at {_moment(key_rules.retires(successor))}")
 
 
-async def _rotate_keys(settings: Settings) -> KeyRow:
-    """The key that signs next: one that waits already, or a new one."""
-    rotation = Rotation(settings.secret.get_secret_value().encode(), settings.key_lifetime)
+@asynccontextmanager
+async def _transaction(settings: Settings) -> AsyncIterator[Transaction]:
     url = settings.database_url.get_secret_value()
-    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
-        transaction = Transaction(connection)
-        keys = await rotation.keys(transaction)
-        if key_rules.waits(keys, datetime.now(UTC)):
-            return keys[-1]
-        return await rotation.add_next(transaction, keys)
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    async with await Connection.connect(url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
+        yield Transaction(connection)
 
 
 async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
-    passwords = Passwords.of(settings)
+    passwords = Passwords.from_settings(settings)
     try:
         await passwords.check(admin.password, admin.login_name, admin.email)
         account = NewAccount(
@@ -121,9 +106,27 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
         )
     finally:
         await passwords.close()
-    url = settings.database_url.get_secret_value()
-    async with await Connection.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
-        return await creation.create(Transaction(connection), account)
+    async with _transaction(settings) as transaction:
+        return await creation.create(transaction, account)
+
+
+async def _load_model_defaults(settings: Settings) -> list[str]:
+    async with _transaction(settings) as transaction:
+        return await defaults.load(transaction)
+
+
+async def _rotate_keys(settings: Settings) -> KeyRow:
+    """Returns the next signing key: the pending one, or a new one."""
+    rotation = KeyRotation(settings.secret.get_secret_value().encode(), settings.key_lifetime)
+    async with _transaction(settings) as transaction:
+        keys = await rotation.rotate_if_due(transaction)
+        if key_rules.has_pending_key(keys, datetime.now(UTC)):
+            return keys[-1]
+        return await rotation.add_next(transaction, keys)
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 if __name__ == "__main__":

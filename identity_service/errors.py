@@ -1,4 +1,4 @@
-"""Why identity_service refuses."""
+"""The errors of identity_service. Their reasons are declared in `meno/identity/v1/errors.proto`."""
 
 from datetime import timedelta
 
@@ -7,189 +7,208 @@ from google.rpc.error_details_pb2 import BadRequest
 from chassis.errors import DomainError, retry_after
 from meno.identity.v1.errors_pb2 import ErrorReason
 
-MOST_FAULTY_ROWS = 100
-"""So many faulty rows of a roster one refusal lists."""
+MAX_LISTED_ROWS = 100
+"""The maximum number of invalid roster rows that one error lists."""
 
 
-class Refusal(DomainError, contract=ErrorReason):
-    """A refusal of this context."""
+class IdentityError(DomainError, contract=ErrorReason):
+    """The base class of the errors of identity_service."""
 
 
-class CredentialsInvalid(Refusal):
+class CredentialsInvalid(IdentityError):
     def __init__(self) -> None:
-        super().__init__("Name and password do not belong together.")
+        super().__init__("Incorrect login name or password.")
 
 
-class SignInThrottled(Refusal):
+class SignInRateLimited(IdentityError):
     def __init__(self, wait: timedelta) -> None:
-        super().__init__("Too many failed attempts. Wait before the next one.", details=(retry_after(wait),))
+        super().__init__("Too many failed attempts. Wait before you try again.", details=(retry_after(wait),))
 
 
-class RefreshTokenInvalid(Refusal):
+class RefreshTokenInvalid(IdentityError):
     def __init__(self) -> None:
-        super().__init__("The refresh token serves no more. Sign in again.")
+        super().__init__("The refresh token is invalid or expired. Sign in again.")
 
 
-class IdentifierTaken(Refusal):
+class IdentifierTaken(IdentityError):
     def __init__(self, field: str) -> None:
-        super().__init__(f"This {field} belongs to somebody already.", field=field)
+        super().__init__(f"This {_label(field)} is already in use. Use another one.", field=field)
 
 
-class PasswordCommon(Refusal):
+class PasswordCommon(IdentityError):
     def __init__(self, rule: str, why: str) -> None:
-        super().__init__(f"This password is easily guessed: {why}. Choose another.", rule=rule)
+        super().__init__(f"This password is easy to guess: {why}. Choose another one.", rule=rule)
 
 
-class PasswordBreached(Refusal):
+class PasswordBreached(IdentityError):
     def __init__(self) -> None:
         super().__init__(
-            "This password is in a list of stolen ones. Choose another, and change it elsewhere."
+            "This password appears in a list of stolen passwords. Choose another one, and change it wherever you "
+            "use it."
         )
 
 
-class PasswordPresent(Refusal):
+class PasswordAlreadySet(IdentityError):
     def __init__(self) -> None:
-        super().__init__("There is a password already. Change it instead.")
+        super().__init__("This account already has a password. Change the password instead.")
 
 
-class SignUpClosed(Refusal):
+class SignUpDisabled(IdentityError):
     def __init__(self) -> None:
-        super().__init__("This installation takes nobody in by themselves. Ask its administrator.")
+        super().__init__("Sign-up is disabled. Ask your administrator for an account.")
 
 
-class GuestsNotAdmitted(Refusal):
+class GuestSignInDisabled(IdentityError):
     def __init__(self) -> None:
-        super().__init__("This installation admits no guests. Sign up, or sign in.")
+        super().__init__("Guest sign-in is disabled. Sign up or sign in.")
 
 
-class AccountDeactivated(Refusal):
+class AccountDeactivated(IdentityError):
     def __init__(self) -> None:
-        super().__init__("This account is shut out. Ask the administrator.")
+        super().__init__("This account is deactivated. Contact your administrator.")
 
 
-class IdTokenInvalid(Refusal):
+class IdTokenInvalid(IdentityError):
     def __init__(self, cause: str, why: str) -> None:
-        super().__init__(f"The ID token is not accepted: {why}. Fetch a new one.", cause=cause)
+        super().__init__(f"The ID token was rejected: {why}. Request a new one from the issuer.", cause=cause)
 
 
-class CodeInvalid(Refusal):
+class CodeInvalid(IdentityError):
     def __init__(self) -> None:
-        super().__init__("The code is wrong, used up or too old. Request a new one.")
+        super().__init__("The code is incorrect, expired or already used. Request a new one.")
 
 
-class CodeRequired(Refusal):
+class CodeRequired(IdentityError):
     def __init__(self, field: str) -> None:
-        super().__init__(f"Another {field} takes a code that was sent to it. Request one.", field=field)
-
-
-class SignInNotRecent(Refusal):
-    def __init__(self) -> None:
-        super().__init__("What one signs in with is changed within 15 minutes of signing in. Sign in again.")
-
-
-class RoleNotOffered(Refusal):
-    def __init__(self, role: str) -> None:
-        super().__init__("This installation does not let people choose that role.", role=role)
-
-
-class UserNotFound(Refusal):
-    def __init__(self, user_id: str) -> None:
-        super().__init__("There is no such person.", user_id=user_id)
-
-
-class LastAdmin(Refusal):
-    def __init__(self, user_id: str) -> None:
         super().__init__(
-            "An installation keeps one administrator. Make somebody else one first.", user_id=user_id
+            f"To change your {_label(field)}, request a one-time code and enter it.", field=field
         )
 
 
-class ErasureNotFound(Refusal):
+class ReauthenticationRequired(IdentityError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Sign in again to change your sign-in details (last sign-in must be less than 15 minutes ago)."
+        )
+
+
+class RoleNotAllowed(IdentityError):
+    def __init__(self, role: str) -> None:
+        super().__init__(
+            "This role cannot be requested at sign-up. Request another role, or ask your administrator.",
+            role=role,
+        )
+
+
+class UserNotFound(IdentityError):
     def __init__(self, user_id: str) -> None:
-        super().__init__("Nobody of this id was erased.", user_id=user_id)
+        super().__init__("The user does not exist.", user_id=user_id)
 
 
-class ClassNotFound(Refusal):
+class LastAdmin(IdentityError):
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            "At least one administrator is required. Give another user the role first.", user_id=user_id
+        )
+
+
+class ErasureNotFound(IdentityError):
+    def __init__(self, user_id: str) -> None:
+        super().__init__("No user with this id was erased.", user_id=user_id)
+
+
+class ClassNotFound(IdentityError):
     def __init__(self, class_id: str) -> None:
-        super().__init__("There is no such class.", class_id=class_id)
+        super().__init__("The class does not exist.", class_id=class_id)
 
 
-class JoinCodeUnknown(Refusal):
+class JoinCodeNotFound(IdentityError):
     def __init__(self) -> None:
-        super().__init__("No class has this join code. Ask your teacher for the right one.")
+        super().__init__("No class has this join code. Ask your teacher for the current code.")
 
 
-class MembershipNotFound(Refusal):
+class MembershipNotFound(IdentityError):
     def __init__(self, class_id: str, user_id: str) -> None:
-        super().__init__("The person is not a member of the class.", class_id=class_id, user_id=user_id)
+        super().__init__("The user is not a member of the class.", class_id=class_id, user_id=user_id)
 
 
-class MembershipNotPending(Refusal):
+class MembershipNotPending(IdentityError):
     def __init__(self, class_id: str, user_id: str) -> None:
-        super().__init__("The person does not wait for approval.", class_id=class_id, user_id=user_id)
+        super().__init__("The membership is not pending approval.", class_id=class_id, user_id=user_id)
 
 
-class ClassArchived(Refusal):
+class ClassArchived(IdentityError):
     def __init__(self, class_id: str) -> None:
-        super().__init__("The class is archived, which is read-only. Unarchive it first.", class_id=class_id)
+        super().__init__("The class is archived and read-only. Unarchive it first.", class_id=class_id)
 
 
-class LastTeacher(Refusal):
+class LastTeacher(IdentityError):
     def __init__(self, class_id: str) -> None:
-        super().__init__("A class keeps one teacher. Make somebody else a teacher first.", class_id=class_id)
+        super().__init__(
+            "A class requires at least one teacher. Make another member a teacher first.", class_id=class_id
+        )
 
 
-class TooManyClasses(Refusal):
+class TooManyClasses(IdentityError):
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} classes are the most. Leave or archive one first.", limit=limit)
+        super().__init__(f"You can be in at most {limit} classes. Leave or archive one first.", limit=limit)
 
 
-class TokensAlreadyRotated(Refusal):
+class TokensAlreadyRotated(IdentityError):
     def __init__(self) -> None:
-        super().__init__("The tokens of this request were refreshed since. Use a new request_id.")
+        super().__init__("The tokens of this request were already refreshed. Sign in with a new request_id.")
 
 
-class RosterFaulty(Refusal):
-    """Lists the faulty rows, each as `users.csv[12].email`, as far as an answer should."""
+class RosterInvalid(IdentityError):
+    """Lists the invalid fields, each as `users.csv[12].email`; at most MAX_LISTED_ROWS."""
 
     def __init__(self, *violations: BadRequest.FieldViolation) -> None:
         super().__init__(
-            f"Nothing was applied: {violations[0].field}: {violations[0].description}",
-            details=(BadRequest(field_violations=violations[:MOST_FAULTY_ROWS]),),
-            faulty=len(violations),
+            f"The roster was not imported. First error: {violations[0].field}: {violations[0].description}",
+            details=(BadRequest(field_violations=violations[:MAX_LISTED_ROWS]),),
+            invalid=len(violations),
         )
 
 
-class ConfigKeyUnknown(Refusal):
+class ConfigKeyNotFound(IdentityError):
     def __init__(self, key: str) -> None:
-        super().__init__("There is no such configuration entry.", key=key)
+        super().__init__("The configuration entry does not exist.", key=key)
 
 
-class ModelBackendNotFound(Refusal):
+class ModelBackendNotFound(IdentityError):
     def __init__(self, backend_id: str) -> None:
-        super().__init__("There is no such model backend.", backend_id=backend_id)
+        super().__init__("The model backend does not exist.", backend_id=backend_id)
 
 
-class ModelNotFound(Refusal):
+class ModelNotFound(IdentityError):
     def __init__(self, model_id: str) -> None:
-        super().__init__("There is no such model.", model_id=model_id)
+        super().__init__("The model does not exist.", model_id=model_id)
 
 
-class NameTaken(Refusal):
+class NameTaken(IdentityError):
     def __init__(self, name: str) -> None:
-        super().__init__("Another one has this name. Choose another.", name=name)
+        super().__init__("This name is already in use. Choose another one.", name=name)
 
 
-class ModelBackendInUse(Refusal):
+class ModelBackendInUse(IdentityError):
     def __init__(self, backend_id: str) -> None:
-        super().__init__("Models are at this backend. Delete them first.", backend_id=backend_id)
+        super().__init__("The backend has models. Delete them first.", backend_id=backend_id)
 
 
-class ModelInUse(Refusal):
+class ModelInUse(IdentityError):
     def __init__(self, model_id: str) -> None:
-        super().__init__("Components use this model. Give them another first.", model_id=model_id)
+        super().__init__("Components use this model. Assign another model to them first.", model_id=model_id)
 
 
-class ComponentNotConfigured(Refusal):
+class ComponentNotConfigured(IdentityError):
     def __init__(self, component: str) -> None:
-        super().__init__("The component has no model, or one that is switched off.", component=component)
+        super().__init__(
+            "No enabled model is assigned to this component. Ask an administrator to assign one.",
+            component=component,
+        )
+
+
+def _label(field: str) -> str:
+    """Returns the name of a field as people write it, such as `login name` or `phone number`."""
+    labels = {"email": "e-mail address", "phone": "phone number", "id_token": "identity"}
+    return labels.get(field, field.replace("_", " "))

@@ -1,48 +1,43 @@
-"""The account feed, read from its table."""
+"""Reads the account feed from its table and follows it."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from google.protobuf.json_format import ParseDict
-
-from chassis.bell import Bell
 from chassis.database import Database
-from chassis.rights import REPLAY, Position
+from chassis.notifications import Notifier
+from chassis.revocation import REPLAY_WINDOW, Position
 from identity_service.account_feed import store
-from identity_service.account_feed.store import RING, EventRow
-from meno.access.v1.account_feed_service_pb2 import AccountEvent, WatchAccountEventsResponse
+from identity_service.account_feed.messages import to_message
+from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsResponse
 
-HEARTBEAT = 1.0
+HEARTBEAT_SECONDS = 1.0
 
 
 class Feed:
-    """The feed, for this service's own guard and for those of the others."""
+    """The account feed, for the interceptors of this service and for the other services."""
 
-    def __init__(self, database: Database, bell: Bell) -> None:
+    def __init__(self, database: Database, notifier: Notifier) -> None:
         self._database = database
-        self._bell = bell
+        self._notifier = notifier
 
     async def follow(
-        self, after: Position, max_age: timedelta = REPLAY
+        self, after: Position, max_age: timedelta = REPLAY_WINDOW
     ) -> AsyncIterator[WatchAccountEventsResponse]:
-        """Yields the epoch, what was kept, then what happens, with a heartbeat whenever there is nothing more."""
-        epoch = await store.epoch(self._database)
+        """Yields the epoch, the stored events after a position, and then new events.
+
+        Without a position in the current epoch, the replay begins `max_age` ago. A heartbeat is yielded each
+        time that all events have been read.
+        """
+        epoch = await store.get_epoch(self._database)
         yield WatchAccountEventsResponse(epoch=epoch)
         sequence = after.sequence if after.epoch == epoch else 0
-        sequence = sequence or await store.before_age(self._database, max_age)
-        with self._bell.listen(RING) as rung:
+        sequence = sequence or await store.last_sequence_before(self._database, max_age)
+        with self._notifier.subscribe(store.CHANNEL) as subscription:
             while True:
-                while rows := await store.after(self._database, sequence):
+                while rows := await store.list_after(self._database, sequence):
                     for row in rows:
                         sequence = row.sequence
-                        yield WatchAccountEventsResponse(event=_message(row))
+                        yield WatchAccountEventsResponse(event=to_message(row))
                 heartbeat = WatchAccountEventsResponse.Heartbeat(sequence=sequence)
                 yield WatchAccountEventsResponse(heartbeat=heartbeat)
-                await rung.wait(HEARTBEAT)
-
-
-def _message(row: EventRow) -> AccountEvent:
-    event = ParseDict({row.kind: row.body}, AccountEvent())
-    event.sequence = row.sequence
-    event.create_time.FromDatetime(row.created_at)
-    return event
+                await subscription.wait(HEARTBEAT_SECONDS)

@@ -1,18 +1,23 @@
 """Every table that identity_service owns.
 
-A person's tables begin their key with `user_id`, a class's with `class_id`. Reference tables,
-the same on every shard, are LoginIdentifier, UserIdentity, SignUpRequest and RosterUser (a person
-must be found before their id is known), JoinCode and RosterClass (so must a class), SigningKey,
-AccountEvent and FeedEpoch (every process reads them whole), SignInFailure and OneTimeCode (they are
-about names that nobody has, too), the administrator's (few rows), AuditEntry (one chain), Erasure
-and its receipts (what is left of people is their ids), and the outbox.
+The primary key of a user's table begins with `user_id`, and that of a class's table with `class_id`. The other
+tables are reference tables, which are the same on every shard:
+
+- LoginIdentifier, UserIdentity, SignUpRequest, RosterUser: find a user whose id is not known yet.
+- JoinCode, RosterClass: find a class whose id is not known yet.
+- SigningKey, AccountEvent, FeedEpoch: every process reads all rows.
+- SignInFailure, OneTimeCode: also contain identifiers that belong to no user.
+- AppConfig, ModelBackend, Model, ComponentModel: few rows.
+- AuditEntry: one hash chain.
+- Erasure, ErasureReceipt: contain only the ids of erased users.
+- Outbox: one queue.
 """
 
 from identity_service.tables.administration import AppConfig, ComponentModel, Model, ModelBackend
 from identity_service.tables.base import Base
 from identity_service.tables.classes import Class, JoinCode, Membership, RosterClass, RosterUser, UserClass
 from identity_service.tables.people import ActivityDay, Erasure, ErasureReceipt, User, UserSettings, XpEntry
-from identity_service.tables.records import AccountEvent, AuditEntry, FeedEpoch, Outbox, RequestMemory
+from identity_service.tables.records import AccountEvent, AuditEntry, FeedEpoch, IdempotencyKeys, Outbox
 from identity_service.tables.sign_in import (
     Credential,
     LoginIdentifier,
@@ -36,6 +41,7 @@ __all__ = [
     "Erasure",
     "ErasureReceipt",
     "FeedEpoch",
+    "IdempotencyKeys",
     "JoinCode",
     "LoginIdentifier",
     "Membership",
@@ -43,7 +49,6 @@ __all__ = [
     "ModelBackend",
     "OneTimeCode",
     "Outbox",
-    "RequestMemory",
     "RosterClass",
     "RosterUser",
     "SignIn",

@@ -1,4 +1,4 @@
-"""What administrators decide."""
+"""Tables of the configuration and the models."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from identity_service.tables.base import Base
 
 
 class AppConfig(Base):
-    """Configuration that differs from its default."""
+    """Configuration values that administrators have set."""
 
     __tablename__ = "app_config"
 
@@ -23,7 +23,7 @@ class AppConfig(Base):
 
 
 class ModelBackend(Base):
-    """Where language models are."""
+    """A server of language models."""
 
     __tablename__ = "model_backends"
 
@@ -51,7 +51,7 @@ class Model(Base):
     backend_id: Mapped[str] = mapped_column(UUID, ForeignKey("model_backends.backend_id"))
     model_name: Mapped[str]
     temperature: Mapped[float] = mapped_column(Double, server_default="0.2")
-    max_output: Mapped[int] = mapped_column(Integer, server_default="2048")
+    max_output_tokens: Mapped[int] = mapped_column(Integer, server_default="2048")
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -59,12 +59,12 @@ class Model(Base):
     __table_args__ = (
         UniqueConstraint("backend_id", "model_name"),
         CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
-        CheckConstraint("max_output > 0", name="max_output"),
+        CheckConstraint("max_output_tokens > 0", name="max_output_tokens"),
     )
 
 
 class ComponentModel(Base):
-    """Which model a component uses."""
+    """The model that a component uses."""
 
     __tablename__ = "component_models"
 

@@ -1,4 +1,4 @@
-"""What all tables of the service have in common."""
+"""The base class of the tables."""
 
 from sqlalchemy.orm import DeclarativeBase
 
@@ -6,7 +6,7 @@ from chassis.tables import TYPES, metadata
 
 
 class Base(DeclarativeBase):
-    """The tables of this service."""
+    """A table of identity_service."""
 
     metadata = metadata()
     type_annotation_map = TYPES

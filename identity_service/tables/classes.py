@@ -1,4 +1,4 @@
-"""Classes and who is in them."""
+"""Tables of classes and memberships."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Index, func, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.tables import names_person
+from chassis.tables import person_index
 from identity_service.tables.base import Base
 
 
@@ -30,12 +30,12 @@ class Class(Base):
     __table_args__ = (
         CheckConstraint("join_policy IN ('OPEN', 'APPROVAL', 'CLOSED')", name="join_policy"),
         Index("classes_deleted_at_idx", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
-        names_person("classes", "deleted_by_user_id"),
+        person_index("classes", "deleted_by_user_id"),
     )
 
 
 class JoinCode(Base):
-    """Which class a join code opens."""
+    """The class of a join code."""
 
     __tablename__ = "join_codes"
 
@@ -44,7 +44,7 @@ class JoinCode(Base):
 
 
 class Membership(Base):
-    """Who is or was in a class: what the class asks."""
+    """The members of a class, current and former. Read by class."""
 
     __tablename__ = "class_memberships"
 
@@ -56,19 +56,19 @@ class Membership(Base):
     ended_at: Mapped[datetime | None]
     ended_by_user_id: Mapped[str | None] = mapped_column(UUID)
     roster_sourced_id: Mapped[str | None]
-    """The enrolment's name in the roster that it came with; unset where the person joined by themselves."""
+    """The `sourcedId` of the enrolment in the roster; NULL if the user did not join by roster."""
 
     __table_args__ = (
         CheckConstraint("role IN ('STUDENT', 'TEACHER')", name="role"),
         CheckConstraint("status IN ('ACTIVE', 'PENDING', 'REJECTED', 'LEFT', 'REMOVED')", name="status"),
         Index("class_memberships_order_idx", "class_id", "status", "created_at", "user_id"),
         Index("class_memberships_user_id_idx", "user_id"),
-        names_person("class_memberships", "ended_by_user_id"),
+        person_index("class_memberships", "ended_by_user_id"),
     )
 
 
 class UserClass(Base):
-    """The classes that a person is in: what a token asks. Changes with Membership, in one transaction."""
+    """The classes of a user. Read by user, for tokens. Written in the same transaction as Membership."""
 
     __tablename__ = "user_classes"
 
@@ -81,7 +81,7 @@ class UserClass(Base):
 
 
 class RosterUser(Base):
-    """Who somebody is in a roster."""
+    """The user of a `sourcedId` in rosters."""
 
     __tablename__ = "roster_users"
 
@@ -90,7 +90,7 @@ class RosterUser(Base):
 
 
 class RosterClass(Base):
-    """What a class is in a roster."""
+    """The class of a `sourcedId` in rosters."""
 
     __tablename__ = "roster_classes"
 

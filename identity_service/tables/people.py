@@ -1,4 +1,4 @@
-"""People, and what they have gathered."""
+"""Tables of users, their preferences, XP and activity, and of erasures."""
 
 from datetime import date, datetime
 from typing import Any
@@ -17,12 +17,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.tables import names_person
+from chassis.tables import person_index
 from identity_service.tables.base import Base
 
 
 class User(Base):
-    """A person."""
+    """A user."""
 
     __tablename__ = "users"
 
@@ -43,10 +43,10 @@ class User(Base):
     rights_version: Mapped[int] = mapped_column(server_default="0")
     xp: Mapped[int] = mapped_column(server_default="0")
     level: Mapped[int] = mapped_column(Computed("xp / 1000", persisted=True))
-    # The last of the person's activity days, so that a read of them finds all of it in one row.
+    # Copies of the last ActivityDay, so that reading a user reads one row.
     streak: Mapped[int] = mapped_column(Integer, server_default="0")
     streak_day: Mapped[date | None] = mapped_column(Date)
-    streak_zone: Mapped[str | None]
+    streak_time_zone: Mapped[str | None]
     last_active_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_sign_in_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
@@ -57,7 +57,7 @@ class User(Base):
     deleted_at: Mapped[datetime | None]
     deleted_by_user_id: Mapped[str | None] = mapped_column(UUID)
     merged_into_user_id: Mapped[str | None] = mapped_column(UUID)
-    """Of a guest who is no more, who they turned out to be."""
+    """The user into whom this guest was merged."""
 
     __table_args__ = (
         CheckConstraint("role IN ('UNASSIGNED', 'STUDENT', 'TEACHER', 'ADMIN')", name="role"),
@@ -70,14 +70,14 @@ class User(Base):
         Index("users_inactive_idx", "last_active_at", "user_id", postgresql_where=text("NOT guest")),
         Index("users_idle_guests_idx", "last_active_at", postgresql_where=text("guest")),
         Index("users_deleted_at_idx", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
-        names_person("users", "deactivated_by_user_id"),
-        names_person("users", "deleted_by_user_id"),
-        names_person("users", "merged_into_user_id"),
+        person_index("users", "deactivated_by_user_id"),
+        person_index("users", "deleted_by_user_id"),
+        person_index("users", "merged_into_user_id"),
     )
 
 
 class UserSettings(Base):
-    """How a person wants it; without a row all are defaults."""
+    """The settings of a user. Without a row, all settings have their defaults."""
 
     __tablename__ = "user_settings"
 
@@ -98,7 +98,7 @@ class UserSettings(Base):
 
 
 class XpEntry(Base):
-    """What a person got experience for: added, never changed; their sum is the person's `xp`."""
+    """The XP ledger. Rows are only inserted; the sum of the amounts is `users.xp`."""
 
     __tablename__ = "xp_entries"
 
@@ -119,7 +119,7 @@ class XpEntry(Base):
 
 
 class ActivityDay(Base):
-    """A day on which a person studied, by their calendar; `streak` counts the days in a row up to it."""
+    """A local calendar day on which a user studied. `streak` is the number of consecutive days up to it."""
 
     __tablename__ = "activity_days"
 
@@ -134,7 +134,7 @@ class ActivityDay(Base):
 
 
 class Erasure(Base):
-    """That somebody was erased, of whom nothing but the id is left."""
+    """The erasure of a user. Only the id of the user is kept."""
 
     __tablename__ = "erasures"
 
@@ -143,7 +143,7 @@ class Erasure(Base):
 
 
 class ErasureReceipt(Base):
-    """That a service holds nothing of an erased person any more."""
+    """The confirmation of a service that it has deleted the data of an erased user."""
 
     __tablename__ = "erasure_receipts"
 

@@ -1,4 +1,4 @@
-"""What is told to other services, and what is kept of what was done."""
+"""Tables of the account feed, the audit log and the outbox."""
 
 from datetime import datetime
 from typing import Any
@@ -7,22 +7,22 @@ from sqlalchemy import DDL, CheckConstraint, Index, event, func, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
 from chassis.outbox import Outbox as OutboxTable
 from identity_service.tables.base import Base
 
 
 class AccountEvent(Base):
-    """The account feed. Sequences and times ascend in the order of commits, under one lock."""
+    """The account feed. Writers hold one lock, so sequence and time ascend in the order of commits."""
 
     __tablename__ = "account_events"
 
     sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]
     body: Mapped[dict[str, Any]]
-    """The event's own fields, as the contract names them."""
-    lasting: Mapped[bool]
-    """Whether it changes something for good: then it is kept, for services that were away."""
+    """The fields of the event, with their names in the contract."""
+    permanent: Mapped[bool]
+    """Whether the event is kept indefinitely. Other events only matter as long as the tokens they revoke."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
     __table_args__ = (
@@ -32,7 +32,7 @@ class AccountEvent(Base):
             name="kind",
         ),
         CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),
-        Index("account_events_passing_idx", "created_at", postgresql_where=text("NOT lasting")),
+        Index("account_events_transient_idx", "created_at", postgresql_where=text("NOT permanent")),
         Index(
             "account_events_settings_idx",
             text("(body ->> 'user_id')"),
@@ -42,7 +42,7 @@ class AccountEvent(Base):
 
 
 class FeedEpoch(Base):
-    """To what the feed's sequences belong: the last row counts. A restore adds one."""
+    """The epochs of the feed. The last row is the current one; a restore adds a row."""
 
     __tablename__ = "feed_epochs"
 
@@ -50,7 +50,7 @@ class FeedEpoch(Base):
 
 
 class AuditEntry(Base):
-    """What was done: added, never changed; `digest` seals the entry and all before it."""
+    """The audit log. Rows are only inserted; `digest` is the hash of the entry and the previous digest."""
 
     __tablename__ = "audit_entries"
 
@@ -75,24 +75,24 @@ class AuditEntry(Base):
 
 
 class Outbox(OutboxTable, Base):
-    """Facts on their way to the chain of audit entries."""
+    """Audit entries that are not in the chain yet."""
 
 
-class RequestMemory(RequestMemoryTable, Base):
-    """Requests that were answered within 24 hours."""
+class IdempotencyKeys(IdempotencyKeysTable, Base):
+    """The responses to requests of the last 24 hours."""
 
 
 APPEND_ONLY = (
     """
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'audit entries are only ever added'; END $$
+CREATE FUNCTION reject_change() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'audit entries cannot be changed or deleted'; END $$
 """,
     """
 CREATE TRIGGER audit_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries
-FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+FOR EACH STATEMENT EXECUTE FUNCTION reject_change()
 """,
 )
-"""Keeps even the owner of the table from changing it by mistake."""
+"""Prevents accidental changes, also by the owner of the table."""
 
 for _statement in APPEND_ONLY:
     event.listen(AuditEntry.__table__, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How people are recognised."""
+"""Tables of login identifiers, credentials and sign-ins."""
 
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from identity_service.tables.base import Base
 
 
 class LoginIdentifier(Base):
-    """What a person signs in with: a login name, an e-mail address, a phone number.
+    """A login name, e-mail address or phone number with which a user signs in.
 
-    `value` is how they write it, `canonical` how it is compared.
+    `value` is the text that the user entered; `canonical` is the form in which it is compared.
     """
 
     __tablename__ = "login_identifiers"
@@ -22,18 +22,18 @@ class LoginIdentifier(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
     canonical: Mapped[str]
-    proven_at: Mapped[datetime | None]
-    """Of an address: when its owner showed that it is theirs; until then it is a mere claim."""
+    verified_at: Mapped[datetime | None]
+    """The time at which the user proved control of the address. Until then, the address is only claimed."""
 
     __table_args__ = (
         CheckConstraint("kind IN ('LOGIN_NAME', 'EMAIL', 'PHONE')", name="kind"),
-        # One index for all kinds, for a person signs in with any of them in one field.
+        # One index for all kinds, because users enter any of them in one field.
         Index("login_identifiers_canonical_key", "canonical", unique=True),
     )
 
 
 class UserIdentity(Base):
-    """Who somebody is to an issuer of ID tokens."""
+    """The subject of a user at an issuer of ID tokens (OpenID Connect)."""
 
     __tablename__ = "user_identities"
 
@@ -46,7 +46,7 @@ class UserIdentity(Base):
 
 
 class Credential(Base):
-    """A person's password, hashed with argon2id."""
+    """The password of a user, hashed with argon2id."""
 
     __tablename__ = "credentials"
 
@@ -56,13 +56,13 @@ class Credential(Base):
 
 
 class OneTimeCode(Base):
-    """The last code that was sent to an address; the row outlives it, to count what is sent and tried."""
+    """The last code sent to an address. The row outlives the code, because it limits messages and attempts."""
 
     __tablename__ = "one_time_codes"
 
     address_hash: Mapped[bytes] = mapped_column(primary_key=True)
     code_hash: Mapped[bytes | None]
-    """None once the code was redeemed, or tried too often."""
+    """NULL after the code was redeemed or entered incorrectly too often."""
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     sent: Mapped[int] = mapped_column(Integer, server_default="1")
     sent_at: Mapped[datetime]
@@ -70,7 +70,7 @@ class OneTimeCode(Base):
 
 
 class SignUpRequest(Base):
-    """Which person a sign-up's request_id made."""
+    """The user that a sign-up request created."""
 
     __tablename__ = "sign_up_requests"
 
@@ -80,7 +80,7 @@ class SignUpRequest(Base):
 
 
 class SignInFailure(Base):
-    """Attempts in a row on a name that failed or are under way, whether or not anybody has it."""
+    """Consecutive failed or running sign-in attempts of an identifier, whether or not a user has it."""
 
     __tablename__ = "sign_in_failures"
 
@@ -90,7 +90,7 @@ class SignInFailure(Base):
 
 
 class SignIn(Base):
-    """One sign-in and the family of its refresh tokens: only hashes of the last two are kept."""
+    """A sign-in with its refresh tokens. Only the hashes of the last two tokens are stored."""
 
     __tablename__ = "sign_ins"
 
@@ -116,7 +116,7 @@ class SignIn(Base):
 
 
 class SigningKey(Base):
-    """A key that signs access tokens; its private half is encrypted."""
+    """A key that signs access tokens. The private key is encrypted."""
 
     __tablename__ = "signing_keys"
 

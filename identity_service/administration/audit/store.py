@@ -1,37 +1,10 @@
-"""SQL of the audit chain."""
-
-from datetime import datetime
-from typing import NamedTuple
+"""SQL of the audit log."""
 
 from sqlalchemy import bindparam, func, insert, select
 
-from chassis.database import Executor, Statement, Transaction, columns, statement
+from chassis.database import Executor, Transaction, columns, statement
+from identity_service.administration.audit.types import ChainHead, EntryRow
 from identity_service.tables import AuditEntry
-
-
-class EntryRow(NamedTuple):
-    """One entry of the chain."""
-
-    sequence: int
-    entry_id: str
-    occurred_at: datetime
-    service: str
-    action: str
-    actor_user_id: str | None
-    user_id: str | None
-    class_id: str | None
-    resource_id: str | None
-    details: dict[str, str]
-    request_id: str
-    digest: bytes
-
-
-class Head(NamedTuple):
-    """The last entry: what the next one follows from."""
-
-    sequence: int
-    digest: bytes
-
 
 _ENTRY = columns(EntryRow, AuditEntry)
 _PAGE = (
@@ -41,16 +14,18 @@ _PAGE = (
     .limit(bindparam("limit"))
 )
 
-# One writer at a time, for each entry follows from the last.
+# One writer at a time, because the digest of each entry is computed from the previous one.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("audit_entries"))))
-HEAD = statement(select(*columns(Head, AuditEntry)).order_by(AuditEntry.sequence.desc()).limit(1), Head)
-KNOWN = statement(select(AuditEntry.entry_id).where(AuditEntry.entry_id == bindparam("entry_id")), str)
+GET_HEAD = statement(
+    select(*columns(ChainHead, AuditEntry)).order_by(AuditEntry.sequence.desc()).limit(1), ChainHead
+)
+EXISTS = statement(select(AuditEntry.entry_id).where(AuditEntry.entry_id == bindparam("entry_id")), str)
 ADD = statement(insert(AuditEntry).values({name: bindparam(name) for name in EntryRow._fields}))
-ALL = statement(_PAGE, EntryRow)
-OF_USER = statement(_PAGE.where(AuditEntry.user_id == bindparam("of")), EntryRow)
-BY_ACTOR = statement(_PAGE.where(AuditEntry.actor_user_id == bindparam("of")), EntryRow)
-IN_CLASS = statement(_PAGE.where(AuditEntry.class_id == bindparam("of")), EntryRow)
-AFTER = statement(
+LIST = statement(_PAGE, EntryRow)
+LIST_BY_USER = statement(_PAGE.where(AuditEntry.user_id == bindparam("user_id")), EntryRow)
+LIST_BY_ACTOR = statement(_PAGE.where(AuditEntry.actor_user_id == bindparam("actor_user_id")), EntryRow)
+LIST_BY_CLASS = statement(_PAGE.where(AuditEntry.class_id == bindparam("class_id")), EntryRow)
+LIST_AFTER = statement(
     select(*_ENTRY)
     .where(AuditEntry.sequence > bindparam("after"))
     .order_by(AuditEntry.sequence)
@@ -60,32 +35,47 @@ AFTER = statement(
 
 
 async def lock(transaction: Transaction) -> None:
-    """Keeps others from adding to the chain until the transaction ends."""
+    """Keeps other transactions from appending to the chain until this one ends."""
     await transaction.run(LOCK)
 
 
-async def head(executor: Executor) -> Head | None:
-    """The last entry; None of an empty chain."""
-    return await executor.one(HEAD)
+async def get_head(executor: Executor) -> ChainHead | None:
+    """Returns the last entry, or None if the chain is empty."""
+    return await executor.one(GET_HEAD)
 
 
-async def is_known(transaction: Transaction, entry_id: str) -> bool:
-    """Whether an entry was recorded before."""
-    return await transaction.one(KNOWN, entry_id=entry_id) is not None
+async def exists(transaction: Transaction, entry_id: str) -> bool:
+    """Returns whether the chain contains an entry."""
+    return await transaction.one(EXISTS, entry_id=entry_id) is not None
 
 
 async def add(transaction: Transaction, entry: EntryRow) -> None:
-    """Adds an entry."""
+    """Inserts an entry."""
     await transaction.run(ADD, **entry._asdict())
 
 
-async def page(
-    executor: Executor, query: Statement[EntryRow], before: int, limit: int, of: str
+async def list_before(
+    executor: Executor,
+    before: int,
+    limit: int,
+    *,
+    user_id: str = "",
+    actor_user_id: str = "",
+    class_id: str = "",
 ) -> list[EntryRow]:
-    """Entries, newest first: ALL, or those that OF_USER, BY_ACTOR or IN_CLASS find by `of`."""
-    return await executor.all(query, before=before, limit=limit, of=of)
+    """Returns entries with a sequence below `before`, newest first.
+
+    At most one filter applies: the user concerned, the actor or the class, in this order.
+    """
+    if user_id:
+        return await executor.all(LIST_BY_USER, before=before, limit=limit, user_id=user_id)
+    if actor_user_id:
+        return await executor.all(LIST_BY_ACTOR, before=before, limit=limit, actor_user_id=actor_user_id)
+    if class_id:
+        return await executor.all(LIST_BY_CLASS, before=before, limit=limit, class_id=class_id)
+    return await executor.all(LIST, before=before, limit=limit)
 
 
-async def after(executor: Executor, sequence: int, limit: int) -> list[EntryRow]:
-    """The entries that follow, in their order."""
-    return await executor.all(AFTER, after=sequence, limit=limit)
+async def list_after(executor: Executor, sequence: int, limit: int) -> list[EntryRow]:
+    """Returns the entries with a sequence above `sequence`, in order."""
+    return await executor.all(LIST_AFTER, after=sequence, limit=limit)

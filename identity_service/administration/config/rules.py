@@ -1,30 +1,31 @@
-"""What can be configured: every key with its type, its default and its bounds."""
+"""The configuration keys: each with its type, default and permitted values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import FieldInvalid
-from identity_service.settings import Settings
 
 ROLES = ("UNASSIGNED", "STUDENT", "TEACHER")
+UNSET_VERSION = 0
+"""The version of an entry that has its default value."""
 
 
 @dataclass(frozen=True)
-class Key:
-    """One thing that is configured."""
+class ConfigKey:
+    """A configuration key."""
 
     name: str
     default: Any
     description: str
     choices: tuple[str, ...] = ()
-    """The texts that a value may be, or that it may list."""
+    """The permitted texts of a CHOICE, or of each item of CHOICES."""
     bounds: tuple[int, int] = (0, 0)
-    """The least and the greatest number."""
+    """The minimum and maximum of an INTEGER."""
 
     @property
     def type(self) -> str:
-        """As the contract's ConfigType spells it."""
+        """The name of the type in the contract (`ConfigType`)."""
         match self.default:
             case bool():
                 return "BOOLEAN"
@@ -34,21 +35,21 @@ class Key:
                 return "CHOICE"
         return "CHOICES"
 
-    def parsed(self, value: Any) -> Any:
-        """A value as it is stored. Raises FieldInvalid, which says what is expected."""
+    def parse(self, value: Any) -> Any:
+        """Returns the value in its stored form. Raises FieldInvalid if the value is not permitted."""
         match self.type, value:
             case "BOOLEAN", bool():
                 return value
-            # Numbers of JSON are doubles.
+            # JSON numbers arrive as doubles.
             case "INTEGER", float() if value.is_integer() and self.bounds[0] <= value <= self.bounds[1]:
                 return int(value)
             case "CHOICE", str() if value in self.choices:
                 return value
             case "CHOICES", list() if {*map(str, value)} <= {*self.choices}:
                 return sorted({*map(str, value)})
-        raise FieldInvalid.of("value", self._expected(), "config.value")
+        raise FieldInvalid.of("value", self._rule(), "config.value")
 
-    def _expected(self) -> str:
+    def _rule(self) -> str:
         match self.type:
             case "BOOLEAN":
                 return "must be true or false"
@@ -56,49 +57,44 @@ class Key:
                 return f"must be a whole number from {self.bounds[0]} to {self.bounds[1]}"
             case "CHOICE":
                 return f"must be one of {', '.join(self.choices)}"
-        return f"must be a list of some of {', '.join(self.choices)}"
+        return f"must be a list that contains only {', '.join(self.choices)}"
 
 
-def keys(settings: Settings) -> Mapping[str, Key]:
-    """Every key, in the order of their names; the environment decides some defaults."""
-    return {
-        key.name: key
-        for key in sorted(
-            (
-                Key(
-                    "signup_role",
-                    settings.signup_role,
-                    "Role of newcomers who ask for none: UNASSIGNED (an administrator gives one), STUDENT or "
-                    "TEACHER.",
-                    choices=ROLES,
-                ),
-                Key(
-                    "offered_roles",
-                    sorted(settings.offered_roles),
-                    "Roles that newcomers may ask for: UNASSIGNED, STUDENT, TEACHER.",
-                    choices=ROLES,
-                ),
-                Key("sign_up_open", True, "Whether people may sign up by themselves."),
-                Key("guests_admitted", True, "Whether somebody may come in whom nobody knows."),
-                Key(
-                    "user_purge_days",
-                    30,
-                    "Days after which a deleted account is erased, 1 to 3,650.",
-                    bounds=(1, 3650),
-                ),
-                Key(
-                    "class_purge_days",
-                    30,
-                    "Days after which a deleted class is purged, 1 to 3,650.",
-                    bounds=(1, 3650),
-                ),
-                Key(
-                    "guest_purge_days",
-                    30,
-                    "Days without use after which a guest is erased, 1 to 3,650.",
-                    bounds=(1, 3650),
-                ),
-            ),
-            key=lambda key: key.name,
-        )
-    }
+def config_keys(*, signup_role: str, offered_roles: Collection[str]) -> Mapping[str, ConfigKey]:
+    """Returns all keys by name, in alphabetical order. The parameters are defaults from the environment."""
+    keys = (
+        ConfigKey(
+            "signup_role",
+            signup_role,
+            "Role of new users who request none: STUDENT, TEACHER or UNASSIGNED (an administrator sets a role "
+            "later).",
+            choices=ROLES,
+        ),
+        ConfigKey(
+            "offered_roles",
+            sorted(offered_roles),
+            "Roles that new users may request: UNASSIGNED, STUDENT, TEACHER.",
+            choices=ROLES,
+        ),
+        ConfigKey("sign_up_enabled", True, "Whether people may create an account themselves."),
+        ConfigKey("guest_sign_in_enabled", True, "Whether people may sign in as guests, without an account."),
+        ConfigKey(
+            "user_purge_days",
+            30,
+            "Days after which a deleted account is erased, 1 to 3,650.",
+            bounds=(1, 3650),
+        ),
+        ConfigKey(
+            "class_purge_days",
+            30,
+            "Days after which a deleted class is purged, 1 to 3,650.",
+            bounds=(1, 3650),
+        ),
+        ConfigKey(
+            "guest_purge_days",
+            30,
+            "Days without activity after which a guest is erased, 1 to 3,650.",
+            bounds=(1, 3650),
+        ),
+    )
+    return {key.name: key for key in sorted(keys, key=lambda key: key.name)}

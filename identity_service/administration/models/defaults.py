@@ -1,14 +1,17 @@
-"""The models that most installations begin with: one of OpenAI's, for whatever needs a language model."""
+"""Default models: one OpenAI model for all components that require a language model."""
 
 from chassis import audit
 from chassis.database import Transaction
-from identity_service.administration.models import backend_store, component_store, model_store, rules
-from identity_service.administration.models.backend_store import Backend, BackendRow
-from identity_service.administration.models.model_store import Asked, ModelRow
-from meno.access.v1.audit_service_pb2 import AuditAction
+from identity_service.administration.models import rules, store
+from identity_service.administration.models.backends import store as backend_store
+from identity_service.administration.models.backends.types import BackendFields, BackendRow
+from identity_service.administration.models.components import commands as component_commands
+from identity_service.administration.models.components import store as component_store
+from identity_service.administration.models.types import ModelFields, ModelRow
+from meno.access.v1.resources_pb2 import AuditAction
 
-BACKEND = Backend("OpenAI", "OPENAI", key_reference="env:OPENAI_API_KEY")
-MODEL = Asked("gpt-5.2", rules.DEFAULT_TEMPERATURE, rules.DEFAULT_MAX_OUTPUT)
+BACKEND = BackendFields("OpenAI", "OPENAI", key_reference="env:OPENAI_API_KEY")
+MODEL = ModelFields("gpt-5.2", rules.DEFAULT_TEMPERATURE, rules.DEFAULT_MAX_OUTPUT_TOKENS)
 COMPONENTS = (
     "TUTOR",
     "BOOK_INGESTION",
@@ -19,52 +22,50 @@ COMPONENTS = (
 )
 
 
-class OtherBackend(Exception):
-    """The backend's name is that of another provider."""
+class BackendNameConflict(Exception):
+    """A backend of another provider has the name of the default backend."""
 
 
 async def load(transaction: Transaction) -> list[str]:
-    """Adds what is missing and sets the components; says what it did, a line each. Raises OtherBackend."""
-    did: list[str] = []
-    backend = await _backend(transaction, did)
-    model = await _model(transaction, backend, did)
-    used = {row.component: row.model_id for row in await component_store.every(transaction)}
+    """Creates the default backend and model if they are missing, and assigns the model to the components.
+
+    Returns the changes, one line each. Raises BackendNameConflict.
+    """
+    changes: list[str] = []
+    backend = await _ensure_backend(transaction, changes)
+    model = await _ensure_model(transaction, backend, changes)
+    assigned = {row.component: row.model_id for row in await component_store.list_all(transaction)}
     for component in COMPONENTS:
-        if used.get(component) == model.model_id:
-            continue
-        await component_store.put(transaction, component, model.model_id, None)
-        await audit.record(
-            transaction,
-            AuditAction.AUDIT_ACTION_COMPONENT_MODEL_SET,
-            resource_id=model.model_id,
-            component=component,
-        )
-        did.append(f"{component} uses {MODEL.model_name}")
-    return did
+        if assigned.get(component) != model.model_id:
+            await component_commands.set_model(transaction, component, model.model_id, None)
+            changes.append(f"{component} uses {MODEL.model_name}")
+    return changes
 
 
-async def _backend(transaction: Transaction, did: list[str]) -> BackendRow:
+async def _ensure_backend(transaction: Transaction, changes: list[str]) -> BackendRow:
     added = await backend_store.add(transaction, BACKEND)
     if added is not None:
-        await audit.record(
-            transaction, AuditAction.AUDIT_ACTION_MODEL_BACKEND_CREATED, resource_id=added.backend_id
-        )
-        did.append(
-            f"added the backend {BACKEND.name}: its key is {BACKEND.key_reference}, wherever a service asks it"
+        action = AuditAction.AUDIT_ACTION_MODEL_BACKEND_CREATED
+        await audit.record(transaction, action, resource_id=added.backend_id)
+        changes.append(
+            f"added the backend {BACKEND.name}: set its key as {BACKEND.key_reference} in the environment of "
+            "each service that uses it"
         )
         return added
-    known = await backend_store.named(transaction, BACKEND.name)
-    if known is None or known.provider != BACKEND.provider:
-        raise OtherBackend(f"there is another backend named {BACKEND.name}: rename it and run this again")
-    return known
+    existing = await backend_store.get_by_name(transaction, BACKEND.name)
+    if existing is None or existing.provider != BACKEND.provider:
+        raise BackendNameConflict(
+            f"there is another backend named {BACKEND.name}: rename it and run this command again"
+        )
+    return existing
 
 
-async def _model(transaction: Transaction, backend: BackendRow, did: list[str]) -> ModelRow:
-    added = await model_store.add(transaction, backend.backend_id, MODEL)
+async def _ensure_model(transaction: Transaction, backend: BackendRow, changes: list[str]) -> ModelRow:
+    added = await store.add(transaction, backend.backend_id, MODEL)
     if added is not None:
         await audit.record(transaction, AuditAction.AUDIT_ACTION_MODEL_CREATED, resource_id=added.model_id)
-        did.append(f"added the model {MODEL.model_name}")
+        changes.append(f"added the model {MODEL.model_name}")
         return added
-    known = await model_store.named(transaction, backend.backend_id, MODEL.model_name)
-    assert known is not None, "one of this name was in the way"
-    return known
+    existing = await store.get_by_name(transaction, backend.backend_id, MODEL.model_name)
+    assert existing is not None, "a model with this name caused the conflict"
+    return existing

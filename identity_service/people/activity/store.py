@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import Date, DateTime, Integer, Text, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.dialects.postgresql import ARRAY, UUID, insert
 
 from chassis.database import Executor, Transaction, columns, statement
-from identity_service.people.activity.rules import Day
+from identity_service.people.activity.types import Day
 from identity_service.tables import ActivityDay, User
 
-FROM = statement(
+LIST_FROM_DAY = statement(
     select(*columns(Day, ActivityDay))
     .where(ActivityDay.user_id == bindparam("user_id"), ActivityDay.day >= bindparam("first"))
     .order_by(ActivityDay.day),
@@ -28,43 +27,45 @@ _NEW = (
     .table_valued(*Day._fields, name="new")
     .render_derived()
 )
-_PUT = upsert(ActivityDay).from_select(
+_UPSERT = insert(ActivityDay).from_select(
     ["user_id", *Day._fields], select(bindparam("user_id", type_=UUID), *_NEW.c)
 )
-PUT = statement(
-    _PUT.on_conflict_do_update(
-        index_elements=["user_id", "day"], set_={name: _PUT.excluded[name] for name in Day._fields[1:]}
+UPSERT = statement(
+    _UPSERT.on_conflict_do_update(
+        index_elements=["user_id", "day"], set_={name: _UPSERT.excluded[name] for name in Day._fields[1:]}
     )
 )
-MIRROR = statement(
+COPY_LAST_ACTIVE = statement(
     update(User)
     .where(User.user_id == bindparam("user_id"))
     .values(
         streak=bindparam("streak"),
         streak_day=bindparam("day"),
-        streak_zone=bindparam("time_zone"),
+        streak_time_zone=bindparam("time_zone"),
         last_active_at=bindparam("last_active_at"),
     )
 )
 
 
-async def from_day(executor: Executor, user_id: str, first: date) -> list[Day]:
-    """A person's days from one on, in order."""
-    return await executor.all(FROM, user_id=user_id, first=first)
+async def list_from_day(executor: Executor, user_id: str, first: date) -> list[Day]:
+    """Returns the days of a user from `first` on, in order."""
+    return await executor.all(LIST_FROM_DAY, user_id=user_id, first=first)
 
 
-async def put(transaction: Transaction, user_id: str, days: Sequence[Day]) -> None:
-    """Adds days, or replaces them."""
-    dates, zones, streaks, firsts, lasts = ([day[place] for day in days] for place in range(len(Day._fields)))
+async def upsert(transaction: Transaction, user_id: str, days: Sequence[Day]) -> None:
+    """Inserts or replaces days."""
+    dates, zones, streaks, firsts, lasts = (
+        [day[column] for day in days] for column in range(len(Day._fields))
+    )
     await transaction.run(
-        PUT, user_id=user_id, days=dates, time_zones=zones, streaks=streaks, firsts=firsts, lasts=lasts
+        UPSERT, user_id=user_id, days=dates, time_zones=zones, streaks=streaks, firsts=firsts, lasts=lasts
     )
 
 
-async def mirror(transaction: Transaction, user_id: str, last: Day) -> None:
-    """Copies the last day into the person's own row."""
+async def copy_last_active(transaction: Transaction, user_id: str, last: Day) -> None:
+    """Copies the last day to the row of the user, so that reading a user reads one row."""
     await transaction.run(
-        MIRROR,
+        COPY_LAST_ACTIVE,
         user_id=user_id,
         streak=last.streak,
         day=last.day,

@@ -1,13 +1,13 @@
-"""Rules of what is told about everybody's use."""
+"""Rules of engagement statistics."""
 
 from datetime import date, timedelta
 
-AWAY = timedelta(days=14)
-"""How long somebody is away who is away for long, unless the request says it."""
-DAYS = 30
-"""So many days are told, unless the request says it."""
+INACTIVE_AFTER = timedelta(days=14)
+"""The default of `ListInactiveUsersRequest.days`."""
+DEFAULT_DAYS = 30
+"""The default of `GetEngagementStatsRequest.days`."""
 
 
-def days_up_to(today: date, count: int) -> list[date]:
-    """So many days, oldest first, of which today is the last."""
+def last_days(today: date, count: int) -> list[date]:
+    """Returns the last `count` days up to and including today, oldest first."""
     return [today - timedelta(days=ago) for ago in reversed(range(count))]

@@ -1,24 +1,23 @@
-"""The part of UserService that is about everybody's use."""
+"""The RPCs of UserService for engagement statistics."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from chassis import paging
 from chassis.calls import Context
 from chassis.database import Database
-from identity_service.people.engagement import rules, store
-from identity_service.people.users.servicer import message
+from identity_service.people.engagement import commands, rules, store
+from identity_service.people.engagement.messages import to_message
+from identity_service.people.users.messages import to_message as to_user
+from meno.identity.v1.resources_pb2 import EngagementStats
 from meno.identity.v1.user_service_pb2 import (
-    EngagementStats,
     GetEngagementStatsRequest,
     ListInactiveUsersRequest,
     ListInactiveUsersResponse,
 )
 
-_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-
 
 class EngagementServicer:
-    """Tells administrators who stays away, and how many come and study."""
+    """Serves engagement statistics to administrators."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,30 +25,21 @@ class EngagementServicer:
     async def ListInactiveUsers(
         self, request: ListInactiveUsersRequest, context: Context
     ) -> ListInactiveUsersResponse:
-        away = timedelta(days=request.days) if request.days else rules.AWAY
-        after, after_id = paging.position(request, (_BEFORE_ALL, paging.BEFORE_ALL_IDS))
-        rows = await store.inactive(self._database, away, after, after_id, paging.size(request) + 1)
-        users = [message(row) for row in rows]
-        fits = paging.fitting(user.ByteSize() for user in users)
-        rows, following = paging.page(request, rows, lambda row: (row.last_active_at, row.user_id), fits)
-        return ListInactiveUsersResponse(users=users[: len(rows)], next_page_token=following)
+        inactive_for = timedelta(days=request.days) if request.days else rules.INACTIVE_AFTER
+        after, after_id = paging.decode_page_token(request, (paging.MIN_TIMESTAMP, paging.MIN_UUID))
+        limit = paging.size(request) + 1
+        rows = await store.list_inactive(self._database, inactive_for, after, after_id, limit)
+        now = datetime.now(UTC)
+        users = [to_user(row, now) for row in rows]
+        fits = paging.count_within_bytes(user.ByteSize() for user in users)
+        rows, next_page_token = paging.page(
+            request, rows, lambda row: (row.last_active_at, row.user_id), fits
+        )
+        return ListInactiveUsersResponse(users=users[: len(rows)], next_page_token=next_page_token)
 
     async def GetEngagementStats(
         self, request: GetEngagementStatsRequest, context: Context
     ) -> EngagementStats:
-        days = rules.days_up_to(datetime.now(UTC).date(), request.days or rules.DAYS)
-        since = datetime.combine(days[0], time(), UTC)
-        until = datetime.combine(days[-1], time(), UTC) + timedelta(days=1)
-        active = await store.active(self._database, since, until)
-        new = await store.new(self._database, since, until)
-        return EngagementStats(
-            active_users=active.get(None, 0),
-            new_users=sum(new.values()),
-            xp_awarded=await store.awarded(self._database, since, until),
-            days=[
-                EngagementStats.Day(
-                    date=day.isoformat(), active_users=active.get(day, 0), new_users=new.get(day, 0)
-                )
-                for day in days
-            ],
-        )
+        today = datetime.now(UTC).date()
+        days = request.days or rules.DEFAULT_DAYS
+        return to_message(await commands.get_engagement(self._database, today, days))

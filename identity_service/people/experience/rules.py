@@ -1,6 +1,6 @@
-"""Rules of experience."""
+"""Rules of experience points (XP)."""
 
 
-def applied(xp: int, amount: int) -> int:
-    """What an award adds to so much experience, or takes from it: what was asked for, unless less is there."""
+def apply_xp(xp: int, amount: int) -> int:
+    """Returns the amount that an award changes `xp` by. A deduction is at most the available XP."""
     return max(amount, -xp)

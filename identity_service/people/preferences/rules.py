@@ -1,69 +1,56 @@
-"""Rules of people's settings."""
+"""Rules of preferences."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
-from chassis import structs
 from chassis.errors import FieldInvalid
-from chassis.wire import Spelling
-from identity_service.people.preferences import zones
-from identity_service.people.preferences.store import Settings
-from meno.identity.v1.user_service_pb2 import AppTheme, UserSettings
+from identity_service.people.preferences import time_zones
+from identity_service.people.preferences.types import Preferences, PreferencesRow
 
-THEMES = Spelling(AppTheme, lower=True)
-DEFAULTS = Settings(
+DEFAULTS = Preferences(
     app_theme="light",
     prefers_assistive_learning=False,
     notifications={},
-    time_zone=zones.UTC,
+    time_zone=time_zones.UTC,
     keep_practice_history=False,
 )
+INITIAL_VERSION = 0
+"""The version of preferences that the user has never changed."""
 
 
-def changed(settings: Settings, wish: UserSettings, mask: Iterable[str]) -> Settings:
-    """The settings after an update: the fields of the mask, or those that the wish sets (AIP-134).
+def from_row(row: PreferencesRow) -> Preferences:
+    """Returns the stored preferences, or the defaults if nothing is stored."""
+    if row.version is None:
+        return DEFAULTS
+    return Preferences(*(getattr(row, name) for name in Preferences._fields))
 
-    What is empty becomes the default. Raises FieldInvalid.
+
+def version(row: PreferencesRow) -> int:
+    """Returns the version of the preferences, from which their etag is made."""
+    return row.version or INITIAL_VERSION
+
+
+def apply_changes(
+    preferences: Preferences, values: Mapping[str, Any], fields: Collection[str] = ()
+) -> Preferences:
+    """Returns the preferences after an update (AIP-134).
+
+    `values` are the non-empty fields of the request, and `fields` is its mask. Without a mask, all values
+    are changed. A field of the mask without a value is reset to its default. Raises FieldInvalid.
     """
-    given = {field.name for field, _ in wish.ListFields()}
-    fields = {*mask} or given & {*Settings._fields}
-    values = {name: _read(wish, name) for name in fields & given}
-    return settings._replace(**{name: getattr(DEFAULTS, name) for name in fields - given}, **values)
+    changed = {*fields} or {*values}
+    if "time_zone" in changed & values.keys():
+        check_time_zone("settings.time_zone", values["time_zone"])
+    return preferences._replace(**{name: values.get(name, getattr(DEFAULTS, name)) for name in changed})
 
 
-def check_zone(field: str, name: str) -> None:
-    """Raises FieldInvalid for what is no time zone."""
-    if name not in zones.names():
+def check_time_zone(field: str, name: str) -> None:
+    """Raises FieldInvalid if the name is not in the IANA time zone database."""
+    if name not in time_zones.list_names():
         description = "must be a name of the IANA time zone database, such as `Asia/Kolkata`"
         raise FieldInvalid.of(field, description, "time_zone.known")
 
 
-def concern_others(before: Settings, after: Settings) -> bool:
-    """Whether other services need to know of a change."""
+def affects_other_services(before: Preferences, after: Preferences) -> bool:
+    """Returns whether a change concerns preferences that other services read."""
     return (before.time_zone, before.keep_practice_history) != (after.time_zone, after.keep_practice_history)
-
-
-def _read(wish: UserSettings, name: str) -> Any:
-    match name:
-        case "app_theme":
-            return THEMES.text(wish.app_theme)
-        case "notifications":
-            return _stored(wish.notifications)
-        case "time_zone":
-            check_zone("settings.time_zone", wish.time_zone)
-    return getattr(wish, name)
-
-
-def _stored(notifications: Struct) -> dict[str, Any]:
-    """Notifications as they are stored. Raises FieldInvalid."""
-    try:
-        stored: dict[str, Any] = json.loads(structs.text(notifications))
-    except structs.TooLarge as error:
-        rule = f"must be at most {structs.MAX_BYTES} bytes of JSON and {structs.MAX_DEPTH} levels deep"
-        raise FieldInvalid.of("settings.notifications", rule, "notifications.size") from error
-    except structs.Unstorable as error:
-        raise FieldInvalid.of("settings.notifications", str(error), "notifications.json") from error
-    return stored

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from chassis import audit
 from chassis.database import Executor, Transaction
-from identity_service.administration.config.config import Config
-from identity_service.errors import IdentifierTaken, RoleNotOffered, SignUpClosed
+from identity_service.administration.config.reader import ConfigReader
+from identity_service.errors import IdentifierTaken, RoleNotAllowed, SignUpDisabled
 from identity_service.people.users import rules, store
-from identity_service.people.users.store import Identifier, NewUser
-from meno.access.v1.audit_service_pb2 import AuditAction
+from identity_service.people.users.types import Identifier, NewUser
+from meno.access.v1.resources_pb2 import AuditAction
 
 
 class NewAccount(NamedTuple):
@@ -25,7 +25,7 @@ class NewAccount(NamedTuple):
     def identifiers(self) -> list[Identifier]:
         """Returns all login identifiers of the account."""
         given = {"LOGIN_NAME": self.login_name, "EMAIL": self.email, "PHONE": self.phone}
-        return [Identifier(kind, value, rules.canonical(value)) for kind, value in given.items() if value]
+        return [Identifier(kind, value, rules.canonicalize(value)) for kind, value in given.items() if value]
 
 
 class AccountExists(Exception):
@@ -50,13 +50,13 @@ async def create(transaction: Transaction, account: NewAccount, request_id: str 
     return user_id
 
 
-async def default_role(executor: Executor, config: Config, requested: str = "") -> str:
+async def default_role(executor: Executor, config: ConfigReader, requested: str = "") -> str:
     """Returns the role of a user who signs up: the requested role, or the configured default.
 
-    Raises SignUpClosed, or RoleNotOffered if users may not choose the requested role.
+    Raises SignUpDisabled, or RoleNotAllowed if users may not choose the requested role.
     """
-    if not await config.value(executor, "sign_up_open"):
-        raise SignUpClosed()
+    if not await config.value(executor, "sign_up_enabled"):
+        raise SignUpDisabled()
     if requested and requested not in await config.value(executor, "offered_roles"):
-        raise RoleNotOffered(requested)
+        raise RoleNotAllowed(requested)
     return requested or str(await config.value(executor, "signup_role"))

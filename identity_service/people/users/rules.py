@@ -1,60 +1,56 @@
-"""Rules of people's profiles."""
+"""Rules of user profiles and login identifiers."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import FieldInvalid
-from identity_service.people.users.store import Profile
+from identity_service.people.users.types import Profile
 
-NICKNAME = range(2, 51)
-CHANGEABLE = Profile._fields
+NICKNAME_LENGTHS = range(2, 51)
 
-_VISIBLE = {"display_name", "nickname", "board"}
+_NOT_BLANK = {"display_name", "nickname", "board"}
 _NUMBERS = {"age", "grade"}
 
 
-def canonical(identifier: str) -> str:
-    """A login name, e-mail address or phone number as it is compared: whatever its case and its form."""
+def canonicalize(identifier: str) -> str:
+    """Returns the form in which a login name, e-mail address or phone number is compared.
+
+    The form ignores case and Unicode compatibility variants (NFKC).
+    """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", identifier).casefold())
 
 
-def check_visible(field: str, name: str) -> None:
-    """Raises FieldInvalid for a name of white space alone, of which the contract's patterns know only ASCII's."""
+def check_not_blank(field: str, name: str) -> None:
+    """Raises FieldInvalid if a name contains only white space.
+
+    The pattern in the contract covers only ASCII white space; this check covers Unicode.
+    """
     if not name.strip():
-        raise FieldInvalid.of(field, "holds more than white space", "name.visible")
+        raise FieldInvalid.of(field, "must not be blank", "name.visible")
 
 
 def default_nickname(display_name: str) -> str:
-    """What the tutor calls a person who did not say: the first name, or all where that is too short.
+    """Returns the nickname of a user who chose none.
 
-    The display name is a visible one.
+    It is the first word of the display name, or the whole display name if that word is too short. The
+    display name must not be blank.
     """
     first = display_name.split(maxsplit=1)[0]
-    name = first if len(first) in NICKNAME else display_name.strip()
-    return name[: NICKNAME.stop - 1].ljust(NICKNAME.start, "·")
+    name = first if len(first) in NICKNAME_LENGTHS else display_name.strip()
+    return name[: NICKNAME_LENGTHS.stop - 1].ljust(NICKNAME_LENGTHS.start, "·")
 
 
-def changed(profile: Profile, wish: Any, mask: Iterable[str]) -> Profile:
-    """The profile after an update: the fields of the mask, or those that the wish sets (AIP-134).
+def apply_changes(profile: Profile, changes: Mapping[str, Any], path: str = "") -> Profile:
+    """Returns the profile after an update.
 
-    What is empty is cleared, but for the names: a nickname falls back to its default, a display name stays.
-    Raises FieldInvalid.
+    An empty value clears its field, except the names: a nickname falls back to its default, and a
+    display name keeps its value. `path` is the prefix of the fields in errors. Raises FieldInvalid.
     """
-    fields = [*mask] or [name for name in CHANGEABLE if getattr(wish, name)]
-    return _replaced(profile, {name: getattr(wish, name) for name in fields}, "user.")
-
-
-def onboarded(profile: Profile, given: Any) -> Profile:
-    """The profile with what somebody gives before their first lesson. Raises FieldInvalid."""
-    fields = [name for name in CHANGEABLE if getattr(given, name, None)]
-    return _replaced(profile, {name: getattr(given, name) for name in fields}, "")
-
-
-def _replaced(profile: Profile, values: dict[str, Any], above: str) -> Profile:
-    for name in _VISIBLE & values.keys():
+    values = dict(changes)
+    for name in _NOT_BLANK & values.keys():
         if values[name]:
-            check_visible(f"{above}{name}", values[name])
+            check_not_blank(f"{path}{name}", values[name])
     for name in _NUMBERS & values.keys():
         values[name] = values[name] or None
     if not values.get("nickname", profile.nickname):

@@ -1,13 +1,12 @@
-"""SQL of people."""
+"""SQL of users."""
 
-from datetime import date, datetime
-from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Boolean, any_, bindparam, func, insert, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
+from identity_service.people.users.types import Identifier, NameRow, NewUser, Profile, UserRow
 from identity_service.tables import (
     Credential,
     LoginIdentifier,
@@ -17,104 +16,13 @@ from identity_service.tables import (
     UserSettings,
 )
 
-_NONE = ("", False)
-
-
-class UserRow(NamedTuple):
-    """A person, with what they sign in with and the time zone of their settings."""
-
-    user_id: str
-    display_name: str
-    full_name: str
-    nickname: str
-    age: int | None
-    grade: int | None
-    board: str
-    school_name: str
-    about_me: str
-    onboarding_complete: bool
-    role: str
-    guest: bool
-    rights_version: int
-    xp: int
-    level: int
-    streak: int
-    streak_day: date | None
-    streak_zone: str | None
-    last_active_at: datetime
-    last_sign_in_at: datetime | None
-    version: int
-    created_at: datetime
-    updated_at: datetime
-    deactivated_at: datetime | None
-    deleted_at: datetime | None
-    identifiers: dict[str, list[Any]] | None
-    """By their kinds, each with whether it was proven."""
-    identity_issuers: list[str]
-    time_zone: str | None
-
-    def identifier(self, kind: str) -> str:
-        """What the person signs in with, of this kind; empty where there is none."""
-        value, _ = (self.identifiers or {}).get(kind, _NONE)
-        return str(value)
-
-    def has_proven(self, kind: str) -> bool:
-        """Whether the person has shown that an address is theirs."""
-        _, proven = (self.identifiers or {}).get(kind, _NONE)
-        return bool(proven)
-
-
-class Heir(NamedTuple):
-    """Whose something is that was meant for a person, or for the guest that they were."""
-
-    user_id: str
-    xp: int
-
-
-class NewUser(NamedTuple):
-    """Who signs up."""
-
-    display_name: str
-    nickname: str
-    role: str
-
-
-class Identifier(NamedTuple):
-    """What a person signs in with, as they write it and as it is compared."""
-
-    kind: str
-    value: str
-    canonical: str
-
-
-class Profile(NamedTuple):
-    """What a person may change of themselves."""
-
-    display_name: str
-    full_name: str
-    nickname: str
-    age: int | None
-    grade: int | None
-    board: str
-    school_name: str
-    about_me: str
-
-
-class NameRow(NamedTuple):
-    """What a person is called."""
-
-    user_id: str
-    display_name: str
-    nickname: str
-
-
-_OWN = [getattr(User, name) for name in UserRow._fields if hasattr(User, name)]
-# As one value: a join, or a question for each kind, takes the database two to three times as long.
+_COLUMNS = [getattr(User, name) for name in UserRow._fields if hasattr(User, name)]
+# One JSON value: a join, or one subquery for each kind, takes PostgreSQL two to three times as long.
 _IDENTIFIERS = (
     select(
         func.jsonb_object_agg(
             LoginIdentifier.kind,
-            func.jsonb_build_array(LoginIdentifier.value, LoginIdentifier.proven_at != null()),
+            func.jsonb_build_array(LoginIdentifier.value, LoginIdentifier.verified_at != null()),
         )
     )
     .where(LoginIdentifier.user_id == User.user_id)
@@ -127,44 +35,43 @@ _ISSUERS = (
     .order_by(UserIdentity.issuer)
     .scalar_subquery()
 )
-_ZONE = select(UserSettings.time_zone).where(UserSettings.user_id == User.user_id).scalar_subquery()
+_TIME_ZONE = select(UserSettings.time_zone).where(UserSettings.user_id == User.user_id).scalar_subquery()
 
 USERS = (
-    select(*_OWN, _IDENTIFIERS, func.array(_ISSUERS), _ZONE)
-    # Of a guest who turned out to be somebody else there is nothing to see.
+    select(*_COLUMNS, _IDENTIFIERS, func.array(_ISSUERS), _TIME_ZONE)
+    # A merged guest is not visible; its data belongs to the user it was merged into.
     .where(User.merged_into_user_id == null())
 )
-"""What a UserRow is read by, for whoever adds which people."""
+"""Selects UserRows; each statement adds its conditions."""
 
-_SHOWN = or_(bindparam("show_deleted", type_=Boolean), User.deleted_at == null())
+_VISIBLE = or_(bindparam("show_deleted", type_=Boolean), User.deleted_at == null())
 _THE_USER = User.user_id == bindparam("user_id")
-_LISTED = (
-    USERS.where(_SHOWN, User.user_id > bindparam("after_id")).order_by(User.user_id).limit(bindparam("limit"))
+_PAGE = (
+    USERS.where(_VISIBLE, User.user_id > bindparam("after_id"))
+    .order_by(User.user_id)
+    .limit(bindparam("limit"))
 )
-_OF_ROLE = _LISTED.where(User.role == bindparam("role"))
+_PAGE_BY_ROLE = _PAGE.where(User.role == bindparam("role"))
 
 GET = statement(USERS.where(_THE_USER, User.deleted_at == null()), UserRow)
 GET_OR_DELETED = statement(USERS.where(_THE_USER), UserRow)
-LOCKED = statement(USERS.where(_THE_USER, User.deleted_at == null()).with_for_update(), UserRow)
-LOCKED_OR_DELETED = statement(USERS.where(_THE_USER).with_for_update(), UserRow)
-LOCKED_HEIR = statement(
-    select(*columns(Heir, User)).where(_THE_USER, User.deleted_at == null()).with_for_update(), Heir
-)
-MERGED_INTO = statement(select(User.merged_into_user_id).where(_THE_USER), str)
-ALL = statement(_LISTED, UserRow)
-OF_ROLE = statement(_OF_ROLE, UserRow)
-BY_IDENTIFIER = statement(
+GET_FOR_UPDATE = statement(USERS.where(_THE_USER, User.deleted_at == null()).with_for_update(), UserRow)
+GET_OR_DELETED_FOR_UPDATE = statement(USERS.where(_THE_USER).with_for_update(), UserRow)
+LIST = statement(_PAGE, UserRow)
+LIST_BY_ROLE = statement(_PAGE_BY_ROLE, UserRow)
+USER_ID_BY_IDENTIFIER = statement(
     select(LoginIdentifier.user_id).where(LoginIdentifier.canonical == bindparam("canonical")), str
 )
-NAMES = statement(
+LIST_NAMES = statement(
     select(*columns(NameRow, User)).where(
         User.user_id == any_(bindparam("user_ids", type_=ARRAY(User.user_id.type))), User.deleted_at == null()
     ),
     NameRow,
 )
-# Whoever takes an administrator away waits for who takes one away before them.
+# Serializes the removal of administrators. Two concurrent transactions could otherwise each remove one of
+# the last two.
 LOCK_ADMINS = statement(select(func.pg_advisory_xact_lock(func.hashtext("administrators"))))
-OTHER_ADMIN = statement(
+OTHER_ACTIVE_ADMIN = statement(
     select(User.user_id)
     .where(
         User.role == "ADMIN",
@@ -178,7 +85,7 @@ OTHER_ADMIN = statement(
 ADD = statement(
     insert(User).values({name: bindparam(name) for name in NewUser._fields}).returning(User.user_id), str
 )
-# Silent where the value is somebody's already; the caller asks whether a row came back.
+# Returns no row if the identifier is taken; unlike an error, this keeps the transaction usable.
 CLAIM_IDENTIFIER = statement(
     upsert(LoginIdentifier)
     .values({name: bindparam(name) for name in ("user_id", *Identifier._fields)})
@@ -204,63 +111,62 @@ UPDATE_PROFILE = statement(
 )
 
 
-async def get(executor: Executor, user_id: str, *, deleted: bool = False) -> UserRow | None:
-    """A person, or None. `deleted` finds those, too."""
-    return await executor.one(GET_OR_DELETED if deleted else GET, user_id=user_id)
+async def get(executor: Executor, user_id: str, *, include_deleted: bool = False) -> UserRow | None:
+    """Returns a user, or None."""
+    return await executor.one(GET_OR_DELETED if include_deleted else GET, user_id=user_id)
 
 
-async def locked(transaction: Transaction, user_id: str, *, deleted: bool = False) -> UserRow | None:
-    """A person, or None; nobody else changes them until the transaction ends. `deleted` finds those, too."""
-    return await transaction.one(LOCKED_OR_DELETED if deleted else LOCKED, user_id=user_id)
+async def get_for_update(
+    transaction: Transaction, user_id: str, *, include_deleted: bool = False
+) -> UserRow | None:
+    """Returns a user, or None. Locks the row until the transaction ends."""
+    return await transaction.one(
+        GET_OR_DELETED_FOR_UPDATE if include_deleted else GET_FOR_UPDATE, user_id=user_id
+    )
 
 
-async def locked_heir(transaction: Transaction, user_id: str) -> Heir | None:
-    """A person, or who a guest turned out to be, locked; None where they are no more."""
-    heir = await transaction.one(LOCKED_HEIR, user_id=user_id)
-    if heir is None and (merged_into := await transaction.one(MERGED_INTO, user_id=user_id)):
-        heir = await transaction.one(LOCKED_HEIR, user_id=merged_into)
-    return heir
-
-
-async def page(
-    executor: Executor, role: str | None, after_id: UUID, limit: int, *, deleted: bool
+async def list_after(
+    executor: Executor, role: str | None, after_id: UUID, limit: int, *, include_deleted: bool
 ) -> list[UserRow]:
-    """The people after an id, of one role or of any, in the order in which they came."""
-    asked = {"after_id": after_id, "limit": limit, "show_deleted": deleted}
+    """Returns users with an id above `after_id`, in the order of their creation.
+
+    `role` restricts the list to one role.
+    """
+    parameters = {"after_id": after_id, "limit": limit, "show_deleted": include_deleted}
     if role is None:
-        return await executor.all(ALL, **asked)
-    return await executor.all(OF_ROLE, role=role, **asked)
+        return await executor.all(LIST, **parameters)
+    return await executor.all(LIST_BY_ROLE, role=role, **parameters)
 
 
-async def by_identifier(executor: Executor, canonical: str) -> str | None:
-    """The id of who has a login name, e-mail address or phone number, or None."""
-    return await executor.one(BY_IDENTIFIER, canonical=canonical)
+async def user_id_by_identifier(executor: Executor, canonical: str) -> str | None:
+    """Returns the id of the user with this login name, e-mail address or phone number, or None."""
+    return await executor.one(USER_ID_BY_IDENTIFIER, canonical=canonical)
 
 
-async def names(executor: Executor, user_ids: list[str]) -> list[NameRow]:
-    """What these people are called, of those who are there."""
-    return await executor.all(NAMES, user_ids=user_ids)
+async def list_names(executor: Executor, user_ids: list[str]) -> list[NameRow]:
+    """Returns the names of those of these users that exist."""
+    return await executor.all(LIST_NAMES, user_ids=user_ids)
 
 
 async def lock_admins(transaction: Transaction) -> None:
-    """Keeps others from taking an administrator away until the transaction ends."""
+    """Keeps other transactions from removing an administrator until this one ends."""
     await transaction.run(LOCK_ADMINS)
 
 
 async def has_other_admin(transaction: Transaction, user_id: str) -> bool:
-    """Whether somebody else is an administrator who is let in."""
-    return await transaction.one(OTHER_ADMIN, user_id=user_id) is not None
+    """Returns whether another active user is an administrator."""
+    return await transaction.one(OTHER_ACTIVE_ADMIN, user_id=user_id) is not None
 
 
 async def add(transaction: Transaction, user: NewUser) -> str:
-    """Adds a person and returns their id."""
+    """Inserts a user and returns the user id."""
     user_id = await transaction.one(ADD, **user._asdict())
     assert user_id is not None
     return user_id
 
 
 async def claim_identifier(transaction: Transaction, user_id: str, identifier: Identifier) -> bool:
-    """Gives a login name, e-mail address or phone number to a person; False where it is taken."""
+    """Assigns a login identifier to a user; returns False if it is taken."""
     claimed = await transaction.one(CLAIM_IDENTIFIER, user_id=user_id, **identifier._asdict())
     return claimed is not None
 
@@ -272,10 +178,10 @@ async def claim_sign_up_request(transaction: Transaction, request_id: str, user_
 
 
 async def add_password(transaction: Transaction, user_id: str, password_hash: str) -> None:
-    """Stores the password hash of a new user."""
+    """Inserts the password hash of a new user."""
     await transaction.run(ADD_PASSWORD, user_id=user_id, password_hash=password_hash)
 
 
 async def update_profile(transaction: Transaction, user_id: str, profile: Profile) -> None:
-    """Replaces a person's profile."""
+    """Replaces the profile of a user."""
     await transaction.run(UPDATE_PROFILE, user_id=user_id, **profile._asdict())

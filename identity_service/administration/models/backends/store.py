@@ -1,0 +1,98 @@
+"""SQL of model backends.
+
+A backend that has models cannot be deleted. Creating a model locks the row of its backend in share mode, so a
+concurrent deletion waits and then sees the model.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from chassis.database import Executor, Transaction, columns, statement
+from identity_service.administration.models.backends.types import BackendFields, BackendRow
+from identity_service.tables import Model, ModelBackend
+
+_BACKEND = columns(BackendRow, ModelBackend)
+_THE_BACKEND = ModelBackend.backend_id == bindparam("backend_id")
+_FIELDS: dict[str, Any] = {name: bindparam(name) for name in BackendFields._fields}
+
+# Returns no row if the name is taken; unlike an error, this keeps the transaction usable.
+ADD = statement(
+    insert(ModelBackend).values(_FIELDS).on_conflict_do_nothing(index_elements=["name"]).returning(*_BACKEND),
+    BackendRow,
+)
+GET = statement(select(*_BACKEND).where(_THE_BACKEND), BackendRow)
+GET_FOR_UPDATE = statement(select(*_BACKEND).where(_THE_BACKEND).with_for_update(), BackendRow)
+LOCK_FOR_SHARE = statement(
+    select(ModelBackend.backend_id).where(_THE_BACKEND).with_for_update(read=True, key_share=True), str
+)
+GET_BY_NAME = statement(select(*_BACKEND).where(ModelBackend.name == bindparam("name")), BackendRow)
+LIST_AFTER = statement(
+    select(*_BACKEND)
+    .where(ModelBackend.backend_id > bindparam("after"))
+    .order_by(ModelBackend.backend_id)
+    .limit(bindparam("limit")),
+    BackendRow,
+)
+UPDATE = statement(
+    update(ModelBackend)
+    .where(_THE_BACKEND)
+    .values(_FIELDS)
+    .values(version=ModelBackend.version + 1, updated_at=func.now())
+    .returning(*_BACKEND),
+    BackendRow,
+)
+DELETE_UNUSED = statement(
+    delete(ModelBackend).where(_THE_BACKEND, ~exists().where(Model.backend_id == ModelBackend.backend_id))
+)
+
+
+async def add(transaction: Transaction, fields: BackendFields) -> BackendRow | None:
+    """Inserts a backend; returns None if the name is taken."""
+    return await transaction.one(ADD, **fields._asdict())
+
+
+async def get(executor: Executor, backend_id: str) -> BackendRow | None:
+    """Returns a backend, or None."""
+    return await executor.one(GET, backend_id=backend_id)
+
+
+async def get_for_update(transaction: Transaction, backend_id: str) -> BackendRow | None:
+    """Returns a backend, or None. Locks the row until the transaction ends."""
+    return await transaction.one(GET_FOR_UPDATE, backend_id=backend_id)
+
+
+async def lock_for_share(transaction: Transaction, backend_id: str) -> bool:
+    """Returns whether the backend exists, and prevents its deletion until the transaction ends."""
+    return await transaction.one(LOCK_FOR_SHARE, backend_id=backend_id) is not None
+
+
+async def get_by_name(executor: Executor, name: str) -> BackendRow | None:
+    """Returns the backend with this name, or None."""
+    return await executor.one(GET_BY_NAME, name=name)
+
+
+async def list_after(executor: Executor, backend_id: UUID, limit: int) -> list[BackendRow]:
+    """Returns backends with an id above `backend_id`, in the order of their creation."""
+    return await executor.all(LIST_AFTER, after=backend_id, limit=limit)
+
+
+async def update_backend(
+    transaction: Transaction, backend_id: str, fields: BackendFields
+) -> BackendRow | None:
+    """Changes a backend that the transaction has locked.
+
+    Returns None if the name is taken. The transaction is then aborted.
+    """
+    try:
+        return await transaction.one(UPDATE, backend_id=backend_id, **fields._asdict())
+    except psycopg.errors.UniqueViolation:
+        return None
+
+
+async def delete_unused(transaction: Transaction, backend_id: str) -> bool:
+    """Deletes a backend that the transaction has locked; returns False if it has models."""
+    return await transaction.run(DELETE_UNUSED, backend_id=backend_id) == 1
