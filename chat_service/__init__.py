@@ -1,1 +1,1 @@
-"""Chats with the tutor: questions, streamed answers, citations."""
+"""Chats with the tutor: questions, streamed answers and citations."""

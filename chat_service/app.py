@@ -7,57 +7,64 @@ from functools import partial
 
 import grpc
 
-from chassis import authority, peers
-from chassis.authority import Authority
-from chassis.bell import Bell
+from chassis import activity, identity_client, peers
+from chassis.activity import ActivityReporter
+from chassis.background import BackgroundTask, run_forever
 from chassis.data_rights import DataRights
 from chassis.database import Database
-from chassis.models.openai_compatible import OpenAITutor
-from chassis.models.tutors import Tutor
-from chassis.server import App, Background, served
-from chassis.tls import Identity
-from chat_service import activity, content
-from chat_service.activity import Activity
-from chat_service.answers.asking import Asking
-from chat_service.answers.stream import Streams
-from chat_service.answers.sweep import sweep
-from chat_service.answers.writer import Desk, Limits
-from chat_service.answers.writing import Writing
+from chassis.identity_client import IdentityClient
+from chassis.notifications import Notifier
+from chassis.registration import service
+from chassis.server import App
+from chassis.tls import TlsCredentials
+from chat_service import content
+from chat_service.answers.ask import AskService
+from chat_service.answers.pool import WriterPool
+from chat_service.answers.reader import AnswerReader
+from chat_service.answers.reaper import expire_orphans
+from chat_service.answers.servicer import AnswerServicer
+from chat_service.answers.writer import Limits, WriterDependencies
 from chat_service.chats.servicer import ChatServicer
 from chat_service.content import Content
 from chat_service.data_rights import RULES
 from chat_service.settings import Settings
-from chat_service.tutors import blueprints
+from chat_service.tutors import config
 from chat_service.tutors.configured import ConfiguredTutor
+from chat_service.tutors.language_model import LanguageModelTutor
+from chat_service.tutors.types import Tutor
 from meno.chat.v1 import chat_service_pb2 as chat
-from meno.chat.v1 import chat_service_pb2_grpc as chat_grpc
 from meno.chat.v1 import data_rights_service_pb2 as data_rights
-from meno.chat.v1 import data_rights_service_pb2_grpc as data_rights_grpc
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 
 
 @asynccontextmanager
-async def compose(settings: Settings) -> AsyncIterator[App]:
-    """Builds the service among its peers; closes what it opened at the end."""
-    identity = Identity(settings.tls_directory)
+async def create_app(settings: Settings) -> AsyncIterator[App]:
+    """Connects to the other services and builds the app. Closes everything at the end."""
+    credentials = TlsCredentials(settings.tls_directory)
     async with (
-        peers.channel(settings.identity_address, "identity_service", identity) as issuer,
-        peers.channel(settings.content_address, "content_service", identity) as library,
-        AsyncExitStack() as opened,
+        peers.channel(settings.identity_address, "identity_service", credentials) as identity_channel,
+        peers.channel(settings.content_address, "content_service", credentials) as content_channel,
+        AsyncExitStack() as stack,
     ):
         secret = settings.secret.get_secret_value().encode()
-        above = authority.behind(issuer, secret, {activity.KIND: activity.deliver(issuer)})
-        tutor, work = _tutor(settings, issuer, opened)
-        yield await opened.enter_async_context(under(above, settings, tutor, content.behind(library), work))
+        handlers = {activity.KIND: activity.message_handler(identity_channel)}
+        identity = identity_client.connect(identity_channel, secret, handlers)
+        tutor, tasks = _create_tutor(settings, identity_channel, stack)
+        app = build_app(identity, settings, tutor, content.connect(content_channel), tasks)
+        yield await stack.enter_async_context(app)
 
 
 @asynccontextmanager
-async def under(
-    above: Authority, settings: Settings, tutor: Tutor, library: Content, work: Sequence[Background] = ()
+async def build_app(
+    identity: IdentityClient,
+    settings: Settings,
+    tutor: Tutor,
+    content_client: Content,
+    tutor_tasks: Sequence[BackgroundTask] = (),
 ) -> AsyncIterator[App]:
-    """Builds the service itself, whoever issues the tokens, answers and finds the material.
+    """Builds the app on given clients and a given tutor, which tests replace.
 
-    `work` is what the tutor needs done meanwhile.
+    `tutor_tasks` are the background tasks of the tutor.
     """
     database = Database(
         settings.database_url.get_secret_value(),
@@ -65,47 +72,49 @@ async def under(
         name="chat_service",
     )
     await database.open()
-    bell = Bell(database)
+    notifier = Notifier(database)
     lease = timedelta(seconds=settings.lease_seconds)
     limits = Limits(lease, settings.answer_seconds, settings.search_seconds)
-    writing = Writing(Desk(database, bell, tutor, library.search, limits), settings.max_answers)
-    servicer = ChatServicer(
-        database,
-        library.get_content,
-        Asking(Activity(database), writing, lease),
-        Streams(database, bell, writing),
-        writing,
-    )
-    lasting = {"user_erased": RULES.erased, "user_merged": RULES.merged}
+    dependencies = WriterDependencies(database, notifier, tutor, content_client.search, limits)
+    pool = WriterPool(dependencies, settings.max_answers)
+    reader = AnswerReader(database, notifier, pool)
+    ask = AskService(ActivityReporter(database), pool, lease)
+    handlers = {"user_erased": RULES.on_user_erased, "user_merged": RULES.on_user_merged}
+    expire = partial(expire_orphans, database, notifier)
     try:
         yield App(
             services=[
-                served(chat, chat_grpc, servicer),
-                served(data_rights, data_rights_grpc, DataRights(database, RULES)),
+                service(
+                    chat,
+                    ChatServicer(database, content_client.get_content),
+                    AnswerServicer(database, ask, reader, pool),
+                ),
+                service(data_rights, DataRights(database, RULES)),
             ],
-            guard=above.guard,
+            security=identity.security,
             background=[
-                *above.background(database, bell, lasting),
-                partial(sweep, database, bell, settings.sweep_seconds),
-                *work,
+                *identity.background_tasks(database, notifier, handlers),
+                partial(
+                    run_forever, expire, "answers_not_expired", interval=settings.reaper_interval_seconds
+                ),
+                *tutor_tasks,
             ],
         )
     finally:
-        await writing.close(settings.finish_seconds)
+        await pool.close(settings.finish_seconds)
         await database.close()
 
 
-def _tutor(
-    settings: Settings, issuer: grpc.aio.Channel, opened: AsyncExitStack
-) -> tuple[Tutor, Sequence[Background]]:
-    """The tutor that answers, and the work that keeps it current."""
+def _create_tutor(
+    settings: Settings, identity_channel: grpc.aio.Channel, stack: AsyncExitStack
+) -> tuple[Tutor, Sequence[BackgroundTask]]:
+    """Returns the tutor and its background tasks."""
     if settings.tutor == "configured":
-        chosen = ConfiguredTutor(
-            AdminServiceStub(issuer).ResolveModel, partial(blueprints.of_model, settings=settings)
-        )
-        opened.push_async_callback(chosen.close)
-        return chosen, [chosen.keep_current]
-    tutor = blueprints.of_settings(settings).make()
-    if isinstance(tutor, OpenAITutor):
-        opened.push_async_callback(tutor.close)
+        resolve = AdminServiceStub(identity_channel).ResolveModel
+        configured = ConfiguredTutor(resolve, partial(config.from_model, settings=settings))
+        stack.push_async_callback(configured.close)
+        return configured, [configured.keep_current]
+    tutor = config.from_settings(settings).create()
+    if isinstance(tutor, LanguageModelTutor):
+        stack.push_async_callback(tutor.close)
     return tutor, []

@@ -1,46 +1,47 @@
-"""Why chat_service refuses."""
+"""Errors of chat_service."""
 
 from chassis.errors import RETRY_SOON, DomainError, retry_after
 from meno.chat.v1.errors_pb2 import ErrorReason
 
 
-class Refusal(DomainError, contract=ErrorReason):
-    """A refusal of this context."""
+class ChatError(DomainError, contract=ErrorReason):
+    """Base class of the errors of chat_service."""
 
 
-class ChatNotFound(Refusal):
+class ChatNotFound(ChatError):
     def __init__(self, chat_id: str) -> None:
-        super().__init__("There is no such chat.", chat_id=chat_id)
+        super().__init__("Chat not found.", chat_id=chat_id)
 
 
-class MessageNotFound(Refusal):
+class MessageNotFound(ChatError):
     def __init__(self, message_id: str) -> None:
-        super().__init__("There is no such answer in this chat.", message_id=message_id)
+        super().__init__("Answer not found in this chat.", message_id=message_id)
 
 
-class AnswerInProgress(Refusal):
+class AnswerInProgress(ChatError):
     def __init__(self, message_id: str) -> None:
         super().__init__(
-            "An answer is still being written in this chat. Wait for it or stop it.", message_id=message_id
+            "The tutor is still answering in this chat. Wait for the answer or stop it.",
+            message_id=message_id,
         )
 
 
-class ClassLeft(Refusal):
+class NotClassMember(ChatError):
     def __init__(self, class_id: str) -> None:
-        super().__init__("You are not a member of the chat's class any more.", class_id=class_id)
+        super().__init__("You are no longer a member of this chat's class.", class_id=class_id)
 
 
-class AnswerInterrupted(Refusal):
+class AnswerInterrupted(ChatError):
     def __init__(self) -> None:
         super().__init__(
-            "The writing of the answer broke off. What was written is kept. Ask again.",
+            "The answer was interrupted. The text written so far is kept. Ask again.",
             details=(retry_after(RETRY_SOON),),
         )
 
 
-class ModelFailed(Refusal):
+class ModelFailed(ChatError):
     def __init__(self) -> None:
         super().__init__(
-            "The language model failed. What was written is kept. Ask again.",
+            "The language model failed. The text written so far is kept. Ask again.",
             details=(retry_after(RETRY_SOON),),
         )

@@ -1,4 +1,4 @@
-"""What an operator sets for chat_service."""
+"""Settings of chat_service."""
 
 from typing import Literal
 
@@ -8,44 +8,56 @@ from chassis.models.settings import ModelSettings
 
 
 class Settings(ModelSettings):
-    """The service's settings, with those of every service."""
+    """The settings of chat_service, in addition to the common ones."""
 
     content_address: str = Field(default="content:9000", description="host:port of content_service")
-    search_seconds: float = Field(default=10, gt=0, description="the longest wait for content_service")
+    search_seconds: float = Field(
+        default=10, gt=0, description="timeout of searches in content_service, in seconds"
+    )
 
     tutor: Literal["configured", "extractive", "openai"] = Field(
         default="configured",
-        description="`configured` is what the administrators choose; `extractive` quotes the material, "
-        "whatever they choose; `openai` asks the model of MENO_TUTOR_BASE_URL and MENO_TUTOR_MODEL",
+        description="`configured`: the model that administrators choose in identity_service; `extractive`: always "
+        "quotes the material, without a model; `openai`: always the model in MENO_TUTOR_BASE_URL and MENO_TUTOR_MODEL",
     )
     tutor_base_url: str = Field(
-        default="", description="of `openai`: the endpoint, such as http://localhost:11434/v1"
+        default="", description="for `openai`: base URL of the API, for example http://localhost:11434/v1"
     )
-    tutor_model: str = Field(default="", description="of `openai`: the model's name there")
+    tutor_model: str = Field(default="", description="for `openai`: name of the model")
     tutor_api_key: str = Field(
         default="",
         pattern="^$|^(env|file):.",
-        description="of `openai`: a reference to the key, `env:NAME` or `file:PATH`; never the key itself",
+        description="for `openai`: reference to the API key, `env:NAME` or `file:PATH`; never the key itself",
     )
-    tutor_temperature: float = Field(default=0.2, ge=0, le=2, description="of `openai`")
-    tutor_max_tokens: int = Field(default=1024, ge=1, description="of `openai`: the longest answer")
-    tutor_connect_seconds: float = Field(default=5, gt=0, description="the longest wait for a connection")
-    tutor_silence_seconds: float = Field(default=30, gt=0, description="the longest wait for more text")
+    tutor_temperature: float = Field(
+        default=0.2, ge=0, le=2, description="for `openai`: sampling temperature"
+    )
+    tutor_max_tokens: int = Field(default=1024, ge=1, description="for `openai`: maximum tokens of an answer")
+    tutor_connect_seconds: float = Field(
+        default=5, gt=0, description="timeout of a connection to the model, in seconds"
+    )
+    tutor_read_seconds: float = Field(
+        default=30, gt=0, description="timeout of the next piece of model output, in seconds"
+    )
 
-    max_answers: int = Field(default=100, ge=1, description="answers that one process writes at a time")
-    answer_seconds: float = Field(default=180, gt=0, description="the longest that an answer may take")
+    max_answers: int = Field(
+        default=100, ge=1, description="maximum number of answers that one process writes at the same time"
+    )
+    answer_seconds: float = Field(default=180, gt=0, description="maximum duration of an answer, in seconds")
     finish_seconds: float = Field(
-        default=5, ge=0, description="time on SIGTERM for answers that nobody listens to any more"
+        default=5, ge=0, description="time to finish running answers after SIGTERM, in seconds"
     )
     lease_seconds: float = Field(
-        default=15, gt=0, description="time without a sign of life after which a writer counts as dead"
+        default=15,
+        gt=0,
+        description="a writer that has not renewed its lease for this long counts as dead, in seconds",
     )
-    sweep_seconds: float = Field(
-        default=5, gt=0, description="time between looks for answers of dead writers"
+    reaper_interval_seconds: float = Field(
+        default=5, gt=0, description="interval between checks for answers of dead writers, in seconds"
     )
 
     @model_validator(mode="after")
-    def _name_the_model(self) -> "Settings":
+    def _require_model(self) -> "Settings":
         if self.tutor == "openai" and not (self.tutor_base_url and self.tutor_model):
-            raise ValueError("MENO_TUTOR=openai needs MENO_TUTOR_BASE_URL and MENO_TUTOR_MODEL")
+            raise ValueError("MENO_TUTOR=openai requires MENO_TUTOR_BASE_URL and MENO_TUTOR_MODEL")
         return self

@@ -1,6 +1,6 @@
-"""Every table that chat_service owns.
+"""The tables of chat_service.
 
-The key of each begins with the person whose chat it is, but for the outbox and the cursor of the feed.
+The primary keys of user data begin with `user_id`, which makes ownership part of each key.
 """
 
 from datetime import datetime
@@ -10,21 +10,21 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis.effects import FeedCursor as FeedCursorTable
-from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.feed_consumer import FeedCursor as FeedCursorTable
+from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
 from chassis.outbox import Outbox as OutboxTable
-from chassis.tables import TYPES, metadata, names_person
+from chassis.tables import TYPES, metadata, person_index
 
 
 class Base(DeclarativeBase):
-    """The tables of this service."""
+    """Base class of the tables of this service."""
 
     metadata = metadata()
     type_annotation_map = TYPES
 
 
 class Chat(Base):
-    """A conversation."""
+    """A chat of a user with the tutor."""
 
     __tablename__ = "chats"
 
@@ -47,15 +47,15 @@ class Chat(Base):
             name="scope",
         ),
         Index("chats_order_idx", "user_id", "updated_at", "chat_id"),
-        names_person("chats", "deleted_by_user_id"),
+        person_index("chats", "deleted_by_user_id"),
     )
 
 
 class ChatMessage(Base):
     """A question or an answer.
 
-    While an answer is STREAMING its steps hold its text; `text` is put together from them
-    when it ends. `fencing_token` is its writer's, who lives while `lease_expires_at` lies ahead.
+    While an answer is STREAMING, its steps contain its text; `text` is joined from them when it ends.
+    `fencing_token` identifies the writer. A writer whose `lease_expires_at` has passed counts as dead.
     """
 
     __tablename__ = "chat_messages"
@@ -83,7 +83,7 @@ class ChatMessage(Base):
             "status <> 'STREAMING' OR num_nonnulls(fencing_token, lease_expires_at) = 2", name="lease"
         ),
         Index("chat_messages_sequence_key", "user_id", "chat_id", "sequence", unique=True),
-        # At most one answer of a chat is being written.
+        # A chat has at most one STREAMING answer.
         Index(
             "chat_messages_streaming_key",
             "user_id",
@@ -92,12 +92,12 @@ class ChatMessage(Base):
             postgresql_where=sql("status = 'STREAMING'"),
         ),
         Index("chat_messages_lease_idx", "lease_expires_at", postgresql_where=sql("status = 'STREAMING'")),
-        names_person("chat_messages", "deleted_by_user_id"),
+        person_index("chat_messages", "deleted_by_user_id"),
     )
 
 
 class MessageCitation(Base):
-    """What a number in an answer refers to: a stretch of a revision of a material, word for word."""
+    """The source that a number in an answer refers to: a verbatim range of a revision of a material."""
 
     __tablename__ = "message_citations"
 
@@ -118,9 +118,9 @@ class MessageCitation(Base):
 
 
 class AnswerStep(Base):
-    """One step of an answer's stream, stored before anybody sees it.
+    """One step of an answer's stream, stored before any reader receives it.
 
-    BEGUN and DONE say only where they stand: what they carry are the messages themselves.
+    The rows of BEGUN and DONE have no content: these steps contain the messages, which have their own table.
     """
 
     __tablename__ = "answer_steps"
@@ -142,13 +142,13 @@ class AnswerStep(Base):
     )
 
 
-class RequestMemory(RequestMemoryTable, Base):
-    """Requests that were answered within 24 hours."""
+class IdempotencyKeys(IdempotencyKeysTable, Base):
+    """Responses to the writes of the last 24 hours."""
 
 
 class Outbox(OutboxTable, Base):
-    """Facts on their way to other services."""
+    """Messages to deliver to other services."""
 
 
 class FeedCursor(FeedCursorTable, Base):
-    """How far the account feed was applied: one row."""
+    """The position of this service in the account feed: one row."""

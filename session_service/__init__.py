@@ -1,1 +1,1 @@
-"""Study sessions and what happened in them."""
+"""Study sessions and their events."""

@@ -1,11 +1,11 @@
-"""What session_service knows of a person, and what becomes of it."""
+"""The personal data of session_service: what an export contains and what an erasure deletes."""
 
-from chassis.data_rights import OF_OTHERS, Erase, Rule, Rules
+from chassis.data_rights import ABOUT_OTHERS, Erase, Rule, Rules
 from session_service.tables import Session, SessionEvent
 
 RULES = Rules(
     Rule(Session),
-    Rule(Session, "deleted_by_user_id", erase=Erase.CLEAR, untold=OF_OTHERS),
+    Rule(Session, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     Rule(SessionEvent),
     guests=True,
 )

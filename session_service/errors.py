@@ -1,4 +1,4 @@
-"""Why session_service refuses."""
+"""Errors of session_service."""
 
 from collections.abc import Iterable
 
@@ -6,48 +6,49 @@ from chassis.errors import DomainError
 from meno.session.v1.errors_pb2 import ErrorReason
 
 
-class Refusal(DomainError, contract=ErrorReason):
-    """A refusal of this context."""
+class SessionError(DomainError, contract=ErrorReason):
+    """Base class of the errors of session_service."""
 
 
-class SessionNotFound(Refusal):
+class SessionNotFound(SessionError):
     def __init__(self, session_id: str) -> None:
-        super().__init__("There is no such session.", session_id=session_id)
+        super().__init__("Session not found.", session_id=session_id)
 
 
-class ActionNotAllowed(Refusal):
+class ActionNotAllowed(SessionError):
     def __init__(self, phase: str, allowed_actions: Iterable[str]) -> None:
         allowed = ",".join(allowed_actions)
         super().__init__(
-            f"Phase {phase} has no such action; it allows {allowed.replace(',', ', ') or 'none'}.",
+            f"Phase {phase} does not allow this action. Allowed actions: {allowed.replace(',', ', ') or 'none'}.",
             phase=phase,
             allowed_actions=allowed,
         )
 
 
-class StateVersionStale(Refusal):
+class StateVersionStale(SessionError):
     def __init__(self, state_version: int) -> None:
         super().__init__(
-            "The session was changed since you read it. Read it again and repeat.",
-            state_version=state_version,
+            "The session has changed since you read it. Read it again and retry.",
+            current=state_version,
         )
 
 
-class SessionCompleted(Refusal):
+class SessionCompleted(SessionError):
     def __init__(self, session_id: str) -> None:
-        super().__init__("The session is over and takes no more events.", session_id=session_id)
+        super().__init__("The session is completed and accepts no more events.", session_id=session_id)
 
 
-class EventIdReused(Refusal):
+class EventIdReused(SessionError):
     def __init__(self, client_event_id: str) -> None:
         super().__init__(
-            "This client_event_id stands for another event. Choose a new one.",
+            "This client_event_id identifies a different event. Choose a new one.",
             client_event_id=client_event_id,
         )
 
 
-class PayloadTooLarge(Refusal):
+class PayloadTooLarge(SessionError):
     def __init__(self, client_event_id: str) -> None:
         super().__init__(
-            "A payload has at most 16 KiB as JSON and at most 8 levels.", client_event_id=client_event_id
+            "A payload must be at most 16 KiB of JSON and at most 8 levels deep.",
+            client_event_id=client_event_id,
         )

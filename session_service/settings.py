@@ -1,4 +1,4 @@
-"""What an operator sets for session_service."""
+"""Settings of session_service."""
 
 from pydantic import Field
 
@@ -6,6 +6,6 @@ from chassis.settings import Settings as ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """The service's settings, with those of every service."""
+    """The settings of session_service, in addition to the common ones."""
 
     content_address: str = Field(default="content:9000", description="host:port of content_service")

@@ -1,6 +1,6 @@
-"""Every table that session_service owns.
+"""The tables of session_service.
 
-All but the outbox and the cursor of the feed belong to a person: their keys begin with `user_id`.
+The primary keys of user data begin with `user_id`, which makes ownership part of each key.
 """
 
 from datetime import datetime
@@ -10,21 +10,21 @@ from sqlalchemy import CheckConstraint, Integer, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from chassis.effects import FeedCursor as FeedCursorTable
-from chassis.idempotency import RequestMemory as RequestMemoryTable
+from chassis.feed_consumer import FeedCursor as FeedCursorTable
+from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
 from chassis.outbox import Outbox as OutboxTable
-from chassis.tables import TYPES, metadata, names_person
+from chassis.tables import TYPES, metadata, person_index
 
 
 class Base(DeclarativeBase):
-    """The tables of this service."""
+    """Base class of the tables of this service."""
 
     metadata = metadata()
     type_annotation_map = TYPES
 
 
 class Session(Base):
-    """A study session. A list of them rides on the key, for the ids ascend in time."""
+    """A study session. Lists use the primary key, because the ids (UUIDv7) ascend by time."""
 
     __tablename__ = "sessions"
 
@@ -51,12 +51,12 @@ class Session(Base):
         CheckConstraint("jsonb_typeof(goal) = 'object'", name="goal"),
         CheckConstraint("(class_id IS NULL) = (content_id IS NULL)", name="lesson"),
         CheckConstraint("last_sequence >= 0", name="last_sequence"),
-        names_person("sessions", "deleted_by_user_id"),
+        person_index("sessions", "deleted_by_user_id"),
     )
 
 
 class SessionEvent(Base):
-    """Something that happened in a session: added, never changed, numbered without gaps."""
+    """An event of a session. Events are append-only and numbered without gaps."""
 
     __tablename__ = "session_events"
 
@@ -67,7 +67,7 @@ class SessionEvent(Base):
     kind: Mapped[str]
     step: Mapped[int] = mapped_column(Integer)
     payload: Mapped[dict[str, Any] | None]
-    # Later than the moment at which the transaction began to wait for its session.
+    # clock_timestamp(), because now() is the start of the transaction, which may have waited for a lock since.
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
     __table_args__ = (
@@ -80,13 +80,13 @@ class SessionEvent(Base):
     )
 
 
-class RequestMemory(RequestMemoryTable, Base):
-    """Requests that were answered within 24 hours."""
+class IdempotencyKeys(IdempotencyKeysTable, Base):
+    """Responses to the writes of the last 24 hours."""
 
 
 class Outbox(OutboxTable, Base):
-    """Facts on their way to other services."""
+    """Messages to deliver to other services."""
 
 
 class FeedCursor(FeedCursorTable, Base):
-    """How far the account feed was applied: one row."""
+    """The position of this service in the account feed: one row."""

@@ -1,112 +1,113 @@
-"""Rules of answers: what a tutor is given, and what of its text may be said.
+"""Rules of answers: the input of a tutor, and the parts of its output that readers receive.
 
-Citations cannot lie: a number stands only for a passage that was found for this very
-question, and its excerpt is cut out of that passage, never out of what the tutor wrote.
+A citation cannot be forged: its number refers only to a chunk that was found for this question, and
+its excerpt is cut out of that chunk, never out of the tutor's text.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from chassis.models.extractive import sentences
-from chassis.models.tutors import Passage, Utterance
-from chat_service.answers.screen import Number, Screen, Token
-from chat_service.messages.store import SaidRow
-from meno.chat.v1.chat_service_pb2 import Citation
-from meno.content.v1.material_service_pb2 import Chunk
+from chat_service.answers.sanitizer import Number, OutputSanitizer, Token
+from chat_service.chats.types import HistoryRow
+from chat_service.tutors.sentences import find_sentences
+from chat_service.tutors.types import ChatTurn, Passage
+from meno.chat.v1.resources_pb2 import Citation
+from meno.content.v1.resources_pb2 import Chunk
 
-LONGEST = 32_768
-"""Characters of a tutor's text after which an answer ends."""
-REMEMBERED = 10
-"""Messages of a chat that the tutor is told, at most."""
-REMEMBERED_CHARACTERS = 8_000
+MAX_ANSWER_CHARACTERS = 32_768
+"""An answer ends after this many characters of tutor output."""
+HISTORY_MESSAGES = 10
+"""Maximum number of earlier messages that the tutor receives."""
+HISTORY_CHARACTERS = 8_000
+"""Maximum length of these messages together."""
 
-_CLAIM = 4_000
-_QUOTED_WORDS = 4
+_MAX_CLAIM_CHARACTERS = 4_000
+_MIN_QUOTED_WORDS = 4
 _NUMBER = re.compile(r"\s?\[\d+\]")
 
 Part: TypeAlias = str | Citation
-"""A stretch of an answer's text, or a citation that the text refers to from there on."""
+"""A range of an answer's text, or a citation that the following text refers to."""
 
 
-def passages(chunks: Iterable[Chunk]) -> list[Passage]:
-    """What was found, as a tutor reads it."""
+def to_passages(chunks: Iterable[Chunk]) -> list[Passage]:
+    """Returns the found chunks as passages for a tutor."""
     return [Passage(chunk.material_title, chunk.page, chunk.section, chunk.text) for chunk in chunks]
 
 
-def history(newest_first: Iterable[SaidRow]) -> list[Utterance]:
-    """What was said before, oldest first, as far back as the tutor is told.
+def to_history(newest_first: Iterable[HistoryRow]) -> list[ChatTurn]:
+    """Returns the earlier messages for a tutor, oldest first, up to HISTORY_CHARACTERS.
 
-    The numbers of earlier answers are left out, for they stand for other passages.
+    The citation numbers of earlier answers are removed, because they refer to other passages.
     """
-    told: list[Utterance] = []
-    room = REMEMBERED_CHARACTERS
-    for said in newest_first:
-        room -= len(said.text)
-        if room < 0:
+    history: list[ChatTurn] = []
+    remaining = HISTORY_CHARACTERS
+    for row in newest_first:
+        remaining -= len(row.text)
+        if remaining < 0:
             break
-        text = said.text if said.role == "USER" else _NUMBER.sub("", said.text)
+        text = row.text if row.role == "USER" else _NUMBER.sub("", row.text)
         if text:
-            told.insert(0, Utterance(said.role == "USER", text))
-    return told
+            history.insert(0, ChatTurn(row.role == "USER", text))
+    return history
 
 
-class Citing:
-    """Turns the pieces of a tutor's text into the parts of an answer.
+class CitationTracker:
+    """Turns pieces of tutor output into the parts of an answer.
 
-    Numbers are given anew in the order of their first use, each after its citation.
+    Citations are renumbered from 1 in the order of their first use. Each citation precedes its number.
     """
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
-        self.spoke = False
-        """Whether any words have left."""
+        self.has_text = False
+        """Whether any text other than white space has been returned."""
         self._chunks = chunks
-        self._screen = Screen(len(chunks))
+        self._sanitizer = OutputSanitizer(len(chunks))
         self._numbers: dict[int, int] = {}
         self._claim = ""
 
     def feed(self, piece: str) -> list[Part]:
-        """Takes a piece and returns the parts that have become certain."""
-        return self._parts(self._screen.feed(piece))
+        """Adds a piece and returns the parts that no later piece can change."""
+        return self._parts(self._sanitizer.feed(piece))
 
     def finish(self) -> list[Part]:
-        """Returns the rest."""
-        return self._parts(self._screen.finish())
+        """Returns the remaining parts."""
+        return self._parts(self._sanitizer.finish())
 
     def _parts(self, tokens: Iterable[Token]) -> list[Part]:
         parts: list[Part] = []
         for token in tokens:
             if isinstance(token, Number):
-                parts += self._referred(token.passage)
+                parts += self._cite(token.passage)
             else:
-                self._claim = (self._claim + token)[-_CLAIM:]
-                self.spoke = self.spoke or not token.isspace()
+                self._claim = (self._claim + token)[-_MAX_CLAIM_CHARACTERS:]
+                self.has_text = self.has_text or not token.isspace()
                 parts.append(token)
-        return joined(parts)
+        return join_text(parts)
 
-    def _referred(self, passage: int) -> list[Part]:
-        known = passage in self._numbers
+    def _cite(self, passage: int) -> list[Part]:
+        is_known = passage in self._numbers
         number = self._numbers.setdefault(passage, len(self._numbers) + 1)
         claim, self._claim = self._claim, ""
-        if known:
+        if is_known:
             return [f"[{number}]"]
-        return [citation(number, self._chunks[passage - 1], claim), f"[{number}]"]
+        return [to_citation(number, self._chunks[passage - 1], claim), f"[{number}]"]
 
 
-def joined(parts: Iterable[Part]) -> list[Part]:
-    """The parts with neighbouring stretches of text made one."""
-    together: list[Part] = []
+def join_text(parts: Iterable[Part]) -> list[Part]:
+    """Returns the parts with adjacent texts joined and empty texts removed."""
+    joined: list[Part] = []
     for part in parts:
-        if isinstance(part, str) and together and isinstance(together[-1], str):
-            together[-1] += part
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
         elif part:
-            together.append(part)
-    return together
+            joined.append(part)
+    return joined
 
 
-def citation(number: int, chunk: Chunk, claim: str) -> Citation:
-    """A citation of a passage, for the text that it stands behind."""
-    start, end = quoted(claim, chunk.text)
+def to_citation(number: int, chunk: Chunk, claim: str) -> Citation:
+    """Returns the citation of a chunk. Its excerpt is the range that the claim quotes."""
+    start, end = find_quote(claim, chunk.text)
     return Citation(
         number=number,
         class_id=chunk.class_id,
@@ -122,16 +123,16 @@ def citation(number: int, chunk: Chunk, claim: str) -> Citation:
     )
 
 
-def quoted(claim: str, passage: str) -> tuple[int, int]:
-    """Where in a passage the words of a claim stand.
+def find_quote(claim: str, passage: str) -> tuple[int, int]:
+    """Returns the character range of the passage that the claim quotes verbatim, or the whole passage.
 
-    It is the stretch from the first to the last sentence that the claim quotes word for
-    word; the whole passage where it quotes none, for which words mean the same is not ours to say.
+    The range extends from the first to the last quoted sentence. White space may differ. Paraphrases and
+    sentences of fewer than four words are not matched.
     """
     found = []
-    for start, end in sentences(claim):
+    for start, end in find_sentences(claim):
         words = claim[start:end].split()
-        if len(words) >= _QUOTED_WORDS:
+        if len(words) >= _MIN_QUOTED_WORDS:
             found += [*re.finditer(r"\s+".join(map(re.escape, words)), passage)][:1]
     if not found:
         return 0, len(passage)

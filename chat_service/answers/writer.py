@@ -1,7 +1,7 @@
-"""Writes one answer to its end, whether or not anybody listens.
+"""Writes one answer to its end, whether or not anybody reads it.
 
-Two hands work on it: one takes what the tutor says and screens it, the other stores it,
-as much as has come together meanwhile. Only what is stored is shown.
+Runs two tasks: a producer reads and sanitises tutor output, a consumer persists it in batches.
+Readers only receive persisted parts.
 """
 
 import asyncio
@@ -13,62 +13,45 @@ import psycopg
 import structlog
 from google.rpc.status_pb2 import Status
 
-from chassis.bell import Bell
 from chassis.database import Database
-from chassis.models.tutors import UNANSWERED, Passage, Tutor, TutorFailed, Utterance
-from chat_service.answers import rules, steps, store
-from chat_service.answers.draft import Draft
-from chat_service.answers.failures import failure
-from chat_service.answers.live import Live
-from chat_service.answers.rules import Citing, Part
-from chat_service.answers.store import AnswerKey
-from chat_service.content import Metadata, Search
+from chassis.notifications import Notifier
+from chat_service.answers import failures, messages, rules, store
+from chat_service.answers.broadcast import AnswerBroadcast
+from chat_service.answers.buffer import PartBuffer
+from chat_service.answers.rules import CitationTracker, Part
+from chat_service.answers.types import AnswerJob
+from chat_service.chats import message_store
+from chat_service.chats.messages import to_message
+from chat_service.content import Search
 from chat_service.errors import AnswerInterrupted
-from chat_service.messages import store as messages
-from chat_service.messages.translation import message
-from meno.chat.v1.chat_service_pb2 import AnswerStep
+from chat_service.tutors.types import NOT_IN_MATERIAL, ChatTurn, Passage, Tutor, TutorFailed
+from meno.chat.v1.resources_pb2 import AnswerStep
 from meno.content.v1.knowledge_service_pb2 import SearchRequest
-from meno.content.v1.material_service_pb2 import Chunk
+from meno.content.v1.resources_pb2 import Chunk
 
-PASSAGES = 8
+MAX_PASSAGES = 8
 
 log = structlog.get_logger()
 
 
-class Turn(NamedTuple):
-    """What is asked, by whom, and where the answer goes."""
-
-    key: AnswerKey
-    fencing_token: str
-    sequence: int
-    """The answer's place in its chat."""
-    question: str
-    class_id: str | None
-    """None where no material is drawn on."""
-    content_id: str | None
-    metadata: Metadata
-    """The caller's token, for content_service."""
-    request_id: str
-
-
 class Limits(NamedTuple):
-    """How long things may take."""
+    """Time limits of a writer."""
 
     lease: timedelta
-    """Time without a sign of life after which a writer counts as dead."""
+    """A writer that has not renewed its lease for this long counts as dead."""
     answer_seconds: float
     search_seconds: float
 
 
 class LeaseLost(Exception):
-    """Somebody else has ended the answer: it was stopped, or this writer was taken for dead."""
+    """The answer was ended elsewhere: it was stopped, or the reaper took this writer for dead."""
 
 
-class Desk(NamedTuple):
-    """What every writer of a process works with."""
+class WriterDependencies(NamedTuple):
+    """The objects that all writers of a process share."""
 
     database: Database
-    bell: Bell
+    notifier: Notifier
     tutor: Tutor
     search: Search
     limits: Limits
@@ -77,139 +60,150 @@ class Desk(NamedTuple):
 class Writer:
     """Writes one answer."""
 
-    def __init__(self, desk: Desk, turn: Turn, begun: AnswerStep) -> None:
-        self.live = Live(begun)
-        self._desk = desk
-        self._turn = turn
-        self._draft = Draft()
+    def __init__(self, dependencies: WriterDependencies, job: AnswerJob, begun: AnswerStep) -> None:
+        self.broadcast = AnswerBroadcast(begun)
+        self._dependencies = dependencies
+        self._job = job
+        self._buffer = PartBuffer()
 
-    def lose(self) -> None:
-        """Makes it stop: somebody else has ended the answer."""
-        self._draft.close(LeaseLost())
+    def cancel(self) -> None:
+        """Stops the writer, because the answer was ended elsewhere."""
+        self._buffer.close(LeaseLost())
 
     async def run(self) -> None:
-        """Writes, and ends the answer however that goes."""
+        """Writes the answer and ends it, also after a failure."""
         try:
             await self._write()
             await self._end("COMPLETED")
         except LeaseLost:
-            log.info("answer_ended_elsewhere", message_id=self._turn.key.message_id)
+            log.info("answer_ended_elsewhere", message_id=self._job.key.message_id)
         except asyncio.CancelledError:
             await self._fail(AnswerInterrupted().status())
             raise
         except Exception as error:
-            await self._fail(failure(error, self._turn.class_id, self._turn.request_id))
+            await self._fail(failures.to_status(error, self._job.class_id, self._job.request_id))
         finally:
-            self.live.close()
+            self.broadcast.close()
 
     async def _write(self) -> None:
-        helpers = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_lease())]
+        """Consumes the buffer until the producer closes it. Raises the producer's error, or LeaseLost."""
+        helpers = [asyncio.create_task(self._produce()), asyncio.create_task(self._renew_lease())]
         try:
-            async with asyncio.timeout(self._desk.limits.answer_seconds):
-                while parts := await self._draft.take():
+            async with asyncio.timeout(self._dependencies.limits.answer_seconds):
+                while parts := await self._buffer.take():
                     await self._store(parts)
         finally:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _listen(self) -> None:
-        """Puts what the tutor says into the draft."""
+    async def _produce(self) -> None:
+        """Fills the buffer with the parts of the answer and closes it."""
         try:
-            await self._compose()
-            self._draft.close()
+            await self._run()
+            self._buffer.close()
         except Exception as error:
-            self._draft.close(error)
+            self._buffer.close(error)
 
-    async def _compose(self) -> None:
-        turn = self._turn
-        of_chat = (turn.key.user_id, turn.key.chat_id, turn.sequence - 1)
-        chunks, said = await asyncio.gather(
-            self._found(), messages.last_said(self._desk.database, *of_chat, rules.REMEMBERED)
+    async def _run(self) -> None:
+        job = self._job
+        chat = (job.key.user_id, job.key.chat_id, job.sequence - 1)
+        chunks, recent = await asyncio.gather(
+            self._search(),
+            message_store.list_recent(self._dependencies.database, *chat, rules.HISTORY_MESSAGES),
         )
-        if turn.class_id and not chunks:
-            self._draft.add([UNANSWERED])
+        if job.class_id and not chunks:
+            self._buffer.add([NOT_IN_MATERIAL])
             return
-        await self._answer(Citing(chunks), rules.history(said), rules.passages(chunks))
+        await self._consume_tutor(
+            CitationTracker(chunks), rules.to_history(recent), rules.to_passages(chunks)
+        )
 
-    async def _answer(self, citing: Citing, history: list[Utterance], passages: list[Passage]) -> None:
-        """Has the tutor answer. Raises TutorFailed, also where nothing is left of what it says."""
-        room = rules.LONGEST
-        pieces = self._desk.tutor.answer(self._turn.question, history, passages)
+    async def _search(self) -> list[Chunk]:
+        job = self._job
+        if job.class_id is None:
+            return []
+        request = SearchRequest(
+            class_id=job.class_id, query=job.question, content_id=job.content_id or "", top_k=MAX_PASSAGES
+        )
+        response = await self._dependencies.search(
+            request, timeout=self._dependencies.limits.search_seconds, metadata=job.metadata
+        )
+        return [*response.chunks]
+
+    async def _consume_tutor(
+        self, citations: CitationTracker, history: list[ChatTurn], passages: list[Passage]
+    ) -> None:
+        """Sanitises the tutor's output. Raises TutorFailed, also if no text is left."""
+        remaining = rules.MAX_ANSWER_CHARACTERS
+        pieces = self._dependencies.tutor.answer(self._job.question, history, passages)
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    self._draft.add(citing.feed(piece[:room]))
-                    room -= len(piece)
-                    if room <= 0:
+                    self._buffer.add(citations.feed(piece[:remaining]))
+                    remaining -= len(piece)
+                    if remaining <= 0:
                         break
-                    # Lets the other hand begin, however fast the tutor speaks.
+                    # Yield to the consumer task, even if the tutor never waits.
                     await asyncio.sleep(0)
         finally:
-            self._draft.add(citing.finish())
-        if not citing.spoke:
-            raise TutorFailed("the tutor said nothing")
+            self._buffer.add(citations.finish())
+        if not citations.has_text:
+            raise TutorFailed("the tutor returned no text")
 
-    async def _found(self) -> list[Chunk]:
-        turn = self._turn
-        if turn.class_id is None:
-            return []
-        request = SearchRequest(
-            class_id=turn.class_id, query=turn.question, content_id=turn.content_id or "", limit=PASSAGES
-        )
-        found = await self._desk.search(
-            request, timeout=self._desk.limits.search_seconds, metadata=turn.metadata
-        )
-        return [*found.chunks]
-
-    async def _keep_lease(self) -> None:
-        lease = self._desk.limits.lease
+    async def _renew_lease(self) -> None:
+        lease = self._dependencies.limits.lease
         while True:
+            # Two renewals may fail before the lease expires.
             await asyncio.sleep(lease.total_seconds() / 3)
             try:
-                kept = await store.renew(self._desk.database, self._turn.key, self._turn.fencing_token, lease)
+                renewed = await store.renew(
+                    self._dependencies.database, self._job.key, self._job.fencing_token, lease
+                )
             except psycopg.Error as error:
                 log.warning("lease_not_renewed", error=repr(error))
                 continue
-            if not kept:
-                self.lose()
+            if not renewed:
+                self.cancel()
 
     async def _store(self, parts: list[Part]) -> None:
-        """Stores parts as the next steps, then shows them. Raises LeaseLost."""
-        desk, turn = self._desk, self._turn
-        shown = [
-            steps.of_part(sequence, part) for sequence, part in enumerate(parts, self.live.next_sequence)
+        """Inserts parts as the next steps, then publishes them. Raises LeaseLost."""
+        job = self._job
+        steps = [
+            messages.step_from_part(sequence, part)
+            for sequence, part in enumerate(parts, self.broadcast.next_sequence)
         ]
-        if not await store.write(desk.database, turn.key, turn.fencing_token, steps.to_store(shown)):
+        rows = messages.to_rows(steps)
+        if not await store.write(self._dependencies.database, job.key, job.fencing_token, rows):
             raise LeaseLost
-        self._show(shown)
+        self._publish(steps)
 
     async def _fail(self, error: Status) -> None:
         try:
             await self._end("FAILED", error)
         except Exception as again:
-            # The sweep ends it when the lease is over.
-            log.warning("answer_not_ended", message_id=self._turn.key.message_id, error=repr(again))
+            # The reaper ends the answer when the lease expires.
+            log.warning("answer_not_ended", message_id=self._job.key.message_id, error=repr(again))
 
     async def _end(self, status: str, error: Status | None = None) -> None:
-        """Ends the answer, unless somebody else has."""
-        desk, key = self._desk, self._turn.key
-        async with desk.database.transaction() as transaction:
-            if not await store.lock_fenced(transaction, key, self._turn.fencing_token):
+        """Ends the answer and publishes the last step. Does nothing if the answer was ended elsewhere."""
+        key = self._job.key
+        async with self._dependencies.database.transaction() as transaction:
+            if not await store.lock_fenced(transaction, key, self._job.fencing_token):
                 return
             body = error.SerializeToString() if error is not None else None
             sequence = await store.end(transaction, key, status, body)
-            row = await messages.get(transaction, *key)
-        # A chat that was deleted meanwhile has nobody to tell.
+            row = await message_store.get(transaction, *key)
+        # The chat may have been deleted in the meantime. Then no reader can receive the step.
         if row is not None:
-            self._show([steps.last(sequence, message(row), error)])
+            self._publish([messages.last_step(sequence, to_message(row), error)])
 
-    def _show(self, shown: list[AnswerStep]) -> None:
-        """Shows steps here and elsewhere.
+    def _publish(self, steps: list[AnswerStep]) -> None:
+        """Sends stored steps to the readers in this process and notifies the other processes.
 
-        Where some before them are stored that were never shown, for their write was taken for
-        lost, listeners read on in the database, where nothing is missing.
+        If an earlier insert was committed and its response was lost, the broadcast lacks those steps.
+        Then it receives no further step, and its readers continue in the database, which has all steps.
         """
-        if shown[0].sequence == self.live.next_sequence:
-            self.live.append(shown)
-        self._desk.bell.ring(steps.ring(self._turn.key))
+        if steps[0].sequence == self.broadcast.next_sequence:
+            self.broadcast.append(steps)
+        self._dependencies.notifier.notify(self._job.key.notification_key)

@@ -1,4 +1,4 @@
-"""chat_service as it runs, on a database of the test's own, with a tutor that the test scripts."""
+"""Runs chat_service on a separate database for each test, with a scripted tutor."""
 
 import asyncio
 import uuid
@@ -15,50 +15,47 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from hypothesis import settings
 
-from chassis.bell import Rung
-from chassis.models.tutors import Passage, Tutor, Utterance
-from chassis.testing import House, Served, bearer
-from chat_service.app import under
+from chassis.notifications import Subscription
+from chassis.testing import RunningService, TestEnvironment, bearer
+from chat_service.app import build_app
 from chat_service.content import Content, Metadata
 from chat_service.settings import Settings
+from chat_service.tutors.types import ChatTurn, Passage, Tutor
 from meno.chat.v1.chat_service_pb2 import (
-    AnswerStep,
     AskRequest,
-    Chat,
     CreateChatRequest,
     ListMessagesRequest,
-    Message,
     ResumeAnswerRequest,
-    SourceMode,
     StopAnswerRequest,
 )
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.chat.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
-from meno.content.v1.content_service_pb2 import Content as Lesson
-from meno.content.v1.content_service_pb2 import ContentKind, GetContentRequest
+from meno.chat.v1.resources_pb2 import AnswerStep, Chat, Message, SourceMode
+from meno.content.v1.content_service_pb2 import GetContentRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest, SearchResponse
-from meno.content.v1.material_service_pb2 import Chunk
+from meno.content.v1.resources_pb2 import Chunk, ContentKind
+from meno.content.v1.resources_pb2 import Content as Lesson
 
-# A busy machine is not a fault of the rules.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# No deadline: on a busy machine an example may take long.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 Line: TypeAlias = str | Exception | asyncio.Event
-"""What a scripted tutor does next: says it, raises it, or waits for it."""
+"""An action of a scripted tutor: yields the text, raises the error, or waits for the event."""
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
 NewServer: TypeAlias = Callable[..., Any]
 
 
 class ScriptedTutor:
-    """A model, which is the edge of the system, that says what a test lets it say."""
+    """A tutor that runs a script of the test instead of a model."""
 
     def __init__(self) -> None:
         self.script: Sequence[Line] = ["It is so."]
-        self.asked: list[tuple[str, list[Utterance], list[Passage]]] = []
+        self.asked: list[tuple[str, list[ChatTurn], list[Passage]]] = []
 
     async def answer(
-        self, question: str, history: Sequence[Utterance], passages: Sequence[Passage]
+        self, question: str, history: Sequence[ChatTurn], passages: Sequence[Passage]
     ) -> AsyncGenerator[str, None]:
         self.asked.append((question, [*history], [*passages]))
         for line in self.script:
@@ -71,8 +68,8 @@ class ScriptedTutor:
 
 
 @dataclass
-class Library:
-    """The edge towards content_service: what its two RPCs return, or raise."""
+class FakeContent:
+    """A fake client of content_service: its two RPCs return or raise what a test sets."""
 
     chunks: list[Chunk] = field(default_factory=list)
     lesson: Lesson = field(
@@ -98,38 +95,43 @@ class Library:
 
 
 @dataclass
-class Person:
-    """Somebody who is signed in."""
+class User:
+    """A signed-in user."""
 
     user_id: str
     auth: dict[str, Any]
 
 
 class Server:
-    """Stubs of a running chat_service, and what a test does with it all the time."""
+    """Stubs of a running chat_service, and calls that tests repeat."""
 
     def __init__(
-        self, house: House, served: Served, tutor: ScriptedTutor, library: Library, close: Close
+        self,
+        env: TestEnvironment,
+        served: RunningService,
+        tutor: ScriptedTutor,
+        content: FakeContent,
+        close: Close,
     ) -> None:
         self.close = close
         self.tutor = tutor
-        self.library = library
+        self.content = content
         self.stub = ChatServiceStub(served.channel())
         self.data_rights = DataRightsServiceStub(served.channel())
-        self._house = house
+        self._env = env
 
-    def person(self, *classes: str) -> Person:
+    def user(self, *classes: str) -> User:
         user_id = str(uuid.uuid4())
-        return self.again(user_id, *classes)
+        return self.sign_in(user_id, *classes)
 
-    def again(self, user_id: str, *classes: str, rights_version: int = 0) -> Person:
+    def sign_in(self, user_id: str, *classes: str, rights_version: int = 0) -> User:
         roles = dict.fromkeys(classes, "STUDENT")
-        return Person(user_id, bearer(self._house.issuer.token(user_id, classes=roles, rv=rights_version)))
+        return User(user_id, bearer(self._env.issuer.token(user_id, classes=roles, rv=rights_version)))
 
-    def lose_rights(self, person: Person) -> None:
-        self._house.feed.lose_rights(person.user_id, 1)
+    def revoke_tokens(self, user: User) -> None:
+        self._env.feed.revoke_tokens(user.user_id, 1)
 
-    async def chat(self, person: Person, class_id: str = "", content_id: str = "") -> Chat:
+    async def chat(self, user: User, class_id: str = "", content_id: str = "") -> Chat:
         source = "LESSON" if content_id else "CLASS" if class_id else "GENERAL"
         request = CreateChatRequest(
             user_id="me",
@@ -137,30 +139,30 @@ class Server:
             class_id=class_id,
             content_id=content_id,
         )
-        return await self.stub.CreateChat(request, **person.auth)
+        return await self.stub.CreateChat(request, **user.auth)
 
-    def ask(self, person: Person, chat: Chat, text: str = "Why?", request_id: str = "") -> Any:
+    def ask(self, user: User, chat: Chat, text: str = "Why?", request_id: str = "") -> Any:
         request = AskRequest(user_id="me", chat_id=chat.chat_id, text=text, request_id=request_id)
-        return self.stub.Ask(request, **person.auth)
+        return self.stub.Ask(request, **user.auth)
 
-    def resume(self, person: Person, chat: Chat, message_id: str, after_sequence: int = 0) -> Any:
+    def resume(self, user: User, chat: Chat, message_id: str, after_sequence: int = 0) -> Any:
         request = ResumeAnswerRequest(
             user_id="me", chat_id=chat.chat_id, message_id=message_id, after_sequence=after_sequence
         )
-        return self.stub.ResumeAnswer(request, **person.auth)
+        return self.stub.ResumeAnswer(request, **user.auth)
 
-    async def stop(self, person: Person, chat: Chat, message_id: str, request_id: str = "") -> Message:
+    async def stop(self, user: User, chat: Chat, message_id: str, request_id: str = "") -> Message:
         request = StopAnswerRequest(
             user_id="me", chat_id=chat.chat_id, message_id=message_id, request_id=request_id
         )
-        return await self.stub.StopAnswer(request, **person.auth)
+        return await self.stub.StopAnswer(request, **user.auth)
 
-    async def messages(self, person: Person, chat: Chat, page_size: int = 0) -> list[Message]:
-        """All pages of a chat's messages."""
+    async def messages(self, user: User, chat: Chat, page_size: int = 0) -> list[Message]:
+        """Returns all pages of the messages of a chat."""
         request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id, page_size=page_size)
         found: list[Message] = []
         while True:
-            page = await self.stub.ListMessages(request, **person.auth)
+            page = await self.stub.ListMessages(request, **user.auth)
             found += page.messages
             if not page.next_page_token:
                 return found
@@ -168,25 +170,25 @@ class Server:
 
 
 @asynccontextmanager
-async def running(
-    house: House, url: str, tutor: Tutor, library: Library, **settings: Any
-) -> AsyncIterator[Served]:
-    """Serves chat_service over a database."""
+async def serving(
+    env: TestEnvironment, url: str, tutor: Tutor, fake_content: FakeContent, **settings: Any
+) -> AsyncIterator[RunningService]:
+    """Runs chat_service on a database."""
     values = {"secret": "a secret of this test, long enough", "tls_directory": Path(), "finish_seconds": 0}
     composed = Settings(database_url=url, **{**values, **settings})
-    content = Content(library.get_content, library.search)
+    client = Content(fake_content.get_content, fake_content.search)
     async with (
-        house.authority() as authority,
-        under(authority, composed, tutor, content) as app,
-        house.serve(app, "chat_service") as served,
+        env.identity_client() as identity,
+        build_app(identity, composed, tutor, client) as app,
+        env.serve(app, "chat_service") as served,
     ):
         yield served
 
 
 @pytest.fixture(autouse=True)
-def only_rings_wake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listeners do not look by themselves, so that a ring which is forgotten shows."""
-    monkeypatch.setattr(Rung.wait, "__defaults__", (3600.0,))
+def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disables polling, so that a missing notification makes the test fail."""
+    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
 
 
 @pytest.fixture
@@ -195,30 +197,30 @@ def database_url(new_database: Callable[[str], str]) -> str:
 
 
 @pytest_asyncio.fixture
-async def new_server(house: House, database_url: str) -> AsyncIterator[NewServer]:
-    """Starts servers over one database: replicas of each other."""
+async def new_server(env: TestEnvironment, database_url: str) -> AsyncIterator[NewServer]:
+    """Starts servers on one database, which are replicas of each other."""
     async with AsyncExitStack() as stack:
 
         async def start(tutor: Any = None, **settings: Any) -> Server:
-            library, tutor = Library(), tutor or ScriptedTutor()
-            its_own = await stack.enter_async_context(AsyncExitStack())
-            served = await its_own.enter_async_context(
-                running(house, database_url, tutor, library, **settings)
+            content, tutor = FakeContent(), tutor or ScriptedTutor()
+            own_stack = await stack.enter_async_context(AsyncExitStack())
+            served = await own_stack.enter_async_context(
+                serving(env, database_url, tutor, content, **settings)
             )
-            return Server(house, served, tutor, library, its_own.aclose)
+            return Server(env, served, tutor, content, own_stack.aclose)
 
         yield start
 
 
 @pytest_asyncio.fixture
 async def server(new_server: NewServer) -> Server:
-    """One server."""
+    """A single server."""
     started: Server = await new_server()
     return started
 
 
 async def collect(stream: Any) -> list[AnswerStep]:
-    """Every step of a stream that is still to come, to its end."""
+    """Returns the remaining steps of a stream."""
     steps = []
     while (step := await stream.read()) is not grpc.aio.EOF:
         steps.append(step)
@@ -226,35 +228,35 @@ async def collect(stream: Any) -> list[AnswerStep]:
 
 
 async def read(stream: Any, count: int) -> list[AnswerStep]:
-    """The next steps of a stream."""
+    """Returns the next steps of a stream."""
     return [await stream.read() for _ in range(count)]
 
 
 def text_of(steps: Sequence[AnswerStep]) -> str:
-    """What a reader of these steps has seen."""
+    """Returns the text that the reader of these steps has received."""
     return "".join(step.text_delta for step in steps)
 
 
 def kinds(steps: Sequence[AnswerStep]) -> list[str]:
-    """What the steps are."""
+    """Returns the kinds of the steps."""
     return [step.WhichOneof("step") or "" for step in steps]
 
 
 def reason(step: AnswerStep) -> str:
-    """Why a stream ended with an error."""
+    """Returns the reason of an error step."""
     [info] = [info for packed in step.error.details if packed.Unpack(info := ErrorInfo())]
     return str(info.reason)
 
 
 def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
-    """What a call to a peer raises."""
+    """Returns the error that a failed call to another service raises."""
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
 
 
 def chunk(text: str, **fields: Any) -> Chunk:
-    """A passage of some material."""
+    """Returns a chunk of material."""
     ids = {name: str(uuid.uuid4()) for name in ("class_id", "material_id", "revision_id", "chunk_id")}
-    given = {
+    values = {
         **ids,
         "material_title": "Reader",
         "page": 3,
@@ -262,10 +264,10 @@ def chunk(text: str, **fields: Any) -> Chunk:
         "char_start": 100,
         **fields,
     }
-    return Chunk(text=text, char_end=given["char_start"] + len(text), **given)
+    return Chunk(text=text, char_end=values["char_start"] + len(text), **values)
 
 
-def stored(url: str, query: str) -> list[Any]:
-    """Looks into the database itself."""
+def query_database(url: str, query: str) -> list[Any]:
+    """Returns the rows of a query on the database of the service."""
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchall()

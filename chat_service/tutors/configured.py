@@ -1,7 +1,6 @@
-"""The tutor that the installation's administrators chose, and may change at any time.
+"""The tutor that administrators choose in identity_service. They may change it at any time.
 
-Which one it is, is asked for now and then, and never by an answer that waits: the first words come as
-fast as from a tutor that was always there.
+The choice is polled in the background, not for each question, so no answer waits for identity_service.
 """
 
 import asyncio
@@ -12,17 +11,19 @@ from typing import Protocol, TypeAlias
 import grpc
 import structlog
 
-from chassis.errors import Refused, ServiceUnavailable, refusal
-from chassis.models.addresses import AddressRefused
-from chassis.models.keys import KeyUnusable
-from chassis.models.openai_compatible import OpenAITutor
-from chassis.models.tutors import Passage, Tutor, TutorFailed, Utterance
-from chat_service.tutors.blueprints import Blueprint
-from meno.identity.v1.admin_service_pb2 import ModelComponent, ResolvedModel, ResolveModelRequest
+from chassis.background import run_forever
+from chassis.errors import ServiceUnavailable, StatusError, to_status_error
+from chassis.secret_refs import SecretUnavailable
+from chassis.url_policy import AddressRefused
+from chat_service.tutors.config import TutorConfig
+from chat_service.tutors.language_model import LanguageModelTutor
+from chat_service.tutors.types import ChatTurn, Passage, Tutor, TutorFailed
+from meno.identity.v1.admin_service_pb2 import ResolveModelRequest
+from meno.identity.v1.resources_pb2 import ModelComponent, ResolvedModel
 
-LOOK_EVERY = 15.0
-"""Seconds between two looks for the choice, which takes effect within half a minute."""
-TIMEOUT = 10.0
+POLL_INTERVAL_SECONDS = 15.0
+"""Seconds between two polls. With the timeout, a new choice takes effect within 30 seconds."""
+TIMEOUT_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -35,125 +36,131 @@ class Resolve(Protocol):
     ) -> Awaitable[ResolvedModel]: ...
 
 
-Plan: TypeAlias = Callable[[ResolvedModel], Blueprint]
-"""What a tutor of a model is made of. Raises KeyUnusable or AddressRefused."""
+ConfigFactory: TypeAlias = Callable[[ResolvedModel], TutorConfig]
+"""Returns the configuration for a model. Raises SecretUnavailable or AddressRefused."""
 
 
-class Unable:
-    """A tutor that has nothing to say, but why."""
+class TutorNotResolved(Exception):
+    """The configuration could not be read. Contains only the type of the cause: its message may quote the key."""
 
-    def __init__(self, why: Callable[[], Exception]) -> None:
-        self._why = why
+
+class FailingTutor:
+    """A tutor that raises the same error for every question (null object)."""
+
+    def __init__(self, create_error: Callable[[], Exception]) -> None:
+        self._create_error = create_error
 
     def answer(
-        self, question: str, history: Sequence[Utterance], passages: Sequence[Passage]
+        self, question: str, history: Sequence[ChatTurn], passages: Sequence[Passage]
     ) -> AsyncGenerator[str, None]:
-        """Raises it."""
-        raise self._why()
+        """Raises the error."""
+        raise self._create_error()
 
 
-class Seat:
-    """A tutor at work, and how many answers it is writing."""
+class ActiveTutor:
+    """A tutor in use and the number of answers that it is writing."""
 
-    def __init__(self, tutor: Tutor, made_of: Blueprint | None = None, problem: str = "") -> None:
-        """`problem` is what keeps it from answering."""
+    def __init__(self, tutor: Tutor, config: TutorConfig | None = None, problem: str = "") -> None:
+        """`problem` describes why the tutor cannot answer."""
         self.tutor = tutor
-        self.made_of = made_of
+        self.config = config
         self.problem = problem
-        self.left = False
-        """Whether another tutor has taken over."""
+        self.is_replaced = False
         self.answers = 0
 
-    async def close_if_done(self) -> None:
-        """Closes the tutor, once another has taken over and its last answer has ended."""
-        if self.left and not self.answers and isinstance(self.tutor, OpenAITutor):
+    async def close_when_idle(self) -> None:
+        """Closes the tutor if it has been replaced and writes no answer."""
+        if self.is_replaced and not self.answers and isinstance(self.tutor, LanguageModelTutor):
             await self.tutor.close()
 
 
 class ConfiguredTutor:
-    """Hands each question to the tutor that is chosen when it is asked."""
+    """Passes each question to the tutor that is configured when the question is asked."""
 
-    def __init__(self, resolve: Resolve, plan: Plan) -> None:
+    def __init__(self, resolve: Resolve, create_config: ConfigFactory) -> None:
         self._resolve = resolve
-        self._plan = plan
-        self._seat: Seat | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._create_config = create_config
+        self._active: ActiveTutor | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def answer(
-        self, question: str, history: Sequence[Utterance], passages: Sequence[Passage]
+        self, question: str, history: Sequence[ChatTurn], passages: Sequence[Passage]
     ) -> AsyncGenerator[str, None]:
-        """Yields what the chosen tutor says.
+        """Yields the output of the configured tutor.
 
-        Raises TutorFailed, Refused where no tutor is chosen, and ServiceUnavailable where that is not known yet.
+        Raises TutorFailed, StatusError if no tutor is configured, and ServiceUnavailable if the configuration
+        has never been read.
         """
-        seat = self._seat or await self._first()
-        seat.answers += 1
+        active = self._active or await self._initial()
+        active.answers += 1
         try:
-            async with aclosing(seat.tutor.answer(question, history, passages)) as pieces:
+            async with aclosing(active.tutor.answer(question, history, passages)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
-            seat.answers -= 1
-            await seat.close_if_done()
+            active.answers -= 1
+            await active.close_when_idle()
 
-    async def keep_current(self, every: float = LOOK_EVERY) -> None:
-        """Looks for the choice for ever. While nobody tells it, the last one holds."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:
-                log.warning("tutor_not_resolved", error=type(error).__name__)
-            await asyncio.sleep(every)
+    async def keep_current(self, interval: float = POLL_INTERVAL_SECONDS) -> None:
+        """Reads the configuration every `interval` seconds. The last tutor stays active after a failure."""
+        await run_forever(self._poll, "tutor_not_resolved", interval=interval)
 
-    async def look(self) -> None:
-        """Looks for the choice now, or waits for the look that is under way. Raises ServiceUnavailable."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-        await asyncio.shield(self._looking)
+    async def refresh(self) -> None:
+        """Reads the configuration; concurrent calls share one request. Raises ServiceUnavailable."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
 
     async def close(self) -> None:
-        """Closes the tutor, when its answers have ended."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        await self._replace(Seat(Unable(ServiceUnavailable)))
+        """Closes the tutor when its last answer has ended."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._replace(ActiveTutor(FailingTutor(ServiceUnavailable)))
 
-    async def _first(self) -> Seat:
-        await self.look()
-        assert self._seat is not None
-        return self._seat
+    async def _poll(self) -> None:
+        try:
+            await self.refresh()
+        except Exception as error:
+            raise TutorNotResolved(type(error).__name__) from None
 
-    async def _look(self) -> None:
+    async def _initial(self) -> ActiveTutor:
+        await self.refresh()
+        assert self._active is not None
+        return self._active
+
+    async def _refresh(self) -> None:
         request = ResolveModelRequest(component=ModelComponent.MODEL_COMPONENT_TUTOR)
         try:
-            model = await self._resolve(request, timeout=TIMEOUT)
+            model = await self._resolve(request, timeout=TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
-            refused = refusal(error)
-            if error.code() != grpc.StatusCode.FAILED_PRECONDITION or refused is None:
+            status_error = to_status_error(error)
+            if error.code() != grpc.StatusCode.FAILED_PRECONDITION or status_error is None:
+                # The previous tutor stays active while identity_service is unavailable.
                 raise ServiceUnavailable from error
-            # Nothing takes the place of a tutor that is not configured, and neither does the last one.
-            unable = Unable(lambda: Refused(refused.status, refused.code))
-            await self._replace(Seat(unable, problem="it is not configured"))
+            # No other tutor replaces a tutor that is not configured, and the previous one does not either.
+            failing = FailingTutor(lambda: StatusError(status_error.status, status_error.code))
+            await self._replace(ActiveTutor(failing, problem="it is not configured"))
             return
-        await self._make(model)
+        await self._activate(model)
 
-    async def _make(self, model: ResolvedModel) -> None:
+    async def _activate(self, model: ResolvedModel) -> None:
         try:
-            # Keys are read anew each time, for they are changed where they lie; in a thread, as files
-            # and the models' libraries are slow.
-            made_of = await asyncio.to_thread(self._plan, model)
-            if self._seat is not None and self._seat.made_of == made_of:
+            # The key is read again each time, because its file may have changed. Files and the imports of
+            # the SDK are slow, so both run in a thread.
+            config = await asyncio.to_thread(self._create_config, model)
+            if self._active is not None and self._active.config == config:
                 return
-            seat = Seat(await asyncio.to_thread(made_of.make), made_of)
-        except (KeyUnusable, AddressRefused, ImportError) as error:
+            active = ActiveTutor(await asyncio.to_thread(config.create), config)
+        except (SecretUnavailable, AddressRefused, ImportError) as error:
             problem = str(error)
-            seat = Seat(Unable(lambda: TutorFailed(problem)), problem=problem)
-        await self._replace(seat)
+            active = ActiveTutor(FailingTutor(lambda: TutorFailed(problem)), problem=problem)
+        await self._replace(active)
 
-    async def _replace(self, seat: Seat) -> None:
-        left, self._seat = self._seat, seat
-        if seat.problem and (left is None or left.problem != seat.problem):
-            log.warning("tutor_unable", problem=seat.problem)
-        if left is not None:
-            left.left = True
-            await left.close_if_done()
+    async def _replace(self, active: ActiveTutor) -> None:
+        previous, self._active = self._active, active
+        if active.problem and (previous is None or previous.problem != active.problem):
+            log.warning("tutor_unavailable", problem=active.problem)
+        if previous is not None:
+            previous.is_replaced = True
+            await previous.close_when_idle()

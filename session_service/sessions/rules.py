@@ -1,76 +1,103 @@
-"""The machine of every mode: which action leads from which phase to which."""
+"""The state machine of each session mode: the phase that each action leads to."""
 
+import json
 from collections.abc import Mapping
 
-from meno.session.v1.session_service_pb2 import (
-    ACTION_COMPLETE,
-    ACTION_GENERATE_PLAN,
-    ACTION_NEXT_TOPIC,
-    ACTION_START_TOPIC,
-    ACTION_SUBMIT_ANSWERS,
-    ACTION_TAKE_QUIZ,
-    PHASE_ANALYZING,
-    PHASE_COMPLETED,
-    PHASE_INTAKE,
-    PHASE_LEARNING,
-    PHASE_PLANNING,
-    PHASE_QUIZZING,
+from chassis.errors import FieldInvalid
+from meno.content.v1.resources_pb2 import CONTENT_KIND_LESSON, Content
+from meno.session.v1.resources_pb2 import (
+    SESSION_ACTION_COMPLETE,
+    SESSION_ACTION_GENERATE_PLAN,
+    SESSION_ACTION_NEXT_TOPIC,
+    SESSION_ACTION_START_TOPIC,
+    SESSION_ACTION_SUBMIT_ANSWERS,
+    SESSION_ACTION_TAKE_QUIZ,
     SESSION_MODE_CLARIFY_DOUBTS,
     SESSION_MODE_EXAM,
     SESSION_MODE_PRACTICE,
     SESSION_MODE_TEACH_ME,
-    Action,
-    Phase,
+    SESSION_PHASE_ANALYZING,
+    SESSION_PHASE_COMPLETED,
+    SESSION_PHASE_INTAKE,
+    SESSION_PHASE_LEARNING,
+    SESSION_PHASE_PLANNING,
+    SESSION_PHASE_QUIZZING,
+    SessionAction,
     SessionMode,
+    SessionPhase,
 )
+from session_service.sessions.events.types import NewEvent
 
-Moves = Mapping[Phase.ValueType, Mapping[Action.ValueType, Phase.ValueType]]
+Transitions = Mapping[SessionPhase.ValueType, Mapping[SessionAction.ValueType, SessionPhase.ValueType]]
 
-# A session is over where no action leads on; from everywhere else COMPLETED can be reached.
-MACHINES: Mapping[SessionMode.ValueType, Moves] = {
+# A session is over if its phase allows no action. COMPLETED is reachable from every other phase.
+STATE_MACHINES: Mapping[SessionMode.ValueType, Transitions] = {
     SESSION_MODE_TEACH_ME: {
-        PHASE_INTAKE: {ACTION_GENERATE_PLAN: PHASE_PLANNING},
-        PHASE_PLANNING: {ACTION_START_TOPIC: PHASE_LEARNING},
-        PHASE_LEARNING: {ACTION_TAKE_QUIZ: PHASE_QUIZZING},
-        PHASE_QUIZZING: {ACTION_SUBMIT_ANSWERS: PHASE_ANALYZING},
-        PHASE_ANALYZING: {ACTION_NEXT_TOPIC: PHASE_PLANNING, ACTION_COMPLETE: PHASE_COMPLETED},
-        PHASE_COMPLETED: {},
+        SESSION_PHASE_INTAKE: {SESSION_ACTION_GENERATE_PLAN: SESSION_PHASE_PLANNING},
+        SESSION_PHASE_PLANNING: {SESSION_ACTION_START_TOPIC: SESSION_PHASE_LEARNING},
+        SESSION_PHASE_LEARNING: {SESSION_ACTION_TAKE_QUIZ: SESSION_PHASE_QUIZZING},
+        SESSION_PHASE_QUIZZING: {SESSION_ACTION_SUBMIT_ANSWERS: SESSION_PHASE_ANALYZING},
+        SESSION_PHASE_ANALYZING: {
+            SESSION_ACTION_NEXT_TOPIC: SESSION_PHASE_PLANNING,
+            SESSION_ACTION_COMPLETE: SESSION_PHASE_COMPLETED,
+        },
+        SESSION_PHASE_COMPLETED: {},
     },
-    # The learner asks until every doubt is cleared.
+    # The learner asks questions until all doubts are resolved.
     SESSION_MODE_CLARIFY_DOUBTS: {
-        PHASE_INTAKE: {ACTION_START_TOPIC: PHASE_LEARNING},
-        PHASE_LEARNING: {ACTION_COMPLETE: PHASE_COMPLETED},
-        PHASE_COMPLETED: {},
+        SESSION_PHASE_INTAKE: {SESSION_ACTION_START_TOPIC: SESSION_PHASE_LEARNING},
+        SESSION_PHASE_LEARNING: {SESSION_ACTION_COMPLETE: SESSION_PHASE_COMPLETED},
+        SESSION_PHASE_COMPLETED: {},
     },
-    # One quiz; what the answers tell is said once they are all in.
+    # One quiz, analysed only after all answers are submitted.
     SESSION_MODE_EXAM: {
-        PHASE_INTAKE: {ACTION_TAKE_QUIZ: PHASE_QUIZZING},
-        PHASE_QUIZZING: {ACTION_SUBMIT_ANSWERS: PHASE_ANALYZING},
-        PHASE_ANALYZING: {ACTION_COMPLETE: PHASE_COMPLETED},
-        PHASE_COMPLETED: {},
+        SESSION_PHASE_INTAKE: {SESSION_ACTION_TAKE_QUIZ: SESSION_PHASE_QUIZZING},
+        SESSION_PHASE_QUIZZING: {SESSION_ACTION_SUBMIT_ANSWERS: SESSION_PHASE_ANALYZING},
+        SESSION_PHASE_ANALYZING: {SESSION_ACTION_COMPLETE: SESSION_PHASE_COMPLETED},
+        SESSION_PHASE_COMPLETED: {},
     },
-    # As teach_me, with no plan between the topics.
+    # Like teach_me, without a plan between the topics.
     SESSION_MODE_PRACTICE: {
-        PHASE_INTAKE: {ACTION_START_TOPIC: PHASE_LEARNING},
-        PHASE_LEARNING: {ACTION_TAKE_QUIZ: PHASE_QUIZZING},
-        PHASE_QUIZZING: {ACTION_SUBMIT_ANSWERS: PHASE_ANALYZING},
-        PHASE_ANALYZING: {ACTION_NEXT_TOPIC: PHASE_LEARNING, ACTION_COMPLETE: PHASE_COMPLETED},
-        PHASE_COMPLETED: {},
+        SESSION_PHASE_INTAKE: {SESSION_ACTION_START_TOPIC: SESSION_PHASE_LEARNING},
+        SESSION_PHASE_LEARNING: {SESSION_ACTION_TAKE_QUIZ: SESSION_PHASE_QUIZZING},
+        SESSION_PHASE_QUIZZING: {SESSION_ACTION_SUBMIT_ANSWERS: SESSION_PHASE_ANALYZING},
+        SESSION_PHASE_ANALYZING: {
+            SESSION_ACTION_NEXT_TOPIC: SESSION_PHASE_LEARNING,
+            SESSION_ACTION_COMPLETE: SESSION_PHASE_COMPLETED,
+        },
+        SESSION_PHASE_COMPLETED: {},
     },
 }
 
 _ALLOWED = {
-    (mode, phase): tuple(moves) for mode, machine in MACHINES.items() for phase, moves in machine.items()
+    (mode, phase): tuple(transitions)
+    for mode, machine in STATE_MACHINES.items()
+    for phase, transitions in machine.items()
 }
 
 
 def next_phase(
-    mode: SessionMode.ValueType, phase: Phase.ValueType, action: Action.ValueType
-) -> Phase.ValueType | None:
-    """Where an action leads, or None where the mode's phase has no such action."""
-    return MACHINES[mode].get(phase, {}).get(action)
+    mode: SessionMode.ValueType, phase: SessionPhase.ValueType, action: SessionAction.ValueType
+) -> SessionPhase.ValueType | None:
+    """Returns the phase that an action leads to, or None if the phase does not allow the action."""
+    return STATE_MACHINES[mode].get(phase, {}).get(action)
 
 
-def allowed_actions(mode: SessionMode.ValueType, phase: Phase.ValueType) -> tuple[Action.ValueType, ...]:
-    """What may come next; empty when the session is over."""
+def allowed_actions(
+    mode: SessionMode.ValueType, phase: SessionPhase.ValueType
+) -> tuple[SessionAction.ValueType, ...]:
+    """Returns the actions that a phase allows; none if the session is over."""
     return _ALLOWED.get((mode, phase), ())
+
+
+def phase_changed_event(client_event_id: str, phase: str, next_phase: str, action: str) -> NewEvent:
+    """Returns the event that records the transition of a session to another phase."""
+    payload = {"from": phase, "to": next_phase, "action": action}
+    return NewEvent(client_event_id, "PHASE_CHANGED", 0, json.dumps(payload))
+
+
+def lesson_title(content: Content) -> str:
+    """Returns the title of a lesson. Raises FieldInvalid if the content is not a lesson."""
+    if content.kind != CONTENT_KIND_LESSON:
+        raise FieldInvalid.of("content_id", "must identify a lesson", "create_session.content_kind")
+    return content.title

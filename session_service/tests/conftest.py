@@ -1,4 +1,4 @@
-"""session_service as it runs, on a database of the test's own."""
+"""Runs session_service on a separate database for each test."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -9,46 +9,41 @@ from typing import Any
 import psycopg
 import pytest_asyncio
 
-from chassis.testing import House, Served, bearer
+from chassis.testing import RunningService, TestEnvironment, bearer
 from meno.session.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
-from meno.session.v1.event_service_pb2 import (
-    EVENT_KIND_PRESENT,
-    AppendEventsRequest,
-    Event,
-    ListEventsRequest,
-    WatchEventsRequest,
-)
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest, WatchEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
-from meno.session.v1.session_service_pb2 import (
+from meno.session.v1.resources_pb2 import (
+    EVENT_KIND_PRESENT,
     SESSION_MODE_CLARIFY_DOUBTS,
-    Action,
-    ApplyActionRequest,
-    CreateSessionRequest,
+    Event,
     Session,
+    SessionAction,
     SessionMode,
 )
+from meno.session.v1.session_service_pb2 import ApplyActionRequest, CreateSessionRequest
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
-from session_service.app import under
+from session_service.app import build_app
 from session_service.settings import Settings
 
-NOWHERE = "127.0.0.1:1"
-"""Where no content_service answers."""
+UNREACHABLE = "127.0.0.1:1"
+"""An address at which no content_service listens."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """Somebody who is signed in."""
+    """A signed-in learner."""
 
     user_id: str
     auth: dict[str, Any]
-    """Arguments that make a call theirs."""
+    """Call arguments with the access token of the learner."""
 
 
 class Service:
-    """Stubs of one running process, and what a test often asks of it."""
+    """Stubs of one running process, and calls that tests repeat."""
 
-    def __init__(self, house: House, served: Served, database_url: str) -> None:
-        self.house = house
+    def __init__(self, env: TestEnvironment, served: RunningService, database_url: str) -> None:
+        self.env = env
         self.database_url = database_url
         self.sessions = SessionServiceStub(served.channel())
         self.events = EventServiceStub(served.channel())
@@ -56,15 +51,15 @@ class Service:
 
     def learner(self, **claims: Any) -> Learner:
         user_id = str(uuid.uuid4())
-        return Learner(user_id, bearer(self.house.issuer.token(user_id, **claims)))
+        return Learner(user_id, bearer(self.env.issuer.token(user_id, **claims)))
 
-    async def begin(
+    async def create(
         self, learner: Learner, mode: SessionMode.ValueType = SESSION_MODE_CLARIFY_DOUBTS
     ) -> Session:
         request = CreateSessionRequest(user_id="me", mode=mode)
         return await self.sessions.CreateSession(request, **learner.auth)
 
-    async def apply(self, learner: Learner, session: Session, *actions: Action.ValueType) -> Session:
+    async def apply(self, learner: Learner, session: Session, *actions: SessionAction.ValueType) -> Session:
         for action in actions:
             request = ApplyActionRequest(user_id="me", session_id=session.session_id, action=action)
             session = await self.sessions.ApplyAction(request, **learner.auth)
@@ -91,39 +86,41 @@ class Service:
         return self.events.WatchEvents(request, **learner.auth)
 
     async def delete(self, session: Session) -> None:
-        """Deletes a session as another release or an operator does, and rings."""
+        """Deletes a session in the database and notifies, because no RPC deletes sessions yet."""
         async with await psycopg.AsyncConnection.connect(self.database_url) as connection:
             await connection.execute(
                 "UPDATE sessions SET deleted_at = now(), deleted_by_user_id = user_id"
                 " WHERE user_id = %s AND session_id = %s",
                 [session.user_id, session.session_id],
             )
-            await connection.execute("SELECT pg_notify('meno_bell', %s)", [f"elsewhere {session.session_id}"])
+            await connection.execute(
+                "SELECT pg_notify('meno_notify', %s)", [f"elsewhere {session.session_id}"]
+            )
 
 
 def event(**fields: Any) -> Event:
-    """An event that nothing was ever said of."""
+    """Returns an event with a new client_event_id."""
     return Event(**{"client_event_id": str(uuid.uuid4()), "kind": EVENT_KIND_PRESENT, **fields})
 
 
 @asynccontextmanager
-async def serving(house: House, database_url: str) -> AsyncIterator[Service]:
-    """One process of the service; several may share a database."""
+async def serving(env: TestEnvironment, database_url: str) -> AsyncIterator[Service]:
+    """Runs one process of the service; several may share a database."""
     settings = Settings(
         database_url=database_url,
         secret="a secret of this test, long enough",
-        tls_directory=house.identity("session_service").directory,
-        content_address=NOWHERE,
+        tls_directory=env.credentials("session_service").directory,
+        content_address=UNREACHABLE,
     )
     async with (
-        house.authority() as authority,
-        under(authority, settings) as app,
-        house.serve(app, "session_service") as served,
+        env.identity_client() as identity,
+        build_app(identity, settings) as app,
+        env.serve(app, "session_service") as served,
     ):
-        yield Service(house, served, database_url)
+        yield Service(env, served, database_url)
 
 
 @pytest_asyncio.fixture
-async def service(house: House, new_database: Callable[[str], str]) -> AsyncIterator[Service]:
-    async with serving(house, new_database("session_service")) as running:
+async def service(env: TestEnvironment, new_database: Callable[[str], str]) -> AsyncIterator[Service]:
+    async with serving(env, new_database("session_service")) as running:
         yield running

@@ -1,44 +1,47 @@
-"""What the service tells of people who study."""
+"""Reports of learning activity to identity_service."""
 
 from datetime import UTC, datetime, timedelta
 
-from chassis.testing import refused
-from meno.session.v1.session_service_pb2 import Action, ApplyActionRequest
-from session_service import activity
+from chassis import activity
+from chassis.testing import expect_error
+from meno.session.v1.resources_pb2 import SessionAction
+from meno.session.v1.session_service_pb2 import ApplyActionRequest
 from session_service.tests.conftest import Learner, Service
 
 
-async def test_who_begins_a_session_studies(service: Service) -> None:
+async def test_creating_a_session_reports_activity(service: Service) -> None:
     learner, before = service.learner(), datetime.now(UTC)
-    await service.begin(learner)
-    fact = await service.house.until_told(activity.KIND, user_id=learner.user_id)
-    told = datetime.fromisoformat(fact.body["activity_time"])
-    assert before <= told <= before + timedelta(minutes=1)
+    await service.create(learner)
+    fact = await service.env.wait_for_outbox(activity.KIND, user_id=learner.user_id)
+    reported = datetime.fromisoformat(fact.body["activity_time"])
+    assert before <= reported <= before + timedelta(minutes=1)
 
 
-async def test_of_each_person_it_is_told_once_in_a_while(service: Service) -> None:
+async def test_the_activity_of_a_user_is_reported_once_per_interval(service: Service) -> None:
     learner, other = service.learner(), service.learner()
-    await service.begin(learner)
-    await service.begin(learner)
-    await service.begin(other)
-    assert [*await told_up_to(service, other)].count(learner.user_id) == 1
+    await service.create(learner)
+    await service.create(learner)
+    await service.create(other)
+    assert [*await reported_until(service, other)].count(learner.user_id) == 1
 
 
-async def test_what_is_refused_is_no_study_and_hides_none(service: Service) -> None:
+async def test_a_failed_call_reports_no_activity_and_does_not_suppress_a_later_report(
+    service: Service,
+) -> None:
     learner, other = service.learner(), service.learner()
-    session = await service.begin(learner)
-    await told_up_to(service, learner)
+    session = await service.create(learner)
+    await reported_until(service, learner)
     missing = ApplyActionRequest(
-        user_id="me", session_id=session.session_id, action=Action.ACTION_START_TOPIC
+        user_id="me", session_id=session.session_id, action=SessionAction.SESSION_ACTION_START_TOPIC
     )
-    await refused(service.sessions.ApplyAction(missing, **other.auth))
-    await service.begin(last := service.learner())
-    assert other.user_id not in await told_up_to(service, last)
-    await service.begin(other)
-    await told_up_to(service, other)
+    await expect_error(service.sessions.ApplyAction(missing, **other.auth))
+    await service.create(last := service.learner())
+    assert other.user_id not in await reported_until(service, last)
+    await service.create(other)
+    await reported_until(service, other)
 
 
-async def told_up_to(service: Service, learner: Learner) -> list[str]:
-    """Of whom it was told that they study, once it was told of somebody."""
-    await service.house.until_told(activity.KIND, user_id=learner.user_id)
-    return [fact.body["user_id"] for fact in service.house.told if fact.kind == activity.KIND]
+async def reported_until(service: Service, learner: Learner) -> list[str]:
+    """Waits for the report of a learner; returns the user ids of all reports so far, in order."""
+    await service.env.wait_for_outbox(activity.KIND, user_id=learner.user_id)
+    return [fact.body["user_id"] for fact in service.env.sent if fact.kind == activity.KIND]

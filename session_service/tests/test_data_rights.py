@@ -1,20 +1,20 @@
-"""What the service knows of a person is told to them, becomes another's, or goes."""
+"""Exports, erasures and guest merges of the data of session_service."""
 
 import psycopg
 
-from chassis.testing import refused
-from meno.access.v1.account_feed_service_pb2 import AccountEvent
+from chassis.testing import expect_error
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest, ExportUserDataResponse
+from meno.access.v1.resources_pb2 import AccountEvent
 from session_service.tests.conftest import Learner, Service, event
 
 EVENTS = 250
-"""More than one batch of an export."""
+"""More events than one batch of an export contains."""
 
 
-async def studied(service: Service, events: int = 1) -> Learner:
-    """Somebody with a session and events in it, the first of which begins it."""
+async def learner_with_events(service: Service, events: int = 1) -> Learner:
+    """Returns a learner with one session that has this number of events."""
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     while events > 0:
         await service.append(learner, session, [event() for _ in range(min(events, 100))])
         events -= 100
@@ -27,7 +27,7 @@ async def export(service: Service, learner: Learner, of: str = "me") -> list[Exp
 
 
 def rows(service: Service, learner: Learner) -> dict[str, int]:
-    """How many rows of each table name somebody."""
+    """Returns the number of rows in each table that belong to a learner."""
     with psycopg.connect(service.database_url) as connection:
         counts = {
             table: connection.execute(
@@ -36,56 +36,58 @@ def rows(service: Service, learner: Learner) -> dict[str, int]:
             for table, column in (
                 ("sessions", "user_id"),
                 ("session_events", "user_id"),
-                ("request_memory", "principal"),
+                ("idempotency_keys", "principal"),
             )
         }
     return {table: count[0] for table, count in counts.items() if count}
 
 
-async def test_a_person_is_told_every_row_of_theirs_and_nobody_elses(service: Service) -> None:
-    await studied(service)
-    learner = await studied(service, EVENTS)
+async def test_an_export_contains_all_rows_of_the_user_and_no_others(service: Service) -> None:
+    await learner_with_events(service)
+    learner = await learner_with_events(service, EVENTS)
     *records, last = await export(service, learner)
-    told = [step.record for step in records]
-    assert {record.fields["user_id"] for record in told} == {learner.user_id}
-    collections = [record.collection for record in told]
+    exported = [step.record for step in records]
+    assert {record.fields["user_id"] for record in exported} == {learner.user_id}
+    collections = [record.collection for record in exported]
     assert (collections.count("sessions"), collections.count("session_events")) == (1, EVENTS)
-    sequences = [record.fields["sequence"] for record in told if record.collection == "session_events"]
+    sequences = [record.fields["sequence"] for record in exported if record.collection == "session_events"]
     assert sequences == [*range(1, EVENTS + 1)]
-    assert last.done.records == len(told)
-    assert set(last.done.withheld) == {"request_memory", "sessions.deleted_by_user_id"}
-    entry = await service.house.until_told("audit_entry")
+    assert last.done.records == len(exported)
+    assert set(last.done.excluded_columns) == {"idempotency_keys", "sessions.deleted_by_user_id"}
+    entry = await service.env.wait_for_outbox("audit_entry")
     assert entry.body["action"] == "AUDIT_ACTION_USER_DATA_EXPORTED"
     assert entry.body["user_id"] == entry.body["actor_user_id"] == learner.user_id
 
 
-async def test_an_administrator_exports_for_others_and_a_student_does_not(service: Service) -> None:
-    learner, admin = await studied(service), service.learner(role="ADMIN")
+async def test_an_administrator_exports_the_data_of_another_user_and_a_student_does_not(
+    service: Service,
+) -> None:
+    learner, admin = await learner_with_events(service), service.learner(role="ADMIN")
     assert len(await export(service, admin, learner.user_id)) == len(await export(service, learner))
     call = service.data_rights.ExportUserData(
         ExportUserDataRequest(user_id=learner.user_id), **service.learner().auth
     )
-    assert (await refused(call)).reason == "ACCESS_DENIED"
+    assert (await expect_error(call)).reason == "ACCESS_DENIED"
 
 
-async def test_who_is_erased_leaves_nothing_and_a_receipt(service: Service) -> None:
-    learner, bystander = await studied(service), await studied(service)
+async def test_an_erasure_deletes_all_rows_of_the_user_and_sends_a_receipt(service: Service) -> None:
+    learner, bystander = await learner_with_events(service), await learner_with_events(service)
     before, others = rows(service, learner), rows(service, bystander)
-    service.house.feed.append(user_erased=AccountEvent.UserErased(user_id=learner.user_id))
-    receipt = await service.house.until_told("erasure")
+    service.env.feed.append(user_erased=AccountEvent.UserErased(user_id=learner.user_id))
+    receipt = await service.env.wait_for_outbox("erasure")
     assert rows(service, learner) == dict.fromkeys(before, 0)
     assert rows(service, bystander) == others
     assert receipt.body == {"user_id": learner.user_id, "rows": sum(before.values())}
 
 
-async def test_what_was_a_guests_is_whose_the_guest_turns_out_to_be(service: Service) -> None:
-    guest, person = await studied(service, 3), await studied(service)
-    hers, theirs = rows(service, person), rows(service, guest)
+async def test_a_merge_moves_all_rows_of_a_guest_to_the_user(service: Service) -> None:
+    guest, person = await learner_with_events(service, 3), await learner_with_events(service)
+    user_rows, guest_rows = rows(service, person), rows(service, guest)
     merged = AccountEvent.UserMerged(user_id=guest.user_id, into_user_id=person.user_id)
-    service.house.feed.append(user_merged=merged)
-    # Events are applied in order: the receipt of another erasure tells that the merge is done.
-    service.house.feed.append(user_erased=AccountEvent.UserErased(user_id=service.learner().user_id))
-    await service.house.until_told("erasure")
+    service.env.feed.append(user_merged=merged)
+    # Events are applied in order, so the receipt of a later erasure proves that the merge is done.
+    service.env.feed.append(user_erased=AccountEvent.UserErased(user_id=service.learner().user_id))
+    await service.env.wait_for_outbox("erasure")
     assert not any(rows(service, guest).values())
     for table in ("sessions", "session_events"):
-        assert rows(service, person)[table] == hers[table] + theirs[table]
+        assert rows(service, person)[table] == user_rows[table] + guest_rows[table]

@@ -1,4 +1,4 @@
-"""Events, over gRPC."""
+"""EventService."""
 
 import asyncio
 import uuid
@@ -9,17 +9,16 @@ from google.rpc.error_details_pb2 import BadRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import refused
-from meno.session.v1.event_service_pb2 import (
+from chassis.testing import expect_error
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest, WatchEventsRequest
+from meno.session.v1.resources_pb2 import (
     EVENT_KIND_CHECK,
     EVENT_KIND_PHASE_CHANGED,
-    AppendEventsRequest,
+    SESSION_ACTION_COMPLETE,
+    SESSION_ACTION_START_TOPIC,
     Event,
     EventKind,
-    ListEventsRequest,
-    WatchEventsRequest,
 )
-from meno.session.v1.session_service_pb2 import ACTION_COMPLETE, ACTION_START_TOPIC
 from session_service.tests.conftest import Service, event
 
 
@@ -29,9 +28,9 @@ def struct(**fields: Any) -> Struct:
     return made
 
 
-async def test_events_are_numbered_in_the_order_they_are_given(service: Service) -> None:
+async def test_events_are_numbered_in_the_order_of_the_request(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     given = [event(step=place, payload=struct(place=place)) for place in range(7)]
     added = [*await service.append(learner, session, given[:3])]
     added += await service.append(learner, session, given[3:])
@@ -46,13 +45,13 @@ async def test_an_event_keeps_its_kind(service: Service) -> None:
     learner = service.learner()
     kinds = [kind for kind in EventKind.values()[1:] if kind != EVENT_KIND_PHASE_CHANGED]
     given = [event(kind=kind) for kind in kinds]
-    added = await service.append(learner, await service.begin(learner), given)
+    added = await service.append(learner, await service.create(learner), given)
     assert [(one.kind, one.HasField("payload")) for one in added] == [(kind, False) for kind in kinds]
 
 
-async def test_a_repeated_event_is_its_first_copy(service: Service) -> None:
+async def test_a_repeated_event_is_returned_as_it_was_stored_first(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     payload = struct(text="naïve", number=1e300, small=-0.0, whole=3, truth=True, list=[None, {}])
     given = event(step=4, payload=payload)
     [first] = await service.append(learner, session, [given])
@@ -65,24 +64,24 @@ async def test_a_repeated_event_is_its_first_copy(service: Service) -> None:
     assert len(await service.history(learner, session)) == 3
 
 
-async def test_an_id_that_stands_for_another_event_is_refused(service: Service) -> None:
+async def test_the_id_of_a_different_event_is_refused(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     same: dict[str, Any] = {"client_event_id": str(uuid.uuid4()), "step": 1, "payload": struct(a=1)}
     await service.append(learner, session, [event(**same)])
     for other in ({"step": 2}, {"kind": EVENT_KIND_CHECK}, {"payload": struct(a=True)}, {"payload": None}):
-        denied = await refused(service.append(learner, session, [event(), event(**same | other)]))
+        denied = await expect_error(service.append(learner, session, [event(), event(**same | other)]))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "EVENT_ID_REUSED")
         assert denied.metadata == {"client_event_id": same["client_event_id"]}
     assert len(await service.history(learner, session)) == 1
 
 
-async def test_an_id_that_stands_twice_in_a_batch_is_refused(service: Service) -> None:
+async def test_an_id_that_occurs_twice_in_a_batch_is_refused(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     given, upper = event(), event()
     upper.client_event_id = given.client_event_id.upper()
-    denied = await refused(service.append(learner, session, [given, event(), upper]))
+    denied = await expect_error(service.append(learner, session, [given, event(), upper]))
     assert (denied.reason, denied.metadata) == (
         "EVENT_ID_REUSED",
         {"client_event_id": given.client_event_id},
@@ -90,37 +89,37 @@ async def test_an_id_that_stands_twice_in_a_batch_is_refused(service: Service) -
     assert not await service.history(learner, session)
 
 
-async def test_one_id_may_stand_in_two_sessions(service: Service) -> None:
+async def test_two_sessions_may_contain_the_same_event_id(service: Service) -> None:
     learner, given = service.learner(), event()
     for _ in range(2):
-        [added] = await service.append(learner, await service.begin(learner), [given])
+        [added] = await service.append(learner, await service.create(learner), [given])
         assert added.sequence == 1
 
 
 async def test_a_payload_that_is_too_large_is_refused(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     nine_levels = struct(l2={"l3": {"l4": {"l5": {"l6": {"l7": {"l8": {"l9": {}}}}}}}})
     for payload in (struct(text="x" * 16 * 1024), nine_levels):
         given = event(payload=payload)
-        denied = await refused(service.append(learner, session, [event(), given]))
+        denied = await expect_error(service.append(learner, session, [event(), given]))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE")
         assert denied.metadata == {"client_event_id": given.client_event_id}
     assert not await service.history(learner, session)
 
 
-async def test_a_payload_that_json_cannot_hold_is_refused_by_its_place(service: Service) -> None:
+async def test_a_payload_that_json_does_not_support_is_refused_with_its_index(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     given = event(payload=Struct(fields={"score": Value(number_value=float("nan"))}))
-    denied = await refused(service.append(learner, session, [event(), given]))
+    denied = await expect_error(service.append(learner, session, [event(), given]))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert denied.detail(BadRequest).field_violations[0].field == "events[1].payload"
 
 
 async def test_events_that_break_the_contract_are_refused(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     wrong: list[dict[str, Any]] = [
         {"kind": EVENT_KIND_PHASE_CHANGED},
         {"kind": 0},
@@ -128,54 +127,54 @@ async def test_events_that_break_the_contract_are_refused(service: Service) -> N
         {"client_event_id": ""},
     ]
     for events in ([], [event() for _ in range(101)], *([event(**fields)] for fields in wrong)):
-        denied = await refused(service.append(learner, session, events))
+        denied = await expect_error(service.append(learner, session, events))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert not await service.history(learner, session)
 
 
-async def test_a_completed_session_takes_no_more_events(service: Service) -> None:
+async def test_a_completed_session_accepts_no_more_events(service: Service) -> None:
     learner = service.learner()
-    begun, given = await service.begin(learner), event()
+    begun, given = await service.create(learner), event()
     [first] = await service.append(learner, begun, [given])
-    session = await service.apply(learner, begun, ACTION_START_TOPIC, ACTION_COMPLETE)
+    session = await service.apply(learner, begun, SESSION_ACTION_START_TOPIC, SESSION_ACTION_COMPLETE)
     for events in ([event()], [given, event()]):
-        denied = await refused(service.append(learner, session, events))
+        denied = await expect_error(service.append(learner, session, events))
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
         assert denied.metadata == {"session_id": session.session_id}
     assert await service.append(learner, session, [given]) == [first]
     assert len(await service.history(learner, session)) == 3
 
 
-async def test_another_persons_events_are_denied(service: Service) -> None:
+async def test_access_to_the_events_of_another_user_is_denied(service: Service) -> None:
     owner, other = service.learner(), service.learner(role="TEACHER")
-    session = await service.begin(owner)
-    theirs: dict[str, Any] = {"user_id": owner.user_id, "session_id": session.session_id}
+    session = await service.create(owner)
+    foreign: dict[str, Any] = {"user_id": owner.user_id, "session_id": session.session_id}
     for call in (
-        service.events.AppendEvents(AppendEventsRequest(events=[event()], **theirs), **other.auth),
-        service.events.ListEvents(ListEventsRequest(**theirs), **other.auth),
-        service.events.WatchEvents(WatchEventsRequest(**theirs), **other.auth),
+        service.events.AppendEvents(AppendEventsRequest(events=[event()], **foreign), **other.auth),
+        service.events.ListEvents(ListEventsRequest(**foreign), **other.auth),
+        service.events.WatchEvents(WatchEventsRequest(**foreign), **other.auth),
     ):
-        denied = await refused(call)
+        denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_events_of_a_session_that_one_does_not_have_are_not_found(service: Service) -> None:
+async def test_events_of_a_foreign_or_deleted_session_are_not_found(service: Service) -> None:
     learner = service.learner()
-    deleted = await service.begin(learner)
+    deleted = await service.create(learner)
     await service.delete(deleted)
-    for session in (await service.begin(service.learner()), deleted):
+    for session in (await service.create(service.learner()), deleted):
         for call in (
             service.append(learner, session, [event()]),
             service.history(learner, session),
             service.watch(learner, session),
         ):
-            denied = await refused(call)
+            denied = await expect_error(call)
             assert (denied.code, denied.reason) == ("NOT_FOUND", "SESSION_NOT_FOUND")
 
 
-async def test_one_request_id_appends_once(service: Service) -> None:
+async def test_concurrent_appends_with_one_request_id_append_once(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     request = AppendEventsRequest(
         user_id="me",
         session_id=session.session_id,
@@ -187,26 +186,26 @@ async def test_one_request_id_appends_once(service: Service) -> None:
     assert [replies[0]] * 20 == replies
     assert await service.history(learner, session) == [*replies[0].events]
     request.events[0].step = 1
-    denied = await refused(service.events.AppendEvents(request, **learner.auth))
+    denied = await expect_error(service.events.AppendEvents(request, **learner.auth))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
 
 
-async def test_the_same_events_at_once_are_appended_once(service: Service) -> None:
+async def test_concurrent_appends_of_the_same_events_append_once(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     given = [event(), event()]
     answers = await asyncio.gather(*[service.append(learner, session, given) for _ in range(20)])
     assert [answers[0]] * 20 == answers
     assert await service.history(learner, session) == answers[0]
 
 
-async def test_events_and_actions_at_once_leave_no_gap(service: Service) -> None:
+async def test_concurrent_events_and_actions_are_numbered_without_gaps(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     batches = [[event() for _ in range(1 + place % 3)] for place in range(30)]
     answers = await asyncio.gather(
         *[service.append(learner, session, batch) for batch in batches],
-        service.apply(learner, session, ACTION_START_TOPIC),
+        service.apply(learner, session, SESSION_ACTION_START_TOPIC),
     )
     for batch in answers[:-1]:
         assert isinstance(batch, list)
@@ -219,12 +218,12 @@ async def test_events_and_actions_at_once_leave_no_gap(service: Service) -> None
     )
 
 
-async def test_nothing_comes_after_the_end_however_close_it_is(service: Service) -> None:
+async def test_no_event_is_appended_after_a_concurrent_completion(service: Service) -> None:
     learner = service.learner()
-    session = await service.apply(learner, await service.begin(learner), ACTION_START_TOPIC)
+    session = await service.apply(learner, await service.create(learner), SESSION_ACTION_START_TOPIC)
     outcomes = await asyncio.gather(
         *[service.append(learner, session, [event()]) for _ in range(15)],
-        service.apply(learner, session, ACTION_COMPLETE),
+        service.apply(learner, session, SESSION_ACTION_COMPLETE),
         *[service.append(learner, session, [event()]) for _ in range(15)],
         return_exceptions=True,
     )
@@ -233,17 +232,17 @@ async def test_nothing_comes_after_the_end_however_close_it_is(service: Service)
     assert len(history) == 1 + sum(not isinstance(outcome, Exception) for outcome in outcomes)
 
 
-async def test_pages_hold_every_event_once(service: Service) -> None:
+async def test_pages_contain_every_event_once(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     added = await service.append(learner, session, [event() for _ in range(7)])
     for size in (1, 3, 6, 7, 8):
         assert await service.history(learner, session, page_size=size) == added
 
 
-async def test_a_page_of_large_events_fits_into_a_message(service: Service) -> None:
+async def test_a_page_of_large_events_fits_into_a_grpc_message(service: Service) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     payload = struct(numbers=[1] * 8000)
     added = await service.append(learner, session, [event(payload=payload) for _ in range(14)])
     request = ListEventsRequest(user_id="me", session_id=session.session_id, page_size=1000)
@@ -255,13 +254,13 @@ async def test_a_page_of_large_events_fits_into_a_message(service: Service) -> N
 
 async def test_a_page_token_of_another_session_is_refused(service: Service) -> None:
     learner = service.learner()
-    first, second = await service.begin(learner), await service.begin(learner)
+    first, second = await service.create(learner), await service.create(learner)
     await service.append(learner, first, [event(), event()])
     request = ListEventsRequest(user_id="me", session_id=first.session_id, page_size=1)
     token = (await service.events.ListEvents(request, **learner.auth)).next_page_token
     for foreign in (token, "nonsense"):
         request = ListEventsRequest(user_id="me", session_id=second.session_id, page_token=foreign)
-        denied = await refused(service.events.ListEvents(request, **learner.auth))
+        denied = await expect_error(service.events.ListEvents(request, **learner.auth))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
@@ -270,11 +269,11 @@ batches = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=Tr
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=batches, page_size=st.integers(1, 6))
-async def test_events_stand_in_the_order_of_their_first_arrival(
+async def test_events_keep_the_order_of_their_first_append(
     service: Service, batches: list[list[int]], page_size: int
 ) -> None:
     learner = service.learner()
-    session = await service.begin(learner)
+    session = await service.create(learner)
     known = [event(step=number) for number in range(10)]
     arrived: list[int] = []
     for batch in batches:

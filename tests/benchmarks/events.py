@@ -15,11 +15,12 @@ from typing import Any
 import uvloop
 
 from chassis.testing import TestEnvironment, bearer
-from meno.session.v1.event_service_pb2 import EVENT_KIND_CHECK, AppendEventsRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
+from meno.session.v1.resources_pb2 import EVENT_KIND_CHECK
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
-from session_service.app import under
+from session_service.app import build_app
 from session_service.settings import Settings
 from tests.benchmarks import databases
 from tests.benchmarks.bars import LATE_EVENT
@@ -89,11 +90,11 @@ async def _learner(url: str) -> AsyncIterator[Learner]:
         settings = Settings(
             database_url=url,
             secret="a secret of this benchmark, long enough",
-            tls_directory=env.identity("session_service").directory,
+            tls_directory=env.credentials("session_service").directory,
         )
         async with (
-            env.authority() as authority,
-            under(authority, settings) as app,
+            env.identity_client() as authority,
+            build_app(authority, settings) as app,
             env.serve(app, "session_service") as served,
         ):
             yield Learner(env, served.channel())

@@ -19,17 +19,18 @@ from typing import Any
 import grpc
 import uvloop
 
-from chassis.interceptors import SecurityContext
-from chassis.server import App, service, server
+from chassis.security import SecurityContext
+from chassis.server import App, server, service
 from chassis.testing import TestEnvironment
 from deploy.gateway.contracts import descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
 from deploy.stack.layout import SERVICES, Ports
 from meno.access.v1 import key_set_service_pb2 as keys
 from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
+from meno.session.v1 import resources_pb2 as session_resources
 from meno.session.v1 import session_service_pb2 as sessions
 from meno.session.v1 import session_service_pb2_grpc as sessions_grpc
-from session_service.app import under
+from session_service.app import build_app
 from session_service.settings import Settings
 from tests.gateway.front import envoy, free_ports, healthy, keys_of
 
@@ -62,15 +63,15 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     env = TestEnvironment(directory / "certificates")
-    env.identity("gateway")
+    env.credentials("gateway")
     settings = Settings(
         database_url=database_url,
         secret="a secret of this benchmark, long enough",
-        tls_directory=env.identity("session_service").directory,
+        tls_directory=env.credentials("session_service").directory,
     )
     async with AsyncExitStack() as stack:
-        authority = await stack.enter_async_context(env.authority())
-        app = await stack.enter_async_context(under(authority, settings))
+        authority = await stack.enter_async_context(env.identity_client())
+        app = await stack.enter_async_context(build_app(authority, settings))
         service = await stack.enter_async_context(_way(env, app, directory / "service"))
         empty = await stack.enter_async_context(_way(env, _empty(authority.security), directory / "empty"))
         token = env.issuer.token(user_id)
@@ -83,8 +84,10 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
 def _empty(security: SecurityContext) -> App:
     """The server behind the same chain, whose GetSession does nothing."""
 
-    async def nothing(self: object, request: sessions.GetSessionRequest, context: Any) -> sessions.Session:
-        return sessions.Session()
+    async def nothing(
+        self: object, request: sessions.GetSessionRequest, context: Any
+    ) -> session_resources.Session:
+        return session_resources.Session()
 
     servicer = type("AnswersNothing", (sessions_grpc.SessionServiceServicer,), {"GetSession": nothing})
     return App(services=[service(sessions, sessions_grpc, servicer())], security=security)
@@ -103,7 +106,7 @@ async def _way(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator
         env.serve(App(services=[key_set], security=app.security), "identity_service") as identity,
     ):
         serving = server(app)
-        certificate = env.identity("session_service")
+        certificate = env.credentials("session_service")
         port = serving.add_secure_port("127.0.0.1:0", certificate.server_credentials())
         direct = serving.add_secure_port("127.0.0.1:0", open_to_all(certificate.directory))
         await serving.start()
@@ -124,7 +127,7 @@ async def _gateway(
     public, keys_port, admin = free_ports(3)
     gateway = Gateway(
         descriptors=descriptors(),
-        tls_directory=env.identity("gateway").directory,
+        tls_directory=env.credentials("gateway").directory,
         services=endpoints,
         host="127.0.0.1",
         port=public,

@@ -1,0 +1,83 @@
+"""EventService."""
+
+from collections.abc import AsyncIterator
+
+from chassis import paging
+from chassis.calls import Context
+from chassis.database import Database
+from chassis.notifications import Notifier
+from meno.session.v1.event_service_pb2 import (
+    AppendEventsRequest,
+    AppendEventsResponse,
+    ListEventsRequest,
+    ListEventsResponse,
+    WatchEventsRequest,
+    WatchEventsResponse,
+)
+from meno.session.v1.event_service_pb2_grpc import EventServiceServicer
+from session_service.errors import SessionNotFound
+from session_service.sessions import store as sessions
+from session_service.sessions.events import commands, messages, store
+from session_service.sessions.events.types import EventRow
+from session_service.sessions.messages import to_message as to_session
+from session_service.sessions.types import SessionRow
+
+WATCH_BATCH_SIZE = 100
+"""Number of events that a watch stream reads at once. It reads the next batch after it has sent these."""
+
+
+class EventServicer(EventServiceServicer):
+    """Serves the events of sessions."""
+
+    def __init__(self, database: Database, notifier: Notifier) -> None:
+        self._database = database
+        self._notifier = notifier
+
+    async def AppendEvents(self, request: AppendEventsRequest, context: Context) -> AppendEventsResponse:
+        events = await messages.to_new_events(request.events)
+        return await commands.append_events(
+            self._database, self._notifier, request.user_id, request.session_id, events
+        )
+
+    async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:
+        (sequence,) = paging.decode_page_token(request, (0,))
+        session = await self._get_session(request)
+        rows = await self._list_after(session, sequence, paging.size(request))
+        return ListEventsResponse(
+            events=await messages.to_messages(rows),
+            next_page_token=_next_page_token(request, rows, session.last_sequence),
+        )
+
+    async def WatchEvents(
+        self, request: WatchEventsRequest, context: Context
+    ) -> AsyncIterator[WatchEventsResponse]:
+        sequence = request.after_sequence
+        with self._notifier.subscribe(request.session_id) as subscription:
+            while True:
+                session = await self._get_session(request)
+                while sequence < session.last_sequence and (
+                    rows := await self._list_after(session, sequence, WATCH_BATCH_SIZE)
+                ):
+                    for row in rows:
+                        sequence = row.sequence
+                        yield WatchEventsResponse(event=messages.to_message(row))
+                if session.phase == "COMPLETED":
+                    yield WatchEventsResponse(done=to_session(session))
+                    return
+                await subscription.wait()
+
+    async def _list_after(self, session: SessionRow, sequence: int, limit: int) -> list[EventRow]:
+        return await store.list_after(self._database, session.user_id, session.session_id, sequence, limit)
+
+    async def _get_session(self, request: ListEventsRequest | WatchEventsRequest) -> SessionRow:
+        session = await sessions.get(self._database, request.user_id, request.session_id)
+        if session is None:
+            raise SessionNotFound(request.session_id)
+        return session
+
+
+def _next_page_token(request: ListEventsRequest, rows: list[EventRow], last_sequence: int) -> str:
+    """Returns the token of the next page. A page may have ended early because of its size in bytes."""
+    if not rows or rows[-1].sequence >= last_sequence:
+        return ""
+    return paging.token(request, (rows[-1].sequence,))

@@ -1,0 +1,166 @@
+"""SQL of events."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    null,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
+
+from chassis.database import Executor, Transaction, statement
+from session_service.sessions.events.types import EventRow, NewEvent
+from session_service.tables import Session, SessionEvent
+
+MAX_PAGE_BYTES = 256 * 1024
+"""A page ends after this many bytes of payload JSON. The same payloads are larger as protobuf messages,
+and a gRPC message has at most 4 MiB."""
+
+_EVENT = (
+    SessionEvent.sequence,
+    SessionEvent.client_event_id,
+    SessionEvent.kind,
+    SessionEvent.step,
+    cast(SessionEvent.payload, Text).label("payload"),
+    SessionEvent.created_at,
+)
+_IN_SESSION = (
+    SessionEvent.user_id == bindparam("user_id"),
+    SessionEvent.session_id == bindparam("session_id"),
+)
+_ids = bindparam("client_event_ids", type_=ARRAY(UUID))
+_requested = func.unnest(_ids).table_valued("client_event_id", name="requested").render_derived()
+
+# Join id by id. With a condition on the whole array, the planner would scan all events of the session.
+LIST_BY_CLIENT_IDS = statement(
+    select(*_EVENT)
+    .select_from(_requested)
+    .join(SessionEvent, SessionEvent.client_event_id == _requested.c.client_event_id)
+    .where(*_IN_SESSION),
+    EventRow,
+)
+
+_new = (
+    func.unnest(
+        _ids,
+        bindparam("kinds", type_=ARRAY(Text)),
+        bindparam("steps", type_=ARRAY(Integer)),
+        bindparam("payloads", type_=ARRAY(Text)),
+    )
+    .table_valued("client_event_id", "kind", "step", "payload", with_ordinality="index", name="new")
+    .render_derived()
+)
+_session = (
+    update(Session)
+    .where(
+        Session.user_id == bindparam("user_id"),
+        Session.session_id == bindparam("session_id"),
+        Session.deleted_at == null(),
+        Session.phase != "COMPLETED",
+    )
+    .values(last_sequence=Session.last_sequence + func.cardinality(_ids), updated_at=func.clock_timestamp())
+    .returning(
+        Session.user_id,
+        Session.session_id,
+        (Session.last_sequence - func.cardinality(_ids)).label("previous_sequence"),
+    )
+    .cte("session")
+)
+# The update locks the session's row, so concurrent appends get consecutive sequences. ON CONFLICT detects
+# existing events during the insert, so the cost does not depend on the number of earlier events.
+APPEND = statement(
+    insert(SessionEvent)
+    .from_select(
+        ["user_id", "session_id", "sequence", "client_event_id", "kind", "step", "payload"],
+        select(
+            _session.c.user_id,
+            _session.c.session_id,
+            _session.c.previous_sequence + _new.c.index,
+            _new.c.client_event_id,
+            _new.c.kind,
+            _new.c.step,
+            cast(_new.c.payload, JSONB),
+        ).join_from(_session, _new, true()),
+    )
+    .on_conflict_do_nothing(index_elements=["user_id", "session_id", "client_event_id"])
+    .returning(*_EVENT),
+    EventRow,
+)
+
+_next_events = (
+    select(
+        *_EVENT,
+        func.sum(func.octet_length(cast(SessionEvent.payload, Text)))
+        .over(order_by=SessionEvent.sequence, rows=(None, -1))
+        .label("bytes_before"),
+    )
+    .where(*_IN_SESSION, SessionEvent.sequence > bindparam("after_sequence"))
+    .order_by(SessionEvent.sequence)
+    .limit(bindparam("limit"))
+    .subquery("next_events")
+)
+LIST_AFTER = statement(
+    select(*(_next_events.c[name] for name in EventRow._fields))
+    .where(func.coalesce(_next_events.c.bytes_before, 0) < MAX_PAGE_BYTES)
+    .order_by(_next_events.c.sequence),
+    EventRow,
+)
+
+
+class SequenceConflict(Exception):
+    """The session accepts no events, or contains one of the events. The transaction must be rolled back."""
+
+
+async def append(
+    transaction: Transaction, user_id: str, session_id: str, events: Sequence[NewEvent]
+) -> list[EventRow]:
+    """Appends events to a session that is not completed.
+
+    Raises SequenceConflict if the session does not exist or is completed, or if it has one of the events.
+    """
+    ids, kinds, steps, payloads = (list(column) for column in zip(*events, strict=True))
+    rows = await transaction.all(
+        APPEND,
+        user_id=user_id,
+        session_id=session_id,
+        client_event_ids=ids,
+        kinds=kinds,
+        steps=steps,
+        payloads=payloads,
+    )
+    if len(rows) < len(events):
+        raise SequenceConflict
+    return rows
+
+
+async def list_by_client_ids(
+    transaction: Transaction, user_id: str, session_id: str, ids: Sequence[str]
+) -> list[EventRow]:
+    """Returns the events of a session that have one of these client_event_ids."""
+    return await transaction.all(
+        LIST_BY_CLIENT_IDS, user_id=user_id, session_id=session_id, client_event_ids=ids
+    )
+
+
+async def list_after(
+    executor: Executor, user_id: str, session_id: str, sequence: int, limit: int
+) -> list[EventRow]:
+    """Returns the events of a session after a sequence, in order.
+
+    Returns at most `limit` events and about MAX_PAGE_BYTES, and at least one event if one exists.
+    """
+    return await executor.all(
+        LIST_AFTER,
+        user_id=user_id,
+        session_id=session_id,
+        after_sequence=sequence,
+        limit=limit,
+    )
