@@ -1,9 +1,10 @@
-"""A class with its teacher, and what tests do with it."""
+"""A class with its teacher, and the calls that tests make about it."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import ClassRole
@@ -11,14 +12,10 @@ from meno.identity.v1.class_service_pb2 import (
     AddMembershipRequest,
     ApproveMembershipRequest,
     ArchiveClassRequest,
-    Class,
     DeleteClassRequest,
     JoinClassRequest,
-    JoinPolicy,
     LeaveClassRequest,
     ListMembershipsRequest,
-    Membership,
-    MembershipStatus,
     RejectMembershipRequest,
     RemoveMembershipRequest,
     RotateJoinCodeRequest,
@@ -27,6 +24,7 @@ from meno.identity.v1.class_service_pb2 import (
     UndeleteClassRequest,
     UpdateClassRequest,
 )
+from meno.identity.v1.resources_pb2 import Class, JoinPolicy, Membership, MembershipStatus
 
 STUDENT = ClassRole.CLASS_ROLE_STUDENT
 TEACHER = ClassRole.CLASS_ROLE_TEACHER
@@ -34,94 +32,99 @@ TEACHER = ClassRole.CLASS_ROLE_TEACHER
 
 @dataclass
 class Classroom:
-    """Calls about one class; `by` is who makes them."""
+    """Makes calls about one class. `by` is the caller."""
 
     identity: Identity
     teacher: Person
-    made: Class
+    class_info: Class
 
     @classmethod
-    async def open(cls, identity: Identity) -> "Classroom":
+    async def create(cls, identity: Identity) -> "Classroom":
         teacher = await identity.sign_up_teacher()
         return cls(identity, teacher, await identity.new_class(teacher))
 
-    async def update(self, by: Person, **fields: Any) -> Class:
-        request = UpdateClassRequest(class_id=self.made.class_id, **fields)
+    async def update(self, by: Person, *, etag: str = "", **fields: Any) -> Class:
+        request = UpdateClassRequest(
+            class_id=self.class_info.class_id,
+            class_info=Class(**fields),
+            update_mask=FieldMask(paths=[*fields]),
+            etag=etag,
+        )
         return await self.identity.classes.UpdateClass(request, **by.auth)
 
-    async def take_by_approval(self) -> None:
+    async def require_approval(self) -> None:
         await self.update(self.teacher, join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
 
     async def archive(self, by: Person) -> Class:
-        request = ArchiveClassRequest(class_id=self.made.class_id)
+        request = ArchiveClassRequest(class_id=self.class_info.class_id)
         return await self.identity.classes.ArchiveClass(request, **by.auth)
 
     async def unarchive(self, by: Person) -> Class:
-        request = UnarchiveClassRequest(class_id=self.made.class_id)
+        request = UnarchiveClassRequest(class_id=self.class_info.class_id)
         return await self.identity.classes.UnarchiveClass(request, **by.auth)
 
     async def delete(self, by: Person, etag: str = "") -> Class:
-        request = DeleteClassRequest(class_id=self.made.class_id, etag=etag)
+        request = DeleteClassRequest(class_id=self.class_info.class_id, etag=etag)
         return await self.identity.classes.DeleteClass(request, **by.auth)
 
     async def undelete(self, by: Person) -> Class:
-        request = UndeleteClassRequest(class_id=self.made.class_id)
+        request = UndeleteClassRequest(class_id=self.class_info.class_id)
         return await self.identity.classes.UndeleteClass(request, **by.auth)
 
     async def rotate(self, by: Person) -> Class:
-        request = RotateJoinCodeRequest(class_id=self.made.class_id)
+        request = RotateJoinCodeRequest(class_id=self.class_info.class_id)
         return await self.identity.classes.RotateJoinCode(request, **by.auth)
 
     async def join(self, by: Person, join_code: str = "") -> Membership:
-        request = JoinClassRequest(user_id="me", join_code=join_code or self.made.join_code)
+        request = JoinClassRequest(user_id="me", join_code=join_code or self.class_info.join_code)
         return await self.identity.classes.JoinClass(request, **by.auth)
 
     async def leave(self, by: Person) -> None:
-        request = LeaveClassRequest(class_id=self.made.class_id, user_id="me")
+        request = LeaveClassRequest(class_id=self.class_info.class_id, user_id="me")
         await self.identity.classes.LeaveClass(request, **by.auth)
 
     async def add(self, by: Person, user_id: str, role: ClassRole.ValueType = STUDENT) -> Membership:
-        request = AddMembershipRequest(class_id=self.made.class_id, user_id=user_id, role=role)
+        request = AddMembershipRequest(class_id=self.class_info.class_id, user_id=user_id, role=role)
         return await self.identity.classes.AddMembership(request, **by.auth)
 
     async def approve(self, by: Person, user_id: str) -> Membership:
-        request = ApproveMembershipRequest(class_id=self.made.class_id, user_id=user_id)
+        request = ApproveMembershipRequest(class_id=self.class_info.class_id, user_id=user_id)
         return await self.identity.classes.ApproveMembership(request, **by.auth)
 
     async def reject(self, by: Person, user_id: str) -> None:
-        request = RejectMembershipRequest(class_id=self.made.class_id, user_id=user_id)
+        request = RejectMembershipRequest(class_id=self.class_info.class_id, user_id=user_id)
         await self.identity.classes.RejectMembership(request, **by.auth)
 
     async def set_role(self, by: Person, user_id: str, role: ClassRole.ValueType) -> Membership:
-        request = SetMembershipRoleRequest(class_id=self.made.class_id, user_id=user_id, role=role)
+        request = SetMembershipRoleRequest(class_id=self.class_info.class_id, user_id=user_id, role=role)
         return await self.identity.classes.SetMembershipRole(request, **by.auth)
 
     async def remove(self, by: Person, user_id: str) -> None:
-        request = RemoveMembershipRequest(class_id=self.made.class_id, user_id=user_id)
+        request = RemoveMembershipRequest(class_id=self.class_info.class_id, user_id=user_id)
         await self.identity.classes.RemoveMembership(request, **by.auth)
 
-    async def listed(
+    async def list_members(
         self,
         by: Person,
         status: MembershipStatus.ValueType = MembershipStatus.MEMBERSHIP_STATUS_ACTIVE,
     ) -> list[Membership]:
-        request = ListMembershipsRequest(class_id=self.made.class_id, status=status)
+        request = ListMembershipsRequest(class_id=self.class_info.class_id, status=status)
         return [*(await self.identity.classes.ListMemberships(request, **by.auth)).memberships]
 
-    def stored(self, user_id: str) -> tuple[str | None, bool]:
-        """What is stored of a person's place: its status, and whether it gives a right."""
+    def stored_membership(self, user_id: str) -> tuple[str | None, bool]:
+        """Returns the stored status of a membership, and whether tokens of the user will list the class."""
         with psycopg.connect(self.identity.database_url) as connection:
-            key = [self.made.class_id, user_id]
+            key = [self.class_info.class_id, user_id]
             status = connection.execute(
                 "SELECT status FROM class_memberships WHERE class_id = %s AND user_id = %s", key
             ).fetchone()
-            right = connection.execute(
+            in_user_classes = connection.execute(
                 "SELECT 1 FROM user_classes WHERE class_id = %s AND user_id = %s", key
             ).fetchone()
-        return status[0] if status else None, right is not None
+        return status[0] if status else None, in_user_classes is not None
 
 
-def change(identity: Identity, statement: str, *values: object) -> None:
-    """Changes rows behind the service's back, as time or another part of it would."""
+def execute_sql(identity: Identity, statement: str, *values: object) -> None:
+    """Changes rows directly, for example to simulate that time has passed."""
     with psycopg.connect(identity.database_url) as connection:
         connection.execute(statement.encode(), values)

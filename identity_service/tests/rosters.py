@@ -1,4 +1,4 @@
-"""Rosters for tests: a zip of CSV files, said row by row."""
+"""Builds the zip files of rosters for tests."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,8 @@ from io import BytesIO, StringIO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from identity_service.tests.conftest import Identity, Person
-from meno.identity.v1.class_service_pb2 import ImportRosterRequest, RosterChange, RosterComparison
+from meno.identity.v1.class_service_pb2 import ImportRosterRequest
+from meno.identity.v1.resources_pb2 import RosterChangeType, RosterImportResult
 
 COLUMNS = {
     "users": "sourcedId,status,dateLastModified,enabledUser,username,givenName,familyName,email,phone,grades",
@@ -29,8 +30,8 @@ DEFAULTS = {
 Cells = Mapping[str, str]
 
 
-def table(file: str, rows: Iterable[Cells]) -> bytes:
-    """A file with these rows; what a row does not say is as common."""
+def csv_file(file: str, rows: Iterable[Cells]) -> bytes:
+    """Returns a CSV file with these rows. Missing cells have the values of DEFAULTS."""
     columns = COLUMNS[file].split(",")
     out = StringIO()
     writer = csv.writer(out)
@@ -40,8 +41,8 @@ def table(file: str, rows: Iterable[Cells]) -> bytes:
 
 
 def manifest(modes: Mapping[str, str], **properties: str) -> bytes:
-    """A manifest that calls files what `modes` says."""
-    said = {
+    """Returns a manifest with these modes and additional properties."""
+    lines = {
         "manifest.version": "1.0",
         "oneroster.version": "1.2",
         "file.orgs": "absent",
@@ -50,65 +51,67 @@ def manifest(modes: Mapping[str, str], **properties: str) -> bytes:
         **properties,
     }
     return "".join(
-        f"{name},{value}\r\n" for name, value in {"propertyName": "value", **said}.items()
+        f"{name},{value}\r\n" for name, value in {"propertyName": "value", **lines}.items()
     ).encode()
 
 
-def packed(files: Mapping[str, bytes]) -> bytes:
-    """A zip."""
+def zip_files(files: Mapping[str, bytes]) -> bytes:
+    """Returns a zip file."""
     out = BytesIO()
-    with ZipFile(out, "w") as made:
+    with ZipFile(out, "w") as archive:
         for name, content in files.items():
-            # Without the time, so that the same files are the same archive.
-            made.writestr(ZipInfo(name), content, ZIP_DEFLATED)
+            # ZipInfo has a constant time, so that equal files give an equal archive.
+            archive.writestr(ZipInfo(name), content, ZIP_DEFLATED)
     return out.getvalue()
 
 
 def roster(mode: str = "bulk", **files: Iterable[Cells]) -> bytes:
-    """An archive with files of these rows, all in one mode. In a delta, rows are active unless they say so."""
-    said = {"status": "active"} if mode == "delta" else {}
-    tables = {f"{file}.csv": table(file, [{**said, **row} for row in rows]) for file, rows in files.items()}
+    """Returns an archive with these rows, with all files in one mode. Rows of a delta are active by default."""
+    defaults = {"status": "active"} if mode == "delta" else {}
+    tables = {
+        f"{file}.csv": csv_file(file, [{**defaults, **row} for row in rows]) for file, rows in files.items()
+    }
     modes = {file: mode if file in files else "absent" for file in COLUMNS}
-    return packed({"manifest.csv": manifest(modes), **tables})
+    return zip_files({"manifest.csv": manifest(modes), **tables})
 
 
 def school(**more: Iterable[Cells]) -> bytes:
-    """One class with one teacher and one student, and what is said besides."""
+    """Returns a roster with one class, one teacher, one student, and more rows."""
     return roster(
         users=[{"sourcedId": "t", "givenName": "Emmy"}, {"sourcedId": "s"}, *more.get("users", ())],
         roles=[role("t", "teacher"), *more.get("roles", ())],
         classes=[{"sourcedId": "c"}, *more.get("classes", ())],
-        enrollments=[enrolled("t", "c", "teacher"), enrolled("s", "c"), *more.get("enrollments", ())],
+        enrollments=[enrollment("t", "c", "teacher"), enrollment("s", "c"), *more.get("enrollments", ())],
     )
 
 
 def role(user: str, name: str) -> Cells:
-    """That a person is something beyond a class."""
+    """Returns a row of `roles.csv`."""
     return {"sourcedId": f"role-{user}", "userSourcedId": user, "role": name}
 
 
-def enrolled(user: str, group: str, role: str = "student", **cells: str) -> Cells:
-    """That a person is in a class."""
+def enrollment(user: str, group: str, role: str = "student", **cells: str) -> Cells:
+    """Returns a row of `enrollments.csv`."""
     sourced_id = f"{user}-{group}"
     return {"sourcedId": sourced_id, "userSourcedId": user, "classSourcedId": group, "role": role, **cells}
 
 
-async def send(
+async def import_roster(
     identity: Identity, admin: Person, archive: bytes, *, dry_run: bool = False, etag: str = ""
-) -> RosterComparison:
-    """What an import answers."""
+) -> RosterImportResult:
+    """Imports a roster and returns the result."""
     request = ImportRosterRequest(archive=archive, dry_run=dry_run, etag=etag)
     return await identity.classes.ImportRoster(request, **admin.auth)
 
 
-def told(comparison: RosterComparison) -> list[tuple[str, str, int, str]]:
-    """The differences: what becomes of a row, its file, line and name."""
+def list_changes(result: RosterImportResult) -> list[tuple[str, str, int, str]]:
+    """Returns the change, file, line and `sourcedId` of each changed row."""
     return [
         (
-            RosterChange.Name(one.change).removeprefix("ROSTER_CHANGE_"),
+            RosterChangeType.Name(one.change).removeprefix("ROSTER_CHANGE_TYPE_"),
             one.file.removesuffix(".csv"),
             one.line,
             one.sourced_id,
         )
-        for one in comparison.differences
+        for one in result.row_changes
     ]

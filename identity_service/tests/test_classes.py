@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from chassis.testing import refused, soon_refused
+from chassis.testing import eventually_error, expect_error
 from identity_service.classes import rules
 from identity_service.tests.conftest import Identity
 from meno.access.v1.access_pb2 import ClassRole
@@ -26,11 +26,13 @@ TEACHER = ClassRole.CLASS_ROLE_TEACHER
 
 async def test_a_student_cannot_create_a_class(identity: Identity) -> None:
     student = await identity.sign_up()
-    denied = await refused(identity.classes.CreateClass(CreateClassRequest(title="Mine"), **student.auth))
+    denied = await expect_error(
+        identity.classes.CreateClass(CreateClassRequest(title="Mine"), **student.auth)
+    )
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_the_join_code_is_seen_by_teachers_alone(identity: Identity) -> None:
+async def test_only_teachers_see_the_join_code(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     await identity.join(student, made)
@@ -39,7 +41,7 @@ async def test_the_join_code_is_seen_by_teachers_alone(identity: Identity) -> No
     assert [(one.join_code, one.my_role) for one in seen] == [(made.join_code, TEACHER), ("", STUDENT)]
 
 
-async def test_a_join_code_is_read_however_it_is_typed(identity: Identity) -> None:
+async def test_a_join_code_is_accepted_in_any_spelling(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     typed = f" {made.join_code.lower().replace('-', ' ')} "
@@ -51,18 +53,22 @@ async def test_a_join_code_is_read_however_it_is_typed(identity: Identity) -> No
 async def test_an_unknown_join_code_is_refused(identity: Identity) -> None:
     student = await identity.sign_up()
     request = JoinClassRequest(user_id="me", join_code="AAAA-AAAA")
-    assert (await refused(identity.classes.JoinClass(request, **student.auth))).reason == "JOIN_CODE_UNKNOWN"
+    assert (
+        await expect_error(identity.classes.JoinClass(request, **student.auth))
+    ).reason == "JOIN_CODE_NOT_FOUND"
 
 
-async def test_outsiders_cannot_tell_a_class_from_none(identity: Identity) -> None:
+async def test_non_members_get_the_same_error_for_an_existing_and_a_missing_class(identity: Identity) -> None:
     made = await identity.new_class(await identity.sign_up_teacher())
     outsider = await identity.sign_up()
     for class_id in (made.class_id, str(uuid.uuid4())):
-        denied = await refused(identity.classes.GetClass(GetClassRequest(class_id=class_id), **outsider.auth))
+        denied = await expect_error(
+            identity.classes.GetClass(GetClassRequest(class_id=class_id), **outsider.auth)
+        )
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_joining_twice_at_once_makes_one_membership(identity: Identity) -> None:
+async def test_concurrent_joins_create_one_membership(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     request = JoinClassRequest(user_id="me", join_code=made.join_code)
@@ -74,25 +80,27 @@ async def test_joining_twice_at_once_makes_one_membership(identity: Identity) ->
     assert [member.user_id for member in listed.memberships] == [teacher.user_id, student.user_id]
 
 
-async def test_a_removed_member_is_refused_and_cannot_join_again(identity: Identity) -> None:
+async def test_a_removed_member_loses_access_and_cannot_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     await identity.join(student, made)
     removal = RemoveMembershipRequest(class_id=made.class_id, user_id=student.user_id)
     await identity.classes.RemoveMembership(removal, **teacher.auth)
     look = GetClassRequest(class_id=made.class_id)
-    denied = await soon_refused(lambda: identity.classes.GetClass(look, **student.auth))
-    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+    denied = await eventually_error(lambda: identity.classes.GetClass(look, **student.auth))
+    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
     await identity.refresh(student)
-    assert (await refused(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
+    assert (await expect_error(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
     join = JoinClassRequest(user_id="me", join_code=made.join_code)
-    assert (await refused(identity.classes.JoinClass(join, **student.auth))).reason == "JOIN_CODE_UNKNOWN"
+    assert (
+        await expect_error(identity.classes.JoinClass(join, **student.auth))
+    ).reason == "JOIN_CODE_NOT_FOUND"
     members = ListMembershipsRequest(class_id=made.class_id)
     found = await identity.classes.ListMemberships(members, **teacher.auth)
     assert [member.user_id for member in found.memberships] == [teacher.user_id]
 
 
-async def test_who_left_a_class_may_join_again(identity: Identity) -> None:
+async def test_a_user_who_left_a_class_can_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     made = await identity.new_class(teacher)
     await identity.join(student, made)
@@ -104,7 +112,7 @@ async def test_who_left_a_class_may_join_again(identity: Identity) -> None:
     assert (await identity.classes.GetClass(look, **student.auth)).my_role == STUDENT
 
 
-async def test_a_demoted_teacher_soon_loses_the_right(identity: Identity) -> None:
+async def test_the_tokens_of_a_demoted_teacher_are_revoked(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
     made = await identity.new_class(first)
     await identity.join(second, made)
@@ -114,11 +122,11 @@ async def test_a_demoted_teacher_soon_loses_the_right(identity: Identity) -> Non
         if role == TEACHER:
             await identity.refresh(second)
     members = ListMembershipsRequest(class_id=made.class_id)
-    denied = await soon_refused(lambda: identity.classes.ListMemberships(members, **second.auth))
-    assert denied.reason == "RIGHTS_CHANGED"
+    denied = await eventually_error(lambda: identity.classes.ListMemberships(members, **second.auth))
+    assert denied.reason == "TOKEN_REVOKED"
 
 
-async def test_a_class_keeps_one_teacher(identity: Identity) -> None:
+async def test_the_last_teacher_cannot_leave_be_removed_or_be_demoted(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
     made = await identity.new_class(teacher)
     key = {"class_id": made.class_id, "user_id": teacher.user_id}
@@ -127,11 +135,11 @@ async def test_a_class_keeps_one_teacher(identity: Identity) -> None:
         identity.classes.RemoveMembership(RemoveMembershipRequest(**key), **teacher.auth),
         identity.classes.SetMembershipRole(SetMembershipRoleRequest(role=STUDENT, **key), **teacher.auth),
     ):
-        denied = await refused(call)
+        denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
 
 
-async def test_two_teachers_who_leave_at_once_do_not_both_go(identity: Identity) -> None:
+async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
     made = await identity.new_class(first)
     await identity.join(second, made)
@@ -146,7 +154,7 @@ async def test_two_teachers_who_leave_at_once_do_not_both_go(identity: Identity)
     assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 1
 
 
-async def test_pages_hold_every_class_once(identity: Identity) -> None:
+async def test_pages_contain_every_class_once(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
     made = [(await identity.new_class(teacher)).class_id for _ in range(5)]
     request = ListClassesRequest(user_id="me", page_size=2)
@@ -161,7 +169,7 @@ async def test_pages_hold_every_class_once(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize("token", ["nonsense", "WzEsMl0=", ""])
-async def test_a_foreign_page_token_is_refused(identity: Identity, token: str) -> None:
+async def test_a_page_token_of_another_list_is_refused(identity: Identity, token: str) -> None:
     teacher = await identity.sign_up_teacher()
     made = await identity.new_class(teacher)
     await identity.new_class(teacher)
@@ -169,11 +177,11 @@ async def test_a_foreign_page_token_is_refused(identity: Identity, token: str) -
         first = ListClassesRequest(user_id=teacher.user_id, page_size=1)
         token = (await identity.classes.ListClasses(first, **teacher.auth)).next_page_token
     request = ListMembershipsRequest(class_id=made.class_id, page_token=token)
-    denied = await refused(identity.classes.ListMemberships(request, **teacher.auth))
+    denied = await expect_error(identity.classes.ListMemberships(request, **teacher.auth))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
-async def test_nobody_enters_more_classes_than_a_token_carries(
+async def test_concurrent_creations_do_not_exceed_the_class_limit(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "MAX_CLASSES", 3)

@@ -1,4 +1,4 @@
-"""What is done to a database that was restored, before anybody is served from it."""
+"""The commands that an operator runs after a restore."""
 
 import asyncio
 import uuid
@@ -9,20 +9,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from chassis.database import Database
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.__main__ import cli
 from identity_service.account_feed import store as accounts
 from identity_service.lifecycle.erasures import store as erasures
-from identity_service.lifecycle.restores import restoring
+from identity_service.lifecycle.restores import commands
 from identity_service.tests.conftest import Identity
 from identity_service.tests.test_audit import entry, record, tamper
-from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
 
 async def run(identity: Identity, *arguments: str, given: str = "") -> Result:
-    """Runs a command in a thread, for it has an event loop of its own."""
+    """Runs a command in a thread, because it starts its own event loop."""
     settings = {
         "MENO_DATABASE_URL": identity.database_url,
         "MENO_SECRET": "s" * 32,
@@ -31,18 +31,18 @@ async def run(identity: Identity, *arguments: str, given: str = "") -> Result:
     return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings, input=given)
 
 
-async def test_a_new_epoch_ends_every_sign_in_and_takes_no_token_for_stolen(
+async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
     identity: Identity, database: Database
 ) -> None:
-    person, before = await identity.sign_up(), await accounts.epoch(database)
-    # The backup knows of a token that was replaced since.
+    person, before = await identity.sign_up(), await accounts.get_epoch(database)
+    # The backup contains this token, which has been replaced since.
     restored = person.tokens.refresh_token
     await identity.refresh(person)
     done = await run(identity, "begin-epoch", "-", given=str(uuid.uuid4()))
-    assert "sign-ins ended: 1, people erased again: 1" in done.stdout
-    assert await accounts.epoch(database) != before
+    assert "sign-ins ended: 1, erasures re-applied: 1" in done.stdout
+    assert await accounts.get_epoch(database) != before
     for token in (restored, person.tokens.refresh_token):
-        refusal = await refused(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
+        refusal = await expect_error(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
         assert refusal.reason == "REFRESH_TOKEN_INVALID"
     admin = await identity.sign_up_admin()
     entries = await identity.audited(admin)
@@ -53,42 +53,47 @@ async def test_a_new_epoch_ends_every_sign_in_and_takes_no_token_for_stolen(
         assert connection.execute("SELECT count(*) FROM signing_keys").fetchone() == (0,)
 
 
-async def test_who_had_been_erased_is_erased_again_once(identity: Identity, database: Database) -> None:
+async def test_erasures_are_reapplied_once(identity: Identity, database: Database) -> None:
     person, admin, stranger = await identity.sign_up(), await identity.sign_up_admin(), str(uuid.uuid4())
     ids = [person.user_id, stranger.upper()]
-    assert "erased 2; 0 had" in (await run(identity, "erase", *ids)).stdout
-    assert "erased 0; 2 had" in (await run(identity, "erase", "-", given="\n".join(ids))).stdout
-    gone = await refused(identity.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth))
+    assert "users erased: 2; already erased: 0" in (await run(identity, "erase", *ids)).stdout
+    assert (
+        "users erased: 0; already erased: 2"
+        in (await run(identity, "erase", "-", given="\n".join(ids))).stdout
+    )
+    gone = await expect_error(identity.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth))
     assert gone.reason == "USER_NOT_FOUND"
     for user_id in (person.user_id, stranger):
-        assert [one.service for one in await erasures.receipts(database, user_id)] == ["identity_service"]
-    events = [one for one in await accounts.after(database, 0) if one.kind == "user_erased"]
+        assert [one.service for one in await erasures.list_receipts(database, user_id)] == [
+            "identity_service"
+        ]
+    events = [one for one in await accounts.list_after(database, 0) if one.kind == "user_erased"]
     assert [one.body["user_id"] for one in events] == [person.user_id, stranger]
 
 
-async def test_nobody_is_spared_because_they_were_needed_then(identity: Identity) -> None:
+async def test_erasures_of_the_last_administrator_are_reapplied(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    assert await restoring.erase_again(identity.database_url, [admin.user_id]) == 1
+    assert await commands.reapply_erasures(identity.database_url, [admin.user_id]) == 1
 
 
-async def test_what_is_no_id_erases_nobody(identity: Identity) -> None:
+async def test_an_invalid_id_erases_no_user(identity: Identity) -> None:
     person = await identity.sign_up()
     done = await run(identity, "erase", person.user_id, "everybody")
-    assert (done.exit_code, "ids are UUIDs" in done.stderr) == (2, True)
+    assert (done.exit_code, "ids must be UUIDs" in done.stderr) == (2, True)
     assert (await identity.users.GetUser(GetUserRequest(user_id="me"), **person.auth)).user_id
 
 
 @pytest.mark.parametrize(
-    ("last", "status", "said"),
-    [("0", 1, "broken at entry 2"), ("6", 1, "broken at entry 2"), ("4", 0, "unbroken up to entry 6")],
+    ("last", "exit_code", "output"),
+    [("0", 1, "broken at entry 2"), ("6", 1, "broken at entry 2"), ("4", 0, "intact up to entry 6")],
 )
-async def test_the_newest_entries_are_verified_alone(
-    identity: Identity, last: str, status: int, said: str
+async def test_only_the_newest_entries_are_verified(
+    identity: Identity, last: str, exit_code: int, output: str
 ) -> None:
     await record(identity, *(entry() for _ in range(6)))
     tamper(identity, "UPDATE audit_entries SET user_id = uuidv7() WHERE sequence = 2")
     done = await run(identity, "verify-audit", "--last", last)
-    assert (done.exit_code, said in done.stdout + done.stderr) == (status, True)
+    assert (done.exit_code, output in done.stdout + done.stderr) == (exit_code, True)
 
 
 async def test_a_chain_without_entries_is_unbroken(identity: Identity) -> None:

@@ -1,4 +1,4 @@
-"""Rosters, imported over gRPC into a database."""
+"""Imports of rosters, over gRPC."""
 
 import asyncio
 from typing import Any
@@ -10,39 +10,34 @@ from google.rpc.error_details_pb2 import BadRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import refusal, refused, soon_refused
+from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.tests import rosters
-from identity_service.tests.classroom import Classroom, change
+from identity_service.tests.classroom import Classroom, execute_sql
 from identity_service.tests.conftest import Identity, Person
-from identity_service.tests.rosters import enrolled, role, school, send, told
-from meno.access.v1.audit_service_pb2 import AuditAction
-from meno.identity.v1.class_service_pb2 import (
-    GetClassRequest,
-    JoinPolicy,
-    ListAllClassesRequest,
-    ListMembershipsRequest,
-    Membership,
-)
+from identity_service.tests.rosters import enrollment, import_roster, list_changes, role, school
+from meno.access.v1.resources_pb2 import AuditAction
+from meno.identity.v1.class_service_pb2 import GetClassRequest, ListAllClassesRequest, ListMembershipsRequest
+from meno.identity.v1.resources_pb2 import JoinPolicy, Membership
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
 
-async def imported(identity: Identity, admin: Person) -> Classroom:
-    """The class of `rosters.school`, imported; its administrator stands in for its teacher."""
-    await send(identity, admin, school())
+async def import_school(identity: Identity, admin: Person) -> Classroom:
+    """Imports `rosters.school` and returns its class, with the administrator in place of the teacher."""
+    await import_roster(identity, admin, school())
     [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
     return Classroom(identity, admin, made)
 
 
-async def members(identity: Identity, admin: Person, class_id: str) -> list[Membership]:
+async def list_members(identity: Identity, admin: Person, class_id: str) -> list[Membership]:
     request = ListMembershipsRequest(class_id=class_id)
     return [*(await identity.classes.ListMemberships(request, **admin.auth)).memberships]
 
 
-async def test_a_dry_run_tells_what_the_import_does_and_changes_nothing(identity: Identity) -> None:
+async def test_a_dry_run_returns_the_changes_and_applies_none(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     before = rows(identity)
-    shown = await send(identity, admin, school(), dry_run=True)
-    assert told(shown) == [
+    shown = await import_roster(identity, admin, school(), dry_run=True)
+    assert list_changes(shown) == [
         ("ADDED", "users", 2, "t"),
         ("ADDED", "users", 3, "s"),
         ("ADDED", "classes", 2, "c"),
@@ -51,23 +46,25 @@ async def test_a_dry_run_tells_what_the_import_does_and_changes_nothing(identity
     ]
     assert (shown.users.added, shown.classes.added, shown.enrollments.added) == (2, 1, 2)
     assert (rows(identity), shown.applied, shown.truncated) == (before, False, False)
-    done = await send(identity, admin, school(), etag=shown.etag)
+    done = await import_roster(identity, admin, school(), etag=shown.etag)
     assert done.applied
     done.applied = False
     assert done == shown
-    again = await send(identity, admin, school(), dry_run=True)
-    assert (told(again), again.users.unchanged, again.enrollments.unchanged) == ([], 2, 2)
-    stale = await refused(send(identity, admin, school(), etag=shown.etag))
-    assert (stale.code, stale.reason, stale.metadata) == ("ABORTED", "ETAG_MISMATCH", {"etag": again.etag})
+    again = await import_roster(identity, admin, school(), dry_run=True)
+    assert (list_changes(again), again.users.unchanged, again.enrollments.unchanged) == ([], 2, 2)
+    stale = await expect_error(import_roster(identity, admin, school(), etag=shown.etag))
+    assert (stale.code, stale.reason, stale.metadata) == ("ABORTED", "ETAG_MISMATCH", {"current": again.etag})
 
 
-async def test_what_is_imported_is_there(identity: Identity) -> None:
+async def test_an_import_creates_users_classes_and_memberships(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     more = {"sourcedId": "n", "username": "Nell", "email": "nell@school.example", "phone": "+441234567890"}
-    await send(identity, admin, school(users=[{**more, "grades": "07"}], enrollments=[enrolled("n", "c")]))
+    await import_roster(
+        identity, admin, school(users=[{**more, "grades": "07"}], enrollments=[enrollment("n", "c")])
+    )
     [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
     assert (made.title, made.join_policy) == ("Algebra", JoinPolicy.JOIN_POLICY_CLOSED)
-    listed = await members(identity, admin, made.class_id)
+    listed = await list_members(identity, admin, made.class_id)
     assert sorted((one.display_name, one.role, one.rostered) for one in listed) == [
         ("Ada Lovelace", 1, True),
         ("Ada Lovelace", 1, True),
@@ -80,44 +77,45 @@ async def test_what_is_imported_is_there(identity: Identity) -> None:
     assert (nell.login_name, nell.email, nell.phone) == ("Nell", "nell@school.example", "+441234567890")
     assert (nell.full_name, nell.nickname) == ("Ada Lovelace", "Ada")
     assert (
-        rows(identity, "SELECT proven_at FROM login_identifiers WHERE kind <> 'LOGIN_NAME'") == [(None,)] * 2
+        rows(identity, "SELECT verified_at FROM login_identifiers WHERE kind <> 'LOGIN_NAME'")
+        == [(None,)] * 2
     )
     assert rows(identity, "SELECT grade FROM users WHERE grade IS NOT NULL") == [(7,)]
     assert rows(identity, "SELECT role FROM users WHERE display_name LIKE 'Emmy%'") == [("TEACHER",)]
     assert rows(identity, "SELECT count(*) FROM credentials") == [(1,)]
 
 
-async def test_faulty_rows_are_named_and_nothing_is_applied(identity: Identity) -> None:
+async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     before = rows(identity)
-    archive = school(users=[{"sourcedId": "n", "email": "nowhere"}], enrollments=[enrolled("s", "x")])
-    shown = await send(identity, admin, archive, dry_run=True)
-    faulty = [one for one in shown.differences if one.problem]
-    assert [(one.file, one.line, [*one.columns]) for one in faulty] == [
+    archive = school(users=[{"sourcedId": "n", "email": "nowhere"}], enrollments=[enrollment("s", "x")])
+    shown = await import_roster(identity, admin, archive, dry_run=True)
+    invalid = [one for one in shown.row_changes if one.problem]
+    assert [(one.file, one.line, [*one.columns]) for one in invalid] == [
         ("users.csv", 4, ["email"]),
         ("enrollments.csv", 4, ["classSourcedId"]),
     ]
-    denied = await refused(send(identity, admin, archive, etag=shown.etag))
-    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "ROSTER_FAULTY")
-    assert denied.metadata == {"faulty": "2"}
+    denied = await expect_error(import_roster(identity, admin, archive, etag=shown.etag))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "ROSTER_INVALID")
+    assert denied.metadata == {"invalid": "2"}
     violations = denied.detail(BadRequest).field_violations
     assert [one.field for one in violations] == ["users.csv[4].email", "enrollments.csv[4].classSourcedId"]
-    assert [one.description for one in violations] == [one.problem for one in faulty]
+    assert [one.description for one in violations] == [one.problem for one in invalid]
     assert rows(identity) == before
 
 
-async def test_what_is_no_roster_is_refused(identity: Identity) -> None:
+async def test_an_archive_that_is_not_a_zip_file_is_refused(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     for dry_run in (True, False):
-        denied = await refused(send(identity, admin, b"PK no zip", dry_run=dry_run))
+        denied = await expect_error(import_roster(identity, admin, b"PK not a zip file", dry_run=dry_run))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
-async def test_who_leaves_the_roster_loses_the_right_and_may_come_back(identity: Identity) -> None:
+async def test_a_user_removed_from_the_roster_loses_access_and_can_return(identity: Identity) -> None:
     admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
     student = await identity.sign_up()
     for person, address in ((teacher, "t@school.example"), (student, "s@school.example")):
-        change(
+        execute_sql(
             identity,
             "INSERT INTO login_identifiers VALUES (%s, 'EMAIL', %s, %s, now())",
             person.user_id,
@@ -126,52 +124,54 @@ async def test_who_leaves_the_roster_loses_the_right_and_may_come_back(identity:
         )
     people = [{"sourcedId": name, "email": f"{name}@school.example"} for name in ("t", "s")]
     tables: dict[str, Any] = {"users": people, "classes": [{"sourcedId": "c"}]}
-    whole = rosters.roster(**tables, enrollments=[enrolled("t", "c", "teacher"), enrolled("s", "c")])
-    joined = await send(identity, admin, whole)
+    whole = rosters.roster(**tables, enrollments=[enrollment("t", "c", "teacher"), enrollment("s", "c")])
+    joined = await import_roster(identity, admin, whole)
     assert (joined.users.changed, joined.users.added) == (2, 0)
     await identity.refresh(student)
     [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
     look = GetClassRequest(class_id=made.class_id)
     await identity.classes.GetClass(look, **student.auth)
 
-    await send(identity, admin, rosters.roster(**tables, enrollments=[enrolled("t", "c", "teacher")]))
-    lost = await soon_refused(lambda: identity.classes.GetClass(look, **student.auth))
-    assert lost.reason == "RIGHTS_CHANGED"
+    await import_roster(
+        identity, admin, rosters.roster(**tables, enrollments=[enrollment("t", "c", "teacher")])
+    )
+    lost = await eventually_error(lambda: identity.classes.GetClass(look, **student.auth))
+    assert lost.reason == "TOKEN_REVOKED"
     room = Classroom(identity, admin, made)
-    assert room.stored(student.user_id) == ("LEFT", False)
-    await send(identity, admin, whole)
-    assert room.stored(student.user_id) == ("ACTIVE", True)
+    assert room.stored_membership(student.user_id) == ("LEFT", False)
+    await import_roster(identity, admin, whole)
+    assert room.stored_membership(student.user_id) == ("ACTIVE", True)
 
 
-async def test_a_roster_brings_back_whom_a_teacher_removed(identity: Identity) -> None:
+async def test_a_roster_restores_a_member_that_a_teacher_removed(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    room = await imported(identity, admin)
-    [student] = [one for one in await room.listed(admin) if one.role == 1]
+    room = await import_school(identity, admin)
+    [student] = [one for one in await room.list_members(admin) if one.role == 1]
     await room.remove(admin, student.user_id)
-    again = await send(identity, admin, school())
-    assert told(again) == [("ADDED", "enrollments", 3, "s-c")]
-    assert room.stored(student.user_id) == ("ACTIVE", True)
+    again = await import_roster(identity, admin, school())
+    assert list_changes(again) == [("ADDED", "enrollments", 3, "s-c")]
+    assert room.stored_membership(student.user_id) == ("ACTIVE", True)
 
 
-async def test_names_follow_the_roster_but_not_what_a_person_chose_to_be_shown_as(identity: Identity) -> None:
+async def test_a_roster_changes_full_names_but_not_chosen_display_names(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    await send(identity, admin, rosters.roster(users=[{"sourcedId": "a"}, {"sourcedId": "b"}]))
-    change(
+    await import_roster(identity, admin, rosters.roster(users=[{"sourcedId": "a"}, {"sourcedId": "b"}]))
+    execute_sql(
         identity,
         "UPDATE users SET display_name = 'Countess' "
         "WHERE user_id = (SELECT user_id FROM roster_users WHERE sourced_id = 'b')",
     )
     users = [{"sourcedId": name, "familyName": "King"} for name in ("a", "b")]
-    renamed = await send(identity, admin, rosters.roster(users=users))
-    assert [[*one.columns] for one in renamed.differences] == [["givenName", "familyName"]] * 2
+    renamed = await import_roster(identity, admin, rosters.roster(users=users))
+    assert [[*one.columns] for one in renamed.row_changes] == [["givenName", "familyName"]] * 2
     names = "SELECT full_name, display_name FROM users JOIN roster_users USING (user_id) ORDER BY sourced_id"
     assert rows(identity, names) == [("Ada King", "Ada King"), ("Ada King", "Countess")]
 
 
-async def test_a_class_that_leaves_the_roster_is_archived_everywhere(identity: Identity) -> None:
+async def test_a_class_removed_from_the_roster_is_archived_and_published(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    room = await imported(identity, admin)
-    await send(
+    room = await import_school(identity, admin)
+    await import_roster(
         identity, admin, rosters.roster("delta", classes=[{"sourcedId": "c", "status": "tobedeleted"}])
     )
     assert (await room.unarchive(admin)).HasField("archive_time") is False
@@ -181,10 +181,12 @@ async def test_a_class_that_leaves_the_roster_is_archived_everywhere(identity: I
 
 async def test_an_import_is_audited_change_by_change(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    room = await imported(identity, admin)
-    swapped = [enrolled("s", "c", "teacher"), enrolled("t", "c", status="tobedeleted")]
-    await send(identity, admin, rosters.roster("delta", roles=[role("s", "teacher")], enrollments=swapped))
-    *found, _ = await identity.audited(admin)  # the administrator came first
+    room = await import_school(identity, admin)
+    swapped = [enrollment("s", "c", "teacher"), enrollment("t", "c", status="tobedeleted")]
+    await import_roster(
+        identity, admin, rosters.roster("delta", roles=[role("s", "teacher")], enrollments=swapped)
+    )
+    *found, _ = await identity.audited(admin)  # the sign-up of the administrator
     names = [AuditAction.Name(one.action).removeprefix("AUDIT_ACTION_") for one in found]
     assert names[::-1] == [
         "USER_CREATED",
@@ -202,43 +204,45 @@ async def test_an_import_is_audited_change_by_change(identity: Identity) -> None
     assert dict(found[0].details) == {
         "users_changed": "1",
         "enrollments_changed": "1",
-        "enrollments_leaving": "1",
+        "enrollments_removed": "1",
     }
     assert dict(found[1].details) == {"how": "ROSTER"}
     assert (dict(found[2].details), found[2].class_id) == (
         {"before": "STUDENT", "after": "TEACHER"},
-        room.made.class_id,
+        room.class_info.class_id,
     )
 
 
-async def test_imports_at_once_make_everything_once(identity: Identity) -> None:
+async def test_concurrent_imports_apply_the_changes_once(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    outcomes = await asyncio.gather(*(send(identity, admin, school()) for _ in range(4)))
+    outcomes = await asyncio.gather(*(import_roster(identity, admin, school()) for _ in range(4)))
     assert sorted(one.users.added for one in outcomes) == [0, 0, 0, 2]
     assert rows(identity, "SELECT count(*) FROM roster_users") == [(2,)]
 
 
-async def test_the_last_teacher_does_not_leave_while_a_roster_takes_the_other_away(
+async def test_of_a_leave_and_an_import_that_remove_the_last_two_teachers_one_is_refused(
     identity: Identity,
 ) -> None:
     admin, other = await identity.sign_up_admin(), await identity.sign_up_teacher()
-    room = await imported(identity, admin)
+    room = await import_school(identity, admin)
     await room.add(admin, other.user_id, 2)  # type: ignore[arg-type]
-    gone = rosters.roster("delta", enrollments=[enrolled("t", "c", status="tobedeleted")])
-    outcomes = await asyncio.gather(send(identity, admin, gone), room.leave(other), return_exceptions=True)
-    denied = [refusal(one).reason for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
-    assert denied in (["LAST_TEACHER"], ["ROSTER_FAULTY"])
+    gone = rosters.roster("delta", enrollments=[enrollment("t", "c", status="tobedeleted")])
+    outcomes = await asyncio.gather(
+        import_roster(identity, admin, gone), room.leave(other), return_exceptions=True
+    )
+    denied = [parse_error(one).reason for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
+    assert denied in (["LAST_TEACHER"], ["ROSTER_INVALID"])
 
 
-async def test_more_differences_than_an_answer_holds_are_counted(
+async def test_changes_beyond_the_size_of_a_response_are_counted(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.paging.LARGEST_PAGE", 100)
+    monkeypatch.setattr("chassis.paging.MAX_PAGE_BYTES", 100)
     admin = await identity.sign_up_admin()
     users = [{"sourcedId": f"person-{number}"} for number in range(20)]
-    shown = await send(identity, admin, rosters.roster(users=users), dry_run=True)
+    shown = await import_roster(identity, admin, rosters.roster(users=users), dry_run=True)
     assert (shown.truncated, shown.users.added) == (True, 20)
-    assert 0 < len(shown.differences) < 20
+    assert 0 < len(shown.row_changes) < 20
 
 
 PEOPLE = ("p1", "p2", "p3", "p4")
@@ -247,7 +251,7 @@ GROUPS = ("g1", "g2")
 
 @st.composite
 def any_roster(draw: st.DrawFn) -> bytes:
-    """A roster that can be applied to whatever earlier ones left: each class in it has the teacher `t`."""
+    """A roster that can be applied in any state: each of its classes has the teacher `t`."""
     people = draw(st.sets(st.sampled_from(PEOPLE)))
     groups = draw(st.sets(st.sampled_from(GROUPS), min_size=1))
     users = [
@@ -259,12 +263,12 @@ def any_roster(draw: st.DrawFn) -> bytes:
         }
         for name in sorted(people)
     ]
-    places = draw(
+    pairs = draw(
         st.sets(st.tuples(st.sampled_from(sorted(people) or ["t"]), st.sampled_from(sorted(groups))))
     )
     enrollments = [
-        enrolled(user, group, draw(st.sampled_from(["student", "teacher", "proctor"])))
-        for user, group in sorted(places)
+        enrollment(user, group, draw(st.sampled_from(["student", "teacher", "proctor"])))
+        for user, group in sorted(pairs)
         if user != "t"
     ]
     return rosters.roster(
@@ -272,11 +276,11 @@ def any_roster(draw: st.DrawFn) -> bytes:
         users=[{"sourcedId": "t"}, *users],
         roles=[role(name, draw(st.sampled_from(["student", "teacher"]))) for name in sorted({"t", *people})],
         classes=[{"sourcedId": name, "title": draw(st.sampled_from(["A", "B"]))} for name in sorted(groups)],
-        enrollments=[*(enrolled("t", group, "teacher") for group in sorted(groups)), *enrollments],
+        enrollments=[*(enrollment("t", group, "teacher") for group in sorted(groups)), *enrollments],
     )
 
 
-async def test_what_was_applied_makes_no_difference_any_more(identity: Identity) -> None:
+async def test_a_second_import_of_the_same_roster_changes_nothing(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     loop = asyncio.get_running_loop()
 
@@ -284,26 +288,26 @@ async def test_what_was_applied_makes_no_difference_any_more(identity: Identity)
     @given(any_roster())
     def applied_twice(archive: bytes) -> None:
         def call(*, dry_run: bool) -> Any:
-            sent = send(identity, admin, archive, dry_run=dry_run)
+            sent = import_roster(identity, admin, archive, dry_run=dry_run)
             return asyncio.run_coroutine_threadsafe(sent, loop).result()
 
-        # A class that an earlier example archived is taken into use by an administrator.
-        change(identity, "UPDATE classes SET archived_at = NULL")
+        # An earlier example may have archived a class.
+        execute_sql(identity, "UPDATE classes SET archived_at = NULL")
         shown = call(dry_run=True)
-        assert shown.enrollments.faulty + shown.classes.faulty + shown.users.faulty == 0
+        assert shown.enrollments.invalid + shown.classes.invalid + shown.users.invalid == 0
         done = call(dry_run=False)
-        assert (done.differences, done.etag) == (shown.differences, shown.etag)
+        assert (done.row_changes, done.etag) == (shown.row_changes, shown.etag)
         before = rows(identity)
-        assert told(call(dry_run=True)) == told(call(dry_run=False)) == []
+        assert list_changes(call(dry_run=True)) == list_changes(call(dry_run=False)) == []
         assert rows(identity) == before
         rights = "SELECT class_id, user_id, role FROM {} ORDER BY class_id, user_id"
-        held = rows(identity, rights.format("class_memberships WHERE status = 'ACTIVE'"))
-        assert rows(identity, rights.format("user_classes")) == held
+        active = rows(identity, rights.format("class_memberships WHERE status = 'ACTIVE'"))
+        assert rows(identity, rights.format("user_classes")) == active
 
     await asyncio.to_thread(applied_twice)
 
 
-WHOLE = """
+STATE = """
 SELECT (SELECT json_agg(u ORDER BY user_id) FROM users u)::text,
        (SELECT json_agg(i ORDER BY canonical) FROM login_identifiers i)::text,
        (SELECT json_agg(c ORDER BY class_id) FROM classes c)::text,
@@ -311,9 +315,9 @@ SELECT (SELECT json_agg(u ORDER BY user_id) FROM users u)::text,
        (SELECT json_agg(r ORDER BY sourced_id) FROM roster_users r)::text,
        (SELECT json_agg(r ORDER BY sourced_id) FROM roster_classes r)::text
 """
-"""Whatever a roster may change."""
+"""Everything that an import can change."""
 
 
-def rows(identity: Identity, query: str = WHOLE) -> list[tuple[Any, ...]]:
+def rows(identity: Identity, query: str = STATE) -> list[tuple[Any, ...]]:
     with psycopg.connect(identity.database_url) as connection:
         return connection.execute(query.encode()).fetchall()

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from chassis.testing import Postgres
-from identity_service.classes.memberships.store import LISTED
+from identity_service.classes.memberships.store import LIST_BY_CLASS
 
 CLASS_ID = "00000000-0000-0000-0000-00000000ffff"
 MEMBERS = 5000
@@ -36,7 +36,7 @@ def connection(postgres: Postgres) -> Iterator["psycopg.Connection[Any]"]:
         opened.execute("ANALYZE")
         opened.execute("SET plan_cache_mode = force_generic_plan")
         names = parameters()
-        text = PARAMETERS.sub(lambda found: f"${names.index(found[1]) + 1}", LISTED.sql)
+        text = PARAMETERS.sub(lambda found: f"${names.index(found[1]) + 1}", LIST_BY_CLASS.sql)
         opened.execute(f"PREPARE listed AS {text}".encode())
         yield opened
     postgres.drop(url)
@@ -44,7 +44,7 @@ def connection(postgres: Postgres) -> Iterator["psycopg.Connection[Any]"]:
 
 @pytest.mark.parametrize("after", [0, 2500, 4900])
 def test_a_page_reads_as_many_members_as_it_holds(connection: "psycopg.Connection[Any]", after: int) -> None:
-    values = LISTED.parameters(
+    values = LIST_BY_CLASS.parameters(
         {
             "class_id": CLASS_ID,
             "status": "ACTIVE",
@@ -64,7 +64,7 @@ def test_a_page_reads_as_many_members_as_it_holds(connection: "psycopg.Connectio
 
 def parameters() -> list[str]:
     """The names of what the list is asked with, in their order."""
-    return [*dict.fromkeys(PARAMETERS.findall(LISTED.sql))]
+    return [*dict.fromkeys(PARAMETERS.findall(LIST_BY_CLASS.sql))]
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

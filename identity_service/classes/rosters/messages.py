@@ -21,7 +21,7 @@ def to_message(plan: Plan, *, applied: bool) -> RosterImportResult:
         users=_to_counts(plan, USERS),
         classes=_to_counts(plan, CLASSES),
         enrollments=_to_counts(plan, ENROLLMENTS),
-        differences=changes[:fits],
+        row_changes=changes[:fits],
         truncated=fits < len(changes),
         etag=plan.etag,
     )

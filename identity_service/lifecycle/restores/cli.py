@@ -63,7 +63,7 @@ def verify_audit(
     if verified.broken_at:
         typer.echo(f"the audit chain is broken at entry {verified.broken_at}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"the audit chain is unbroken up to entry {verified.head.sequence}")
+    typer.echo(f"the audit chain is intact up to entry {verified.head.sequence}")
 
 
 def _parse_ids(arguments: list[str]) -> list[str]:

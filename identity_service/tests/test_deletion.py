@@ -1,4 +1,4 @@
-"""What becomes of accounts, over gRPC: roles, shutting out and letting in, deleting and restoring."""
+"""Global roles, deactivation, deletion and restoring of accounts, over gRPC."""
 
 import asyncio
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import grpc
 import pytest
 
-from chassis.testing import refusal, refused, soon_refused
+from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from meno.access.v1.access_pb2 import ClassRole, GlobalRole
-from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
 from meno.identity.v1.class_service_pb2 import (
@@ -17,10 +17,8 @@ from meno.identity.v1.class_service_pb2 import (
     ListMembershipsRequest,
     SetMembershipRoleRequest,
 )
+from meno.identity.v1.resources_pb2 import USER_STATE_ACTIVE, USER_STATE_DEACTIVATED, USER_STATE_DELETED, User
 from meno.identity.v1.user_service_pb2 import (
-    USER_STATE_ACTIVE,
-    USER_STATE_DEACTIVATED,
-    USER_STATE_DELETED,
     DeactivateUserRequest,
     DeleteUserRequest,
     EraseUserRequest,
@@ -29,7 +27,6 @@ from meno.identity.v1.user_service_pb2 import (
     SetGlobalRoleRequest,
     UndeleteUserRequest,
     UpdateUserRequest,
-    User,
 )
 
 STUDENT, TEACHER = GlobalRole.GLOBAL_ROLE_STUDENT, GlobalRole.GLOBAL_ROLE_TEACHER
@@ -37,49 +34,49 @@ ADMIN = GlobalRole.GLOBAL_ROLE_ADMIN
 ME = GetUserRequest(user_id="me")
 
 
-async def test_another_role_ends_the_tokens_of_the_one_before(town: Identity) -> None:
+async def test_a_change_of_the_global_role_revokes_tokens(town: Identity) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
     for role in (TEACHER, STUDENT):
         request = SetGlobalRoleRequest(user_id=person.user_id, role=role)
         assert (await town.users.SetGlobalRole(request, **admin.auth)).role == role
-        denied = await soon_refused(lambda: town.users.GetUser(ME, **person.auth))
-        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "RIGHTS_CHANGED")
+        denied = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
         await town.refresh(person)
         assert (await town.users.GetUser(ME, **person.auth)).role == role
     entries = await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET)
     assert entries == [{"before": "TEACHER", "after": "STUDENT"}, {"before": "STUDENT", "after": "TEACHER"}]
 
 
-async def test_the_role_that_somebody_has_changes_nothing(town: Identity) -> None:
+async def test_setting_the_current_role_changes_nothing(town: Identity) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
     await town.users.SetGlobalRole(SetGlobalRoleRequest(user_id=person.user_id, role=STUDENT), **admin.auth)
     assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET) == []
     assert await town.users.GetUser(ME, **person.auth) == person.tokens.user
 
 
-async def test_who_is_shut_out_is_refused_everywhere_until_they_are_let_in_again(town: Identity) -> None:
+async def test_a_deactivated_user_cannot_sign_in_until_reactivated(town: Identity) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
-    shut_out = DeactivateUserRequest(user_id=person.user_id)
-    let_in = ReactivateUserRequest(user_id=person.user_id)
+    deactivated = DeactivateUserRequest(user_id=person.user_id)
+    reactivate = ReactivateUserRequest(user_id=person.user_id)
     for _ in range(2):
-        user = await town.users.DeactivateUser(shut_out, **admin.auth)
+        user = await town.users.DeactivateUser(deactivated, **admin.auth)
         assert user.state == USER_STATE_DEACTIVATED
-    denied = await soon_refused(lambda: town.users.GetUser(ME, **person.auth))
-    assert denied.reason == "RIGHTS_CHANGED"
-    assert (await refused(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    denied = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+    assert denied.reason == "TOKEN_REVOKED"
+    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     sign_in = SignInRequest(identifier=person.tokens.user.login_name, password=PASSWORD)
-    denied = await refused(town.auth.SignIn(sign_in))
+    denied = await expect_error(town.auth.SignIn(sign_in))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
     for _ in range(2):
-        user = await town.users.ReactivateUser(let_in, **admin.auth)
+        user = await town.users.ReactivateUser(reactivate, **admin.auth)
         assert user.state == USER_STATE_ACTIVE
-    assert (await refused(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     assert (await town.auth.SignIn(sign_in)).user.state == USER_STATE_ACTIVE
     for action in (AuditAction.AUDIT_ACTION_USER_DEACTIVATED, AuditAction.AUDIT_ACTION_USER_REACTIVATED):
         assert await audited(town, admin, person, action) == [{}]
 
 
-async def test_a_deleted_person_is_gone_for_everybody_but_administrators(town: Identity) -> None:
+async def test_only_administrators_see_a_deleted_user(town: Identity) -> None:
     admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
     made = await town.new_class(teacher)
     await town.join(person, made)
@@ -87,15 +84,15 @@ async def test_a_deleted_person_is_gone_for_everybody_but_administrators(town: I
     assert gone.state == USER_STATE_DELETED
     assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 30
     mine = ListClassesRequest(user_id="me")
-    denied = await soon_refused(lambda: town.classes.ListClasses(mine, **person.auth))
-    assert denied.reason == "RIGHTS_CHANGED"
-    assert (await refused(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    denied = await eventually_error(lambda: town.classes.ListClasses(mine, **person.auth))
+    assert denied.reason == "TOKEN_REVOKED"
+    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     name = person.tokens.user.login_name
-    denied = await refused(town.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
+    denied = await expect_error(town.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
     assert denied.reason == "CREDENTIALS_INVALID"
-    # The name stays theirs for as long as they may come back.
+    # The login name stays reserved while the account can be restored.
     taken = SignUpRequest(login_name=name.upper(), display_name="Other", password=PASSWORD)
-    assert (await refused(town.auth.SignUp(taken))).reason == "IDENTIFIER_TAKEN"
+    assert (await expect_error(town.auth.SignUp(taken))).reason == "IDENTIFIER_TAKEN"
     members = ListMembershipsRequest(class_id=made.class_id)
     shown = await town.classes.ListMemberships(members, **teacher.auth)
     assert [one.user_id for one in shown.memberships] == [teacher.user_id]
@@ -106,7 +103,7 @@ async def test_a_deleted_person_is_gone_for_everybody_but_administrators(town: I
     assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED) == [{}]
 
 
-async def test_who_is_restored_has_what_they_had(town: Identity) -> None:
+async def test_a_restored_user_has_the_same_profile_and_memberships(town: Identity) -> None:
     admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
     made = await town.new_class(teacher)
     await town.join(person, made)
@@ -121,7 +118,7 @@ async def test_who_is_restored_has_what_they_had(town: Identity) -> None:
     assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_UNDELETED) == [{}]
 
 
-async def test_a_deleted_account_tells_when_it_is_erased_as_configured(identity: Identity) -> None:
+async def test_purge_time_follows_the_configured_days(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
     entry = SetConfigEntryRequest(key="user_purge_days")
     entry.value.number_value = 7
@@ -130,18 +127,22 @@ async def test_a_deleted_account_tells_when_it_is_erased_as_configured(identity:
     assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 7
 
 
-async def test_an_account_that_changed_since_it_was_read_is_not_deleted(town: Identity) -> None:
+async def test_deletion_with_an_outdated_etag_is_refused(town: Identity) -> None:
     person = await town.sign_up()
     etag = person.tokens.user.etag
     changed = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=User(age=9)), **person.auth)
-    denied = await refused(town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=etag), **person.auth))
-    assert (denied.reason, denied.metadata) == ("ETAG_MISMATCH", {"etag": changed.etag})
+    denied = await expect_error(
+        town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=etag), **person.auth)
+    )
+    assert (denied.reason, denied.metadata) == ("ETAG_MISMATCH", {"current": changed.etag})
     await town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=changed.etag), **person.auth)
 
 
-async def test_an_installation_keeps_an_administrator_who_is_let_in(identity: Identity) -> None:
-    last, shut_out = await identity.sign_up_admin(), await identity.sign_up_admin()
-    out = DeactivateUserRequest(user_id=shut_out.user_id)
+async def test_the_last_active_administrator_cannot_be_demoted_deactivated_deleted_or_erased(
+    identity: Identity,
+) -> None:
+    last, deactivated = await identity.sign_up_admin(), await identity.sign_up_admin()
+    out = DeactivateUserRequest(user_id=deactivated.user_id)
     await identity.users.DeactivateUser(out, **last.auth)
     users, user_id = identity.users, last.user_id
     for call in (
@@ -150,34 +151,36 @@ async def test_an_installation_keeps_an_administrator_who_is_let_in(identity: Id
         users.DeleteUser(DeleteUserRequest(user_id="me"), **last.auth),
         users.EraseUser(EraseUserRequest(user_id="me", confirmation="ERASE"), **last.auth),
     ):
-        denied = await refused(call)
+        denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "LAST_ADMIN")
         assert denied.metadata == {"user_id": user_id}
-    await users.SetGlobalRole(SetGlobalRoleRequest(user_id=shut_out.user_id, role=STUDENT), **last.auth)
+    await users.SetGlobalRole(SetGlobalRoleRequest(user_id=deactivated.user_id, role=STUDENT), **last.auth)
 
 
-@pytest.mark.parametrize("how", ["role", "shut out", "delete", "erase"])
-async def test_two_administrators_who_end_each_other_do_not_both_go(identity: Identity, how: str) -> None:
+@pytest.mark.parametrize("action_name", ["role", "deactivate", "delete", "erase"])
+async def test_of_two_administrators_who_remove_each_other_one_remains(
+    identity: Identity, action_name: str
+) -> None:
     admins = [await identity.sign_up_admin() for _ in range(2)]
-    outcomes = await at_once(
-        [ending(identity, how, of, by) for of, by in zip(admins, reversed(admins), strict=True)]
+    outcomes = await run_concurrently(
+        [remove(identity, action_name, of, by) for of, by in zip(admins, reversed(admins), strict=True)]
     )
-    assert sorted(outcomes) in (["", "LAST_ADMIN"], ["", "RIGHTS_CHANGED"])
+    assert sorted(outcomes) in (["", "LAST_ADMIN"], ["", "TOKEN_REVOKED"])
 
 
-def ending(identity: Identity, how: str, of: Person, by: Person) -> Any:
+def remove(identity: Identity, action_name: str, of: Person, by: Person) -> Any:
     users, user_id = identity.users, of.user_id
-    match how:
+    match action_name:
         case "role":
             return users.SetGlobalRole(SetGlobalRoleRequest(user_id=user_id, role=STUDENT), **by.auth)
-        case "shut out":
+        case "deactivate":
             return users.DeactivateUser(DeactivateUserRequest(user_id=user_id), **by.auth)
         case "delete":
             return users.DeleteUser(DeleteUserRequest(user_id=user_id), **by.auth)
     return users.EraseUser(EraseUserRequest(user_id=user_id, confirmation="ERASE"), **by.auth)
 
 
-async def test_two_teachers_who_delete_their_accounts_at_once_do_not_both_leave_the_class(
+async def test_of_the_last_two_teachers_who_delete_their_accounts_one_is_refused(
     town: Identity,
 ) -> None:
     first, second = await town.sign_up_teacher(), await town.sign_up_teacher()
@@ -188,11 +191,11 @@ async def test_two_teachers_who_delete_their_accounts_at_once_do_not_both_leave_
     )
     await town.classes.SetMembershipRole(promotion, **first.auth)
     delete = DeleteUserRequest(user_id="me")
-    outcomes = await at_once([town.users.DeleteUser(delete, **one.auth) for one in (first, second)])
+    outcomes = await run_concurrently([town.users.DeleteUser(delete, **one.auth) for one in (first, second)])
     assert sorted(outcomes) == ["", "LAST_TEACHER"]
 
 
-async def test_twenty_who_delete_somebody_at_once_do_it_once(town: Identity) -> None:
+async def test_concurrent_deletions_delete_once(town: Identity) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
     delete = DeleteUserRequest(user_id=person.user_id)
     answers = await asyncio.gather(*(town.users.DeleteUser(delete, **admin.auth) for _ in range(20)))
@@ -200,7 +203,7 @@ async def test_twenty_who_delete_somebody_at_once_do_it_once(town: Identity) -> 
     assert len(await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED)) == 1
 
 
-async def test_only_administrators_decide_about_others(town: Identity) -> None:
+async def test_only_administrators_change_other_accounts(town: Identity) -> None:
     teacher, person = await town.sign_up_teacher(), await town.sign_up()
     users, user_id = town.users, person.user_id
     for one in (teacher, person):
@@ -210,31 +213,31 @@ async def test_only_administrators_decide_about_others(town: Identity) -> None:
             users.ReactivateUser(ReactivateUserRequest(user_id=user_id), **one.auth),
             users.UndeleteUser(UndeleteUserRequest(user_id=user_id), **one.auth),
         ):
-            assert (await refused(call)).reason == "ACCESS_DENIED"
-    denied = await refused(users.DeleteUser(DeleteUserRequest(user_id=user_id), **teacher.auth))
+            assert (await expect_error(call)).reason == "ACCESS_DENIED"
+    denied = await expect_error(users.DeleteUser(DeleteUserRequest(user_id=user_id), **teacher.auth))
     assert denied.reason == "ACCESS_DENIED"
 
 
-@pytest.mark.parametrize("how", ["role", "shut out", "delete"])
-async def test_of_nobody_it_is_said_that_they_are_not_there(town: Identity, how: str) -> None:
+@pytest.mark.parametrize("action_name", ["role", "deactivate", "delete"])
+async def test_an_erased_user_is_not_found(town: Identity, action_name: str) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
     erase = EraseUserRequest(user_id=person.user_id, confirmation="ERASE")
     await town.users.EraseUser(erase, **admin.auth)
-    denied = await refused(ending(town, how, person, admin))
+    denied = await expect_error(remove(town, action_name, person, admin))
     assert (denied.code, denied.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
     restore = town.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
-    assert (await refused(restore)).reason == "USER_NOT_FOUND"
+    assert (await expect_error(restore)).reason == "USER_NOT_FOUND"
 
 
-async def at_once(calls: list[Any]) -> list[str]:
-    """How each of several calls ends: why it is refused, or empty."""
+async def run_concurrently(calls: list[Any]) -> list[str]:
+    """Runs calls concurrently. Returns the error reason of each, or an empty string."""
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    return [refusal(one).reason if isinstance(one, grpc.aio.AioRpcError) else "" for one in outcomes]
+    return [parse_error(one).reason if isinstance(one, grpc.aio.AioRpcError) else "" for one in outcomes]
 
 
 async def audited(
     town: Identity, admin: Person, person: Person, action: AuditAction.ValueType
 ) -> list[dict[str, str]]:
-    """The details of what was done to somebody, newest first."""
+    """Returns the details of the audit entries about a user, newest first."""
     entries = await town.audited(admin, user_id=person.user_id)
     return [dict(entry.details) for entry in entries if entry.action == action]
