@@ -52,7 +52,7 @@ class AskService:
     async def ask(self, user_id: str, chat_id: str, text: str) -> AnswerKey:
         """Begins an answer and returns its key. A repeated request returns the key of its first answer.
 
-        The work continues if the caller disconnects: an answer that is begun must get a writer.
+        The work continues if the caller disconnects: an answer that is started must get a writer.
 
         Raises ChatNotFound, NotClassMember, AnswerInProgress, RequestIdReused, and ServiceUnavailable if
         this process already writes as many answers as it may.
@@ -75,13 +75,13 @@ class AskService:
                     # Acquire the slot after the idempotency check: a repeated request needs none.
                     self._pool.acquire()
                     undo.callback(self._pool.release)
-                    job, begun = await self._begin(transaction, question)
-                    transaction.respond(begun.begun)
+                    job, started = await self._begin(transaction, question)
+                    transaction.respond(started.started)
                 undo.pop_all()
-            self._pool.start(job, begun)
+            self._pool.start(job, started)
             return job.key
         except Replayed as replayed:
-            known = AnswerStep.Begun.FromString(replayed.response)
+            known = AnswerStep.Started.FromString(replayed.response)
             return AnswerKey(question.user_id, question.chat_id, known.message_id)
 
     async def _begin(
@@ -103,8 +103,8 @@ class AskService:
             text=question.text,
             lease=self._lease,
         )
-        begun = messages.begun_step(to_message(_message_row(question, reserved, row)), row.message_id)
-        return _job(question, reserved, row), begun
+        started = messages.started_step(to_message(_message_row(question, reserved, row)), row.message_id)
+        return _job(question, reserved, row), started
 
 
 def _message_row(question: _Question, reserved: ReservedSequence, row: BegunRow) -> MessageRow:

@@ -12,8 +12,8 @@ class AnswerBroadcast:
     Each reader has its own position, so a slow reader delays no other reader and needs no queue.
     """
 
-    def __init__(self, begun: AnswerStep) -> None:
-        self._steps = [begun]
+    def __init__(self, started: AnswerStep) -> None:
+        self._steps = [started]
         self._closed = False
         self._changed = asyncio.Event()
 

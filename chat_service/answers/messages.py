@@ -10,9 +10,9 @@ from chat_service.chats.message_store import CITATION
 from meno.chat.v1.resources_pb2 import AnswerStep, Citation, Message
 
 
-def begun_step(question: Message, message_id: str) -> AnswerStep:
+def started_step(question: Message, message_id: str) -> AnswerStep:
     """Returns the first step of an answer."""
-    return AnswerStep(sequence=1, begun=AnswerStep.Begun(question=question, message_id=message_id))
+    return AnswerStep(sequence=1, started=AnswerStep.Started(question=question, message_id=message_id))
 
 
 def step_from_part(sequence: int, part: Part) -> AnswerStep:

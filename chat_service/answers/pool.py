@@ -28,9 +28,9 @@ class WriterPool:
         """Returns a slot that was acquired and not used."""
         self._free_slots += 1
 
-    def start(self, job: AnswerJob, begun: AnswerStep) -> None:
+    def start(self, job: AnswerJob, started: AnswerStep) -> None:
         """Starts a writer in an acquired slot. The slot is released when the writer ends."""
-        writer = self._writers[job.key] = Writer(self._dependencies, job, begun)
+        writer = self._writers[job.key] = Writer(self._dependencies, job, started)
         task = asyncio.create_task(writer.run())
         self._tasks.add(task)
 

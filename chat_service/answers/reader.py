@@ -77,4 +77,4 @@ class AnswerReader:
         )
         if question is None:
             raise await failures.not_found(self._database, key)
-        return messages.begun_step(to_message(question), key.message_id)
+        return messages.started_step(to_message(question), key.message_id)

@@ -60,8 +60,8 @@ class WriterDependencies(NamedTuple):
 class Writer:
     """Writes one answer."""
 
-    def __init__(self, dependencies: WriterDependencies, job: AnswerJob, begun: AnswerStep) -> None:
-        self.broadcast = AnswerBroadcast(begun)
+    def __init__(self, dependencies: WriterDependencies, job: AnswerJob, started: AnswerStep) -> None:
+        self.broadcast = AnswerBroadcast(started)
         self._dependencies = dependencies
         self._job = job
         self._buffer = PartBuffer()

@@ -54,7 +54,7 @@ async def test_a_stream_begins_with_the_question_and_ends_with_the_stored_answer
     steps = await collect(server.ask(user, chat, "Why is it so?"))
     question, answer = await server.messages(user, chat)
     assert [step.sequence for step in steps] == [*range(1, len(steps) + 1)]
-    assert (steps[0].begun.question, steps[0].begun.message_id) == (question, answer.message_id)
+    assert (steps[0].started.question, steps[0].started.message_id) == (question, answer.message_id)
     assert steps[-1].done == answer
     assert text_of(steps) == answer.text == "It is so."
     assert (answer.status, answer.grounded, question.text) == (COMPLETED, False, "Why is it so?")
@@ -150,7 +150,7 @@ async def test_an_answer_fails_if_the_search_is_denied(server: Server) -> None:
     user, chat = await in_class(server)
     server.content.error = rpc_error(grpc.StatusCode.PERMISSION_DENIED)
     steps = await collect(server.ask(user, chat))
-    assert (kinds(steps), reason(steps[-1])) == (["begun", "error"], "NOT_CLASS_MEMBER")
+    assert (kinds(steps), reason(steps[-1])) == (["started", "error"], "NOT_CLASS_MEMBER")
     assert (await server.messages(user, chat))[-1].status == FAILED
 
 
@@ -158,7 +158,7 @@ async def test_an_answer_fails_if_content_service_is_unavailable(server: Server)
     user, chat = await in_class(server)
     server.content.error = rpc_error(grpc.StatusCode.UNAVAILABLE)
     steps = await collect(server.ask(user, chat))
-    assert (kinds(steps), reason(steps[-1])) == (["begun", "error"], "SERVICE_UNAVAILABLE")
+    assert (kinds(steps), reason(steps[-1])) == (["started", "error"], "SERVICE_UNAVAILABLE")
 
 
 async def test_a_malformed_question_is_refused(server: Server) -> None:
@@ -175,13 +175,13 @@ async def test_twenty_concurrent_questions_begin_one_answer(server: Server) -> N
     server.tutor.script = [asyncio.Event()]
     streams = [server.ask(user, chat, f"Question {number}") for number in range(20)]
     outcomes = await asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True)
-    [begun] = [outcome for outcome in outcomes if isinstance(outcome, AnswerStep)]
+    [started] = [outcome for outcome in outcomes if isinstance(outcome, AnswerStep)]
     denials = [parse_error(outcome) for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
     assert len(denials) == 19
     assert {(denial.code, denial.reason) for denial in denials} == {
         ("FAILED_PRECONDITION", "ANSWER_IN_PROGRESS")
     }
-    assert {denial.metadata["message_id"] for denial in denials} == {begun.begun.message_id}
+    assert {denial.metadata["message_id"] for denial in denials} == {started.started.message_id}
     assert [message.sequence for message in await server.messages(user, chat)] == [1, 2]
 
 
@@ -189,9 +189,9 @@ async def test_refused_questions_leave_no_gap_in_the_sequences(server: Server) -
     user = server.user()
     chat = await server.chat(user)
     server.tutor.script = [asyncio.Event()]
-    [begun] = await read(server.ask(user, chat), 1)
+    [started] = await read(server.ask(user, chat), 1)
     assert (await expect_error(server.ask(user, chat))).reason == "ANSWER_IN_PROGRESS"
-    await server.stop(user, chat, begun.begun.message_id)
+    await server.stop(user, chat, started.started.message_id)
     server.tutor.script = ["It is so."]
     await collect(server.ask(user, chat))
     assert [message.sequence for message in await server.messages(user, chat)] == [1, 2, 3, 4]
@@ -207,10 +207,10 @@ async def test_one_request_id_gives_one_answer_to_twenty_streams_on_two_replicas
     here.tutor.script = there.tutor.script = ["It is ", resume, "so, ", "and ", "so."]
     request_id = new_id()
     streams = [(here, there)[number % 2].ask(user, chat, request_id=request_id) for number in range(20)]
-    begun = await asyncio.gather(*(stream.read() for stream in streams))
+    started = await asyncio.gather(*(stream.read() for stream in streams))
     resume.set()
     rest = await asyncio.gather(*(collect(stream) for stream in streams))
-    seen = [[first, *more] for first, more in zip(begun, rest, strict=True)]
+    seen = [[first, *more] for first, more in zip(started, rest, strict=True)]
     assert len({b"".join(step.SerializeToString() for step in steps) for steps in seen}) == 1
     assert text_of(seen[0]) == "It is so, and so."
     assert len(here.tutor.asked) + len(there.tutor.asked) == 1
@@ -233,10 +233,10 @@ async def test_an_answer_is_completed_without_a_reader(server: Server) -> None:
     disconnected = asyncio.Event()
     server.tutor.script = ["It ", disconnected, "is so."]
     stream = server.ask(user, chat)
-    [begun] = await read(stream, 1)
+    [started] = await read(stream, 1)
     stream.cancel()
     disconnected.set()
-    steps = await collect(server.resume(user, chat, begun.begun.message_id, after_sequence=1))
+    steps = await collect(server.resume(user, chat, started.started.message_id, after_sequence=1))
     assert (text_of(steps), steps[-1].done.status) == ("It is so.", COMPLETED)
 
 
@@ -276,10 +276,10 @@ async def test_a_slow_reader_delays_no_other_reader_and_misses_no_step(server: S
     chat = await server.chat(user)
     server.tutor.script = ["€ " * 100] * (rules.MAX_ANSWER_CHARACTERS // 200)
     slow = server.ask(user, chat)
-    [begun] = await read(slow, 1)
-    quick = await collect(server.resume(user, chat, begun.begun.message_id, after_sequence=1))
+    [started] = await read(slow, 1)
+    quick = await collect(server.resume(user, chat, started.started.message_id, after_sequence=1))
     assert quick[-1].done.status == COMPLETED
-    assert [begun, *await collect(slow)] == [begun, *quick]
+    assert [started, *await collect(slow)] == [started, *quick]
 
 
 async def test_a_streaming_message_contains_the_text_stored_so_far(server: Server) -> None:

@@ -175,8 +175,8 @@ async def test_pages_stay_within_the_grpc_message_limit(server: Server, database
 async def test_a_chat_of_another_user_is_not_found(server: Server) -> None:
     owner, other = server.user(), server.user()
     chat = await server.chat(owner)
-    [begun, *_] = await collect(server.ask(owner, chat))
-    answer = begun.begun.message_id
+    [started, *_] = await collect(server.ask(owner, chat))
+    answer = started.started.message_id
     attempts = [
         server.stub.GetChat(GetChatRequest(user_id="me", chat_id=chat.chat_id), **other.auth),
         server.messages(other, chat),
@@ -203,15 +203,15 @@ async def test_access_under_the_user_id_of_another_user_is_denied(server: Server
 async def test_a_deleted_chat_is_not_found(server: Server, database_url: str) -> None:
     user = server.user()
     chat = await server.chat(user)
-    [begun, *_] = await collect(server.ask(user, chat))
+    [started, *_] = await collect(server.ask(user, chat))
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE chats SET deleted_at = now()")
     for attempt in (
         server.stub.GetChat(GetChatRequest(user_id="me", chat_id=chat.chat_id), **user.auth),
         server.messages(user, chat),
         server.ask(user, chat),
-        server.resume(user, chat, begun.begun.message_id),
-        server.stop(user, chat, begun.begun.message_id),
+        server.resume(user, chat, started.started.message_id),
+        server.stop(user, chat, started.started.message_id),
     ):
         assert (await expect_error(attempt)).reason == "CHAT_NOT_FOUND"
     assert await list_chats(server, user) == []

@@ -222,7 +222,7 @@ async def test_no_tutor_replaces_a_tutor_that_is_not_configured(
     identity.response = ComponentNotConfigured()
     user = server.user()
     steps = await collect(server.ask(user, await server.chat(user)))
-    assert (kinds(steps), reason(steps[-1])) == (["begun", "error"], "COMPONENT_NOT_CONFIGURED")
+    assert (kinds(steps), reason(steps[-1])) == (["started", "error"], "COMPONENT_NOT_CONFIGURED")
     identity.response = BUILTIN
     await tutor.refresh()
     assert await ask(server) == NO_MATERIAL

@@ -60,7 +60,7 @@ async def test_an_answer_that_takes_too_long_fails(new_server: NewServer) -> Non
     chat = await server.chat(user)
     server.tutor.script = ["It is ", asyncio.Event()]
     steps = await collect(server.ask(user, chat))
-    assert (kinds(steps), reason(steps[-1])) == (["begun", "text_delta", "error"], "MODEL_FAILED")
+    assert (kinds(steps), reason(steps[-1])) == (["started", "text_delta", "error"], "MODEL_FAILED")
 
 
 @pytest.mark.parametrize("published", [1, 20])
@@ -98,7 +98,7 @@ async def test_an_orphan_is_ended_when_a_process_starts(new_server: NewServer, d
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE chat_messages SET lease_expires_at = now() WHERE status = 'STREAMING'")
     other = await new_server(reaper_interval_seconds=3600)
-    rest = await collect(other.resume(user, chat, seen[0].begun.message_id, after_sequence=2))
+    rest = await collect(other.resume(user, chat, seen[0].started.message_id, after_sequence=2))
     assert (kinds(rest), reason(rest[0])) == (["error"], "ANSWER_INTERRUPTED")
 
 
@@ -115,7 +115,7 @@ async def test_a_writer_whose_lease_has_expired_writes_nothing_more(
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE chat_messages SET lease_expires_at = now() WHERE status = 'STREAMING'")
     other = await new_server()
-    await collect(other.resume(user, chat, seen[0].begun.message_id))
+    await collect(other.resume(user, chat, seen[0].started.message_id))
     resume.set()
     rest = await collect(stream)
     assert (kinds(rest), reason(rest[-1])) == (["error"], "ANSWER_INTERRUPTED")
@@ -130,7 +130,7 @@ async def test_a_waiting_writer_stops_when_its_lease_is_lost(new_server: NewServ
     here.tutor.script = ["It is ", asyncio.Event()]
     stream = here.ask(user, chat)
     seen = await read(stream, 2)
-    answer = await there.stop(user, chat, seen[0].begun.message_id)
+    answer = await there.stop(user, chat, seen[0].started.message_id)
     assert [step.done for step in await collect(stream)] == [answer]
 
 
@@ -176,7 +176,7 @@ async def test_a_revoked_token_ends_the_stream_and_the_answer_continues(
     assert (last.WhichOneof("step"), reason(last)) == ("error", "TOKEN_REVOKED")
     resume.set()
     again = server.sign_in(user.user_id, rights_version=1)
-    assert text_of(await collect(server.resume(again, chat, seen[0].begun.message_id))) == "It is so."
+    assert text_of(await collect(server.resume(again, chat, seen[0].started.message_id))) == "It is so."
 
 
 async def test_a_server_that_shuts_down_ends_its_answers(new_server: NewServer, database_url: str) -> None:
@@ -220,5 +220,5 @@ async def test_a_committed_write_that_is_reported_as_lost_leaves_no_gap(
     resume.set()
     steps += await collect(stream)
     assert [step.sequence for step in steps] == [1, 2, 3, 4]
-    assert kinds(steps) == ["begun", "text_delta", "text_delta", "error"]
-    assert await collect(server.resume(user, chat, steps[0].begun.message_id)) == steps
+    assert kinds(steps) == ["started", "text_delta", "text_delta", "error"]
+    assert await collect(server.resume(user, chat, steps[0].started.message_id)) == steps

@@ -46,7 +46,7 @@ async def test_a_running_answer_is_resumed_at_every_step_on_both_replicas(new_se
     resumed = []
     for pause, count in zip(pauses, pieces.values(), strict=True):
         for server in (here, there):
-            resumed_stream = server.resume(user, chat, seen[0].begun.message_id, after_sequence=len(seen))
+            resumed_stream = server.resume(user, chat, seen[0].started.message_id, after_sequence=len(seen))
             resumed.append(([*seen], asyncio.create_task(collect(resumed_stream))))
         pause.set()
         seen += await read(stream, count)
@@ -65,8 +65,8 @@ async def test_a_stream_on_another_replica_receives_the_steps_as_they_are_writte
     chat = await here.chat(user)
     resume = asyncio.Event()
     here.tutor.script = ["It is ", resume, "so."]
-    [begun] = await read(here.ask(user, chat), 1)
-    elsewhere = there.resume(user, chat, begun.begun.message_id, after_sequence=1)
+    [started] = await read(here.ask(user, chat), 1)
+    elsewhere = there.resume(user, chat, started.started.message_id, after_sequence=1)
     first = await read(elsewhere, 1)
     resume.set()
     steps = first + await collect(elsewhere)
@@ -83,7 +83,7 @@ async def test_resuming_after_the_last_step_returns_the_last_step_again(
     server.tutor.script = script
     whole = await collect(server.ask(user, chat))
     for after in (len(whole), len(whole) + 5):
-        again = await collect(server.resume(user, chat, whole[0].begun.message_id, after))
+        again = await collect(server.resume(user, chat, whole[0].started.message_id, after))
         assert again == whole[-1:]
 
 
@@ -93,8 +93,8 @@ async def test_resuming_after_a_future_sequence_waits_for_the_last_step(server: 
     resume = asyncio.Event()
     server.tutor.script = [resume, "It is so."]
     stream = server.ask(user, chat)
-    [begun] = await read(stream, 1)
-    ahead = asyncio.create_task(collect(server.resume(user, chat, begun.begun.message_id, 50)))
+    [started] = await read(stream, 1)
+    ahead = asyncio.create_task(collect(server.resume(user, chat, started.started.message_id, 50)))
     resume.set()
     whole = await collect(stream)
     assert await ahead == whole[-1:]
@@ -114,7 +114,7 @@ async def test_only_answers_are_resumed_and_stopped(server: Server) -> None:
     user = server.user()
     chat, other = await server.chat(user), await server.chat(user)
     whole = await collect(server.ask(user, chat))
-    question = whole[0].begun.question.message_id
+    question = whole[0].started.question.message_id
     for of, message_id in ((chat, question), (chat, str(uuid.uuid4())), (other, whole[-1].done.message_id)):
         for attempt in (server.resume(user, of, message_id), server.stop(user, of, message_id)):
             denied = await expect_error(attempt)

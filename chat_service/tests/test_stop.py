@@ -30,7 +30,7 @@ async def test_an_answer_stopped_at_any_step_keeps_its_text(
         for pause in pauses:
             pause.set()
             seen += await read(stream, 1)
-        message_id = seen[0].begun.message_id
+        message_id = seen[0].started.message_id
         answer = await servers[replica].stop(user, chat, message_id)
         stopped.set()
         assert (answer.status, answer.text) == (STOPPED, "".join(pieces[:count]))
@@ -62,7 +62,7 @@ async def test_a_repeated_stop_returns_the_same_answer(server: Server) -> None:
     chat = await server.chat(user)
     server.tutor.script = ["It ", asyncio.Event()]
     seen = await read(server.ask(user, chat), 2)
-    message_id, request_id = seen[0].begun.message_id, str(uuid.uuid4())
+    message_id, request_id = seen[0].started.message_id, str(uuid.uuid4())
     answers = await asyncio.gather(
         *(server.stop(user, chat, message_id, request_id) for _ in range(20)),
         *(server.stop(user, chat, message_id) for _ in range(5)),
@@ -82,7 +82,7 @@ async def test_a_stop_concurrent_with_completion_leaves_one_last_step_and_one_te
         chat = await here.chat(user)
         stream = here.ask(user, chat)
         seen = await read(stream, 1 + round_ % 4)
-        stopping = (here, there)[round_ % 2].stop(user, chat, seen[0].begun.message_id)
+        stopping = (here, there)[round_ % 2].stop(user, chat, seen[0].started.message_id)
         answer, rest = await asyncio.gather(stopping, collect(stream))
         whole = seen + rest
         assert [step.sequence for step in whole] == [*range(1, len(whole) + 1)]

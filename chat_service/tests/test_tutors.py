@@ -78,5 +78,5 @@ async def test_a_model_that_stalls_or_disconnects_fails_the_answer(new_server: N
             steps = await collect(server.ask(user, chat))
             assert reason(steps[-1]) == "MODEL_FAILED"
             assert text_of(steps) == "It is "
-            assert kinds(steps)[0] == "begun"
+            assert kinds(steps)[0] == "started"
         await tutor.close()

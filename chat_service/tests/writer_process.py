@@ -55,7 +55,7 @@ async def main(url: str, user_id: str, lease_seconds: str) -> None:
     )
     pool.acquire()
     job = AnswerJob(key, row.fencing_token, reserved.sequence, "Count!", None, None, (), "")
-    pool.start(job, messages.begun_step(to_message(question), row.message_id))
+    pool.start(job, messages.started_step(to_message(question), row.message_id))
     broadcast = pool.get_broadcast(key)
     assert broadcast is not None
     sys.stdout.write(json.dumps(key._asdict()) + "\n")

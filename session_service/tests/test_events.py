@@ -134,9 +134,9 @@ async def test_events_that_break_the_contract_are_refused(service: Service) -> N
 
 async def test_a_completed_session_accepts_no_more_events(service: Service) -> None:
     learner = service.learner()
-    begun, given = await service.create(learner), event()
-    [first] = await service.append(learner, begun, [given])
-    session = await service.apply(learner, begun, SESSION_ACTION_START_TOPIC, SESSION_ACTION_COMPLETE)
+    started, given = await service.create(learner), event()
+    [first] = await service.append(learner, started, [given])
+    session = await service.apply(learner, started, SESSION_ACTION_START_TOPIC, SESSION_ACTION_COMPLETE)
     for events in ([event()], [given, event()]):
         denied = await expect_error(service.append(learner, session, events))
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
