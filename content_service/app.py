@@ -12,13 +12,14 @@ from chassis import identity_client, jobs, peers
 from chassis.data_rights import DataRights
 from chassis.database import Database
 from chassis.identity_client import IdentityClient
-from chassis.models.embeddings import Embedder, MiniLM, OpenAICompatible
 from chassis.notifications import Notifier
 from chassis.registration import service
 from chassis.server import App
 from chassis.tls import TlsCredentials
 from content_service.authoring.servicer import ContentServicer
 from content_service.data_rights import RULES
+from content_service.knowledge.embeddings import Embedder, OpenAIEmbedder
+from content_service.knowledge.minilm import MiniLM
 from content_service.knowledge.servicer import KnowledgeServicer
 from content_service.materials.files import FileStore
 from content_service.materials.ingestion.pipeline import Pipeline
@@ -27,14 +28,12 @@ from content_service.materials.ingestion.types import ExtractionLimits, TextLimi
 from content_service.materials.servicer import MaterialServicer
 from content_service.purging.commands import ClassPurger
 from content_service.settings import Settings
-from meno.content.v1 import content_service_pb2 as contents
-from meno.content.v1 import content_service_pb2_grpc as contents_grpc
-from meno.content.v1 import data_rights_service_pb2 as data_rights
-from meno.content.v1 import data_rights_service_pb2_grpc as data_rights_grpc
-from meno.content.v1 import knowledge_service_pb2 as knowledge
-from meno.content.v1 import knowledge_service_pb2_grpc as knowledge_grpc
-from meno.content.v1 import material_service_pb2 as materials
-from meno.content.v1 import material_service_pb2_grpc as materials_grpc
+from meno.content.v1 import (
+    content_service_pb2,
+    data_rights_service_pb2,
+    knowledge_service_pb2,
+    material_service_pb2,
+)
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,10 @@ def build_app(identity: IdentityClient, settings: Settings, components: Componen
     material_servicer = MaterialServicer(database, notifier, files, components.process_task)
     return App(
         services=[
-            service(contents, contents_grpc, ContentServicer(database)),
-            service(materials, materials_grpc, material_servicer),
-            service(knowledge, knowledge_grpc, KnowledgeServicer(database, components.embedder)),
-            service(data_rights, data_rights_grpc, DataRights(database, RULES)),
+            service(content_service_pb2, ContentServicer(database)),
+            service(material_service_pb2, material_servicer),
+            service(knowledge_service_pb2, KnowledgeServicer(database, components.embedder)),
+            service(data_rights_service_pb2, DataRights(database, RULES)),
         ],
         security=identity.security,
         background=[*identity.background_tasks(database, notifier, handlers), *worker],
@@ -120,7 +119,7 @@ def build_app(identity: IdentityClient, settings: Settings, components: Componen
 def create_embedder(settings: Settings) -> Embedder:
     """Returns the configured embedder."""
     if settings.embedder == "openai":
-        return OpenAICompatible(
+        return OpenAIEmbedder(
             base_url=settings.embedding_base_url,
             model=settings.embedding_model,
             dimension=settings.embedding_dimension,

@@ -1,1 +1,1 @@
-"""Language models and embeddings behind one interface each; a model is imported only when it is used."""
+"""Language models behind one interface. A model is imported only when it is used."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from chassis import etags
+from chassis import etags, field_masks
 from chassis.conversions import EnumCodec, to_timestamp
 from content_service.authoring.rules import PUBLISHED
 from content_service.authoring.types import ContentRow, DraftChanges
@@ -38,11 +38,10 @@ def to_message(row: ContentRow) -> Content:
 
 def draft_changes(request: UpdateDraftRequest) -> DraftChanges:
     """Returns the changes that an update makes: the fields of the mask, or else the fields that are set."""
-    content = request.content
-    paths = [*request.update_mask.paths] or ["title", "body"]
-    body = content.body if "body" in paths and content.HasField("body") else None
+    changes = field_masks.changes(request.content, request.update_mask, ("title", "body"))
+    body = changes.get("body")
     return DraftChanges(
-        title=(content.title or None) if "title" in paths else None,
+        title=changes.get("title"),
         body=None if body is None else body_to_json(body),
         kind=None if body is None else kind_of(body),
     )

@@ -1,8 +1,8 @@
 """Use cases of search."""
 
 from chassis.database import Executor
-from chassis.models.embeddings import Embedder
 from content_service.knowledge import rules, store
+from content_service.knowledge.embeddings import Embedder
 from content_service.knowledge.types import ChunkRow
 
 

@@ -2,8 +2,8 @@
 
 from chassis.calls import Context
 from chassis.database import Database
-from chassis.models.embeddings import Embedder
 from content_service.knowledge import commands
+from content_service.knowledge.embeddings import Embedder
 from content_service.knowledge.messages import to_message
 from meno.content.v1.knowledge_service_pb2 import SearchRequest, SearchResponse
 from meno.content.v1.knowledge_service_pb2_grpc import KnowledgeServiceServicer

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, statement
-from chassis.models.embeddings import Vector, vector_text
+from content_service.knowledge.embeddings import Vector, to_pgvector
 from content_service.knowledge.types import ChunkRow
 from content_service.tables import EmbeddingSet, KnowledgeSettings
 
@@ -56,7 +56,7 @@ async def search(
         SEARCH,
         scope_id=scope_id,
         query_text=query_text,
-        vector=vector_text(vector),
+        vector=to_pgvector(vector),
         model=model,
         dimension=len(vector),
         content_id=content_id,

@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 
-from chassis.models.embeddings import Embedder, MiniLM
 from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
 from content_service.app import Components, build_app, open_components
+from content_service.knowledge.embeddings import Embedder
+from content_service.knowledge.minilm import MiniLM
 from content_service.settings import Settings
 from meno.content.v1.content_service_pb2 import (
     CreateContentRequest,

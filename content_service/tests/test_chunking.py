@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.models.embeddings import minilm_tokenizer
+from content_service.knowledge.minilm import minilm_tokenizer
 from content_service.materials.ingestion.chunking import (
     MAX_BLOCK_CHARACTERS,
     MAX_CHARACTERS_PER_TOKEN,

@@ -181,6 +181,33 @@ async def test_an_update_changes_only_the_given_fields(content: ContentService) 
     assert (rewritten.title, rewritten.body, rewritten.revision_id) == ("New", body, made.revision_id)
 
 
+async def test_an_update_mask_selects_the_fields_to_change(content: ContentService) -> None:
+    teacher = content.teacher()
+    made = await content.create(teacher, LESSON, "Old")
+    request = update(
+        teacher,
+        made.content_id,
+        title="New",
+        body=ContentBody(lesson=ContentBody.Lesson(text="Other.")),
+    )
+    request.update_mask.paths.append("title")
+    renamed = await content.contents.UpdateDraft(request, **teacher.auth)
+    assert (renamed.title, renamed.body) == ("New", LESSON)
+
+
+@pytest.mark.parametrize("path", ["title", "body", "kind"])
+async def test_an_update_mask_with_an_unset_or_fixed_field_is_refused(
+    content: ContentService, path: str
+) -> None:
+    teacher = content.teacher()
+    made = await content.create(teacher, LESSON)
+    request = update(teacher, made.content_id)
+    request.update_mask.paths.append(path)
+    denied = await expect_error(content.contents.UpdateDraft(request, **teacher.auth))
+    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    assert await get_draft(content, teacher, made.content_id) == made
+
+
 async def test_a_body_of_another_kind_is_refused(content: ContentService) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)

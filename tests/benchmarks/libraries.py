@@ -14,12 +14,13 @@ import numpy
 import psycopg
 from psycopg import sql
 
-from chassis.models.embeddings import MiniLM, Vector
 from content_service.app import Components, open_components
 from content_service.authoring import revision_store as revisions
 from content_service.authoring.rules import LESSON, MATERIAL
 from content_service.authoring.types import NewContent
 from content_service.knowledge import store as knowledge
+from content_service.knowledge.embeddings import Vector
+from content_service.knowledge.minilm import MiniLM
 from content_service.knowledge.types import ChunkRow
 from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN
@@ -108,7 +109,7 @@ class Library:
 
     async def embed_all(self, passages: Sequence[str]) -> None:
         """Embeds passages and keeps nothing of it."""
-        await self._components.embedder.embed_passages(passages)
+        await self._components.embedder.embed_documents(passages)
 
     async def search(self, name: str, question: str, vector: Vector, limit: int = 10) -> list[ChunkRow]:
         """What a class finds."""
@@ -218,7 +219,7 @@ async def library(url: str) -> AsyncIterator[Library]:
         )
         embedder = MiniLM(settings.model_cache, threads=1)
         async with open_components(settings, embedder) as components:
-            await embedder.embed_passages(["The model is loaded before anything is timed."])
+            await embedder.embed_documents(["The model is loaded before anything is timed."])
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("ANALYZE")
             yield Library(components, url)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from chassis.models.embeddings import minilm_tokenizer
+from content_service.knowledge.minilm import minilm_tokenizer
 from content_service.materials.ingestion.types import ChunkDraft, ExtractedText
 
 SECTION_SEPARATOR = " › "

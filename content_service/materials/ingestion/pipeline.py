@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from chassis.database import Database, Transaction
-from chassis.models.embeddings import Embedder, Vector
+from content_service.knowledge.embeddings import Embedder, Vector
 from content_service.knowledge.store import ensure_embedding_set
 from content_service.materials.files import FileStore
 from content_service.materials.ingestion import chunking, rules, store
@@ -156,7 +156,7 @@ class Pipeline:
             for number, window in enumerate(chunking.split_windows(chunk.text, window_characters)):
                 keys.append((chunk.ordinal, number))
                 texts.append(chunking.add_context(chunk.section, window))
-        vectors = await self._embedder.embed_passages(texts)
+        vectors = await self._embedder.embed_documents(texts)
         return [(*key, vector) for key, vector in zip(keys, vectors, strict=True)]
 
     async def _embedding_set_id(self) -> int:

@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCONFIG
 
 from chassis.database import Executor, Transaction, statement
-from chassis.models.embeddings import Vector, vector_text
 from content_service.authoring.visibility import scope
+from content_service.knowledge.embeddings import Vector, to_pgvector
 from content_service.materials.ingestion.types import (
     AttemptSuperseded,
     ChunkDraft,
@@ -265,7 +265,7 @@ class Attempt:
             set_id=set_id,
             ordinals=[ordinal for ordinal, _, _ in vectors],
             windows=[window for _, window, _ in vectors],
-            vectors=[vector_text(vector) for _, _, vector in vectors],
+            vectors=[to_pgvector(vector) for _, _, vector in vectors],
             **self._key,
         )
 
