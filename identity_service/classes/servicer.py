@@ -1,7 +1,5 @@
 """The RPCs of ClassService that create, read and change classes."""
 
-from datetime import UTC, datetime
-
 from chassis import paging
 from chassis.calls import Context, caller
 from chassis.database import Database
@@ -26,8 +24,6 @@ from meno.identity.v1.class_service_pb2 import (
 )
 from meno.identity.v1.resources_pb2 import Class
 
-_MAX_TIMESTAMP = datetime(9999, 12, 31, tzinfo=UTC)
-
 
 class ClassServicer:
     """Handles the RPCs about classes."""
@@ -48,7 +44,7 @@ class ClassServicer:
         return to_message(row, caller().role_in(row.class_id))
 
     async def ListClasses(self, request: ListClassesRequest, context: Context) -> ListClassesResponse:
-        start = paging.decode_page_token(request, (_MAX_TIMESTAMP, paging.MAX_UUID))
+        start = paging.decode_page_token(request, (paging.MAX_TIMESTAMP, paging.MAX_UUID))
         rows = await store.list_by_user(self._database, request.user_id, start, paging.size(request) + 1)
         own = request.user_id == caller().user_id
         # `my_role` is the role of the caller, who may be an administrator.

@@ -1,7 +1,5 @@
 """The RPCs of ClassService about memberships."""
 
-from datetime import UTC, datetime
-
 from google.protobuf.empty_pb2 import Empty
 
 from chassis import paging
@@ -25,8 +23,6 @@ from meno.identity.v1.class_service_pb2 import (
 )
 from meno.identity.v1.resources_pb2 import Membership, MembershipStatus
 
-_MIN_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC)
-
 
 class MembershipServicer:
     """Handles the RPCs about memberships."""
@@ -48,7 +44,7 @@ class MembershipServicer:
         self, request: ListMembershipsRequest, context: Context
     ) -> ListMembershipsResponse:
         status = STATUSES.name(request.status or MembershipStatus.MEMBERSHIP_STATUS_ACTIVE)
-        after = paging.decode_page_token(request, (_MIN_TIMESTAMP, paging.MIN_UUID))
+        after = paging.decode_page_token(request, (paging.MIN_TIMESTAMP, paging.MIN_UUID))
         limit = paging.size(request) + 1
         rows = await store.list_by_class(self._database, request.class_id, status, after, limit)
         rows, next_page_token = paging.page(request, rows, lambda row: (row.created_at, row.user_id))

@@ -1,12 +1,12 @@
 """The background job that erases users: deleted users, idle guests and merged guests."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
+from chassis.background import run_forever
 from chassis.database import Database, Transaction
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.erasures import commands as erasures
@@ -23,13 +23,9 @@ log = structlog.get_logger()
 
 
 async def run(database: Database, config: ConfigReader) -> None:
-    """Purges users every ten minutes."""
-    while True:
-        try:
-            await purge_users(database, config)
-        except Exception as error:
-            log.warning("users_not_purged", error=repr(error))
-        await asyncio.sleep(INTERVAL.total_seconds())
+    """Purges users every ten minutes. Never returns."""
+    work = partial(purge_users, database, config)
+    await run_forever(work, "users_not_purged", interval=INTERVAL.total_seconds())
 
 
 async def purge_users(database: Database, config: ConfigReader) -> None:
