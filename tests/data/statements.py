@@ -9,12 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from chassis import notifier, effects, idempotency, outbox
+from chassis import feed_consumer, idempotency, notifications, outbox
 from chassis.database import Statement
 
-OF_EVERY_SERVICE = (notifier, idempotency, outbox)
+OF_EVERY_SERVICE = (notifications, idempotency, outbox)
 """What the chassis asks each service's database."""
-OF_FOLLOWERS = (effects,)
+OF_FOLLOWERS = (feed_consumer,)
 """What it asks those of all services but the one whose feed they follow."""
 
 _NOT_THE_SERVICE = {"tests", "migrations"}
