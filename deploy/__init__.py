@@ -1,1 +1,1 @@
-"""Everything that runs Meno and is not Meno: the gateway, the local stack, images, manifests."""
+"""Gateway, embedded stack, command line and manifests."""

@@ -89,19 +89,19 @@ def verify(
             status.update(f"verified {step.verified_count} entries")
     if verdict is None:
         raise CliError("the verification ended early: run it again")
-    if verdict.unbroken and verdict.head_sequence:
+    if verdict.intact and verdict.head_sequence:
         head = {"sequence": verdict.head_sequence, "digest": verdict.head_digest}
         credentials.write(client.target.audit_head, head)
     if json:
         output.print_json(to_dict(verdict))
-    elif verdict.unbroken:
-        output.print_text("[green]✓[/] The chain of {} entries is unbroken.", verdict.head_sequence)
+    elif verdict.intact:
+        output.print_text("[green]✓[/] The chain of {} entries is intact.", verdict.head_sequence)
         if request.known_sequence:
             origin = "of the restored backup" if stored.get("restored") else "seen before"
             output.print_text(
                 "[dim]It contains entry {}, the last one {}.[/]", request.known_sequence, origin
             )
-    if not verdict.unbroken:
+    if not verdict.intact:
         if not json:
             _print_broken(verdict.broken_sequence, request.known_sequence)
         raise typer.Exit(1)

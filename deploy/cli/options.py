@@ -41,7 +41,7 @@ def is_uuid(text: str) -> bool:
 
 def _port(value: int) -> int:
     if not 0 < value < 2**16:
-        raise typer.BadParameter(f"a port must be from 1 to 65535, not {value}")
+        raise typer.BadParameter(f"must be from 1 to 65535, not {value}")
     return value
 
 

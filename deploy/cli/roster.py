@@ -138,11 +138,11 @@ def _print_changes(compared: "RosterImportResult") -> None:
         numbers = (counts.added, counts.changed, counts.removed, counts.invalid, counts.unchanged)
         counts_table.add_row(name, *(str(number) if number else "" for number in numbers))
     output.print_table(counts_table)
-    if not compared.differences:
+    if not compared.row_changes:
         output.print_text("\nThe installation already matches the roster.")
         return
     rows = output.table("", "line", "sourcedId", "detail")
-    for difference in compared.differences[:_MAX_ROWS]:
+    for difference in compared.row_changes[:_MAX_ROWS]:
         change, detail = _describe(difference)
         location = f"{difference.file}:{difference.line}" if difference.line else difference.file
         rows.add_row(
@@ -151,7 +151,7 @@ def _print_changes(compared: "RosterImportResult") -> None:
         )
     output.print_text("")
     output.print_table(rows)
-    left = len(compared.differences) - _MAX_ROWS
+    left = len(compared.row_changes) - _MAX_ROWS
     if left > 0 or compared.truncated:
         output.print_text(
             "[dim]and {} more: use --json to see all[/]", f"{max(left, 0)}{'+' if compared.truncated else ''}"

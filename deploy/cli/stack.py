@@ -80,9 +80,7 @@ def status(directory: Directory = DIRECTORY, *, json: Json = False) -> None:
 
 def _check_program(name: str) -> str:
     if name and name not in _LOG_NAMES:
-        raise typer.BadParameter(
-            f"{name} is not a program of the stack: choose one of {', '.join(_LOG_NAMES)}"
-        )
+        raise typer.BadParameter(f"must be one of {', '.join(_LOG_NAMES)}")
     return name
 
 

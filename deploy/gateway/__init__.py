@@ -1,1 +1,1 @@
-"""Envoy's configuration, generated from the contracts: what an RPC declares, the gateway enforces."""
+"""The configuration of Envoy, generated from the contracts. The gateway enforces their access rules."""

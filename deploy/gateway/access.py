@@ -1,4 +1,4 @@
-"""The `allow` options as Envoy enforces them: tokens verified, fields extracted, conditions judged."""
+"""The `allow` options as configuration of Envoy: token verification, field extraction and RBAC policies."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ _CACHED_TOKEN_BYTES = 16384
 
 
 def token_rules(rpcs: list[Rpc]) -> list[dict[str, Any]]:
-    """One rule for each RPC that needs a token; without a rule a token is not looked at."""
+    """Returns a rule for each RPC that requires a token. Without a rule, a token is ignored."""
     return [
         {"match": {"path": rpc.path}, "requires": {"provider_name": "meno"}} for rpc in rpcs if not rpc.public
     ]
 
 
 def token_provider(keys_cluster: str) -> dict[str, Any]:
-    """How a token is verified: as the services verify it, with the same keys and the same clock skew."""
+    """Returns the token verification, with the same keys and clock skew as in the services."""
     return {
         "issuer": tokens.ISSUER,
         "audiences": [tokens.AUDIENCE],
@@ -32,7 +32,7 @@ def token_provider(keys_cluster: str) -> dict[str, Any]:
         "payload_in_metadata": "payload",
         "jwt_cache_config": {
             "jwt_cache_size": _CACHED_TOKENS,
-            # The default leaves out a token with many classes.
+            # The default is too small for a token with many classes.
             "jwt_max_token_size": _CACHED_TOKEN_BYTES,
         },
         "remote_jwks": {
@@ -42,14 +42,14 @@ def token_provider(keys_cluster: str) -> dict[str, Any]:
                 "timeout": "2s",
             },
             "cache_duration": f"{int(tokens.KEY_CACHE.total_seconds())}s",
-            # The listener must be up before the keys are: they come through this very gateway.
+            # The listener must start without the keys, because they are fetched through this gateway.
             "async_fetch": {"fast_listener": True, "failed_refetch_duration": "0.2s"},
         },
     }
 
 
 def extractions(rpcs: list[Rpc]) -> dict[str, Any]:
-    """The request fields that the conditions ask for, by RPC."""
+    """Returns the request fields that the conditions use, by RPC."""
     return {
         rpc.selector: {"request_field_extractions": {field: {} for field in rpc.identity_fields}}
         for rpc in rpcs
@@ -58,7 +58,7 @@ def extractions(rpcs: list[Rpc]) -> dict[str, Any]:
 
 
 def policies(rpcs: list[Rpc]) -> dict[str, Any]:
-    """An allow-list: an RPC that no policy names is denied."""
+    """Returns a policy for each RPC. An RPC without a policy is denied."""
     return {rpc.path: _policy(rpc) for rpc in rpcs}
 
 
@@ -68,7 +68,7 @@ def _policy(rpc: Rpc) -> dict[str, Any]:
         "principals": [{"any": True}],
     }
     if not rpc.public:
-        policy["condition"] = cel.some([_grant(grant) for grant in rpc.grants if not grant.service])
+        policy["condition"] = cel.any_of([_grant(grant) for grant in rpc.grants if not grant.service])
     return policy
 
 
@@ -77,22 +77,26 @@ def _grant(allow: Allow) -> Expression:
     if not allow.unassigned:
         conditions.append(cel.differs(cel.claim("role"), cel.text("UNASSIGNED")))
     if allow.signed_in and not allow.guest:
-        guest = cel.every([cel.has_claim("guest"), cel.claim("guest")])
+        guest = cel.all_of([cel.has_claim("guest"), cel.claim("guest")])
         conditions.append(cel.negation(guest))
     if allow.role:
         conditions.append(cel.equals(cel.claim("role"), cel.text(role_name(allow.role))))
     if allow.owner:
-        named = cel.request_field(allow.owner)
-        conditions.append(cel.some([cel.equals(named, cel.claim("sub")), cel.equals(named, cel.text(ME))]))
-    if allow.member_of:
-        enough = sorted(class_roles_from(allow.at_least))
-        named = cel.request_field(allow.member_of)
+        user_id = cel.request_field(allow.owner)
         conditions.append(
-            cel.some([cel.one_of(cel.entry(cel.claim(held), named), enough) for held in _held(allow)])
+            cel.any_of([cel.equals(user_id, cel.claim("sub")), cel.equals(user_id, cel.text(ME))])
         )
-    return cel.every(conditions)
+    if allow.member_of:
+        roles = sorted(class_roles_from(allow.at_least))
+        class_id = cel.request_field(allow.member_of)
+        conditions.append(
+            cel.any_of(
+                [cel.one_of(cel.entry(cel.claim(claim), class_id), roles) for claim in _class_claims(allow)]
+            )
+        )
+    return cel.all_of(conditions)
 
 
-def _held(allow: Allow) -> list[str]:
-    """The claims that tell a person's classes, of those that the way in looks at."""
+def _class_claims(allow: Allow) -> list[str]:
+    """Returns the claims with the classes that a grant covers."""
     return ["classes", "archived"] if allow.archived else ["classes"]

@@ -1,7 +1,7 @@
-"""Conditions in CEL, as the parsed expressions that Envoy's RBAC filter takes.
+"""CEL conditions as parsed expressions for the RBAC filter of Envoy.
 
-Envoy reads no source text here, so a condition is built from these few forms. A missing key
-makes an expression an error, and RBAC takes an error for false: what is absent is denied.
+The filter does not accept CEL source text. A missing key makes an expression an error, which RBAC treats
+as false. A missing claim or field is therefore denied.
 """
 
 from typing import Any, TypeAlias
@@ -13,55 +13,58 @@ _CLAIMS = "envoy.filters.http.jwt_authn"
 
 
 def request_field(name: str) -> Expression:
-    """A field of the request's first message. Extracted values are lists, even of singular fields."""
+    """Returns a field of the first request message. Envoy extracts even singular fields as lists."""
     return _index(_index(_metadata(_FIELDS), text(name)), {"const_expr": {"int64_value": 0}})
 
 
 def claim(name: str) -> Expression:
-    """A claim of the verified token."""
+    """Returns a claim of the verified token."""
     return _index(_index(_metadata(_CLAIMS), text("payload")), text(name))
 
 
 def has_claim(name: str) -> Expression:
-    """Whether the verified token has a claim."""
+    """Returns whether the verified token has a claim."""
     payload = _index(_metadata(_CLAIMS), text("payload"))
     return {"select_expr": {"operand": payload, "field": name, "test_only": True}}
 
 
 def entry(mapping: Expression, key: Expression) -> Expression:
-    """The value of a key in a map."""
+    """Returns the value of a key in a map."""
     return _index(mapping, key)
 
 
 def text(value: str) -> Expression:
-    """A constant."""
+    """Returns a string constant."""
     return {"const_expr": {"string_value": value}}
 
 
 def equals(left: Expression, right: Expression) -> Expression:
+    """Returns whether two values are equal."""
     return _call("_==_", left, right)
 
 
 def differs(left: Expression, right: Expression) -> Expression:
+    """Returns whether two values differ."""
     return _call("_!=_", left, right)
 
 
 def one_of(value: Expression, choices: list[str]) -> Expression:
-    """Whether a value is among constants."""
+    """Returns whether a value is one of several constants."""
     return _call("@in", value, {"list_expr": {"elements": [text(choice) for choice in choices]}})
 
 
 def negation(operand: Expression) -> Expression:
+    """Returns the negation of a condition."""
     return _call("!_", operand)
 
 
-def every(conditions: list[Expression]) -> Expression:
-    """The conjunction of at least one condition."""
+def all_of(conditions: list[Expression]) -> Expression:
+    """Returns the conjunction of at least one condition."""
     return _fold("_&&_", conditions)
 
 
-def some(conditions: list[Expression]) -> Expression:
-    """The disjunction of at least one condition; true even where another is an error."""
+def any_of(conditions: list[Expression]) -> Expression:
+    """Returns the disjunction of at least one condition. It is true even if another condition is an error."""
     return _fold("_||_", conditions)
 
 

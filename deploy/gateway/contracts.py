@@ -1,4 +1,4 @@
-"""The RPCs of the descriptor set, as the gateway sees them."""
+"""The RPCs of the descriptor set, with their access rules and rate limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorPr
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow, Limit
 
-_SERVED_BY_AUTHORITY = "meno.access.v1"
-_AUTHORITY = "identity_service"
+_IDENTITY_PACKAGE = "meno.access.v1"
+_IDENTITY_SERVICE = "identity_service"
 
 
 @dataclass(frozen=True)
 class Rpc:
-    """One RPC: where it goes, and what its contract declares."""
+    """An RPC with its upstream service and the options of its contract."""
 
     grpc_service: str
     """`meno.session.v1.SessionService`."""
     name: str
     upstream: str
-    """The service of ours that serves it: `session_service`."""
+    """The service that implements the RPC, such as `session_service`."""
     grants: tuple[Allow, ...]
     limit: Limit
     client_streaming: bool
@@ -30,29 +30,29 @@ class Rpc:
 
     @property
     def path(self) -> str:
-        """As HTTP/2 spells it."""
+        """The HTTP/2 path."""
         return f"/{self.grpc_service}/{self.name}"
 
     @property
     def selector(self) -> str:
-        """As descriptors spell it."""
+        """The full name of the method in descriptors."""
         return f"{self.grpc_service}.{self.name}"
 
     @property
     def routed(self) -> bool:
-        """Whether it leaves the house: some way in is not a service's own."""
+        """Whether the gateway routes the RPC, because at least one grant is not for a service."""
         return any(not grant.service for grant in self.grants)
 
     @property
     def public(self) -> bool:
-        """Whether anybody may call, so that a token is not looked at."""
+        """Whether anyone may call the RPC, without a token."""
         return any(grant.public for grant in self.grants)
 
     @property
     def identity_fields(self) -> list[str]:
-        """The request fields that decide who may call."""
-        named = (name for grant in self.grants for name in (grant.owner, grant.member_of))
-        return list(dict.fromkeys(name for name in named if name))
+        """The request fields on which the access rules depend."""
+        names = (name for grant in self.grants for name in (grant.owner, grant.member_of))
+        return list(dict.fromkeys(name for name in names if name))
 
 
 def descriptors() -> Path:
@@ -61,12 +61,12 @@ def descriptors() -> Path:
 
 
 def rpcs(descriptors: Path) -> list[Rpc]:
-    """Every RPC of the descriptor set."""
+    """Returns every RPC of a descriptor set."""
     return [*_rpcs(FileDescriptorSet.FromString(descriptors.read_bytes()))]
 
 
 def routed_rpcs(descriptors: Path) -> list[Rpc]:
-    """Every RPC of the descriptor set that the gateway routes."""
+    """Returns every RPC of a descriptor set that the gateway routes."""
     return [rpc for rpc in rpcs(descriptors) if rpc.routed]
 
 
@@ -75,7 +75,9 @@ def _rpcs(files: FileDescriptorSet) -> Iterator[Rpc]:
         if not file.package.startswith("meno."):
             continue
         upstream = (
-            _AUTHORITY if file.package == _SERVED_BY_AUTHORITY else f"{file.package.split('.')[1]}_service"
+            _IDENTITY_SERVICE
+            if file.package == _IDENTITY_PACKAGE
+            else f"{file.package.split('.')[1]}_service"
         )
         for service in file.service:
             for method in service.method:

@@ -1,7 +1,6 @@
-"""Puts the configuration together: listeners, the chain of filters, routes, clusters.
+"""The configuration of Envoy: listeners, filter chain, routes and clusters.
 
-The facts behind the order of the filters and behind single settings were found by trial,
-and stand in docs/gateway.md.
+docs/gateway.md explains the order of the filters and the single settings, with the tests behind them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.gateway import access, limits, replies, telemetry
+from deploy.gateway import access, limits, local_replies, telemetry
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
@@ -18,10 +17,10 @@ KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
 _TYPES = "type.googleapis.com/envoy.extensions."
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_HEADERS_KIB = 30
-"""A token of 24 KiB and the rest; with what Envoy adds, less than the 32 KiB that services take."""
+"""Enough for a token of 24 KiB. With the headers that Envoy adds, it is below the 32 KiB limit of services."""
 _UNARY_TIMEOUT = "30s"
 _UNARY_LIFETIME = "35s"
-"""Of the whole call: the timeout begins only when the request has arrived."""
+"""The limit of the whole call. The timeout begins only when the request has arrived."""
 _UPLOAD_TIMEOUT = "600s"
 _STREAM_IDLE_TIMEOUT = "600s"
 _CONNECTION_IDLE_TIMEOUT = "120s"
@@ -29,7 +28,7 @@ _CONNECTION_IDLE_TIMEOUT = "120s"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One worker process of a service."""
+    """A worker process of a service."""
 
     host: str
     port: int
@@ -38,34 +37,34 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Gateway:
-    """What an operator decides."""
+    """The settings of the gateway."""
 
     descriptors: Path
     tls_directory: Path
-    """The gateway's own `ca.pem`, `cert.pem` and `key.pem`."""
+    """The directory with `ca.pem`, `cert.pem` and `key.pem` of the gateway."""
     services: Mapping[str, Sequence[Endpoint]]
     host: str = "::"
     port: int = 8080
     keys_port: int = 8081
-    """On the loopback alone: where Envoy fetches the keys that it verifies tokens with."""
+    """A port on the loopback, from which Envoy fetches the keys for verifying tokens."""
     admin_port: int = 8082
-    """On the loopback alone."""
+    """A port on the loopback."""
     allowed_origins: Sequence[str] = ()
-    """Browser origins that may call, such as `https://learn.example.org`."""
+    """Browser origins that may call the gateway, such as `https://learn.example.org`."""
     pages: Sequence[Page] = ()
     access_log: str = "/dev/stdout"
     max_heap_mib: int = 1024
-    """Of Envoy: near it, the calls that hold most are broken off, and new ones are refused."""
+    """The heap limit of Envoy. Near it, Envoy resets the largest calls and rejects new ones."""
     trusted_proxies: int = 0
-    """Proxies in front of the gateway whose X-Forwarded-For is believed."""
+    """The number of proxies in front of the gateway whose X-Forwarded-For is trusted."""
     trace_collector: str = ""
-    """`host:port` of an OpenTelemetry collector that traces are reported to (OTLP over gRPC)."""
+    """`host:port` of an OpenTelemetry collector for traces (OTLP over gRPC)."""
     traced_percent: float = 1.0
-    """Of the calls, with a collector."""
+    """The percentage of calls that are reported to the collector."""
 
 
 def configuration(gateway: Gateway) -> dict[str, Any]:
-    """The whole of Envoy's bootstrap configuration."""
+    """Returns the bootstrap configuration of Envoy."""
     rpcs = routed_rpcs(gateway.descriptors)
     return {
         "admin": {"address": _address("127.0.0.1", gateway.admin_port)},
@@ -75,7 +74,7 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
                 *(_service_cluster(gateway, name, endpoints) for name, endpoints in gateway.services.items()),
                 _keys_cluster(gateway),
                 *([telemetry.collector_cluster(gateway.trace_collector)] if gateway.trace_collector else []),
-                _NOWHERE,
+                _BLACKHOLE_CLUSTER,
             ],
         },
         "overload_manager": limits.overload_manager(gateway.max_heap_mib),
@@ -83,21 +82,21 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
 
 
 def filters(gateway: Gateway, rpcs: list[Rpc]) -> list[dict[str, Any]]:
-    """The chain that every public request passes."""
+    """Returns the filter chain of the public listener."""
     return [
         _filter("cors", "cors.v3.Cors"),
         _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
-        # Before any work is done for the caller.
+        # First, because it limits the work that an address can cause.
         _filter("local_ratelimit.by_address", "local_ratelimit.v3.LocalRateLimit", **limits.by_address()),
         _transcoder(gateway, rpcs),
-        # After the transcoder, so that its rules are exact gRPC paths.
+        # After the transcoder, because its rules match exact gRPC paths.
         _filter(
             "jwt_authn",
             "jwt_authn.v3.JwtAuthentication",
             providers={"meno": access.token_provider("keys")},
             rules=access.token_rules(rpcs),
         ),
-        # After the token, which names the person.
+        # After the token, because it counts by the user in the token.
         _filter("local_ratelimit.by_person", "local_ratelimit.v3.LocalRateLimit", **limits.by_person(rpcs)),
         _filter(
             "grpc_field_extraction",
@@ -105,7 +104,7 @@ def filters(gateway: Gateway, rpcs: list[Rpc]) -> list[dict[str, Any]]:
             descriptor_set={"filename": str(gateway.descriptors)},
             extractions_by_method=access.extractions(rpcs),
         ),
-        # Last: it needs the claims and the fields. What it does not name, it denies.
+        # Last, because it needs the claims and the fields. An RPC without a policy is denied.
         _filter("rbac", "rbac.v3.RBAC", rules={"action": "ALLOW", "policies": access.policies(rpcs)}),
         _filter("router", "router.v3.Router"),
     ]
@@ -122,14 +121,14 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
                 {
                     "name": "meno",
                     "domains": ["*"],
-                    "routes": [*map(page_route, gateway.pages), *map(_rpc_route, rpcs), _ELSEWHERE],
+                    "routes": [*map(page_route, gateway.pages), *map(_rpc_route, rpcs), _CATCH_ALL_ROUTE],
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
                 }
             ],
         },
     )
     manager |= {
-        "local_reply_config": replies.local_reply_config(),
+        "local_reply_config": local_replies.local_reply_config(),
         "access_log": [telemetry.access_log(gateway.access_log)],
         "tracing": _tracing(gateway),
         "request_id_extension": telemetry.request_id(),
@@ -148,11 +147,11 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
 def _tracing(gateway: Gateway) -> dict[str, Any]:
     if gateway.trace_collector:
         return telemetry.tracing(gateway.traced_percent, telemetry.COLLECTOR)
-    return telemetry.tracing(0, str(_NOWHERE["name"]))
+    return telemetry.tracing(0, str(_BLACKHOLE_CLUSTER["name"]))
 
 
 def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
-    """The key set alone, through the same transcoder, away from the public's limits."""
+    """Returns a listener that serves only the key set, without rate limits."""
     keys = [rpc for rpc in rpcs if rpc.path == KEYS_METHOD]
     routes = {
         "name": "keys",
@@ -165,9 +164,9 @@ def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
 def _listener(name: str, host: str, port: int, manager: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        # On every address, those of IPv4 are among them.
+        # `::` also accepts IPv4.
         "address": _address(host, port, ipv4_compat=host == "::"),
-        # A port in use is an error, not a second gateway that gets every other connection.
+        # Otherwise a second gateway could share the port and would receive part of the connections.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         "filter_chains": [
@@ -231,13 +230,13 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
     return {
         "name": rpc.path,
         "match": {"path": rpc.path},
-        "route": {"cluster": rpc.upstream, "retry_policy": _RETRIES, **timing},
+        "route": {"cluster": rpc.upstream, "retry_policy": _RETRY_POLICY, **timing},
     }
 
 
-# Only what never reached a service is sent again: it cannot have had an effect. The tries last for
-# about ten seconds, in which a killed service is back.
-_RETRIES = {
+# Only requests that never reached a service are retried, because they cannot have had an effect. The
+# retries last about ten seconds, which is enough for a killed service to restart.
+_RETRY_POLICY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 20,
     "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
@@ -245,14 +244,14 @@ _RETRIES = {
 }
 
 
-# A path of HTTP has no route before it is transcoded, but CORS wants one to find its policy. Nothing
-# goes there: RBAC, which comes later, lets pass what it names alone.
-_ELSEWHERE = {
-    "name": "elsewhere",
+# Before transcoding, an HTTP path has no route, but the CORS filter needs one to find its policy. No
+# request reaches the cluster, because RBAC denies every path without a policy.
+_CATCH_ALL_ROUTE = {
+    "name": "catch_all",
     "match": {"prefix": "/"},
-    "route": {"cluster": "nowhere", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
+    "route": {"cluster": "blackhole", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
 }
-_NOWHERE = {"name": "nowhere", "type": "STATIC", "connect_timeout": "1s"}
+_BLACKHOLE_CLUSTER = {"name": "blackhole", "type": "STATIC", "connect_timeout": "1s"}
 
 
 def _cors_policy(gateway: Gateway) -> dict[str, Any]:
@@ -267,7 +266,7 @@ def _cors_policy(gateway: Gateway) -> dict[str, Any]:
 
 
 def _origin(origin: str) -> dict[str, Any]:
-    """An exact origin, or any port of a host where it ends in `:*`."""
+    """Returns the matcher of an origin. An origin that ends in `:*` matches any port."""
     if origin.endswith(":*"):
         escaped = origin.removesuffix(":*").replace(".", "\\.")
         return {"safe_regex": {"regex": f"{escaped}(:[0-9]+)?"}}
@@ -288,7 +287,7 @@ def _service_cluster(gateway: Gateway, name: str, endpoints: Sequence[Endpoint])
             }
         },
         "transport_socket": _mutual_tls(gateway, name),
-        # Health is asked in plain text, on the port that probes use.
+        # Health checks use the ops port, which has no TLS.
         "transport_socket_matches": [
             {
                 "name": "ops",
@@ -331,7 +330,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _mutual_tls(gateway: Gateway, service: str) -> dict[str, Any]:
-    """Shows the gateway's certificate, and accepts that of one service alone."""
+    """Returns a TLS socket that presents the gateway certificate and accepts only that of the service."""
     directory = gateway.tls_directory
     return {
         "name": "envoy.transport_sockets.tls",

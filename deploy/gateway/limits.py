@@ -1,19 +1,19 @@
-"""How often somebody may call, counted by each replica by address and by person; how much it may hold."""
+"""Rate limits by address and by user, counted by each replica, and the limits of memory and connections."""
 
 from typing import Any
 
 from deploy.gateway.contracts import Rpc
 
-PER_PERSON_PER_MINUTE = 1200
-PER_ADDRESS_PER_MINUTE = 12_000
-"""A school sits behind one address."""
+PER_PERSON_PER_SECONDS_PER_MINUTE = 1200
+PER_ADDRESS_PER_SECONDS_PER_MINUTE = 12_000
+"""High, because all users of a school can share one address."""
 
-_MINUTE = 60
-_COUNTED = 20_000
-"""People or addresses that are counted at once; beyond it the longest silent are forgotten."""
+_SECONDS_PER_MINUTE = 60
+_MAX_COUNTERS = 20_000
+"""The number of users or addresses with a counter. Beyond it, the least recently used ones are dropped."""
 _UNBOUNDED = {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": "60s"}
 
-# A host has a whole IPv6 network of 64 bits to choose its address from, and of IPv4 one.
+# A host can use any address of its /64 network in IPv6, but only one address in IPv4.
 _ADDRESS = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
 _BY_ADDRESS = {"key": "masked_remote_address"}
 _RPC = {"request_headers": {"header_name": ":path", "descriptor_key": "rpc"}}
@@ -31,23 +31,23 @@ _PERSON = {
 
 
 def by_address() -> dict[str, Any]:
-    """Before anything is looked at: bounds what an address can make the gateway do."""
+    """Returns the limit by address. It applies first, and bounds the work that an address can cause."""
     return {
         **_common("by_address"),
-        "descriptors": [_counted([_BY_ADDRESS], PER_ADDRESS_PER_MINUTE)],
+        "descriptors": [_descriptor([_BY_ADDRESS], PER_ADDRESS_PER_SECONDS_PER_MINUTE)],
         "rate_limits": [{"actions": [_ADDRESS]}],
     }
 
 
 def by_person(rpcs: list[Rpc]) -> dict[str, Any]:
-    """After the token is verified: the general limit, and those that the contracts declare."""
-    descriptors = [_counted([{"key": "person"}], PER_PERSON_PER_MINUTE)]
+    """Returns the general limit by user and the limits of the contracts. They apply after token verification."""
+    descriptors = [_descriptor([{"key": "person"}], PER_PERSON_PER_SECONDS_PER_MINUTE)]
     for rpc in rpcs:
-        named = {"key": "rpc", "value": rpc.path}
+        key = {"key": "rpc", "value": rpc.path}
         if rpc.limit.per_person_per_minute:
-            descriptors.append(_counted([named, {"key": "person"}], rpc.limit.per_person_per_minute))
+            descriptors.append(_descriptor([key, {"key": "person"}], rpc.limit.per_person_per_minute))
         if rpc.limit.per_address_per_minute:
-            descriptors.append(_counted([named, _BY_ADDRESS], rpc.limit.per_address_per_minute))
+            descriptors.append(_descriptor([key, _BY_ADDRESS], rpc.limit.per_address_per_minute))
     return {
         **_common("by_person"),
         "descriptors": descriptors,
@@ -68,23 +68,23 @@ def _common(name: str) -> dict[str, Any]:
         "filter_enforced": always,
         "rate_limited_as_resource_exhausted": True,
         "always_consume_default_token_bucket": False,
-        "max_dynamic_descriptors": _COUNTED,
+        "max_dynamic_descriptors": _MAX_COUNTERS,
     }
 
 
-def _counted(entries: list[dict[str, str]], per_minute: int) -> dict[str, Any]:
-    """A bucket that holds a minute's calls and is filled evenly."""
-    fill = max(1, per_minute // _MINUTE)
+def _descriptor(entries: list[dict[str, str]], per_minute: int) -> dict[str, Any]:
+    """Returns a token bucket for the calls of a minute, which is filled evenly."""
+    fill = max(1, per_minute // _SECONDS_PER_MINUTE)
     bucket = {
         "max_tokens": per_minute,
         "tokens_per_fill": fill,
-        "fill_interval": f"{_MINUTE * fill / per_minute:.3f}s",
+        "fill_interval": f"{_SECONDS_PER_MINUTE * fill / per_minute:.3f}s",
     }
     return {"entries": entries, "token_bucket": bucket}
 
 
 def overload_manager(max_heap_mib: int) -> dict[str, Any]:
-    """What unfinished requests may hold, and how many connections there may be."""
+    """Returns the limits of the heap and of connections."""
     monitors = "type.googleapis.com/envoy.extensions.resource_monitors."
     heap = "envoy.resource_monitors.fixed_heap"
     return {

@@ -1,4 +1,4 @@
-"""The pages that the gateway serves itself: the OpenAPI document and its viewer."""
+"""Static pages of the gateway: the OpenAPI document and its viewer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Page:
-    """A file that the gateway serves itself."""
+    """A static file with its path."""
 
     path: str
     file: Path
@@ -26,7 +26,7 @@ class Page:
 
 
 def pages(directory: Path) -> list[Page]:
-    """Every file of the docs directory; `index.html` is `/docs`, `openapi.json` is `/openapi.json`."""
+    """Returns the pages of the docs directory. `index.html` is `/docs`, `openapi.json` is `/openapi.json`."""
     return [
         Page(_path(file.name), file, _TYPES[file.suffix])
         for file in sorted(directory.iterdir())
@@ -35,11 +35,11 @@ def pages(directory: Path) -> list[Page]:
 
 
 def page_route(page: Page) -> dict[str, Any]:
-    """A file for whoever asks: it is not transcoded, and RBAC, which names RPCs alone, is not asked."""
+    """Returns the route of a public page, without transcoding and without RBAC, which has only RPCs."""
     headers = {
         "content-type": page.content_type,
         "x-content-type-options": "nosniff",
-        # A page cannot forbid its being framed by itself.
+        # frame-ancestors has no effect in the meta element of a page, so it must be a header.
         "content-security-policy": "frame-ancestors 'none'",
     }
     return {

@@ -1,6 +1,6 @@
-"""What the gateway tells of the calls: a line in the access log for each, and traces.
+"""Access log and traces of the gateway.
 
-Neither holds a header, a path or a query as it came, where secrets could be.
+They contain no raw header, path or query, because these can contain secrets.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ _SAMPLERS = "envoy.tracers.opentelemetry.samplers."
 
 
 def access_log(path: str) -> dict[str, Any]:
-    """One JSON object a call."""
+    """Returns an access log with one JSON object for each call."""
     return {
         "name": "envoy.access_loggers.file",
         "typed_config": {
@@ -41,13 +41,13 @@ def access_log(path: str) -> dict[str, Any]:
 
 
 def tracing(reported_percent: float, cluster: str) -> dict[str, Any]:
-    """Gives every call a trace (W3C Trace Context), or goes on with that of the caller.
+    """Returns the tracing configuration (W3C Trace Context). The trace of the caller is continued.
 
-    What is reported is drawn by lot, whatever the caller wishes. The tracer insists on a cluster
-    even where it is to report nothing.
+    The reported calls are sampled at random, regardless of the sampling flag of the caller. The tracer
+    requires a cluster even if it reports nothing.
     """
     return {
-        # The method stands in a tag of its own.
+        # The tag `rpc` contains the method, so the path is truncated.
         "max_path_tag_length": 1,
         "custom_tags": [{"tag": "rpc", "value": "%ROUTE_NAME%"}],
         "provider": {
@@ -73,7 +73,7 @@ def tracing(reported_percent: float, cluster: str) -> dict[str, Any]:
 
 
 def request_id() -> dict[str, Any]:
-    """A UUID of ours for every call, which says nothing but which call it is."""
+    """Returns the generator of request ids: plain UUIDs that encode no sampling decision."""
     return {
         "typed_config": {
             "@type": f"{_TYPES}extensions.request_id.uuid.v3.UuidRequestIdConfig",
@@ -84,9 +84,12 @@ def request_id() -> dict[str, Any]:
 
 
 def collector_cluster(address: str) -> dict[str, Any]:
-    """An OpenTelemetry collector, `host:port`, asked in plain text: let it stand beside the gateway."""
+    """Returns the cluster of an OpenTelemetry collector at `host:port`.
+
+    The connection is not encrypted, so the collector should run next to the gateway.
+    """
     host, _, port = address.rpartition(":")
-    where = {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
+    socket = {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
     return {
         "name": COLLECTOR,
         "type": "STRICT_DNS",
@@ -99,6 +102,6 @@ def collector_cluster(address: str) -> dict[str, Any]:
         },
         "load_assignment": {
             "cluster_name": COLLECTOR,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": where}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket}}]}],
         },
     }

@@ -2,13 +2,13 @@
 
 import pytest
 
-from deploy.gateway.access_page import PAGE, current
+from deploy.gateway.access_page import PAGE, update
 from deploy.gateway.contracts import descriptors, rpcs
 
 
-def test_the_page_is_current() -> None:
+def test_the_page_is_update() -> None:
     page = PAGE.read_text()
-    assert page == current(page, descriptors()), "run python -m deploy.gateway.access_page"
+    assert page == update(page, descriptors()), "run python -m deploy.gateway.access_page"
 
 
 def test_every_rpc_stands_on_it_with_a_way_in() -> None:
@@ -19,10 +19,10 @@ def test_every_rpc_stands_on_it_with_a_way_in() -> None:
 
 def test_what_is_written_by_hand_is_kept() -> None:
     page = PAGE.read_text()
-    again = current(page.replace("| GetUser |", "| Another |"), descriptors())
+    again = update(page.replace("| GetUser |", "| Another |"), descriptors())
     assert again == page
 
 
 def test_a_page_without_a_place_for_the_tables_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place"):
-        current("# Who may call what\n", descriptors())
+    with pytest.raises(ValueError, match="no markers"):
+        update("# Who may call what\n", descriptors())

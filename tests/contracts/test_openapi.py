@@ -112,7 +112,7 @@ def test_every_path_variable_is_described(openapi: dict[str, Any]) -> None:
 def test_every_operation_says_what_it_does_and_who_may_call_it(openapi: dict[str, Any]) -> None:
     for _, _, operation in every_operation(openapi):
         assert operation["summary"]
-        assert "**Who may call:**" in operation["description"].split("\n\n")[-1]
+        assert "**Callers:**" in operation["description"].split("\n\n")[-1]
         assert operation["x-meno-access"]
 
 
@@ -158,15 +158,15 @@ def test_ways_in_are_told_in_words_and_for_programs(operations: dict[str, dict[s
     operation = operations["content.v1.ContentService.PublishContent"]
     assert operation["x-meno-access"] == [{"member_of": "class_id", "at_least": "TEACHER"}]
     assert operation["description"].endswith(
-        "**Who may call:** an active member of the class that `class_id` names, as TEACHER at least."
+        "**Callers:** active members of the class in `class_id` with at least the role TEACHER."
     )
     operation = operations["content.v1.ContentService.GetDraft"]
     assert operation["x-meno-access"] == [{"member_of": "class_id", "at_least": "TEACHER", "archived": True}]
-    assert operation["description"].endswith("as TEACHER at least, archived or not.")
+    assert operation["description"].endswith("with at least the role TEACHER, even if the class is archived.")
 
 
 def test_a_limit_of_its_own_is_told(operations: dict[str, dict[str, Any]]) -> None:
-    assert "20 calls a minute and person" in operations["chat.v1.ChatService.Ask"]["description"]
+    assert "20 calls a minute for each user" in operations["chat.v1.ChatService.Ask"]["description"]
 
 
 def test_required_fields_and_bounds_of_a_body(operations: dict[str, dict[str, Any]]) -> None:

@@ -161,7 +161,7 @@ def test_a_client_stream_is_an_array(openapi: dict[str, Any]) -> None:
 def test_a_service_among_the_callers_is_not_told(openapi: dict[str, Any]) -> None:
     operation = openapi["paths"]["/v1/things/{thing_id}"]["get"]
     assert operation["x-meno-access"] == [{"signed_in": True, "guest": True}]
-    assert operation["description"].endswith("**Who may call:** anybody who is signed in, guests too.")
+    assert operation["description"].endswith("**Callers:** any signed-in user, including guests.")
 
 
 def test_messages_with_a_json_form_of_their_own_have_it(request_schema: dict[str, Any]) -> None:

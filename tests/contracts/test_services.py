@@ -19,7 +19,7 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from chassis import errors
 from chassis.errors import DomainError
 from chassis.testing import TestEnvironment
-from deploy.gateway import replies
+from deploy.gateway import local_replies
 from deploy.gateway.contracts import descriptors
 from deploy.gateway.openapi.descriptors import Contracts
 from deploy.stack.layout import ROOT, SERVICES
@@ -39,7 +39,9 @@ LATER = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
 
 
 @pytest_asyncio.fixture
-async def served(env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path) -> AsyncIterator[set[str]]:
+async def served(
+    env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path
+) -> AsyncIterator[set[str]]:
     """The RPCs of all four services, as their composition roots build them."""
     async with AsyncExitStack() as composed:
         found = set()
@@ -47,11 +49,11 @@ async def served(env: TestEnvironment, new_database: Callable[[str], str], tmp_p
             settings = import_module(f"{service}.settings").Settings(
                 database_url=new_database(service),
                 secret="a secret of this test, long enough",
-                tls_directory=env.identity(service).directory,
+                tls_directory=env.credentials(service).directory,
                 storage_url=tmp_path.as_uri(),
                 model_cache=tmp_path,
             )
-            app = await composed.enter_async_context(import_module(f"{service}.app").compose(settings))
+            app = await composed.enter_async_context(import_module(f"{service}.app").create_app(settings))
             for one in app.services:
                 found |= {f"{one.descriptor.full_name}.{rpc}" for rpc in written(type(one.servicer))}
         yield found
@@ -105,7 +107,7 @@ def written(servicer: type[Any]) -> set[str]:
 
 def refusals(context: str) -> list[type[DomainError]]:
     """The refusals of a context. Of those that come before any service, the gateway gives some."""
-    modules = [errors, replies] if context == "access" else [import_module(f"{context}_service.errors")]
+    modules = [errors, local_replies] if context == "access" else [import_module(f"{context}_service.errors")]
     return [refusal for module in modules for refusal in _refusals(module)]
 
 

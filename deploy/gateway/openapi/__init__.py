@@ -1,1 +1,1 @@
-"""The OpenAPI document, generated from the contracts: what the gateway speaks over HTTP, in JSON."""
+"""The OpenAPI document of the HTTP API, generated from the contracts."""

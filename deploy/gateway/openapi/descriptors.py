@@ -1,4 +1,4 @@
-"""The descriptor set as descriptors that know each other, and the comments beside them."""
+"""The linked descriptors of a descriptor set, with their comments."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^a-z])")
 
 
 class Contracts:
-    """What a descriptor set declares and says."""
+    """The declarations and comments of a descriptor set."""
 
     def __init__(self, descriptors: Path) -> None:
         files = FileDescriptorSet.FromString(descriptors.read_bytes())
@@ -26,34 +26,34 @@ class Contracts:
             self._comments.update(_comments(file))
 
     def method(self, rpc: Rpc) -> MethodDescriptor:
-        """The descriptor of an RPC."""
+        """Returns the descriptor of an RPC."""
         return self._pool.FindServiceByName(rpc.grpc_service).methods_by_name[rpc.name]
 
     def file(self, name: str) -> FileDescriptor:
-        """A file by its path, such as `meno/chat/v1/errors.proto`. Raises KeyError where there is none."""
+        """Returns a file by its path, such as `meno/chat/v1/errors.proto`. Raises KeyError if it is unknown."""
         return self._pool.FindFileByName(name)
 
     def comment(self, full_name: str) -> str:
-        """The comment above a declaration, as Markdown; empty where there is none."""
+        """Returns the comment of a declaration as Markdown, or an empty text."""
         return self._comments.get(full_name, "")
 
 
 def summary_and_rest(comment: str) -> tuple[str, str]:
-    """The first sentence without its full stop, and everything after it."""
+    """Returns the first sentence without its full stop, and the rest of the comment."""
     first, _, more = comment.partition("\n\n")
     sentence, *others = _SENTENCE.split(first, maxsplit=1)
     return sentence.removesuffix("."), "\n\n".join(filter(None, [*others, more]))
 
 
 def _comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    """Each declaration's full name and comment."""
+    """Yields the full name and the comment of each declaration."""
     for location in file.source_code_info.location:
-        if location.leading_comments and (name := _declared(file, location.path)):
+        if location.leading_comments and (name := _full_name(file, location.path)):
             yield name, _markdown(location.leading_comments)
 
 
-def _declared(file: FileDescriptorProto, path: Sequence[int]) -> str | None:
-    """The full name of what a path of field numbers and indexes leads to, where that has a name."""
+def _full_name(file: FileDescriptorProto, path: Sequence[int]) -> str | None:
+    """Returns the full name of the declaration at a path of field numbers and indexes, or None."""
     if len(path) % 2:
         return None
     node: Message = file
@@ -68,7 +68,7 @@ def _declared(file: FileDescriptorProto, path: Sequence[int]) -> str | None:
 
 
 def _markdown(comment: str) -> str:
-    """Paragraphs on one line each, the errors in one of their own; what is indented keeps its lines."""
+    """Returns a comment with each paragraph on one line. Errors are a separate paragraph; indented code is kept."""
     lines = [line.removeprefix(" ").rstrip() for line in comment.strip("\n").splitlines()]
     paragraphs = re.sub(r"\s(?=Errors: )", "\n\n", "\n".join(lines)).split("\n\n")
     return "\n\n".join(text if text.startswith("    ") else " ".join(text.split()) for text in paragraphs)

@@ -1,4 +1,4 @@
-"""The document as a whole."""
+"""The OpenAPI document."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -6,42 +6,42 @@ from typing import Any
 
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.gateway.openapi.descriptors import Contracts
+from deploy.gateway.openapi.errors import Errors
 from deploy.gateway.openapi.operations import Operations, bindings, tag
-from deploy.gateway.openapi.refusals import Refusals
 from deploy.gateway.openapi.schemas import Schemas
 from deploy.gateway.openapi.wellknown import STATUS_SCHEMAS, Schema
 
 _TOKEN = "accessToken"  # noqa: S105 - a name
 _CONTEXTS = ("identity", "content", "session", "chat", "access")
 _DESCRIPTION = """\
-The backend of a tutoring platform: people and classes, published content, study sessions, and a tutor that \
-answers from the class's own material. Every operation is a gRPC method too, of the same name.
+The backend of a tutoring platform: users and classes, published content, study sessions, and a tutor that \
+answers from the material of the class. Every operation is also a gRPC method with the same name.
 
 **Tokens.** Sign in, then send `authorization: Bearer …` with the access token (on a page that shows this \
-document: give it to *Authorize*). It lives for five minutes; refresh it with the refresh token, also to gain \
-the rights to a class that was just created or joined.
+document: enter it under *Authorize*). It expires after five minutes. Refresh it with the refresh token, also \
+after creating or joining a class, because the rights to the class are in the next token.
 
-**Names.** JSON and query parameters are in camelCase; snake_case is read as well. 64-bit integers are strings. \
-Answers hold every field, with its empty value where it is not set, but for messages and alternatives, which \
-are left out.
+**Names.** JSON and query parameters are in camelCase; snake_case is also accepted. 64-bit integers are strings. \
+Responses contain every field. A field that is not set has its empty value, except messages and alternatives, \
+which are omitted.
 
-**Repetition.** Whoever sends a `requestId` may send the same request again: it takes effect once.
+**Retries.** A request with a `requestId` can be repeated. It takes effect only once.
 
-**Pages.** Lists take `pageSize` and `pageToken`; the last page has an empty `nextPageToken`.
+**Pages.** Lists have `pageSize` and `pageToken`. The last page has an empty `nextPageToken`.
 
-**Refusals.** Each carries one `ErrorInfo` whose `reason` says why. What is not to be seen and what does not \
-exist look the same.
+**Errors.** Every error has one `ErrorInfo` with a `reason`. The error is the same for a resource that does not \
+exist and for one that the caller may not read.
 
-**Streams.** Server-sent events. A stream ends with a `done` or an `error` event; without either it was cut, \
-and is taken up again after the last sequence."""
+**Streams.** Streams are server-sent events. A stream ends with a `done` or an `error` event. A stream without \
+either was interrupted; resume it after the last sequence."""
 
 
 def document(descriptors: Path) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of every RPC that the gateway routes; the same for the same contracts."""
+    """Returns the OpenAPI 3.1 document of every RPC that the gateway routes. It is deterministic."""
     contracts = Contracts(descriptors)
-    schemas, refusals = Schemas(contracts), Refusals(contracts)
+    schemas, errors = Schemas(contracts), Errors(contracts)
     schemas.components |= STATUS_SCHEMAS
-    operations = Operations(contracts, schemas, refusals)
+    operations = Operations(contracts, schemas, errors)
     paths: dict[str, Schema] = {}
     tags: dict[str, Schema] = {}
     for rpc in sorted(routed_rpcs(descriptors), key=_reading_order):
@@ -59,13 +59,13 @@ def document(descriptors: Path) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
-            "responses": refusals.components(),
+            "responses": errors.components(),
             "securitySchemes": {_TOKEN: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
 
 
 def _reading_order(rpc: Rpc) -> int:
-    """Each context after those that it stands on; what only programs ask for comes last."""
+    """Returns the position of a context: each one after those that it depends on."""
     context = rpc.grpc_service.split(".")[1]
     return _CONTEXTS.index(context) if context in _CONTEXTS else len(_CONTEXTS)

@@ -1,4 +1,4 @@
-"""RPCs as operations: verbs, paths, bodies and answers, as Envoy transcodes them."""
+"""RPCs as HTTP operations, as Envoy transcodes them."""
 
 import re
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from deploy.gateway.contracts import Rpc
-from deploy.gateway.openapi import callers, parameters
+from deploy.gateway.openapi import access_rules, parameters
 from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
-from deploy.gateway.openapi.refusals import Refusals
+from deploy.gateway.openapi.errors import Errors
 from deploy.gateway.openapi.schemas import Schemas
 from deploy.gateway.openapi.wellknown import HTTP_BODY, Schema
 
@@ -21,33 +21,33 @@ _EVERYTHING = "*"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
 _BYTES = "application/octet-stream"
-_FILE = "The file as it is, under the media type that it has, or the general one."
+_FILE = "The unchanged file, with its media type or application/octet-stream."
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One way to reach an RPC over HTTP."""
+    """An HTTP rule of an RPC."""
 
     verb: str
     path: str
     body: str
-    """The field that is the body, `*` for all that are not in the path, or nothing."""
+    """The field that is the body; `*` for all fields that are not in the path; empty without a body."""
     ordinal: int
-    """1 for the binding itself, then the additional ones."""
+    """1 for the main binding; additional bindings count from 2."""
 
     @property
     def variables(self) -> list[str]:
-        """The request fields in the path."""
+        """Returns the request fields in the path."""
         return _VARIABLE.findall(self.path)
 
 
 def tag(rpc: Rpc) -> str:
-    """What a service's operations are listed under."""
+    """Returns the tag of the operations of a service."""
     return rpc.grpc_service.removeprefix("meno.")
 
 
 def bindings(method: MethodDescriptor) -> Iterator[Binding]:
-    """Yields every binding of an RPC. Raises ValueError for one that OpenAPI, or Envoy, cannot express."""
+    """Yields every binding of an RPC. Raises ValueError if OpenAPI or Envoy cannot express one."""
     rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
     for ordinal, http in enumerate([rule, *rule.additional_bindings], start=1):
         verb = http.WhichOneof("pattern")
@@ -62,37 +62,39 @@ def bindings(method: MethodDescriptor) -> Iterator[Binding]:
 
 
 class Operations:
-    """Builds operations, and gathers the schemas that they refer to."""
+    """Builds operations, and collects the schemas that they refer to."""
 
-    def __init__(self, contracts: Contracts, schemas: Schemas, refusals: Refusals) -> None:
+    def __init__(self, contracts: Contracts, schemas: Schemas, errors: Errors) -> None:
         self._contracts = contracts
         self._schemas = schemas
-        self._refusals = refusals
+        self._errors = errors
 
     def operation(self, rpc: Rpc, method: MethodDescriptor, binding: Binding) -> Schema:
-        """One operation object."""
+        """Returns the operation of a binding."""
         summary, rest = summary_and_rest(self._contracts.comment(method.full_name))
         operation_id = rpc.selector.removeprefix("meno.")
         operation = {
             "operationId": operation_id if binding.ordinal == 1 else f"{operation_id}.{binding.ordinal}",
             "tags": [tag(rpc)],
             "summary": summary,
-            "description": "\n\n".join(filter(None, [rest, _limit(rpc), callers.in_words(rpc)])),
+            "description": "\n\n".join(filter(None, [rest, _limit(rpc), access_rules.describe(rpc)])),
             "parameters": self._parameters(rpc, method, binding),
             "requestBody": self._body(method, binding),
-            "responses": {"200": self._answer(method), **self._refusals.responses(method)},
-            callers.EXTENSION: callers.for_programs(rpc),
+            "responses": {"200": self._response(method), **self._errors.responses(method)},
+            access_rules.EXTENSION: access_rules.to_json(rpc),
         }
         present = {name: value for name, value in operation.items() if value}
         return present | ({"security": []} if rpc.public else {})
 
     def _parameters(self, rpc: Rpc, method: MethodDescriptor, binding: Binding) -> list[Schema]:
-        subjects = {grant.owner for grant in rpc.grants}
-        named = parameters.in_path(method.input_type, binding.variables, subjects, self._schemas)
+        owner_fields = {grant.owner for grant in rpc.grants}
+        path_parameters = parameters.in_path(
+            method.input_type, binding.variables, owner_fields, self._schemas
+        )
         if binding.body == _EVERYTHING:
-            return named
-        elsewhere = {*binding.variables, *filter(None, [binding.body])}
-        return named + parameters.in_query(method.input_type, elsewhere, self._schemas)
+            return path_parameters
+        not_in_query = {*binding.variables, *filter(None, [binding.body])}
+        return path_parameters + parameters.in_query(method.input_type, not_in_query, self._schemas)
 
     def _body(self, method: MethodDescriptor, binding: Binding) -> Schema | None:
         if not binding.body:
@@ -112,7 +114,7 @@ class Operations:
             schema = {"type": "array", "items": schema}
         return {"required": required, "content": {_JSON: {"schema": schema}}}
 
-    def _answer(self, method: MethodDescriptor) -> Schema:
+    def _response(self, method: MethodDescriptor) -> Schema:
         reply = method.output_type
         description = (
             self._contracts.comment(reply.full_name) if reply.file.package.startswith("meno") else ""
@@ -120,28 +122,28 @@ class Operations:
         schema = self._schemas.message(reply)
         if reply.full_name == HTTP_BODY:
             return {
-                "description": "The bytes, with their own media type.",
+                "description": "The file, with its media type.",
                 "content": {"*/*": {"schema": schema}},
             }
         if method.server_streaming:
             return {"description": _stream(reply.name, description), "content": {_EVENTS: {"schema": schema}}}
-        return {"description": description or "Nothing to say.", "content": {_JSON: {"schema": schema}}}
+        return {"description": description or "An empty response.", "content": {_JSON: {"schema": schema}}}
 
 
 def _stream(message: str, comment: str) -> str:
     return (
-        f"{comment} A stream of server-sent events: the `data` of each event is one {message} as JSON, of the"
-        " schema given here. A refusal before the first event is an ordinary answer with its status."
+        f"{comment} A stream of server-sent events: the `data` of each event is one {message} as JSON, with"
+        " this schema. An error before the first event is an ordinary response with its status."
     ).strip()
 
 
 def _limit(rpc: Rpc) -> str:
     limits = [
-        f"{calls} calls a minute and {counted}"
-        for calls, counted in (
-            (rpc.limit.per_person_per_minute, "person"),
+        f"{calls} calls a minute for each {key}"
+        for calls, key in (
+            (rpc.limit.per_person_per_minute, "user"),
             (rpc.limit.per_address_per_minute, "address"),
         )
         if calls
     ]
-    return f"**Limit:** {', '.join(limits)}." if limits else ""
+    return f"**Rate limit:** {', '.join(limits)}." if limits else ""

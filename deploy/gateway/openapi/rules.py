@@ -1,4 +1,4 @@
-"""The rules of buf.validate and of google.api.field_behavior, as far as JSON Schema can say them."""
+"""The rules of buf.validate and google.api.field_behavior as keywords of JSON Schema."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from deploy.gateway.openapi.wellknown import Schema
 
-_WORD = "string"
+_STRING = "string"
 _FORMATS = {
     "email": "email",
     "hostname": "hostname",
@@ -37,30 +37,30 @@ _NUMBERS = ("int32", "uint32", "sint32", "fixed32", "sfixed32", "float", "double
 
 
 def rules_of(field: FieldDescriptor) -> FieldRules:
-    """What a field's value must hold."""
+    """Returns the rules of a field."""
     rules: FieldRules = field.GetOptions().Extensions[validate_pb2.field]
     return rules
 
 
 def is_required(field: FieldDescriptor) -> bool:
-    """Whether a request must set the field."""
+    """Returns whether a request must set the field."""
     return _behaves(field, FieldBehavior.REQUIRED) or rules_of(field).required
 
 
 def is_optional(field: FieldDescriptor) -> bool:
-    """Whether a request may well do without the field."""
+    """Returns whether the field is declared as optional."""
     return _behaves(field, FieldBehavior.OPTIONAL)
 
 
 def direction(field: FieldDescriptor) -> Schema:
-    """Whether only answers, or only requests, hold the field. An identifier is ours to give."""
+    """Returns whether only responses or only requests contain the field. Identifiers are read-only."""
     if _behaves(field, FieldBehavior.OUTPUT_ONLY) or _behaves(field, FieldBehavior.IDENTIFIER):
         return {"readOnly": True}
     return {"writeOnly": True} if _behaves(field, FieldBehavior.INPUT_ONLY) else {}
 
 
 def keywords(rules: FieldRules, enum: EnumDescriptor | None = None) -> Schema:
-    """The keywords that hold beside a value's type."""
+    """Returns the keywords of the rules, in addition to the type."""
     kind = rules.WhichOneof("type")
     if kind is None or rules.ignore == Ignore.IGNORE_ALWAYS:
         return {}
@@ -71,8 +71,8 @@ def keywords(rules: FieldRules, enum: EnumDescriptor | None = None) -> Schema:
     return translate(given) if translate else {}
 
 
-def in_words(declared: FieldDescriptor | Descriptor) -> list[str]:
-    """What JSON Schema cannot say: the messages of the rules written in CEL."""
+def describe(declared: FieldDescriptor | Descriptor) -> list[str]:
+    """Returns the messages of the CEL rules, which JSON Schema cannot express."""
     extension: Any = validate_pb2.field if isinstance(declared, FieldDescriptor) else validate_pb2.message
     rules = declared.GetOptions().Extensions[extension]
     return [f"Rule: {rule.message}." for rule in rules.cel if rule.message]
@@ -82,16 +82,16 @@ def _string(given: Any) -> Schema:
     schema = _set(given, _LENGTHS) | _choice(given)
     if given.HasField("len"):
         schema |= {"minLength": given.len, "maxLength": given.len}
-    if _fits(given.pattern):
-        schema["examples"] = [_WORD]
+    if _matches_word(given.pattern):
+        schema["examples"] = [_STRING]
     known = given.WhichOneof("well_known")
     return schema | ({"format": _FORMATS[known]} if known in _FORMATS else {})
 
 
-def _fits(pattern: str) -> bool:
-    """Whether a pattern, in whose RE2 Python knows no Unicode classes, takes a plain word."""
+def _matches_word(pattern: str) -> bool:
+    """Returns whether a pattern matches a plain word. Python lacks the Unicode classes of RE2."""
     known = pattern.replace(r"\p{L}", "A-Za-z").replace(r"\p{N}", "0-9")
-    return bool(pattern) and r"\p" not in known and bool(re.search(known, _WORD))
+    return bool(pattern) and r"\p" not in known and bool(re.search(known, _STRING))
 
 
 def _enum(given: Any, enum: EnumDescriptor) -> Schema:
@@ -103,12 +103,12 @@ def _enum(given: Any, enum: EnumDescriptor) -> Schema:
     ]
     if len(allowed) == len(enum.values):
         return {}
-    refused = [value.number for value in enum.values if value.number not in allowed]
-    return {"not": {"enum": names(refused)}, "examples": names(allowed)[:1]}
+    excluded = [value.number for value in enum.values if value.number not in allowed]
+    return {"not": {"enum": names(excluded)}, "examples": names(allowed)[:1]}
 
 
 def _64_bit(given: Any) -> Schema:
-    """JSON holds these as strings, so that of all bounds only the sign can be said."""
+    """Returns a pattern for unsigned values. JSON represents these types as strings, without bounds."""
     positive = (given.HasField("gte") and given.gte >= 0) or (given.HasField("gt") and given.gt >= -1)
     return {"pattern": "^[0-9]+$"} if positive else {}
 

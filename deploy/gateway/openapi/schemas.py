@@ -1,4 +1,4 @@
-"""Messages and enumerations as JSON Schema, in the JSON that the gateway speaks."""
+"""JSON Schemas of messages and enumerations in the JSON format of the gateway."""
 
 from collections.abc import Collection, Iterable
 
@@ -30,32 +30,32 @@ _SCALARS: dict[int, Schema] = {
 
 
 class Schemas:
-    """The schemas that the document's operations refer to, gathered as they are asked for."""
+    """Builds the schemas that operations refer to, and collects them as components."""
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
         self.components: dict[str, Schema] = {}
 
     def message(self, descriptor: Descriptor) -> Schema:
-        """A reference to a message, or what it is where JSON has a form of its own for it."""
+        """Returns a reference to a message, or the schema of a well-known type."""
         name = descriptor.full_name
         if name in WELL_KNOWN:
             return dict(WELL_KNOWN[name])
         if name == STATUS:
             self.components |= STATUS_SCHEMAS
         elif name not in self.components:
-            # Before its fields, which may lead back here.
+            # Registered before its fields, because messages can be recursive.
             self.components[name] = {}
             self.components[name] = self.body(descriptor)
         return _reference(name)
 
     def body(self, descriptor: Descriptor, without: Collection[str] = ()) -> Schema:
-        """A message spelled out, without the fields that travel elsewhere."""
+        """Returns the schema of a message without the fields that are path or query parameters."""
         fields = [field for field in descriptor.fields if field.name not in without]
         schema: Schema = {
             "title": _title(descriptor),
-            "description": self._described(
-                descriptor.full_name, [*rules.in_words(descriptor), *self._choices(fields)]
+            "description": self._description(
+                descriptor.full_name, [*rules.describe(descriptor), *self._choices(fields)]
             ),
             "type": "object",
             "properties": {_json_name(field): self.field(field) for field in fields},
@@ -64,7 +64,7 @@ class Schemas:
         return {name: value for name, value in schema.items() if value}
 
     def field(self, field: FieldDescriptor) -> Schema:
-        """A field with its comment and its rules."""
+        """Returns the schema of a field with its comment and its rules."""
         constraints = rules.rules_of(field)
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             entry = field.message_type.fields_by_name
@@ -79,9 +79,9 @@ class Schemas:
             schema = {"type": "array", "items": items} | rules.keywords(constraints)
         else:
             schema = self._value(field) | rules.keywords(constraints, field.enum_type)
-        if rules.is_optional(field) and _may_be_anything(schema):
+        if rules.is_optional(field) and _is_opaque(schema):
             schema["examples"] = [""]
-        description = self._described(field.full_name, rules.in_words(field))
+        description = self._description(field.full_name, rules.describe(field))
         return schema | rules.direction(field) | ({"description": description} if description else {})
 
     def _value(self, field: FieldDescriptor) -> Schema:
@@ -100,14 +100,14 @@ class Schemas:
             ]
             self.components[name] = {
                 "title": _title(descriptor),
-                "description": self._described(name, ["\n".join(values)]),
+                "description": self._description(name, ["\n".join(values)]),
                 "type": "string",
                 "enum": [value.name for value in descriptor.values],
             }
         return _reference(name)
 
     def _choices(self, fields: Iterable[FieldDescriptor]) -> list[str]:
-        """One paragraph for each oneof."""
+        """Returns a paragraph for each oneof."""
         groups: dict[str, list[str]] = {}
         for field in fields:
             oneof = field.containing_oneof
@@ -118,7 +118,7 @@ class Schemas:
             for name, names in groups.items()
         ]
 
-    def _described(self, full_name: str, more: list[str]) -> str:
+    def _description(self, full_name: str, more: list[str]) -> str:
         return "\n\n".join(filter(None, [self._contracts.comment(full_name), *more]))
 
 
@@ -135,8 +135,8 @@ def _json_name(field: FieldDescriptor) -> str:
     return name
 
 
-def _may_be_anything(schema: Schema) -> bool:
-    """Whether a made-up value would be a riddle to the service, such as an etag or the id of nothing."""
+def _is_opaque(schema: Schema) -> bool:
+    """Returns whether only the service can produce valid values, such as etags and ids."""
     return schema.get("type") == "string" and (
         schema.get("format") == "uuid" or not {"minLength", "pattern", "format"} & schema.keys()
     )

@@ -1,4 +1,4 @@
-"""The messages that have a JSON form of their own."""
+"""Schemas of well-known messages, which have a special JSON form."""
 
 from typing import Any, Final, TypeAlias
 
@@ -41,19 +41,19 @@ WELL_KNOWN: Final[dict[str, Schema]] = {
     HTTP_BODY: {"type": "string", "format": "binary"},
 }
 
-# Spelled out, for the contracts name the first alone and never the second.
+# Written by hand, because the contracts refer only to Status, not to its details.
 STATUS_SCHEMAS: Final[dict[str, Schema]] = {
     STATUS: {
         "title": "Status",
-        "description": "Why a call was refused.",
+        "description": "The error of a call.",
         "type": "object",
         "properties": {
             "code": {"type": "integer", "format": "int32", "description": "The gRPC status code."},
-            "message": {"type": "string", "description": "A sentence for a person."},
+            "message": {"type": "string", "description": "The message for a user."},
             "details": {
                 "type": "array",
-                "description": "One ErrorInfo for programs, then whatever else helps: BadRequest lists the"
-                " fields that break a rule, RetryInfo says when to try again.",
+                "description": "One ErrorInfo, then further details: BadRequest lists the invalid fields,"
+                " RetryInfo has the delay before a retry.",
                 "items": {
                     "anyOf": [
                         {"$ref": f"#/components/schemas/{ERROR_INFO}"},
@@ -66,7 +66,7 @@ STATUS_SCHEMAS: Final[dict[str, Schema]] = {
     },
     ERROR_INFO: {
         "title": "ErrorInfo",
-        "description": "The reason, for programs.",
+        "description": "The machine-readable reason.",
         "type": "object",
         "properties": {
             "@type": {"type": "string", "const": f"type.googleapis.com/{ERROR_INFO}"},
@@ -74,7 +74,7 @@ STATUS_SCHEMAS: Final[dict[str, Schema]] = {
             "reason": {"type": "string", "examples": ["ACCESS_DENIED"]},
             "metadata": {
                 "type": "object",
-                "description": "What each reason says it carries.",
+                "description": "The values that the description of the reason lists.",
                 "additionalProperties": {"type": "string"},
             },
         },
@@ -82,12 +82,12 @@ STATUS_SCHEMAS: Final[dict[str, Schema]] = {
     },
     "google.protobuf.Any": {
         "title": "Any",
-        "description": "A message of the type that `@type` names.",
+        "description": "A message of the type in `@type`.",
         **WELL_KNOWN["google.protobuf.Any"],
     },
 }
 
-# What a query parameter can say in one string, as Envoy reads it.
+# The messages that Envoy accepts as a query parameter.
 IN_A_QUERY: Final = frozenset(
     {
         "google.protobuf.Timestamp",

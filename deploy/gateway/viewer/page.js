@@ -1,4 +1,4 @@
-// The Content-Security-Policy allows no script inside the page itself.
+// A separate file, because the Content-Security-Policy forbids inline scripts.
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#operations",
@@ -7,7 +7,7 @@ SwaggerUIBundle({
   filter: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
-  // No other host is ever asked, and no token outlives the page.
+  // The page calls no other host, and stores no token.
   validatorUrl: null,
   persistAuthorization: false,
 });

@@ -1,6 +1,6 @@
-"""What the gateway says when it refuses: the same words and details as the services say.
+"""Errors that the gateway itself returns, with the same messages and details as those of the services.
 
-A gRPC client gets them as a google.rpc.Status in the trailers, everybody else as JSON.
+A gRPC client receives them as a google.rpc.Status in the trailers, any other client as JSON.
 """
 
 import base64
@@ -13,37 +13,39 @@ from google.rpc.status_pb2 import Status
 from chassis import errors
 from chassis.errors import DomainError
 
-_OWN_WORDS = "%LOCAL_REPLY_BODY%"
+_LOCAL_BODY = "%LOCAL_REPLY_BODY%"
 
 
 class MethodNotFound(errors.ChassisError):
+    """The path belongs to no RPC."""
+
     def __init__(self) -> None:
-        super().__init__("There is no such method. /docs shows those that there are.")
+        super().__init__("The method does not exist. See /docs for all methods.")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A refusal of the gateway's own: what Envoy calls it, and what we say instead."""
+    """An error of Envoy, and the error that replaces it."""
 
     http_status: int
-    refusal: DomainError
+    error: DomainError
     details: str = ""
-    """What Envoy's own details must contain, where the status alone does not tell."""
-    becomes: int = 0
+    """A text in the response code details of Envoy, if the status alone is ambiguous."""
+    new_status: int = 0
     """The HTTP status to send instead."""
-    own_words: bool = False
-    """Envoy's message says more than ours could: what is wrong with the JSON, and where."""
+    keep_body: bool = False
+    """Whether the message of Envoy is kept, because it locates the error in the JSON."""
 
 
-# First match wins.
+# The first match applies.
 REPLIES = (
-    # A valid token cannot be told from a forged one before the keys were ever fetched.
-    Reply(401, errors.ServiceUnavailable(), details="Jwks_remote_fetch", becomes=503),
+    # Before the keys have been fetched, a valid token cannot be distinguished from a forged one.
+    Reply(401, errors.ServiceUnavailable(), details="Jwks_remote_fetch", new_status=503),
     Reply(401, errors.TokenMissing(), details="Jwt_is_missing"),
     Reply(401, errors.TokenExpired(), details="Jwt_is_expired"),
     Reply(401, errors.TokenInvalid()),
-    # Envoy calls a token for another audience forbidden; it is as invalid as any other.
-    Reply(403, errors.TokenInvalid(), details="jwt_authn", becomes=401),
+    # Envoy returns 403 for a token with another audience, which is simply invalid.
+    Reply(403, errors.TokenInvalid(), details="jwt_authn", new_status=401),
     Reply(403, errors.AccessDenied()),
     Reply(404, MethodNotFound()),
     Reply(405, MethodNotFound()),
@@ -51,10 +53,10 @@ REPLIES = (
     Reply(413, errors.MessageTooLarge()),
     Reply(431, errors.MessageTooLarge()),
     Reply(429, errors.RateLimited()),
-    Reply(400, errors.RequestMalformed(), own_words=True),
-    Reply(415, errors.RequestMalformed(), own_words=True),
-    # A transfer encoding that Envoy does not know, a version of HTTP that is too old.
-    Reply(501, errors.RequestMalformed(), becomes=400),
+    Reply(400, errors.RequestMalformed(), keep_body=True),
+    Reply(415, errors.RequestMalformed(), keep_body=True),
+    # 501 is an unknown transfer encoding, 426 an outdated HTTP version.
+    Reply(501, errors.RequestMalformed(), new_status=400),
     Reply(426, errors.RequestMalformed()),
     Reply(502, errors.ServiceUnavailable()),
     Reply(503, errors.ServiceUnavailable()),
@@ -63,14 +65,14 @@ REPLIES = (
 
 
 def local_reply_config() -> dict[str, Any]:
-    """The mapping, for gRPC and for JSON."""
+    """Returns the local reply configuration, for gRPC and for JSON."""
     return {"mappers": [mapper for reply in REPLIES for mapper in (_grpc(reply), _json(reply))]}
 
 
 def _grpc(reply: Reply) -> dict[str, Any]:
-    status = reply.refusal.status()
+    status = reply.error.status()
     encoded = base64.b64encode(status.SerializeToString()).decode().rstrip("=")
-    message = _OWN_WORDS if reply.own_words else status.message
+    message = _LOCAL_BODY if reply.keep_body else status.message
     return {
         **_common(reply, is_grpc=True),
         "headers_to_add": [*_headers(reply), _header("grpc-status-details-bin", encoded)],
@@ -79,10 +81,10 @@ def _grpc(reply: Reply) -> dict[str, Any]:
 
 
 def _json(reply: Reply) -> dict[str, Any]:
-    status: Status = reply.refusal.status()
+    status: Status = reply.error.status()
     body = {
         "code": status.code,
-        "message": _OWN_WORDS if reply.own_words else status.message,
+        "message": _LOCAL_BODY if reply.keep_body else status.message,
         "details": [MessageToDict(detail) for detail in status.details],
     }
     return {
@@ -102,17 +104,20 @@ def _common(reply: Reply, *, is_grpc: bool) -> dict[str, Any]:
                 }
             }
         },
-        *_asked_in_grpc(is_grpc),
+        *_protocol_filters(is_grpc),
     ]
     if reply.details:
         filters.append(_details_contain(reply.details))
     [first, *more] = filters
     common: dict[str, Any] = {"filter": {"and_filter": {"filters": filters}} if more else first}
-    return {**common, "status_code": reply.becomes} if reply.becomes else common
+    return {**common, "status_code": reply.new_status} if reply.new_status else common
 
 
-def _asked_in_grpc(is_grpc: bool) -> list[dict[str, Any]]:
-    """Tells gRPC from JSON, which the transcoder has given the same content type by now."""
+def _protocol_filters(is_grpc: bool) -> list[dict[str, Any]]:
+    """Returns the filters that match gRPC requests.
+
+    The transcoder has already given transcoded requests the content type of gRPC.
+    """
     grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     transcoded = {"name": "x-envoy-original-path", "present_match": True}
     if is_grpc:
@@ -136,9 +141,9 @@ def _details_contain(text: str) -> dict[str, Any]:
 
 
 def _headers(reply: Reply) -> list[dict[str, Any]]:
-    """When to try again, where that is part of the refusal."""
-    sent = errors.StatusError.of(reply.refusal).trailers()
-    return [_header(key, str(value)) for key, value in sent if key == "retry-after"]
+    """Returns the retry-after header of an error that has one."""
+    trailers = errors.StatusError.of(reply.error).trailers()
+    return [_header(key, str(value)) for key, value in trailers if key == "retry-after"]
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

@@ -1,23 +1,24 @@
-"""Why an RPC may be refused: the reasons that its comment names, with code and documentation."""
+"""The errors of an RPC: the reasons in its comment, with their codes and descriptions."""
 
 import re
 from dataclasses import dataclass
 
 import grpc
 from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor
+from google.rpc.code_pb2 import Code
 
 from chassis.errors import DOMAIN
 from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
 from deploy.gateway.openapi.wellknown import ERROR_INFO, STATUS, Schema
 from meno.access.v1 import access_pb2
 
-_EVERYWHERE = "meno/access/v1/errors.proto"
+_COMMON_ERRORS = "meno/access/v1/errors.proto"
 _ENUM = "ErrorReason"
-_NAME = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
-_DEFAULT = "Refusal"
+_REASON = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+_DEFAULT = "Error"
 
-# As Envoy's transcoder turns gRPC codes into HTTP statuses.
-_HTTP = {
+# The mapping of the transcoder of Envoy.
+_HTTP_STATUSES = {
     grpc.StatusCode.CANCELLED: 499,
     grpc.StatusCode.UNKNOWN: 500,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -39,7 +40,7 @@ _HTTP = {
 
 @dataclass(frozen=True)
 class Reason:
-    """One value of an ErrorReason."""
+    """A value of an ErrorReason enum."""
 
     name: str
     code: grpc.StatusCode
@@ -47,12 +48,12 @@ class Reason:
 
     @property
     def http_status(self) -> int:
-        """What the gateway sends."""
-        return _HTTP[self.code]
+        """Returns the HTTP status that the gateway sends."""
+        return _HTTP_STATUSES[self.code]
 
     @property
     def example(self) -> Schema:
-        """A whole refusal."""
+        """Returns an example of the whole error."""
         number: int = self.code.value[0]
         sentence, _ = summary_and_rest(self.comment)
         detail = {"@type": f"type.googleapis.com/{ERROR_INFO}", "domain": DOMAIN, "reason": self.name}
@@ -62,40 +63,40 @@ class Reason:
         return f"- `{self.name}` ({self.code.name}): {self.comment}"
 
 
-class Refusals:
-    """The reasons of every context."""
+class Errors:
+    """The error reasons of every context."""
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
-        self._everywhere = self._reasons(_EVERYWHERE)
+        self._common = self._reasons(_COMMON_ERRORS)
 
-    def named(self, method: MethodDescriptor) -> list[Reason]:
-        """The reasons that an RPC's comment names after `Errors:`."""
+    def find_reasons(self, method: MethodDescriptor) -> list[Reason]:
+        """Returns the reasons in the comment of an RPC after `Errors:`."""
         _, _, errors = self._contracts.comment(method.full_name).partition("Errors:")
         package = method.containing_service.file.package
-        known = self._everywhere | self._reasons(f"{package.replace('.', '/')}/errors.proto")
-        names = dict.fromkeys(_NAME.findall(errors))
+        known = self._common | self._reasons(f"{package.replace('.', '/')}/errors.proto")
+        names = dict.fromkeys(_REASON.findall(errors))
         return [known[name] for name in names if name in known]
 
     def responses(self, method: MethodDescriptor) -> dict[str, Schema]:
-        """One response for each status of the named reasons, and one for all others."""
+        """Returns a response for each status of the reasons, and one for all other errors."""
         by_status: dict[int, list[Reason]] = {}
-        for reason in self.named(method):
+        for reason in self.find_reasons(method):
             by_status.setdefault(reason.http_status, []).append(reason)
         return {
             **{
-                str(status): {"description": _listed(reasons), "content": _content(reasons)}
+                str(status): {"description": _describe(reasons), "content": _content(reasons)}
                 for status, reasons in sorted(by_status.items())
             },
             "default": {"$ref": f"#/components/responses/{_DEFAULT}"},
         }
 
     def components(self) -> dict[str, Schema]:
-        """The response that every operation shares."""
-        reasons = [*self._everywhere.values()]
+        """Returns the response that all operations share."""
+        reasons = [*self._common.values()]
         return {
             _DEFAULT: {
-                "description": f"The call is refused, for a reason that holds everywhere:\n\n{_listed(reasons)}",
+                "description": f"An error that any call can return:\n\n{_describe(reasons)}",
                 "content": _content(reasons),
             }
         }
@@ -105,13 +106,13 @@ class Refusals:
         reasons = {}
         for value in enum.values[1:]:
             name = value.name.removeprefix("ERROR_REASON_")
-            code = grpc.StatusCode[value.GetOptions().Extensions[access_pb2.code]]
+            code = grpc.StatusCode[Code.Name(value.GetOptions().Extensions[access_pb2.code])]
             comment = self._contracts.comment(f"{enum.full_name}.{value.name}")
             reasons[name] = Reason(name, code, comment)
         return reasons
 
 
-def _listed(reasons: list[Reason]) -> str:
+def _describe(reasons: list[Reason]) -> str:
     return "\n".join(map(str, reasons))
 
 
