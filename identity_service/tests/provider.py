@@ -1,4 +1,4 @@
-"""A provider of models, as far as it lists them: an HTTP server that says what a test wants."""
+"""A local HTTP server that lists models, and whose responses a test controls."""
 
 import asyncio
 import json
@@ -11,22 +11,22 @@ from typing import Any
 
 @dataclass
 class Provider:
-    """What it answers, and what it was asked."""
+    """A provider of models that records the requests to it."""
 
     host: str = ""
-    """With its port."""
+    """The host with the port."""
     status: int = 200
     body: bytes = b""
     headers: str = ""
     raw: bytes | None = None
-    """All that it says, where that is no HTTP."""
+    """The raw response, if it is not valid HTTP."""
     hang: bool = False
-    """Says nothing more after that."""
+    """Whether the connection stays open after the response."""
     asked: list[str] = field(default_factory=list)
-    """The heads of the questions, in lower case."""
+    """The request lines and headers, in lower case."""
 
     def lists(self, answer: Any) -> None:
-        """Answers with JSON."""
+        """Sets the response to a JSON document."""
         self.body = json.dumps(answer).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,7 +48,7 @@ class Provider:
 
 @asynccontextmanager
 async def provider(tls: ssl.SSLContext | None = None) -> AsyncIterator[Provider]:
-    """Runs one on a free port."""
+    """Runs a provider on a free port."""
     running = Provider()
     server = await asyncio.start_server(running.serve, "127.0.0.1", 0, ssl=tls)
     running.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What carries codes: an SMTP server, a webhook, the log, and what an operator brings."""
+"""The senders of one-time codes: SMTP, webhook, log, and custom senders."""
 
 import asyncio
 import base64
@@ -17,17 +17,17 @@ from google.rpc.error_details_pb2 import BadRequest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.settings import Settings
-from identity_service.sign_in.codes import outgoing, senders
-from identity_service.sign_in.codes.letters import Letter
-from identity_service.sign_in.codes.outgoing import Outgoing
-from identity_service.sign_in.codes.webhook import SIGNATURE, signature
+from identity_service.sign_in.codes import delivery_queue, senders
+from identity_service.sign_in.codes.delivery_queue import DeliveryQueue
+from identity_service.sign_in.codes.types import CodeMessage
+from identity_service.sign_in.codes.webhook import SIGNATURE_HEADER, sign
+from identity_service.tests.code_inbox import CodeInbox
 from identity_service.tests.conftest import Identity
-from identity_service.tests.post import Post
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest
 
-LETTER = Letter("EMAIL", "ada@example.org", "012345", datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
+MESSAGE = CodeMessage("EMAIL", "ada@example.org", "012345", datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
 SECRET = "s" * 32
 
 
@@ -37,7 +37,7 @@ def settings(**values: Any) -> Settings:
 
 @dataclass
 class MailServer:
-    """As much of SMTP as it takes to receive a message."""
+    """A server with the subset of SMTP that receives a message."""
 
     port: int = 0
     logins: list[bytes] = field(default_factory=list)
@@ -71,7 +71,7 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server() -> AsyncIterator[MailServer]:
-    """Runs one on a free port."""
+    """Runs a mail server on a free port."""
     mail = MailServer()
     server = await asyncio.start_server(mail.serve, "127.0.0.1", 0)
     mail.port = server.sockets[0].getsockname()[1]
@@ -88,7 +88,7 @@ async def mail() -> AsyncIterator[MailServer]:
         yield running
 
 
-def by_mail(mail: MailServer, user: str = "") -> dict[str, Any]:
+def smtp_settings(mail: MailServer, user: str = "") -> dict[str, Any]:
     return {
         "code_sender": "smtp",
         "smtp_url": f"smtp://{user}127.0.0.1:{mail.port}",
@@ -96,9 +96,9 @@ def by_mail(mail: MailServer, user: str = "") -> dict[str, Any]:
     }
 
 
-async def test_a_code_comes_by_mail(mail: MailServer) -> None:
-    sender = senders.sender(settings(**by_mail(mail, "me:p%40ss@")))
-    await sender.send(LETTER)
+async def test_the_smtp_sender_sends_an_email(mail: MailServer) -> None:
+    sender = senders.create_sender(settings(**smtp_settings(mail, "me:p%40ss@")))
+    await sender.send(MESSAGE)
     recipient, text = await mail.received.get()
     message = message_from_bytes(text)
     assert (recipient, message["To"]) == ("ada@example.org", "ada@example.org")
@@ -108,47 +108,47 @@ async def test_a_code_comes_by_mail(mail: MailServer) -> None:
     assert mail.logins == [b"\0me\0p@ss"]
 
 
-class OneFails:
-    """A sender that fails once, and stays silent until it may go on."""
+class FailingSender:
+    """A sender that fails for the code `0`, and waits until it may send."""
 
     reaches = frozenset({"EMAIL"})
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.may_go_on = asyncio.Event()
+        self.may_send = asyncio.Event()
         self.done = asyncio.Event()
 
-    async def send(self, letter: Letter) -> None:
-        await self.may_go_on.wait()
-        if letter.code == "0":
-            raise OSError(f"cannot reach {letter.address}")
-        self.sent.append(letter.code)
-        if letter.code == "last":
+    async def send(self, message: CodeMessage) -> None:
+        await self.may_send.wait()
+        if message.code == "0":
+            raise OSError(f"cannot reach {message.address}")
+        self.sent.append(message.code)
+        if message.code == "last":
             self.done.set()
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Has no connections."""
 
 
-async def test_what_cannot_be_sent_is_logged_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "_MAX_WAITING", 3)
-    sender = OneFails()
-    queue = Outgoing(sender)
+async def test_failed_deliveries_are_logged_without_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_queue, "_MAX_QUEUED", 3)
+    sender = FailingSender()
+    queue = DeliveryQueue(sender)
     with capture_logs() as logged:
         for code in ("0", "1", "last", "dropped"):
-            queue.put(LETTER._replace(code=code))
+            queue.enqueue(MESSAGE._replace(code=code))
         sending = asyncio.create_task(queue.run())
-        sender.may_go_on.set()
+        sender.may_send.set()
         await sender.done.wait()
         sending.cancel()
     assert sorted(sender.sent) == ["1", "last"]
     assert [one["event"] for one in logged] == ["one_time_code_dropped", "one_time_code_not_sent"]
-    assert LETTER.address not in str(logged)
+    assert MESSAGE.address not in str(logged)
 
 
 @dataclass
-class Hook:
-    """An HTTP server that keeps what is posted."""
+class WebhookServer:
+    """An HTTP server that records the posted requests."""
 
     url: str = ""
     status: int = 200
@@ -165,68 +165,68 @@ class Hook:
 
 
 @pytest_asyncio.fixture
-async def hook() -> AsyncIterator[Hook]:
-    made = Hook()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/codes"
-    yield made
+async def webhook() -> AsyncIterator[WebhookServer]:
+    webhook = WebhookServer()
+    server = await asyncio.start_server(webhook.serve, "127.0.0.1", 0)
+    webhook.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/codes"
+    yield webhook
     server.close()
     await server.wait_closed()
 
 
-async def test_a_code_is_posted_and_signed(hook: Hook) -> None:
-    sender = senders.sender(
-        settings(code_sender="webhook", code_webhook_url=hook.url, code_webhook_secret=SECRET)
+async def test_the_webhook_sender_posts_and_signs_a_code(webhook: WebhookServer) -> None:
+    sender = senders.create_sender(
+        settings(code_sender="webhook", code_webhook_url=webhook.url, code_webhook_secret=SECRET)
     )
-    await sender.send(LETTER._replace(kind="PHONE", address="+919876543210"))
-    headers, body = await hook.posted.get()
+    await sender.send(MESSAGE._replace(kind="PHONE", address="+919876543210"))
+    headers, body = await webhook.posted.get()
     assert json.loads(body) == {
         "kind": "PHONE",
         "address": "+919876543210",
         "code": "012345",
         "expire_time": "2030-01-02T03:04:00+00:00",
     }
-    assert headers[SIGNATURE] == signature(SECRET.encode(), body) != signature(b"another", body)
+    assert headers[SIGNATURE_HEADER] == sign(SECRET.encode(), body) != sign(b"another", body)
     for status in (302, 500):
-        hook.status = status
+        webhook.status = status
         with pytest.raises(Exception, match=str(status)):
-            await sender.send(LETTER)
+            await sender.send(MESSAGE)
     await sender.close()
 
 
-async def test_the_local_stack_reads_codes_in_the_log() -> None:
+async def test_the_log_sender_writes_codes_to_the_log() -> None:
     with capture_logs() as logged:
-        await senders.sender(settings(code_sender="log")).send(LETTER)
+        await senders.create_sender(settings(code_sender="log")).send(MESSAGE)
     assert [(one["event"], one["address"], one["code"]) for one in logged] == [
         ("one_time_code", "ada@example.org", "012345")
     ]
 
 
-async def test_unless_an_operator_says_how_no_code_is_sent(town: Identity) -> None:
+async def test_codes_are_not_sent_without_a_configured_sender(town: Identity) -> None:
     for address in ("ada@example.org", "+14155550123"):
-        asked = town.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
-        told = await refused(asked)
-        assert (told.code, told.detail(BadRequest).field_violations[0].field) == (
+        call = town.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
+        error = await expect_error(call)
+        assert (error.code, error.detail(BadRequest).field_violations[0].field) == (
             "INVALID_ARGUMENT",
             "address",
         )
 
 
-def test_an_operator_brings_a_sender_of_their_own() -> None:
-    made = senders.sender(settings(code_sender="identity_service.tests.post:Post"))
-    assert isinstance(made, Post)
+def test_a_custom_sender_is_imported() -> None:
+    sender = senders.create_sender(settings(code_sender="identity_service.tests.code_inbox:CodeInbox"))
+    assert isinstance(sender, CodeInbox)
 
 
 @pytest.mark.parametrize(
-    "name", ["identity_service.tests.nowhere:Post", "identity_service.tests.post:Nobody"]
+    "name", ["identity_service.tests.missing:CodeInbox", "identity_service.tests.code_inbox:Missing"]
 )
-def test_a_sender_that_is_not_there_is_told_in_one_line(name: str) -> None:
-    with pytest.raises(SystemExit, match=r"^MENO_CODE_SENDER: .*(nowhere|Nobody)"):
-        senders.sender(settings(code_sender=name))
+def test_a_missing_sender_is_reported_in_one_line(name: str) -> None:
+    with pytest.raises(SystemExit, match=r"^MENO_CODE_SENDER: .*(missing|Missing)"):
+        senders.create_sender(settings(code_sender=name))
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"code_sender": "pigeon"}, "pattern"),
         ({"code_sender": "smtp"}, "MENO_SMTP_URL"),
@@ -242,24 +242,24 @@ def test_a_sender_that_is_not_there_is_told_in_one_line(name: str) -> None:
         ({"oidc_issuers": json.dumps([{"issuer": "https://i", "audiences": ["a"]}] * 2)}, "twice"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_settings_are_reported(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         settings(**values)
 
 
-class TestByMailAlone:
-    """An installation that sends e-mail and nothing else."""
+class TestSmtpOnly:
+    """An installation that can only send e-mail."""
 
     @pytest.fixture
     def more_settings(self, mail: MailServer) -> dict[str, Any]:
-        return by_mail(mail)
+        return smtp_settings(mail)
 
-    async def test_a_phone_gets_no_code(self, identity: Identity, mail: MailServer) -> None:
-        denied = await refused(
+    async def test_a_phone_number_is_rejected(self, identity: Identity, mail: MailServer) -> None:
+        error = await expect_error(
             identity.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address="+919876543210"))
         )
-        [violation] = denied.detail(BadRequest).field_violations
-        assert (denied.code, violation.field) == ("INVALID_ARGUMENT", "address")
+        [violation] = error.detail(BadRequest).field_violations
+        assert (error.code, violation.field) == ("INVALID_ARGUMENT", "address")
         await identity.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address="ada@example.org"))
         recipient, _ = await mail.received.get()
         assert recipient == "ada@example.org"

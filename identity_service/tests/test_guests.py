@@ -1,4 +1,4 @@
-"""Guests: how they come in, and how they become part of who they turn out to be."""
+"""Guest sign-in, and the merge of a guest into another account, over gRPC."""
 
 import asyncio
 import base64
@@ -10,13 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from chassis.conversions import to_timestamp
 from chassis.database import Database
-from chassis.testing import refused, soon_refused
-from chassis.wire import timestamp
+from chassis.testing import eventually_error, expect_error
 from identity_service.account_feed import store as feed
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import (
     ListSignInsRequest,
@@ -25,31 +25,26 @@ from meno.identity.v1.auth_service_pb2 import (
     SignInAsGuestRequest,
 )
 from meno.identity.v1.class_service_pb2 import JoinClassRequest
-from meno.identity.v1.user_service_pb2 import (
-    XP_REASON_QUIZ_GRADED,
-    AwardXpRequest,
-    GetUserRequest,
-    RecordActivityRequest,
-    User,
-)
+from meno.identity.v1.resources_pb2 import XP_REASON_QUIZ_GRADED, User
+from meno.identity.v1.user_service_pb2 import AwardXpRequest, GetUserRequest, RecordActivityRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 TODAY = date(2026, 5, 4)
 
 
-async def guest(identity: Identity, **asked: str) -> Person:
-    return Person(await identity.auth.SignInAsGuest(SignInAsGuestRequest(**asked)))
+async def guest(identity: Identity, **values: str) -> Person:
+    return Person(await identity.auth.SignInAsGuest(SignInAsGuestRequest(**values)))
 
 
-def merging(guest: Person) -> MergeGuestRequest:
+def merge_request(guest: Person) -> MergeGuestRequest:
     return MergeGuestRequest(user_id="me", guest_refresh_token=guest.tokens.refresh_token)
 
 
 async def merge(identity: Identity, guest: Person, person: Person) -> User:
-    return await identity.auth.MergeGuest(merging(guest), **person.auth)
+    return await identity.auth.MergeGuest(merge_request(guest), **person.auth)
 
 
-async def test_a_guest_is_let_in_and_known_as_one(identity: Identity) -> None:
+async def test_a_guest_is_signed_in_and_marked_as_guest(identity: Identity) -> None:
     unnamed, named = await guest(identity), await guest(identity, display_name=" Mo ")
     assert [one.tokens.user.display_name for one in (unnamed, named)] == ["Guest", "Mo"]
     assert unnamed.tokens.user.role == GlobalRole.GLOBAL_ROLE_STUDENT
@@ -60,25 +55,25 @@ async def test_a_guest_is_let_in_and_known_as_one(identity: Identity) -> None:
         assert claims(one)["guest"] is True
 
 
-async def test_a_guest_joins_no_class_and_is_merged_with_none(identity: Identity) -> None:
+async def test_a_guest_cannot_join_a_class_or_merge_another_guest(identity: Identity) -> None:
     somebody, other = await guest(identity), await guest(identity)
     for attempt in (
         identity.classes.JoinClass(JoinClassRequest(user_id="me", join_code="ABCDEFGH"), **somebody.auth),
         merge(identity, other, somebody),
     ):
-        assert (await refused(attempt)).reason == "ACCESS_DENIED"
+        assert (await expect_error(attempt)).reason == "ACCESS_DENIED"
 
 
-async def test_no_guest_comes_in_where_none_are_admitted(identity: Identity) -> None:
+async def test_guest_sign_in_can_be_disabled(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    entry = SetConfigEntryRequest(key="guests_admitted")
+    entry = SetConfigEntryRequest(key="guest_sign_in_enabled")
     entry.value.bool_value = False
     await identity.admin.SetConfigEntry(entry, **admin.auth)
-    denied = await refused(guest(identity))
-    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "GUESTS_NOT_ADMITTED")
+    error = await expect_error(guest(identity))
+    assert (error.code, error.reason) == ("PERMISSION_DENIED", "GUEST_SIGN_IN_DISABLED")
 
 
-async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, database: Database) -> None:
+async def test_a_merge_moves_all_data_of_the_guest(identity: Identity, database: Database) -> None:
     admin, ada, mo = await identity.sign_up_admin(), await identity.sign_up("Ada"), await guest(identity)
     award(identity, ada, 300, 20)
     award(identity, mo, 45, 1)
@@ -87,8 +82,8 @@ async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, dat
     execute(identity, "INSERT INTO user_settings (user_id) VALUES (%s)", mo.user_id)
     merged = await merge(identity, mo, ada)
     assert (merged.user_id, merged.login_name) == (ada.user_id, "Ada")
-    gathered = "SELECT xp, level, streak, streak_day FROM users WHERE user_id = %s"
-    assert rows(identity, gathered, ada.user_id) == [(366, 0, 4, TODAY)]
+    query = "SELECT xp, level, streak, streak_day FROM users WHERE user_id = %s"
+    assert rows(identity, query, ada.user_id) == [(366, 0, 4, TODAY)]
     assert rows(identity, "SELECT day, streak FROM activity_days ORDER BY day") == [
         (TODAY - timedelta(days=ago), 4 - ago) for ago in (3, 2, 1, 0)
     ]
@@ -98,14 +93,14 @@ async def test_everything_of_a_guest_becomes_the_persons(identity: Identity, dat
         "SELECT guest, xp, deleted_at IS NOT NULL, merged_into_user_id::text FROM users WHERE user_id = %s"
     )
     assert rows(identity, tombstone, mo.user_id) == [(True, 0, True, ada.user_id)]
-    [event] = [one for one in await feed.after(database, 0) if one.kind == "user_merged"]
+    [event] = [one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]
     assert event.body == {"user_id": mo.user_id, "into_user_id": ada.user_id}
     entries = await identity.audited(admin, user_id=ada.user_id)
     merges = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_GUEST_MERGED]
     assert [(one.actor_user_id, one.resource_id) for one in merges] == [(ada.user_id, mo.user_id)]
 
 
-async def test_what_arrives_late_for_a_guest_becomes_the_persons(identity: Identity) -> None:
+async def test_data_that_arrives_after_a_merge_belongs_to_the_user(identity: Identity) -> None:
     ada, mo = await identity.sign_up(), await guest(identity)
     session_service = UserServiceStub(identity.served.channel("session_service"))
     before = AwardXpRequest(
@@ -119,21 +114,21 @@ async def test_what_arrives_late_for_a_guest_becomes_the_persons(identity: Ident
     assert await session_service.AwardXp(before) == entry
     assert (await session_service.AwardXp(late)).amount == late.amount
     await session_service.RecordActivity(
-        RecordActivityRequest(user_id=mo.user_id, activity_time=timestamp(datetime.now(UTC)))
+        RecordActivityRequest(user_id=mo.user_id, activity_time=to_timestamp(datetime.now(UTC)))
     )
     person = await identity.users.GetUser(GetUserRequest(user_id="me"), **ada.auth)
     assert (person.xp, person.streak_days) == (before.amount + late.amount, 1)
 
 
-async def test_a_merged_guest_is_let_in_no_more(identity: Identity) -> None:
+async def test_the_tokens_of_a_merged_guest_are_revoked(identity: Identity) -> None:
     ada, mo = await identity.sign_up(), await guest(identity)
     await merge(identity, mo, ada)
     reading = GetUserRequest(user_id="me")
-    denied = await soon_refused(
+    error = await eventually_error(
         lambda: identity.auth.ListSignIns(ListSignInsRequest(user_id="me"), **mo.auth)
     )
-    assert denied.reason == "RIGHTS_CHANGED"
-    assert (await refused(identity.refresh(mo))).reason == "REFRESH_TOKEN_INVALID"
+    assert error.reason == "TOKEN_REVOKED"
+    assert (await expect_error(identity.refresh(mo))).reason == "REFRESH_TOKEN_INVALID"
     await identity.users.GetUser(reading, **ada.auth)
 
 
@@ -142,8 +137,8 @@ async def test_a_guest_is_merged_once(identity: Identity) -> None:
     award(identity, mo, 45)
     merged = await merge(identity, mo, ada)
     assert await merge(identity, mo, ada) == merged
-    denied = await refused(merge(identity, mo, eve))
-    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+    error = await expect_error(merge(identity, mo, eve))
+    assert (error.code, error.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
 
 
 async def test_twenty_concurrent_merges_have_one_effect(identity: Identity, database: Database) -> None:
@@ -152,10 +147,10 @@ async def test_twenty_concurrent_merges_have_one_effect(identity: Identity, data
     answers = await asyncio.gather(*(merge(identity, mo, ada) for _ in range(20)))
     assert {answer.user_id for answer in answers} == {ada.user_id}
     assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
-    assert len([one for one in await feed.after(database, 0) if one.kind == "user_merged"]) == 1
+    assert len([one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]) == 1
 
 
-async def test_of_two_who_merge_a_guest_at_once_one_does(identity: Identity) -> None:
+async def test_of_two_users_who_merge_a_guest_concurrently_one_succeeds(identity: Identity) -> None:
     people, mo = [await identity.sign_up() for _ in range(2)], await guest(identity)
     award(identity, mo, 45)
     outcomes = await asyncio.gather(
@@ -167,7 +162,7 @@ async def test_of_two_who_merge_a_guest_at_once_one_does(identity: Identity) -> 
 
 
 @pytest.mark.parametrize("refreshed_first", [True, False])
-async def test_a_merge_loses_nothing_to_a_refresh(identity: Identity, refreshed_first: bool) -> None:
+async def test_a_concurrent_refresh_does_not_break_a_merge(identity: Identity, refreshed_first: bool) -> None:
     ada, mo = await identity.sign_up(), await guest(identity)
     award(identity, mo, 45)
     refresh = identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=mo.tokens.refresh_token))
@@ -178,27 +173,27 @@ async def test_a_merge_loses_nothing_to_a_refresh(identity: Identity, refreshed_
     assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
 
 
-async def test_only_the_last_token_of_a_guest_merges_them(identity: Identity) -> None:
+async def test_only_the_current_refresh_token_of_a_guest_merges_the_guest(identity: Identity) -> None:
     ada, eve, mo = await identity.sign_up(), await identity.sign_up(), await guest(identity)
-    older = merging(mo)
+    older = merge_request(mo)
     await identity.refresh(mo)
     execute(identity, "UPDATE sign_ins SET rotated_at = rotated_at - interval '11 seconds'")
     forged = MergeGuestRequest(user_id="me", guest_refresh_token=f"{mo.tokens.refresh_token[:-1]}!")
     unknown = ".".join((str(uuid.uuid4()), *mo.tokens.refresh_token.split(".")[1:]))
     for request in (
-        *(older, forged, merging(ada), merging(eve)),
+        *(older, forged, merge_request(ada), merge_request(eve)),
         *(MergeGuestRequest(user_id="me", guest_refresh_token=text) for text in ("nonsense", unknown)),
     ):
-        denied = await refused(identity.auth.MergeGuest(request, **ada.auth))
-        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
-    # None of them harmed the guest.
+        error = await expect_error(identity.auth.MergeGuest(request, **ada.auth))
+        assert (error.code, error.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
+    # The rejected attempts did not end the sign-in of the guest.
     await identity.refresh(mo)
     await merge(identity, mo, ada)
 
 
-async def test_who_is_no_guest_any_more_is_not_merged(identity: Identity) -> None:
+async def test_deactivated_deleted_converted_and_signed_out_guests_are_not_merged(identity: Identity) -> None:
     ada = await identity.sign_up()
-    for fate in (
+    for change in (
         "UPDATE users SET deactivated_at = now() WHERE user_id = %s",
         "UPDATE users SET deleted_at = now() WHERE user_id = %s",
         "UPDATE users SET guest = false WHERE user_id = %s",
@@ -206,19 +201,19 @@ async def test_who_is_no_guest_any_more_is_not_merged(identity: Identity) -> Non
         "UPDATE sign_ins SET expires_at = now() WHERE user_id = %s",
     ):
         mo = await guest(identity)
-        execute(identity, fate, mo.user_id)
-        assert (await refused(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID", fate
+        execute(identity, change, mo.user_id)
+        assert (await expect_error(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID", change
 
 
 def claims(person: Person) -> dict[str, Any]:
-    """What an access token says."""
+    """Returns the claims of the access token."""
     body = person.tokens.access_token.split(".")[1]
     read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return read
 
 
 def award(identity: Identity, person: Person, *amounts: int) -> None:
-    """Gives experience, as it lies in the ledger."""
+    """Adds experience points to the ledger and to the total."""
     for amount in amounts:
         execute(
             identity,
@@ -230,7 +225,7 @@ def award(identity: Identity, person: Person, *amounts: int) -> None:
 
 
 def study(identity: Identity, person: Person, streaks: dict[int, int]) -> None:
-    """Notes days of activity: so many days ago, with this streak."""
+    """Adds activity days: the streak by number of days ago."""
     for ago, streak in streaks.items():
         day = TODAY - timedelta(days=ago)
         noon = datetime.combine(day, time(12), UTC)

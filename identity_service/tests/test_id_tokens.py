@@ -1,4 +1,4 @@
-"""ID tokens: which are accepted, and what they prove. Against a real issuer, without a database."""
+"""Verification of ID tokens, against a real issuer and without a database."""
 
 import asyncio
 import base64
@@ -16,42 +16,42 @@ from pydantic import ValidationError
 
 from chassis.errors import DomainError
 from chassis.tokens import CLOCK_SKEW
-from identity_service.sign_in.credentials.proofs import Identity
-from identity_service.sign_in.issuers.fetching import MAX_BYTES
-from identity_service.sign_in.issuers.issuers import Issuers
-from identity_service.sign_in.issuers.keys import KEPT_FOR, PAUSE, Keys
-from identity_service.sign_in.issuers.settings import TrustedIssuer
+from identity_service.sign_in.identifiers.types import ExternalIdentity
+from identity_service.sign_in.issuers.fetcher import MAX_BYTES
+from identity_service.sign_in.issuers.keys import MAX_AGE_SECONDS, MIN_FETCH_INTERVAL_SECONDS, IssuerKeys
+from identity_service.sign_in.issuers.verifier import IdTokenVerifier
 from identity_service.tests.issuer import CLIENT, DISCOVERY, EC, FOREIGN, KEYS, RSA, LocalIssuer, local_issuer
+from identity_service.trusted_issuers import TrustedIssuer
 
 NEXT = ECKey.generate_key("P-256", {"kid": "next"})
 
 
 @pytest_asyncio.fixture
-async def issuers(issuer: LocalIssuer) -> AsyncIterator[Issuers]:
-    made = Issuers([issuer.trusted()])
-    yield made
-    await made.close()
+async def verifier(issuer: LocalIssuer) -> AsyncIterator[IdTokenVerifier]:
+    created = IdTokenVerifier([issuer.trusted()])
+    yield created
+    await created.close()
 
 
 @pytest_asyncio.fixture(scope="module")
-async def known() -> AsyncIterator[LocalIssuer]:
-    """An issuer whose keys are fetched."""
+async def shared_issuer() -> AsyncIterator[LocalIssuer]:
+    """An issuer for all tests of the module."""
     async with local_issuer() as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module")
-async def trusting(known: LocalIssuer) -> AsyncIterator[Issuers]:
-    made = Issuers([known.trusted()])
-    await made.verify(known.token(), "")
-    yield made
-    await made.close()
+async def shared_verifier(shared_issuer: LocalIssuer) -> AsyncIterator[IdTokenVerifier]:
+    created = IdTokenVerifier([shared_issuer.trusted()])
+    await created.verify(shared_issuer.token(), "")
+    yield created
+    await created.close()
 
 
-async def refusal(issuers: Issuers, token: str, nonce: str = "") -> str:
-    """The cause, or the reason of another refusal."""
+async def error_cause(verifier: IdTokenVerifier, token: str, nonce: str = "") -> str:
+    """Returns the cause of an invalid token, the reason of another error, or an empty string."""
     try:
-        await issuers.verify(token, nonce)
+        await verifier.verify(token, nonce)
     except DomainError as error:
         return error.metadata.get("cause", error.reason)
     return ""
@@ -66,60 +66,60 @@ def unsigned(issuer: LocalIssuer, header: dict[str, Any]) -> str:
     return f"{encoded(header)}.{encoded(issuer.claims())}."
 
 
-def by_shared_secret(issuer: LocalIssuer) -> str:
-    """Signed with the public key as if it were a secret."""
+def with_hmac_of_public_key(issuer: LocalIssuer) -> str:
+    """Returns a token that is signed with the public key as an HMAC secret."""
     signed = f"{encoded({'alg': 'HS256', 'kid': 'rsa'})}.{encoded(issuer.claims())}"
     secret = RSA.as_pem(private=False)
     return f"{signed}.{encoded(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
-def brings_its_key(issuer: LocalIssuer) -> str:
+def with_embedded_key(issuer: LocalIssuer) -> str:
     own = ECKey.generate_key("P-256", {"kid": "own"})
     header = {"alg": "ES256", "jwk": own.as_dict(private=False)}
     return jwt.encode({**header, "kid": "own"}, issuer.claims(), own)
 
 
-def with_signature_of_another(issuer: LocalIssuer) -> str:
+def with_changed_claims(issuer: LocalIssuer) -> str:
     head, _, signature = issuer.token().split(".")
     return f"{head}.{encoded(issuer.claims('2'))}.{signature}"
 
 
 ATTACKS: dict[str, tuple[Any, str]] = {
     "no signature": (lambda i: unsigned(i, {"alg": "none"}), "ALGORITHM"),
-    "no signature, of a key": (lambda i: unsigned(i, {"alg": "ES256", "kid": "ec"}), "SIGNATURE"),
+    "no signature, but a key id": (lambda i: unsigned(i, {"alg": "ES256", "kid": "ec"}), "SIGNATURE"),
     "no algorithm": (lambda i: unsigned(i, {"kid": "ec"}), "MALFORMED"),
-    "an algorithm that is no text": (lambda i: unsigned(i, {"alg": ["ES256"]}), "ALGORITHM"),
-    "a public key as secret": (by_shared_secret, "ALGORITHM"),
+    "an algorithm that is not a string": (lambda i: unsigned(i, {"alg": ["ES256"]}), "ALGORITHM"),
+    "a public key as HMAC secret": (with_hmac_of_public_key, "ALGORITHM"),
     "an algorithm that is not allowed": (
         lambda i: i.token(key=RSA, header={"alg": "RS512"}),
         "ALGORITHM",
     ),
     "an unknown issuer": (lambda i: i.token(iss="https://issuer.example"), "ISSUER_UNKNOWN"),
-    "an issuer spelled otherwise": (lambda i: i.token(iss=i.url + "/"), "ISSUER_UNKNOWN"),
-    "an issuer that is no text": (lambda i: i.token(iss=[i.url]), "ISSUER_UNKNOWN"),
+    "an issuer with another spelling": (lambda i: i.token(iss=i.url + "/"), "ISSUER_UNKNOWN"),
+    "an issuer that is not a string": (lambda i: i.token(iss=[i.url]), "ISSUER_UNKNOWN"),
     "no issuer": (lambda i: i.token(iss=None), "MALFORMED"),
     "another audience": (lambda i: i.token(aud="another"), "AUDIENCE"),
     "no audience": (lambda i: i.token(aud=None), "AUDIENCE"),
-    "an audience that is no text": (lambda i: i.token(aud={CLIENT: True}), "AUDIENCE"),
-    "given to somebody else": (lambda i: i.token(aud=[CLIENT, "x"], azp="x"), "AUDIENCE"),
-    "given to nobody": (lambda i: i.token(aud=[CLIENT, "x"]), "AUDIENCE"),
+    "an audience that is not a string": (lambda i: i.token(aud={CLIENT: True}), "AUDIENCE"),
+    "another authorized party": (lambda i: i.token(aud=[CLIENT, "x"], azp="x"), "AUDIENCE"),
+    "no authorized party": (lambda i: i.token(aud=[CLIENT, "x"]), "AUDIENCE"),
     "expired": (lambda i: i.token(exp=time.time() - 60), "EXPIRED"),
-    "no end": (lambda i: i.token(exp=None), "EXPIRED"),
-    "an end that is no number": (lambda i: i.token(exp=float("nan")), "MALFORMED"),
-    "an end that is a truth": (lambda i: i.token(exp=True), "MALFORMED"),
-    "an end beyond numbers": (lambda i: i.token(exp=10**400), "MALFORMED"),
+    "no expiry": (lambda i: i.token(exp=None), "EXPIRED"),
+    "an expiry that is NaN": (lambda i: i.token(exp=float("nan")), "MALFORMED"),
+    "an expiry that is a boolean": (lambda i: i.token(exp=True), "MALFORMED"),
+    "an expiry that exceeds a float": (lambda i: i.token(exp=10**400), "MALFORMED"),
     "not yet valid": (lambda i: i.token(nbf=time.time() + 60), "NOT_YET_VALID"),
-    "issued tomorrow": (lambda i: i.token(iat=time.time() + 86_400), "NOT_YET_VALID"),
+    "issued in the future": (lambda i: i.token(iat=time.time() + 86_400), "NOT_YET_VALID"),
     "a foreign key": (lambda i: i.token(key=FOREIGN), "SIGNATURE"),
     "a key of another kind": (lambda i: i.token(key=FOREIGN, header={"kid": "rsa"}), "KEY_UNKNOWN"),
     "an unknown key": (lambda i: i.token(key=NEXT), "KEY_UNKNOWN"),
-    "a key of its own": (brings_its_key, "KEY_UNKNOWN"),
-    "a key from elsewhere": (
+    "an embedded key": (with_embedded_key, "KEY_UNKNOWN"),
+    "a remote key": (
         lambda i: i.token(key=FOREIGN, header={"jku": "https://evil.example/keys"}),
         "SIGNATURE",
     ),
-    "claims of another": (with_signature_of_another, "SIGNATURE"),
-    "what must be understood": (
+    "changed claims": (with_changed_claims, "SIGNATURE"),
+    "an unknown critical header": (
         lambda i: f"{encoded({'alg': 'ES256', 'kid': 'ec', 'crit': ['x'], 'x': 1})}.{encoded(i.claims())}.AA",
         "SIGNATURE",
     ),
@@ -132,8 +132,8 @@ ATTACKS: dict[str, tuple[Any, str]] = {
     "a subject that is too long": (lambda i: i.token("x" * 256), "SUBJECT"),
     "nonsense": (lambda i: "nonsense", "MALFORMED"),
     "dots": (lambda i: "..", "MALFORMED"),
-    "what is not ASCII": (lambda i: "é.ü.ß", "MALFORMED"),
-    "what no text is": (lambda i: "\ud800.a.b", "MALFORMED"),
+    "characters beyond ASCII": (lambda i: "é.ü.ß", "MALFORMED"),
+    "a surrogate": (lambda i: "\ud800.a.b", "MALFORMED"),
     "a list": (lambda i: f"{encoded({'alg': 'ES256'})}.{encoded([])}.AA", "MALFORMED"),
     "24 kB": (lambda i: "x" * 24_576, "MALFORMED"),
     "24 kB of brackets": (lambda i: f"{encoded({'alg': 'ES256'})}.{encoded(b'[' * 18_000)}.AA", "MALFORMED"),
@@ -141,44 +141,46 @@ ATTACKS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_a_token_that_may_be_forged_is_refused(
-    known: LocalIssuer, trusting: Issuers, attack: str
+async def test_a_forged_or_malformed_token_is_rejected(
+    shared_issuer: LocalIssuer, shared_verifier: IdTokenVerifier, attack: str
 ) -> None:
     forge, cause = ATTACKS[attack]
-    assert await refusal(trusting, forge(known)) == cause
-    assert await refusal(trusting, known.token()) == ""
+    assert await error_cause(shared_verifier, forge(shared_issuer)) == cause
+    assert await error_cause(shared_verifier, shared_issuer.token()) == ""
 
 
 @pytest.mark.parametrize("key", [EC, RSA], ids=["ES256", "RS256"])
-async def test_a_token_of_a_trusted_issuer_tells_who_somebody_is(
-    known: LocalIssuer, trusting: Issuers, key: Any
+async def test_a_token_of_a_trusted_issuer_contains_the_identity(
+    shared_issuer: LocalIssuer, shared_verifier: IdTokenVerifier, key: Any
 ) -> None:
-    proof = await trusting.verify(known.token("Abc|1", key=key, name=" Ada\x00 Lovelace "), "")
-    assert proof.identity == Identity(known.url, "Abc|1")
-    assert (proof.name, proof.addresses) == ("Ada Lovelace", ())
+    verified = await shared_verifier.verify(
+        shared_issuer.token("Abc|1", key=key, name=" Ada\x00 Lovelace "), ""
+    )
+    assert verified.identity == ExternalIdentity(shared_issuer.url, "Abc|1")
+    assert (verified.name, verified.addresses) == ("Ada Lovelace", ())
 
 
 ACCEPTED: dict[str, Any] = {
     "several audiences": lambda i: i.token(aud=["x", "meno-app"], azp=CLIENT),
     "a list of one": lambda i: i.token(aud=[CLIENT]),
-    "given to an app of the same house": lambda i: i.token(azp="the app"),
-    "no beginning": lambda i: i.token(nbf=None, iat=None),
-    "a clock that is late": lambda i: i.token(exp=time.time() - CLOCK_SKEW.total_seconds() / 2),
-    "a clock that is early": lambda i: i.token(nbf=time.time() + CLOCK_SKEW.total_seconds()),
+    "issued to another client of the same operator": lambda i: i.token(azp="the app"),
+    "no nbf and no iat": lambda i: i.token(nbf=None, iat=None),
+    "expired within the clock skew": lambda i: i.token(exp=time.time() - CLOCK_SKEW.total_seconds() / 2),
+    "valid after the clock skew": lambda i: i.token(nbf=time.time() + CLOCK_SKEW.total_seconds()),
     "no type": lambda i: jwt.encode({"alg": "ES256", "kid": "ec"}, i.claims(), EC, default_type=None),
-    "claims of other kinds": lambda i: i.token(name=7, email=["x"], email_verified=True),
+    "optional claims of other types": lambda i: i.token(name=7, email=["x"], email_verified=True),
 }
 
 
 @pytest.mark.parametrize("token", ACCEPTED.values(), ids=ACCEPTED)
-async def test_what_issuers_do_differently_is_accepted(
-    known: LocalIssuer, trusting: Issuers, token: Any
+async def test_differences_between_issuers_are_accepted(
+    shared_issuer: LocalIssuer, shared_verifier: IdTokenVerifier, token: Any
 ) -> None:
-    assert await refusal(trusting, token(known)) == ""
+    assert await error_cause(shared_verifier, token(shared_issuer)) == ""
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "cause"),
+    ("nonce", "claim", "cause"),
     [
         ("", None, ""),
         ("", "n", ""),
@@ -188,10 +190,10 @@ async def test_what_issuers_do_differently_is_accepted(
         ("7", 7, "NONCE"),
     ],
 )
-async def test_the_nonce_is_that_of_the_request(
-    known: LocalIssuer, trusting: Issuers, asked: str, told: Any, cause: str
+async def test_the_nonce_must_be_that_of_the_request(
+    shared_issuer: LocalIssuer, shared_verifier: IdTokenVerifier, nonce: str, claim: Any, cause: str
 ) -> None:
-    assert await refusal(trusting, known.token(nonce=told), asked) == cause
+    assert await error_cause(shared_verifier, shared_issuer.token(nonce=claim), nonce) == cause
 
 
 @pytest.mark.parametrize(
@@ -213,43 +215,45 @@ async def test_the_nonce_is_that_of_the_request(
         ({"phone_number": "09876543210", "phone_number_verified": True}, set()),
     ],
 )
-async def test_an_address_is_proven_only_where_the_issuer_says_so(
-    known: LocalIssuer, trusting: Issuers, claims: dict[str, Any], addresses: set[str]
+async def test_an_address_is_verified_only_if_the_issuer_confirms_it(
+    shared_issuer: LocalIssuer, shared_verifier: IdTokenVerifier, claims: dict[str, Any], addresses: set[str]
 ) -> None:
-    proof = await trusting.verify(known.token(**claims), "")
-    assert {address.canonical for address in proof.addresses} == addresses
+    verified = await shared_verifier.verify(shared_issuer.token(**claims), "")
+    assert {address.canonical for address in verified.addresses} == addresses
 
 
-async def test_keys_are_fetched_once_where_the_issuer_says_they_are(
-    issuer: LocalIssuer, issuers: Issuers
+async def test_keys_are_fetched_once_from_the_discovered_url(
+    issuer: LocalIssuer, verifier: IdTokenVerifier
 ) -> None:
-    await asyncio.gather(*(issuers.verify(issuer.token(key=key), "") for key in [EC, RSA] * 10))
-    assert issuer.asked == {DISCOVERY: 1, KEYS: 1}
+    await asyncio.gather(*(verifier.verify(issuer.token(key=key), "") for key in [EC, RSA] * 10))
+    assert issuer.requests == {DISCOVERY: 1, KEYS: 1}
 
 
-async def test_tokens_with_invented_keys_do_not_make_us_ask(issuer: LocalIssuer, issuers: Issuers) -> None:
+async def test_tokens_with_invented_keys_cause_no_more_requests(
+    issuer: LocalIssuer, verifier: IdTokenVerifier
+) -> None:
     for number in range(20):
         forged = issuer.token(key=FOREIGN, header={"kid": f"invented {number}"})
-        assert await refusal(issuers, forged) == "KEY_UNKNOWN"
-    assert issuer.asked[KEYS] == 1
+        assert await error_cause(verifier, forged) == "KEY_UNKNOWN"
+    assert issuer.requests[KEYS] == 1
 
 
-async def test_without_an_issuer_no_token_is_accepted(issuer: LocalIssuer) -> None:
-    assert await refusal(Issuers([]), issuer.token()) == "ISSUER_UNKNOWN"
-    assert not issuer.asked
+async def test_without_a_trusted_issuer_every_token_is_rejected(issuer: LocalIssuer) -> None:
+    assert await error_cause(IdTokenVerifier([]), issuer.token()) == "ISSUER_UNKNOWN"
+    assert not issuer.requests
 
 
-async def test_an_issuer_that_is_down_is_not_asked_by_everybody(
-    issuer: LocalIssuer, issuers: Issuers
+async def test_an_unreachable_issuer_is_not_requested_for_each_token(
+    issuer: LocalIssuer, verifier: IdTokenVerifier
 ) -> None:
     issuer.status = 503
-    causes = [await refusal(issuers, issuer.token()) for _ in range(3)]
+    causes = [await error_cause(verifier, issuer.token()) for _ in range(3)]
     assert causes == ["SERVICE_UNAVAILABLE"] * 3
-    assert issuer.asked == {DISCOVERY: 1}
+    assert issuer.requests == {DISCOVERY: 1}
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that a test controls."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -258,42 +262,43 @@ class Clock:
         return self.now
 
 
-class Timed:
-    """The keys of an issuer, on a clock of the test's."""
+class TimedKeys:
+    """The keys of an issuer with a controlled clock."""
 
-    def __init__(self, issuer: LocalIssuer, issuers: Issuers) -> None:
+    def __init__(self, issuer: LocalIssuer, verifier: IdTokenVerifier) -> None:
         self.clock = Clock()
-        assert issuers._web is not None
-        self.keys = Keys(issuer.trusted(jwks_uri=issuer.url + KEYS), issuers._web.json, self.clock)
+        assert verifier._fetcher is not None
+        trusted = issuer.trusted(jwks_uri=issuer.url + KEYS)
+        self.keys = IssuerKeys(trusted, verifier._fetcher.fetch_json, self.clock)
 
-    async def finds(self, kid: str | None) -> str:
-        """Of whom the key is, or why there is none."""
+    async def find(self, kid: str | None) -> str:
+        """Returns the id of the key, or the reason of the error."""
         try:
-            return str((await self.keys.find(kid, "ES256")).kid)
+            return str((await self.keys.get(kid, "ES256")).kid)
         except DomainError as error:
             return error.reason
 
 
 @pytest.fixture
-def timed(issuer: LocalIssuer, issuers: Issuers) -> Timed:
-    return Timed(issuer, issuers)
+def timed(issuer: LocalIssuer, verifier: IdTokenVerifier) -> TimedKeys:
+    return TimedKeys(issuer, verifier)
 
 
-async def test_a_new_key_is_found_though_not_at_every_moment(issuer: LocalIssuer, timed: Timed) -> None:
-    assert await timed.finds("ec") == "ec"
+async def test_a_new_key_is_found_after_the_fetch_interval(issuer: LocalIssuer, timed: TimedKeys) -> None:
+    assert await timed.find("ec") == "ec"
     issuer.keys = [NEXT]
-    assert await timed.finds("next") == "ID_TOKEN_INVALID"
-    timed.clock.now += PAUSE
-    assert await timed.finds("next") == "next"
-    assert await timed.finds("ec") == "ID_TOKEN_INVALID"
-    assert issuer.asked == {KEYS: 2}
+    assert await timed.find("next") == "ID_TOKEN_INVALID"
+    timed.clock.now += MIN_FETCH_INTERVAL_SECONDS
+    assert await timed.find("next") == "next"
+    assert await timed.find("ec") == "ID_TOKEN_INVALID"
+    assert issuer.requests == {KEYS: 2}
 
 
-async def test_keys_that_grow_old_are_fetched_again(issuer: LocalIssuer, timed: Timed) -> None:
-    assert await timed.finds("ec") == "ec"
+async def test_old_keys_are_fetched_again(issuer: LocalIssuer, timed: TimedKeys) -> None:
+    assert await timed.find("ec") == "ec"
     issuer.keys = [NEXT]
-    timed.clock.now += KEPT_FOR + 1
-    assert await timed.finds("ec") == "ID_TOKEN_INVALID"
+    timed.clock.now += MAX_AGE_SECONDS + 1
+    assert await timed.find("ec") == "ID_TOKEN_INVALID"
 
 
 @pytest.mark.parametrize(
@@ -308,54 +313,56 @@ async def test_keys_that_grow_old_are_fetched_again(issuer: LocalIssuer, timed: 
         (200, b"[" * MAX_BYTES + b"x"),
     ],
 )
-async def test_the_last_keys_hold_when_a_fetch_fails(
-    issuer: LocalIssuer, timed: Timed, status: int, body: bytes | None
+async def test_the_previous_keys_stay_valid_if_a_fetch_fails(
+    issuer: LocalIssuer, timed: TimedKeys, status: int, body: bytes | None
 ) -> None:
-    assert await timed.finds("ec") == "ec"
+    assert await timed.find("ec") == "ec"
     issuer.status, issuer.body = status, body
-    timed.clock.now += KEPT_FOR + 1
-    assert await timed.finds("ec") == "ec"
-    assert await timed.finds("next") == "SERVICE_UNAVAILABLE"
-    assert issuer.asked == {KEYS: 2}
-    timed.clock.now += PAUSE
+    timed.clock.now += MAX_AGE_SECONDS + 1
+    assert await timed.find("ec") == "ec"
+    assert await timed.find("next") == "SERVICE_UNAVAILABLE"
+    assert issuer.requests == {KEYS: 2}
+    timed.clock.now += MIN_FETCH_INTERVAL_SECONDS
     issuer.status, issuer.body = 200, None
-    assert await timed.finds("ec") == "ec"
-    assert issuer.asked == {KEYS: 3}
+    assert await timed.find("ec") == "ec"
+    assert issuer.requests == {KEYS: 3}
 
 
-async def test_one_fetch_serves_everybody_who_waits(issuer: LocalIssuer, timed: Timed) -> None:
-    issuer.held.clear()
-    waiting = [asyncio.create_task(timed.finds("ec")) for _ in range(10)]
-    await issuer.came.wait()
+async def test_concurrent_calls_share_one_fetch(issuer: LocalIssuer, timed: TimedKeys) -> None:
+    issuer.may_respond.clear()
+    waiting = [asyncio.create_task(timed.find("ec")) for _ in range(10)]
+    await issuer.requested.wait()
     waiting.pop().cancel()
-    issuer.held.set()
+    issuer.may_respond.set()
     assert await asyncio.gather(*waiting) == ["ec"] * 9
-    assert issuer.asked == {KEYS: 1}
+    assert issuer.requests == {KEYS: 1}
 
 
-async def test_without_an_id_the_only_key_of_its_kind_is_meant(issuer: LocalIssuer, timed: Timed) -> None:
-    assert await timed.finds(None) == "ec"
+async def test_without_a_key_id_the_only_key_of_the_algorithm_is_used(
+    issuer: LocalIssuer, timed: TimedKeys
+) -> None:
+    assert await timed.find(None) == "ec"
     issuer.keys = [EC, NEXT]
-    timed.clock.now += KEPT_FOR + 1
-    assert await timed.finds(None) == "ID_TOKEN_INVALID"
+    timed.clock.now += MAX_AGE_SECONDS + 1
+    assert await timed.find(None) == "ID_TOKEN_INVALID"
 
 
-async def test_keys_for_other_purposes_verify_nothing(issuer: LocalIssuer, timed: Timed) -> None:
+async def test_keys_for_other_purposes_are_not_used(issuer: LocalIssuer, timed: TimedKeys) -> None:
     keys = [
         {**EC.as_dict(private=False), "use": "enc"},
         {**NEXT.as_dict(private=False), "alg": "ES384"},
         RSA.as_dict(private=False),
     ]
     issuer.body = json.dumps({"keys": keys}).encode()
-    assert [await timed.finds(kid) for kid in ("ec", "next", "rsa")] == ["ID_TOKEN_INVALID"] * 3
+    assert [await timed.find(kid) for kid in ("ec", "next", "rsa")] == ["ID_TOKEN_INVALID"] * 3
 
 
-async def test_an_issuer_speaks_for_itself_alone(issuer: LocalIssuer) -> None:
+async def test_a_discovery_document_of_another_issuer_is_rejected(issuer: LocalIssuer) -> None:
     issuer.body = json.dumps({"issuer": "https://another.example", "jwks_uri": issuer.url + KEYS}).encode()
-    issuers = Issuers([issuer.trusted()])
-    assert await refusal(issuers, issuer.token()) == "SERVICE_UNAVAILABLE"
-    assert issuer.asked == {DISCOVERY: 1}
-    await issuers.close()
+    verifier = IdTokenVerifier([issuer.trusted()])
+    assert await error_cause(verifier, issuer.token()) == "SERVICE_UNAVAILABLE"
+    assert issuer.requests == {DISCOVERY: 1}
+    await verifier.close()
 
 
 @pytest.mark.parametrize(
@@ -373,6 +380,6 @@ async def test_an_issuer_speaks_for_itself_alone(issuer: LocalIssuer) -> None:
         {"issuer": "https://issuer.example", "audience": "x"},
     ],
 )
-def test_an_issuer_that_nobody_should_trust_is_no_setting(values: dict[str, Any]) -> None:
+def test_insecure_issuer_settings_are_rejected(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrustedIssuer(**{"audiences": ["x"], **values})

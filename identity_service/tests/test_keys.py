@@ -1,4 +1,4 @@
-"""Signing keys: how they take turns, and that nobody notices."""
+"""Rotation of the signing keys, without a rejected call."""
 
 import asyncio
 import base64
@@ -19,31 +19,32 @@ from typer.testing import CliRunner, Result
 from chassis import tokens
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable, TokenInvalid
-from chassis.testing import House, Served, refused
+from chassis.testing import RunningService, TestEnvironment, expect_error
 from chassis.tokens import Tokens
 from identity_service.__main__ import cli
-from identity_service.app import compose
+from identity_service.app import create_app
 from identity_service.settings import Settings
 from identity_service.sign_in.keys import rules
-from identity_service.sign_in.keys.issuer import Issuer, Subject
-from identity_service.sign_in.keys.rotation import Rotation, SecretIsAnother
-from identity_service.sign_in.keys.store import RING, KeyRow
+from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
+from identity_service.sign_in.keys.signer import TokenSigner
+from identity_service.sign_in.keys.store import CHANNEL
+from identity_service.sign_in.keys.types import KeyRow, Subject
 from identity_service.tests.conftest import Identity, Person
-from meno.access.v1.audit_service_pb2 import AuditAction
 from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest, GetOpenIdConfigurationRequest
 from meno.access.v1.key_set_service_pb2_grpc import KeySetServiceStub
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
 SECRET = "a secret of this test, long enough"
-SOON = 20
-ASKS = GetJsonWebKeysRequest()
+TIMEOUT_SECONDS = 20
+REQUEST = GetJsonWebKeysRequest()
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 LIFETIME = timedelta(days=90)
 SUBJECT = Subject("018f0000-0000-7000-8000-000000000001", "STUDENT", 0, False, {}, {}, "a sign-in")
 
 
 def key(kid: str, signs_in: timedelta, retired_in: timedelta | None = None) -> KeyRow:
-    """A key that signs from then on, as seen NOW."""
+    """Returns a key that becomes active and is retired at these offsets from NOW."""
     return KeyRow(kid, b"", {}, NOW + signs_in, NOW + retired_in if retired_in is not None else None)
 
 
@@ -58,139 +59,141 @@ OLD, NEW = key("old", -LIFETIME), key("new", MINUTE)
         ([OLD, NEW], "old"),
         ([OLD, key("new", timedelta())], "new"),
         ([key("old", -LIFETIME, MINUTE), key("new", -MINUTE)], "new"),
-        # By a clock that is behind nothing has begun.
+        # No key is active yet, because the clock is slow.
         ([NEW], "new"),
-        # Whatever was retired signs no more.
+        # A retired key does not sign.
         ([OLD, key("new", -MINUTE, -MINUTE)], "old"),
     ],
 )
-def test_the_last_key_that_has_begun_signs(keys: list[KeyRow], kid: str) -> None:
-    assert rules.signing(keys, NOW).kid == kid
+def test_the_latest_active_key_signs(keys: list[KeyRow], kid: str) -> None:
+    assert rules.select_signing_key(keys, NOW).kid == kid
 
 
-def test_a_key_is_published_from_before_it_signs_until_its_tokens_have_ended() -> None:
+def test_a_key_is_published_before_it_signs_and_until_its_tokens_expire() -> None:
     keys = [key("gone", -LIFETIME, -MINUTE), key("ends", -LIFETIME, MINUTE), key("signs", -MINUTE), NEW]
-    assert [one.kid for one in rules.published(keys, NOW)] == ["ends", "signs", "new"]
-    assert rules.superseded(keys, NOW) == {}
-    later = rules.superseded(keys, NOW + MINUTE)
+    assert [one.kid for one in rules.select_published(keys, NOW)] == ["ends", "signs", "new"]
+    assert rules.find_superseded(keys, NOW) == {}
+    later = rules.find_superseded(keys, NOW + MINUTE)
     assert later == {"signs": NEW.signs_from + tokens.LIFETIME + 2 * tokens.CLOCK_SKEW}
-    assert rules.LEAD >= 2 * tokens.KEY_CACHE
+    assert rules.PUBLISH_BEFORE_USE >= 2 * tokens.KEY_CACHE
 
 
 @pytest.mark.parametrize(
     ("signs_in", "due"),
     [
         (-LIFETIME, True),
-        (rules.LEAD - LIFETIME, True),
-        (rules.LEAD - LIFETIME + MINUTE, False),
-        (rules.LEAD, False),
+        (rules.PUBLISH_BEFORE_USE - LIFETIME, True),
+        (rules.PUBLISH_BEFORE_USE - LIFETIME + MINUTE, False),
+        (rules.PUBLISH_BEFORE_USE, False),
     ],
 )
-def test_the_next_key_is_due_early_enough_to_be_known(signs_in: timedelta, due: bool) -> None:
-    assert rules.is_due([key("last", signs_in)], NOW, LIFETIME) is due
+def test_the_next_key_is_due_before_the_current_one_expires(signs_in: timedelta, due: bool) -> None:
+    assert rules.is_rotation_due([key("last", signs_in)], NOW, LIFETIME) is due
 
 
-async def test_a_replica_that_knows_no_keys_neither_signs_nor_publishes() -> None:
-    issuer = Issuer(Database("postgresql://nobody@127.0.0.1:1/nothing"), rotation())
+async def test_a_replica_without_keys_neither_signs_nor_publishes() -> None:
+    signer = TokenSigner(Database("postgresql://nobody@127.0.0.1:1/nothing"), rotation())
     with pytest.raises(ServiceUnavailable):
-        issuer.sign(SUBJECT)
+        signer.sign(SUBJECT)
     with pytest.raises(ServiceUnavailable):
-        await issuer.key_set()
+        await signer.key_set()
 
 
-async def test_the_next_key_is_added_once_in_time(identity: Identity, database: Database) -> None:
+async def test_concurrent_replicas_add_the_next_key_once(identity: Identity, database: Database) -> None:
     admin = await identity.sign_up_admin()
-    age(database.url, LIFETIME - rules.LEAD)
-    issuers = [Issuer(database, rotation()) for _ in range(8)]
-    await asyncio.gather(*(issuer.load() for issuer in issuers))
+    age(database.url, LIFETIME - rules.PUBLISH_BEFORE_USE)
+    signers = [TokenSigner(database, rotation()) for _ in range(8)]
+    await asyncio.gather(*(signer.load() for signer in signers))
     first, second = keys_of(database.url)
-    assert second.signs_from - datetime.now(UTC) > rules.LEAD - MINUTE
-    for issuer in issuers:
-        assert await kids(issuer) == {first.kid, second.kid}
-        assert kid_of(issuer.sign(SUBJECT).text) == first.kid
-    tell_replicas(database.url, "outbox")
+    assert second.signs_from - datetime.now(UTC) > rules.PUBLISH_BEFORE_USE - MINUTE
+    for signer in signers:
+        assert await kids(signer) == {first.kid, second.kid}
+        assert kid_of(signer.sign(SUBJECT).text) == first.kid
+    notify_replicas(database.url, "outbox")
     added = AuditAction.AUDIT_ACTION_SIGNING_KEY_ADDED
     entries = [one for one in await identity.audited(admin) if one.action == added]
     assert [(one.details["kid"], one.actor_user_id) for one in entries] == [(second.kid, "")]
 
 
-async def test_a_key_that_is_long_gone_is_deleted(identity: Identity, database: Database) -> None:
+async def test_a_retired_key_is_deleted_after_its_retention(identity: Identity, database: Database) -> None:
     await rotate_keys(database.url)
-    age(database.url, rules.LEAD)
-    issuer = Issuer(database, rotation())
-    await issuer.load()
+    age(database.url, rules.PUBLISH_BEFORE_USE)
+    signer = TokenSigner(database, rotation())
+    await signer.load()
     first, second = keys_of(database.url)
     assert first.retired_at == second.signs_from + rules.OVERLAP
     age(database.url, rules.OVERLAP)
-    await issuer.load()
-    assert await kids(issuer) == {second.kid}
-    age(database.url, rules.KEPT_FOR)
-    await issuer.load()
+    await signer.load()
+    assert await kids(signer) == {second.kid}
+    age(database.url, rules.RETENTION)
+    await signer.load()
     assert [one.kid for one in keys_of(database.url)] == [second.kid]
 
 
-async def test_where_every_key_was_retired_a_new_one_signs_at_once(
+async def test_if_every_key_is_retired_a_new_one_signs_immediately(
     identity: Identity, database: Database
 ) -> None:
     [leaked] = keys_of(database.url)
     execute(database.url, "UPDATE signing_keys SET retired_at = now()")
-    issuer = Issuer(database, rotation())
-    await issuer.load()
-    assert kid_of(issuer.sign(SUBJECT).text) != leaked.kid
-    assert leaked.kid not in await kids(issuer)
+    signer = TokenSigner(database, rotation())
+    await signer.load()
+    assert kid_of(signer.sign(SUBJECT).text) != leaked.kid
+    assert leaked.kid not in await kids(signer)
 
 
-async def test_the_command_says_when_keys_take_turns(identity: Identity, database: Database) -> None:
+async def test_the_command_reports_the_times_of_the_rotation(identity: Identity, database: Database) -> None:
     done = await rotate_keys(database.url)
     again = await rotate_keys(database.url)
     _, second = keys_of(database.url)
-    says, goes = done.stdout.splitlines()
-    assert second.kid in says
-    assert f"{second.signs_from:%Y-%m-%d %H:%M:%S} UTC" in says
-    assert f"{second.signs_from + rules.OVERLAP:%Y-%m-%d %H:%M:%S} UTC" in goes
+    signs_line, retires_line = done.stdout.splitlines()
+    assert second.kid in signs_line
+    assert f"{second.signs_from:%Y-%m-%d %H:%M:%S} UTC" in signs_line
+    assert f"{second.signs_from + rules.OVERLAP:%Y-%m-%d %H:%M:%S} UTC" in retires_line
     assert (done.exit_code, again.exit_code, again.stdout) == (0, 0, done.stdout)
 
 
-async def test_no_key_is_added_under_another_secret(identity: Identity, database: Database) -> None:
+async def test_no_key_is_added_with_another_secret(identity: Identity, database: Database) -> None:
     done = await rotate_keys(database.url, SECRET[::-1])
     assert (done.exit_code, "MENO_SECRET" in done.stderr) == (1, True)
     age(database.url, LIFETIME)
-    with pytest.raises(SecretIsAnother):
-        await Issuer(database, Rotation(SECRET[::-1].encode(), LIFETIME)).load()
+    with pytest.raises(SecretMismatch):
+        await TokenSigner(database, KeyRotation(SECRET[::-1].encode(), LIFETIME)).load()
     assert len(keys_of(database.url)) == 1
 
 
-async def test_under_another_secret_nothing_is_served(identity: Identity, database: Database) -> None:
+async def test_the_service_does_not_start_with_another_secret(identity: Identity, database: Database) -> None:
     settings = Settings(database_url=database.url, secret=SECRET[::-1], tls_directory=Path())
-    with pytest.raises(SystemExit, match="another MENO_SECRET: set that one again"):
-        async with compose(settings):
+    with pytest.raises(SystemExit, match="another MENO_SECRET: set the previous secret"):
+        async with create_app(settings):
             pass
 
 
-async def test_the_issuer_tells_what_it_is(identity: Identity) -> None:
+async def test_the_openid_configuration_describes_the_tokens(identity: Identity) -> None:
     stub = KeySetServiceStub(identity.served.channel())
     body = await stub.GetOpenIdConfiguration(GetOpenIdConfigurationRequest())
     assert body.content_type == "application/json"
-    known = json.loads(body.data)
+    configuration = json.loads(body.data)
     person = await identity.sign_up()
-    claims = read(person.tokens.access_token, 1)
-    assert known["issuer"] == claims["iss"]
-    assert known["jwks_uri"] == "http://localhost:8080/.well-known/jwks.json"
-    assert known["id_token_signing_alg_values_supported"] == [read(person.tokens.access_token, 0)["alg"]]
-    assert {*known["claims_supported"]} >= claims.keys()
-    assert [name for name in known if name.endswith("_endpoint")] == []
+    claims = decode(person.tokens.access_token, 1)
+    assert configuration["issuer"] == claims["iss"]
+    assert configuration["jwks_uri"] == "http://localhost:8080/.well-known/jwks.json"
+    assert configuration["id_token_signing_alg_values_supported"] == [
+        decode(person.tokens.access_token, 0)["alg"]
+    ]
+    assert {*configuration["claims_supported"]} >= claims.keys()
+    assert [name for name in configuration if name.endswith("_endpoint")] == []
 
 
-class Follower:
-    """Verifies tokens as the gateway does: by keys that it fetches again when its cache expires, and not before."""
+class CachingVerifier:
+    """Verifies tokens like the gateway: it fetches the keys again only when its cache expires."""
 
-    def __init__(self, replica: Served) -> None:
+    def __init__(self, replica: RunningService) -> None:
         self._keys = KeySetServiceStub(replica.channel())
         self._document: Mapping[str, Any] = {}
         self._tokens = Tokens(self._cached)
 
-    async def cache_expires(self) -> None:
-        body: HttpBody = await self._keys.GetJsonWebKeys(ASKS)
+    async def refresh_cache(self) -> None:
+        body: HttpBody = await self._keys.GetJsonWebKeys(REQUEST)
         self._document = json.loads(body.data)
         await self._tokens.refresh()
 
@@ -202,150 +205,150 @@ class Follower:
 
 
 class Client:
-    """Somebody who never stops calling: what one replica signs, both accept, and who follows them."""
+    """A client that calls without pause: replicas and verifiers accept the tokens of each replica."""
 
-    def __init__(self, replicas: list[Identity], follower: Follower, person: Person) -> None:
+    def __init__(self, replicas: list[Identity], verifier: CachingVerifier, person: Person) -> None:
         self._replicas = itertools.cycle(replicas)
-        self._follower = follower
+        self._verifier = verifier
         self.person = person
         self.kids: list[str] = []
-        """Of the key of each round, a round by one replica and a round by the other."""
+        """The key id of each round. The rounds alternate between the replicas."""
 
     async def run(self) -> None:
         while True:
             await next(self._replicas).refresh(self.person)
             for _ in range(2):
-                await read_oneself(next(self._replicas), self.person)
-            await self._follower.verify(self.person.tokens.access_token)
+                await get_own_user(next(self._replicas), self.person)
+            await self._verifier.verify(self.person.tokens.access_token)
             self.kids.append(kid_of(self.person.tokens.access_token))
 
-    async def go_on(self, kid: str) -> None:
-        """Returns once each replica has signed with this key, from here on."""
-        begun = len(self.kids)
+    async def await_key(self, kid: str) -> None:
+        """Returns when each replica has signed with this key since the call."""
+        start = len(self.kids)
 
         async def signed() -> bool:
-            return self.kids[begun:][-2:] == [kid] * 2
+            return self.kids[start:][-2:] == [kid] * 2
 
-        await soon(signed)
+        await wait_until(signed)
 
 
-async def test_keys_take_turns_without_one_refused_call(
-    house: House, new_database: Callable[[str], str], tmp_path: Path
+async def test_keys_rotate_without_a_rejected_call(
+    env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path
 ) -> None:
     url = new_database("identity_service")
     async with AsyncExitStack() as stack:
-        replicas = [await stack.enter_async_context(replica(house, url, tmp_path)) for _ in range(2)]
-        followers = [Follower(one.served) for one in replicas]
-        clients = [Client(replicas, follower, await replicas[0].sign_up()) for follower in followers * 2]
+        replicas = [await stack.enter_async_context(replica(env, url, tmp_path)) for _ in range(2)]
+        verifiers = [CachingVerifier(one.served) for one in replicas]
+        clients = [Client(replicas, verifier, await replicas[0].sign_up()) for verifier in verifiers * 2]
         early, late = await replicas[0].sign_up(), await replicas[0].sign_up()
-        await caches_expire(followers)
+        await refresh_caches(verifiers)
         async with asyncio.TaskGroup() as group:
             calling = [group.create_task(client.run()) for client in clients]
             first = keys_of(url)[0].kid
-            await everybody(clients, first)
+            await await_key(clients, first)
             await rotate_keys(url)
             second = keys_of(url)[1].kid
-            tell_replicas(url)
-            await publish(replicas, {first, second})
+            notify_replicas(url)
+            await await_published(replicas, {first, second})
 
-            age(url, rules.LEAD / 2)
-            tell_replicas(url)
-            await caches_expire(followers)
-            await everybody(clients, first)
+            age(url, rules.PUBLISH_BEFORE_USE / 2)
+            notify_replicas(url)
+            await refresh_caches(verifiers)
+            await await_key(clients, first)
 
-            age(url, rules.LEAD / 2)
-            tell_replicas(url)
-            await everybody(clients, second)
-            for one, follower in zip(replicas, followers, strict=True):
-                await read_oneself(one, early)
-                await follower.verify(early.tokens.access_token)
+            age(url, rules.PUBLISH_BEFORE_USE / 2)
+            notify_replicas(url)
+            await await_key(clients, second)
+            for one, verifier in zip(replicas, verifiers, strict=True):
+                await get_own_user(one, early)
+                await verifier.verify(early.tokens.access_token)
 
-            await soon(partial(is_retired, url, first))
-            await caches_expire(followers)
+            await wait_until(partial(is_retired, url, first))
+            await refresh_caches(verifiers)
             age(url, rules.OVERLAP)
-            tell_replicas(url)
-            await publish(replicas, {second})
-            await caches_expire(followers)
-            await everybody(clients, second)
-            for one, follower in zip(replicas, followers, strict=True):
-                assert (await refused(read_oneself(one, late))).reason == "TOKEN_INVALID"
+            notify_replicas(url)
+            await await_published(replicas, {second})
+            await refresh_caches(verifiers)
+            await await_key(clients, second)
+            for one, verifier in zip(replicas, verifiers, strict=True):
+                assert (await expect_error(get_own_user(one, late))).reason == "TOKEN_INVALID"
                 with pytest.raises(TokenInvalid):
-                    await follower.verify(late.tokens.access_token)
+                    await verifier.verify(late.tokens.access_token)
             for call in calling:
                 call.cancel()
 
 
 @asynccontextmanager
-async def replica(house: House, url: str, directory: Path) -> AsyncIterator[Identity]:
+async def replica(env: TestEnvironment, url: str, directory: Path) -> AsyncIterator[Identity]:
     settings = Settings(database_url=url, secret=SECRET, tls_directory=directory)
-    async with compose(settings) as app, house.serve(app, "identity_service") as served:
-        await app.guard.rights.ready.wait()
+    async with create_app(settings) as app, env.serve(app, "identity_service") as served:
+        await app.security.revocations.ready.wait()
         yield Identity(served, url)
 
 
-def rotation() -> Rotation:
-    return Rotation(SECRET.encode(), LIFETIME)
+def rotation() -> KeyRotation:
+    return KeyRotation(SECRET.encode(), LIFETIME)
 
 
 async def rotate_keys(url: str, secret: str = SECRET) -> Result:
-    """Runs the command in a thread, for it has an event loop of its own."""
+    """Runs the command in a thread, because it starts its own event loop."""
     settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": secret, "MENO_TLS_DIRECTORY": str(Path())}
     return await asyncio.to_thread(CliRunner().invoke, cli, ["rotate-keys"], env=settings)
 
 
 def age(url: str, by: timedelta) -> None:
-    """Lets time pass for the keys."""
+    """Moves the keys into the past."""
     execute(url, "UPDATE signing_keys SET signs_from = signs_from - %s, retired_at = retired_at - %s", by, by)
 
 
-def tell_replicas(url: str, key: str = RING) -> None:
-    """Has every replica read the keys, as it does by itself every minute."""
-    execute(url, "SELECT pg_notify('meno_bell', %s)", f"test {key}")
+def notify_replicas(url: str, key: str = CHANNEL) -> None:
+    """Makes every replica reload the keys, as it also does every minute."""
+    execute(url, "SELECT pg_notify('meno_notify', %s)", f"test {key}")
 
 
-async def publish(replicas: list[Identity], kids: set[str]) -> None:
-    """Returns once every replica publishes these keys."""
+async def await_published(replicas: list[Identity], kids: set[str]) -> None:
+    """Returns when every replica publishes these keys."""
     for one in replicas:
         published = KeySetServiceStub(one.served.channel()).GetJsonWebKeys
 
-        async def publishes(ask: Any = published) -> bool:
-            return {key["kid"] for key in json.loads((await ask(ASKS)).data)["keys"]} == kids
+        async def publishes(get_keys: Any = published) -> bool:
+            return {key["kid"] for key in json.loads((await get_keys(REQUEST)).data)["keys"]} == kids
 
-        await soon(publishes)
-
-
-async def everybody(clients: list[Client], kid: str) -> None:
-    await asyncio.gather(*(client.go_on(kid) for client in clients))
+        await wait_until(publishes)
 
 
-async def caches_expire(followers: list[Follower]) -> None:
-    for follower in followers:
-        await follower.cache_expires()
+async def await_key(clients: list[Client], kid: str) -> None:
+    await asyncio.gather(*(client.await_key(kid) for client in clients))
 
 
-async def soon(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SOON):
+async def refresh_caches(verifiers: list[CachingVerifier]) -> None:
+    for verifier in verifiers:
+        await verifier.refresh_cache()
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
-            if await holds():
+            if await condition():
                 return
             await asyncio.sleep(0.01)
 
 
-async def read_oneself(one: Identity, person: Person) -> None:
+async def get_own_user(one: Identity, person: Person) -> None:
     await one.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
 
 
-async def kids(issuer: Issuer) -> set[str]:
-    """The keys that are published."""
-    return {key["kid"] for key in (await issuer.key_set())["keys"]}
+async def kids(signer: TokenSigner) -> set[str]:
+    """Returns the ids of the published keys."""
+    return {key["kid"] for key in (await signer.key_set())["keys"]}
 
 
 def kid_of(token: str) -> str:
-    return str(read(token, 0)["kid"])
+    return str(decode(token, 0)["kid"])
 
 
-def read(token: str, part: int) -> dict[str, Any]:
-    """The header of a token, or its claims."""
+def decode(token: str, part: int) -> dict[str, Any]:
+    """Returns the header (0) or the claims (1) of a token."""
     text = token.split(".")[part]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     return found

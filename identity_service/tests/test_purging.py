@@ -1,74 +1,76 @@
-"""What has ended is forgotten after a while, and nothing else."""
+"""Deletion of expired sign-ins and account events."""
 
 from datetime import timedelta
 
 import psycopg
 
 from chassis.database import Database
+from identity_service.account_feed import commands as account_feed
 from identity_service.account_feed import store as events
-from identity_service.sign_in.tokens import purging, store
+from identity_service.sign_in import purging
+from identity_service.sign_in.tokens import store
 from identity_service.tests.conftest import Identity
 from meno.identity.v1.auth_service_pb2 import SignOutRequest
 
-AT_ONCE = timedelta()
-LATER = timedelta(hours=1)
+NOW = timedelta()
+ONE_HOUR = timedelta(hours=1)
 
 
-async def test_sign_ins_are_forgotten_once_they_have_ended(identity: Identity, database: Database) -> None:
-    stays, leaves = await identity.sign_up(), await identity.sign_up()
-    await identity.auth.SignOut(SignOutRequest(user_id="me"), **leaves.auth)
-    await purge_sign_ins(database, LATER)
-    assert signed_in(identity) == {stays.user_id, leaves.user_id}
-    await purge_sign_ins(database, AT_ONCE)
-    assert signed_in(identity) == {stays.user_id}
+async def test_sign_ins_are_deleted_after_they_have_ended(identity: Identity, database: Database) -> None:
+    active, ended = await identity.sign_up(), await identity.sign_up()
+    await identity.auth.SignOut(SignOutRequest(user_id="me"), **ended.auth)
+    await purge_sign_ins(database, ONE_HOUR)
+    assert users_with_sign_ins(identity) == {active.user_id, ended.user_id}
+    await purge_sign_ins(database, NOW)
+    assert users_with_sign_ins(identity) == {active.user_id}
 
 
-async def test_events_are_forgotten_once_they_are_too_old_to_be_replayed(
+async def test_events_are_deleted_when_they_are_too_old_to_be_replayed(
     identity: Identity, database: Database
 ) -> None:
-    await lose_rights(identity, database, times=3)
-    grow_old(identity, "sequence = 1")
+    await revoke_tokens(identity, database, times=3)
+    age_events(identity, "sequence = 1")
     await purging.purge_once(database)
     assert await sequences(database) == [2, 3]
 
 
-async def test_the_sequences_of_events_go_on_after_all_were_too_old(
+async def test_event_sequences_continue_after_all_events_were_deleted(
     identity: Identity, database: Database
 ) -> None:
-    await lose_rights(identity, database, times=3)
-    grow_old(identity, "true")
+    await revoke_tokens(identity, database, times=3)
+    age_events(identity, "true")
     await purging.purge_once(database)
-    await lose_rights(identity, database, times=1)
+    await revoke_tokens(identity, database, times=1)
     assert await sequences(database) == [3, 4]
 
 
-async def purge_sign_ins(database: Database, kept_for: timedelta) -> None:
+async def purge_sign_ins(database: Database, retention: timedelta) -> None:
     async with database.transaction() as transaction:
-        await store.purge(transaction, sign_ins=kept_for, requests=LATER, failed=LATER)
+        await store.purge_sign_ins(transaction, retention)
 
 
-async def lose_rights(identity: Identity, database: Database, times: int) -> None:
+async def revoke_tokens(identity: Identity, database: Database, times: int) -> None:
     person = await identity.sign_up()
     for _ in range(times):
         async with database.transaction() as transaction:
-            await events.lose_rights(transaction, person.user_id)
+            await account_feed.revoke_tokens(transaction, person.user_id)
 
 
-def grow_old(identity: Identity, which: str) -> None:
-    """Makes events older than they are kept."""
+def age_events(identity: Identity, which: str) -> None:
+    """Makes events older than their retention."""
     with psycopg.connect(identity.database_url) as connection:
         connection.execute(
             f"UPDATE account_events SET created_at = created_at - %s WHERE {which}".encode(),
-            [purging.EVENTS_KEPT_FOR],
+            [purging.EVENT_RETENTION],
         )
 
 
 async def sequences(database: Database) -> list[int]:
-    """The events that are kept."""
-    return [event.sequence for event in await events.after(database, 0)]
+    """Returns the sequences of the stored events."""
+    return [event.sequence for event in await events.list_after(database, 0)]
 
 
-def signed_in(identity: Identity) -> set[str]:
-    """Whose sign-ins are stored."""
+def users_with_sign_ins(identity: Identity) -> set[str]:
+    """Returns the users with stored sign-ins."""
     with psycopg.connect(identity.database_url) as connection:
         return {user_id for [user_id] in connection.execute("SELECT user_id FROM sign_ins")}
