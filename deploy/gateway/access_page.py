@@ -1,4 +1,4 @@
-"""`python -m deploy.gateway.access_page`: generates the tables of docs/access.md from the contracts.
+"""Generates the tables of `docs/access.md` from the contracts: the permitted callers of every RPC.
 
 Text outside the markers is written by hand and is kept.
 """
@@ -7,21 +7,16 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from deploy.gateway.contracts import Rpc, descriptors, rpcs
+from deploy.gateway.contracts import Rpc, rpcs
+from deploy.gateway.generated_pages import replace_generated
 from deploy.gateway.openapi.access_rules import access_rules
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "access.md"
 
-_BEGIN, _END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
-
 
 def update(page: str, descriptor_set: Path) -> str:
     """Returns the page with current tables. Raises ValueError if the page lacks the markers."""
-    head, begin, rest = page.partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("the page has no markers for the tables")
-    return f"{head}{begin}\n{_tables(descriptor_set)}\n{end}{tail}"
+    return replace_generated(page, _tables(descriptor_set))
 
 
 def _tables(descriptor_set: Path) -> str:
@@ -41,7 +36,3 @@ def _table(grpc_service: str, found: list[Rpc]) -> Iterator[str]:
 def _limit(rpc: Rpc) -> str:
     limits = {"user": rpc.limit.per_person_per_minute, "address": rpc.limit.per_address_per_minute}
     return ", ".join(f"{calls} a minute for each {key}" for key, calls in limits.items() if calls)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(update(PAGE.read_text(), descriptors()))

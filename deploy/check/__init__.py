@@ -1,0 +1,1 @@
+"""The checks of `make check`: code, contracts, prose, names and generated pages."""
