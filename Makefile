@@ -1,7 +1,7 @@
 # `make` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status logs check bench clean lock format release
+.PHONY: help demo test up down status logs check bench clean format protos docs migration lock release
 
 # The newest Python that is here; choose another with PYTHON=python3.12.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
@@ -16,25 +16,25 @@ LOCAL := $(RUN) -m deploy.cli
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: runtime  ## Start everything, play one lesson through it, stop it
+demo: runtime  ## Start the stack, run one lesson end to end, stop the stack
 	@$(LOCAL) demo
 
 test: develop  ## Run the whole test suite
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-up: runtime  ## Start the stack and keep it running (PORT=8080)
+up: runtime  ## Start the stack (PORT=8080)
 	@$(LOCAL) up
 
 down: runtime  ## Stop the stack
 	@$(LOCAL) down
 
-status: runtime  ## Show what runs
+status: runtime  ## Show the state of the stack
 	@$(LOCAL) status
 
-logs: runtime  ## Show what the programs say
+logs: runtime  ## Show the logs of the stack
 	@$(LOCAL) logs
 
-check: develop  ## Check style, types, layers and contracts
+check: develop  ## Check style, types, layers, contracts, prose and generated pages
 	@$(RUN) -m deploy.check
 
 bench: develop  ## Measure speed and memory
@@ -43,11 +43,19 @@ bench: develop  ## Measure speed and memory
 clean: runtime  ## Stop the stack and delete its data, without asking
 	@$(LOCAL) clean --yes
 
-format: develop
+format: develop  ## Format the code and fix what can be fixed automatically
 	@$(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format --quiet .
 
-# Makes the contracts of today the ones that `make check` protects; part of a release.
-release: develop
+protos: develop  ## Compile the contracts
+	@$(RUN) protos/compile.py
+
+docs: develop  ## Regenerate the generated pages of docs/
+	@$(RUN) -m deploy.check.pages --update
+
+migration: develop  ## Create a migration (SERVICE=session_service NAME=add_notes)
+	@$(RUN) -m deploy.migration $(SERVICE) $(NAME)
+
+release: develop  ## Make the current contracts those that later ones must not break
 	@$(RUN) -m deploy.check release
 
 .PHONY: runtime develop
@@ -56,9 +64,8 @@ runtime:
 develop:
 	@$(PYTHON) deploy/bootstrap.py develop
 
-# Locks every dependency with its hashes, for every platform. Needs uv.
-OURS := protos chassis identity-service content-service session-service chat-service cli
-lock:
+OWN_DISTRIBUTIONS := protos chassis identity-service content-service session-service chat-service cli
+lock:  ## Lock every dependency with its hashes, for every platform (needs uv)
 	@for kind in runtime develop; do uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --override requirements/overrides.txt \
-	$(OURS:%=--no-emit-package meno-%) requirements/$$kind.in --output-file requirements/$$kind.txt; done
+	$(OWN_DISTRIBUTIONS:%=--no-emit-package meno-%) requirements/$$kind.in --output-file requirements/$$kind.txt; done
