@@ -28,8 +28,8 @@ ARCHIVED = ClassState.CLASS_STATE_ARCHIVED
 DELETED = ClassState.CLASS_STATE_DELETED
 
 
-async def get(identity: Identity, by: Person, made: Class) -> Class:
-    return await identity.classes.GetClass(GetClassRequest(class_id=made.class_id), **by.auth)
+async def get(identity: Identity, by: Person, class_info: Class) -> Class:
+    return await identity.classes.GetClass(GetClassRequest(class_id=class_info.class_id), **by.auth)
 
 
 async def test_an_update_changes_only_the_given_fields(identity: Identity) -> None:
@@ -57,8 +57,8 @@ async def test_a_mask_cannot_clear_a_required_field_or_change_another(identity: 
     request = UpdateClassRequest(
         class_id=room.class_info.class_id, class_info=Class(), update_mask=FieldMask(paths=[path])
     )
-    denied = await expect_error(identity.classes.UpdateClass(request, **room.teacher.auth))
-    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+    error = await expect_error(identity.classes.UpdateClass(request, **room.teacher.auth))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def test_an_outdated_etag_is_refused_by_update_and_delete(identity: Identity) -> None:
@@ -68,9 +68,9 @@ async def test_an_outdated_etag_is_refused_by_update_and_delete(identity: Identi
         room.update(room.teacher, title="Algebra", etag=room.class_info.etag),
         room.delete(room.teacher, etag=room.class_info.etag),
     ):
-        denied = await expect_error(attempt)
-        assert (denied.code, denied.reason) == ("ABORTED", "ETAG_MISMATCH")
-        assert denied.metadata == {"current": current.etag}
+        error = await expect_error(attempt)
+        assert (error.code, error.reason) == ("ABORTED", "ETAG_MISMATCH")
+        assert error.metadata == {"current": current.etag}
 
 
 async def test_an_archived_class_is_read_only(identity: Identity) -> None:
@@ -79,8 +79,8 @@ async def test_an_archived_class_is_read_only(identity: Identity) -> None:
     await identity.join(student, room.class_info)
     await room.archive(room.teacher)
     for person in (room.teacher, student):
-        lost = await eventually_error(lambda person=person: get(identity, person, room.class_info))  # type: ignore[misc]
-        assert lost.reason == "TOKEN_REVOKED"
+        error = await eventually_error(lambda person=person: get(identity, person, room.class_info))  # type: ignore[misc]
+        assert error.reason == "TOKEN_REVOKED"
         await identity.refresh(person)
         assert (await get(identity, person, room.class_info)).state == ARCHIVED
     user_id = student.user_id
@@ -93,8 +93,8 @@ async def test_an_archived_class_is_read_only(identity: Identity) -> None:
     ]
     for write in writes:
         assert (await expect_error(write(room.teacher))).reason == "ACCESS_DENIED"
-        denied = await expect_error(write(admin))
-        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "CLASS_ARCHIVED")
+        error = await expect_error(write(admin))
+        assert (error.code, error.reason) == ("FAILED_PRECONDITION", "CLASS_ARCHIVED")
 
 
 async def test_archiving_and_unarchiving_again_change_nothing(identity: Identity) -> None:
@@ -102,8 +102,8 @@ async def test_archiving_and_unarchiving_again_change_nothing(identity: Identity
     first, second = await asyncio.gather(room.archive(admin), room.archive(admin))
     assert first == second
     await room.unarchive(admin)
-    back = await room.unarchive(admin)
-    assert (back.state, back.HasField("archive_time")) == (ACTIVE, False)
+    restored = await room.unarchive(admin)
+    assert (restored.state, restored.HasField("archive_time")) == (ACTIVE, False)
     assert published_states(identity) == ["CLASS_STATE_ARCHIVED", "CLASS_STATE_ACTIVE"]
 
 
@@ -122,10 +122,10 @@ async def test_a_deleted_class_is_hidden_until_it_is_restored_unchanged(identity
     room, admin = await Classroom.create(identity), await identity.sign_up_admin()
     await room.archive(room.teacher)
     await identity.refresh(room.teacher)
-    gone = await room.delete(room.teacher)
-    assert (gone.state, gone.purge_time.seconds - gone.delete_time.seconds) == (DELETED, 30 * 86_400)
+    deleted = await room.delete(room.teacher)
+    assert (deleted.state, deleted.purge_time.seconds - deleted.delete_time.seconds) == (DELETED, 30 * 86_400)
     again = await room.delete(admin)
-    assert (again.delete_time, again.etag) == (gone.delete_time, gone.etag)
+    assert (again.delete_time, again.etag) == (deleted.delete_time, deleted.etag)
     await identity.refresh(room.teacher)
     assert (await expect_error(get(identity, room.teacher, room.class_info))).reason == "ACCESS_DENIED"
     listed = await identity.classes.ListClasses(ListClassesRequest(user_id="me"), **room.teacher.auth)
@@ -137,9 +137,13 @@ async def test_a_deleted_class_is_hidden_until_it_is_restored_unchanged(identity
     ):
         assert (await expect_error(attempt)).reason == "CLASS_NOT_FOUND"
 
-    back = await room.undelete(admin)
-    assert (back.state, back.HasField("delete_time"), back.HasField("purge_time")) == (ARCHIVED, False, False)
-    assert back == await room.undelete(admin)
+    restored = await room.undelete(admin)
+    assert (restored.state, restored.HasField("delete_time"), restored.HasField("purge_time")) == (
+        ARCHIVED,
+        False,
+        False,
+    )
+    assert restored == await room.undelete(admin)
     await identity.refresh(room.teacher)
     assert (await get(identity, room.teacher, room.class_info)).my_role == TEACHER
     assert published_states(identity) == [
@@ -165,15 +169,15 @@ async def test_join_codes_of_closed_archived_and_deleted_classes_and_old_codes_a
 async def test_of_concurrently_rotated_join_codes_one_is_valid(identity: Identity) -> None:
     room, student = await Classroom.create(identity), await identity.sign_up()
     rotated = await asyncio.gather(*(room.rotate(room.teacher) for _ in range(4)))
-    holds = (await get(identity, room.teacher, room.class_info)).join_code
-    opened = []
+    current = (await get(identity, room.teacher, room.class_info)).join_code
+    accepted = []
     for one in rotated:
         try:
             await room.join(student, one.join_code)
-            opened.append(one.join_code)
+            accepted.append(one.join_code)
         except Exception:
             continue
-    assert opened == [holds]
+    assert accepted == [current]
 
 
 async def test_the_classes_of_a_user_include_archived_ones(identity: Identity) -> None:
@@ -197,9 +201,12 @@ async def test_my_role_is_the_role_of_the_caller_in_the_classes_of_another_user(
 
 async def test_administrators_list_all_classes_newest_first(identity: Identity) -> None:
     room, admin = await Classroom.create(identity), await identity.sign_up_admin()
-    made = [room.class_info.class_id, *[(await identity.new_class(room.teacher)).class_id for _ in range(3)]]
+    created = [
+        room.class_info.class_id,
+        *[(await identity.new_class(room.teacher)).class_id for _ in range(3)],
+    ]
     await room.delete(admin)
-    for show_deleted, expected in ((False, made[:0:-1]), (True, made[::-1])):
+    for show_deleted, expected in ((False, created[:0:-1]), (True, created[::-1])):
         request = ListAllClassesRequest(page_size=2, show_deleted=show_deleted)
         first = await identity.classes.ListAllClasses(request, **admin.auth)
         request.page_token = first.next_page_token

@@ -26,28 +26,26 @@ TEACHER = ClassRole.CLASS_ROLE_TEACHER
 
 async def test_a_student_cannot_create_a_class(identity: Identity) -> None:
     student = await identity.sign_up()
-    denied = await expect_error(
-        identity.classes.CreateClass(CreateClassRequest(title="Mine"), **student.auth)
-    )
-    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+    error = await expect_error(identity.classes.CreateClass(CreateClassRequest(title="Mine"), **student.auth))
+    assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
 async def test_only_teachers_see_the_join_code(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    made = await identity.new_class(teacher)
-    await identity.join(student, made)
-    request = GetClassRequest(class_id=made.class_id)
+    created = await identity.new_class(teacher)
+    await identity.join(student, created)
+    request = GetClassRequest(class_id=created.class_id)
     seen = [await identity.classes.GetClass(request, **person.auth) for person in (teacher, student)]
-    assert [(one.join_code, one.my_role) for one in seen] == [(made.join_code, TEACHER), ("", STUDENT)]
+    assert [(one.join_code, one.my_role) for one in seen] == [(created.join_code, TEACHER), ("", STUDENT)]
 
 
 async def test_a_join_code_is_accepted_in_any_spelling(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    made = await identity.new_class(teacher)
-    typed = f" {made.join_code.lower().replace('-', ' ')} "
+    created = await identity.new_class(teacher)
+    typed = f" {created.join_code.lower().replace('-', ' ')} "
     request = JoinClassRequest(user_id="me", join_code=typed)
     joined = await identity.classes.JoinClass(request, **student.auth)
-    assert joined.class_id == made.class_id
+    assert joined.class_id == created.class_id
 
 
 async def test_an_unknown_join_code_is_refused(identity: Identity) -> None:
@@ -59,95 +57,97 @@ async def test_an_unknown_join_code_is_refused(identity: Identity) -> None:
 
 
 async def test_non_members_get_the_same_error_for_an_existing_and_a_missing_class(identity: Identity) -> None:
-    made = await identity.new_class(await identity.sign_up_teacher())
+    created = await identity.new_class(await identity.sign_up_teacher())
     outsider = await identity.sign_up()
-    for class_id in (made.class_id, str(uuid.uuid4())):
-        denied = await expect_error(
+    for class_id in (created.class_id, str(uuid.uuid4())):
+        error = await expect_error(
             identity.classes.GetClass(GetClassRequest(class_id=class_id), **outsider.auth)
         )
-        assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+        assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
 async def test_concurrent_joins_create_one_membership(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    made = await identity.new_class(teacher)
-    request = JoinClassRequest(user_id="me", join_code=made.join_code)
+    created = await identity.new_class(teacher)
+    request = JoinClassRequest(user_id="me", join_code=created.join_code)
     joins = [identity.classes.JoinClass(request, **student.auth) for _ in range(20)]
     assert len({str(membership) for membership in await asyncio.gather(*joins)}) == 1
     listed = await identity.classes.ListMemberships(
-        ListMembershipsRequest(class_id=made.class_id), **teacher.auth
+        ListMembershipsRequest(class_id=created.class_id), **teacher.auth
     )
     assert [member.user_id for member in listed.memberships] == [teacher.user_id, student.user_id]
 
 
 async def test_a_removed_member_loses_access_and_cannot_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    made = await identity.new_class(teacher)
-    await identity.join(student, made)
-    removal = RemoveMembershipRequest(class_id=made.class_id, user_id=student.user_id)
+    created = await identity.new_class(teacher)
+    await identity.join(student, created)
+    removal = RemoveMembershipRequest(class_id=created.class_id, user_id=student.user_id)
     await identity.classes.RemoveMembership(removal, **teacher.auth)
-    look = GetClassRequest(class_id=made.class_id)
-    denied = await eventually_error(lambda: identity.classes.GetClass(look, **student.auth))
-    assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
+    get_class = GetClassRequest(class_id=created.class_id)
+    error = await eventually_error(lambda: identity.classes.GetClass(get_class, **student.auth))
+    assert (error.code, error.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
     await identity.refresh(student)
-    assert (await expect_error(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
-    join = JoinClassRequest(user_id="me", join_code=made.join_code)
+    assert (
+        await expect_error(identity.classes.GetClass(get_class, **student.auth))
+    ).reason == "ACCESS_DENIED"
+    join = JoinClassRequest(user_id="me", join_code=created.join_code)
     assert (
         await expect_error(identity.classes.JoinClass(join, **student.auth))
     ).reason == "JOIN_CODE_NOT_FOUND"
-    members = ListMembershipsRequest(class_id=made.class_id)
+    members = ListMembershipsRequest(class_id=created.class_id)
     found = await identity.classes.ListMemberships(members, **teacher.auth)
     assert [member.user_id for member in found.memberships] == [teacher.user_id]
 
 
 async def test_a_user_who_left_a_class_can_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    made = await identity.new_class(teacher)
-    await identity.join(student, made)
-    leave = LeaveClassRequest(class_id=made.class_id, user_id="me")
+    created = await identity.new_class(teacher)
+    await identity.join(student, created)
+    leave = LeaveClassRequest(class_id=created.class_id, user_id="me")
     await identity.classes.LeaveClass(leave, **student.auth)
     await identity.refresh(student)
-    await identity.join(student, made)
-    look = GetClassRequest(class_id=made.class_id)
-    assert (await identity.classes.GetClass(look, **student.auth)).my_role == STUDENT
+    await identity.join(student, created)
+    get_class = GetClassRequest(class_id=created.class_id)
+    assert (await identity.classes.GetClass(get_class, **student.auth)).my_role == STUDENT
 
 
 async def test_the_tokens_of_a_demoted_teacher_are_revoked(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
-    made = await identity.new_class(first)
-    await identity.join(second, made)
+    created = await identity.new_class(first)
+    await identity.join(second, created)
     for role in (TEACHER, STUDENT):
-        request = SetMembershipRoleRequest(class_id=made.class_id, user_id=second.user_id, role=role)
+        request = SetMembershipRoleRequest(class_id=created.class_id, user_id=second.user_id, role=role)
         assert (await identity.classes.SetMembershipRole(request, **first.auth)).role == role
         if role == TEACHER:
             await identity.refresh(second)
-    members = ListMembershipsRequest(class_id=made.class_id)
-    denied = await eventually_error(lambda: identity.classes.ListMemberships(members, **second.auth))
-    assert denied.reason == "TOKEN_REVOKED"
+    members = ListMembershipsRequest(class_id=created.class_id)
+    error = await eventually_error(lambda: identity.classes.ListMemberships(members, **second.auth))
+    assert error.reason == "TOKEN_REVOKED"
 
 
 async def test_the_last_teacher_cannot_leave_be_removed_or_be_demoted(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
-    made = await identity.new_class(teacher)
-    key = {"class_id": made.class_id, "user_id": teacher.user_id}
+    created = await identity.new_class(teacher)
+    key = {"class_id": created.class_id, "user_id": teacher.user_id}
     for call in (
         identity.classes.LeaveClass(LeaveClassRequest(**key), **teacher.auth),
         identity.classes.RemoveMembership(RemoveMembershipRequest(**key), **teacher.auth),
         identity.classes.SetMembershipRole(SetMembershipRoleRequest(role=STUDENT, **key), **teacher.auth),
     ):
-        denied = await expect_error(call)
-        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
+        error = await expect_error(call)
+        assert (error.code, error.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
 
 
 async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
-    made = await identity.new_class(first)
-    await identity.join(second, made)
-    promotion = SetMembershipRoleRequest(class_id=made.class_id, user_id=second.user_id, role=TEACHER)
+    created = await identity.new_class(first)
+    await identity.join(second, created)
+    promotion = SetMembershipRoleRequest(class_id=created.class_id, user_id=second.user_id, role=TEACHER)
     await identity.classes.SetMembershipRole(promotion, **first.auth)
     await identity.refresh(second)
     leaving = [
-        identity.classes.LeaveClass(LeaveClassRequest(class_id=made.class_id, user_id="me"), **person.auth)
+        identity.classes.LeaveClass(LeaveClassRequest(class_id=created.class_id, user_id="me"), **person.auth)
         for person in (first, second)
     ]
     outcomes = await asyncio.gather(*leaving, return_exceptions=True)
@@ -156,7 +156,7 @@ async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: I
 
 async def test_pages_contain_every_class_once(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
-    made = [(await identity.new_class(teacher)).class_id for _ in range(5)]
+    created = [(await identity.new_class(teacher)).class_id for _ in range(5)]
     request = ListClassesRequest(user_id="me", page_size=2)
     seen: list[str] = []
     while True:
@@ -165,20 +165,20 @@ async def test_pages_contain_every_class_once(identity: Identity) -> None:
         if not reply.next_page_token:
             break
         request.page_token = reply.next_page_token
-    assert seen == made[::-1]
+    assert seen == created[::-1]
 
 
 @pytest.mark.parametrize("token", ["nonsense", "WzEsMl0=", ""])
 async def test_a_page_token_of_another_list_is_refused(identity: Identity, token: str) -> None:
     teacher = await identity.sign_up_teacher()
-    made = await identity.new_class(teacher)
+    created = await identity.new_class(teacher)
     await identity.new_class(teacher)
     if not token:
         first = ListClassesRequest(user_id=teacher.user_id, page_size=1)
         token = (await identity.classes.ListClasses(first, **teacher.auth)).next_page_token
-    request = ListMembershipsRequest(class_id=made.class_id, page_token=token)
-    denied = await expect_error(identity.classes.ListMemberships(request, **teacher.auth))
-    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
+    request = ListMembershipsRequest(class_id=created.class_id, page_token=token)
+    error = await expect_error(identity.classes.ListMemberships(request, **teacher.auth))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
 async def test_concurrent_creations_do_not_exceed_the_class_limit(

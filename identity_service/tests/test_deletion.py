@@ -39,8 +39,8 @@ async def test_a_change_of_the_global_role_revokes_tokens(town: Identity) -> Non
     for role in (TEACHER, STUDENT):
         request = SetGlobalRoleRequest(user_id=person.user_id, role=role)
         assert (await town.users.SetGlobalRole(request, **admin.auth)).role == role
-        denied = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
-        assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
+        error = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+        assert (error.code, error.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
         await town.refresh(person)
         assert (await town.users.GetUser(ME, **person.auth)).role == role
     entries = await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET)
@@ -56,17 +56,17 @@ async def test_setting_the_current_role_changes_nothing(town: Identity) -> None:
 
 async def test_a_deactivated_user_cannot_sign_in_until_reactivated(town: Identity) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
-    deactivated = DeactivateUserRequest(user_id=person.user_id)
+    deactivate = DeactivateUserRequest(user_id=person.user_id)
     reactivate = ReactivateUserRequest(user_id=person.user_id)
     for _ in range(2):
-        user = await town.users.DeactivateUser(deactivated, **admin.auth)
+        user = await town.users.DeactivateUser(deactivate, **admin.auth)
         assert user.state == USER_STATE_DEACTIVATED
-    denied = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
-    assert denied.reason == "TOKEN_REVOKED"
+    error = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+    assert error.reason == "TOKEN_REVOKED"
     assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     sign_in = SignInRequest(identifier=person.tokens.user.login_name, password=PASSWORD)
-    denied = await expect_error(town.auth.SignIn(sign_in))
-    assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
+    error = await expect_error(town.auth.SignIn(sign_in))
+    assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
     for _ in range(2):
         user = await town.users.ReactivateUser(reactivate, **admin.auth)
         assert user.state == USER_STATE_ACTIVE
@@ -78,43 +78,46 @@ async def test_a_deactivated_user_cannot_sign_in_until_reactivated(town: Identit
 
 async def test_only_administrators_see_a_deleted_user(town: Identity) -> None:
     admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
-    made = await town.new_class(teacher)
-    await town.join(person, made)
-    gone = await town.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
-    assert gone.state == USER_STATE_DELETED
-    assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 30
-    mine = ListClassesRequest(user_id="me")
-    denied = await eventually_error(lambda: town.classes.ListClasses(mine, **person.auth))
-    assert denied.reason == "TOKEN_REVOKED"
+    created = await town.new_class(teacher)
+    await town.join(person, created)
+    deleted = await town.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
+    assert deleted.state == USER_STATE_DELETED
+    assert (deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime()).days == 30
+    list_classes = ListClassesRequest(user_id="me")
+    error = await eventually_error(lambda: town.classes.ListClasses(list_classes, **person.auth))
+    assert error.reason == "TOKEN_REVOKED"
     assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     name = person.tokens.user.login_name
-    denied = await expect_error(town.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
-    assert denied.reason == "CREDENTIALS_INVALID"
+    error = await expect_error(town.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
+    assert error.reason == "CREDENTIALS_INVALID"
     # The login name stays reserved while the account can be restored.
     taken = SignUpRequest(login_name=name.upper(), display_name="Other", password=PASSWORD)
     assert (await expect_error(town.auth.SignUp(taken))).reason == "IDENTIFIER_TAKEN"
-    members = ListMembershipsRequest(class_id=made.class_id)
-    shown = await town.classes.ListMemberships(members, **teacher.auth)
-    assert [one.user_id for one in shown.memberships] == [teacher.user_id]
-    assert await town.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth) == gone
+    members = ListMembershipsRequest(class_id=created.class_id)
+    response = await town.classes.ListMemberships(members, **teacher.auth)
+    assert [one.user_id for one in response.memberships] == [teacher.user_id]
+    assert await town.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth) == deleted
     assert (
-        await town.users.DeleteUser(DeleteUserRequest(user_id=person.user_id, etag="0"), **admin.auth) == gone
+        await town.users.DeleteUser(DeleteUserRequest(user_id=person.user_id, etag="0"), **admin.auth)
+        == deleted
     )
     assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED) == [{}]
 
 
 async def test_a_restored_user_has_the_same_profile_and_memberships(town: Identity) -> None:
     admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
-    made = await town.new_class(teacher)
-    await town.join(person, made)
+    created = await town.new_class(teacher)
+    await town.join(person, created)
     await town.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
     for _ in range(2):
         user = await town.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
         assert user == person.tokens.user
-    back = await town.auth.SignIn(SignInRequest(identifier=user.login_name, password=PASSWORD))
-    assert (back.user.user_id, back.user.etag) == (user.user_id, user.etag)
-    shown = await town.classes.ListMemberships(ListMembershipsRequest(class_id=made.class_id), **teacher.auth)
-    assert person.user_id in [one.user_id for one in shown.memberships]
+    signed_in = await town.auth.SignIn(SignInRequest(identifier=user.login_name, password=PASSWORD))
+    assert (signed_in.user.user_id, signed_in.user.etag) == (user.user_id, user.etag)
+    response = await town.classes.ListMemberships(
+        ListMembershipsRequest(class_id=created.class_id), **teacher.auth
+    )
+    assert person.user_id in [one.user_id for one in response.memberships]
     assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_UNDELETED) == [{}]
 
 
@@ -123,18 +126,18 @@ async def test_purge_time_follows_the_configured_days(identity: Identity) -> Non
     entry = SetConfigEntryRequest(key="user_purge_days")
     entry.value.number_value = 7
     await identity.admin.SetConfigEntry(entry, **admin.auth)
-    gone = await identity.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
-    assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 7
+    deleted = await identity.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
+    assert (deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime()).days == 7
 
 
 async def test_deletion_with_an_outdated_etag_is_refused(town: Identity) -> None:
     person = await town.sign_up()
     etag = person.tokens.user.etag
     changed = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=User(age=9)), **person.auth)
-    denied = await expect_error(
+    error = await expect_error(
         town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=etag), **person.auth)
     )
-    assert (denied.reason, denied.metadata) == ("ETAG_MISMATCH", {"current": changed.etag})
+    assert (error.reason, error.metadata) == ("ETAG_MISMATCH", {"current": changed.etag})
     await town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=changed.etag), **person.auth)
 
 
@@ -142,8 +145,8 @@ async def test_the_last_active_administrator_cannot_be_demoted_deactivated_delet
     identity: Identity,
 ) -> None:
     last, deactivated = await identity.sign_up_admin(), await identity.sign_up_admin()
-    out = DeactivateUserRequest(user_id=deactivated.user_id)
-    await identity.users.DeactivateUser(out, **last.auth)
+    deactivate = DeactivateUserRequest(user_id=deactivated.user_id)
+    await identity.users.DeactivateUser(deactivate, **last.auth)
     users, user_id = identity.users, last.user_id
     for call in (
         users.SetGlobalRole(SetGlobalRoleRequest(user_id=user_id, role=TEACHER), **last.auth),
@@ -151,26 +154,27 @@ async def test_the_last_active_administrator_cannot_be_demoted_deactivated_delet
         users.DeleteUser(DeleteUserRequest(user_id="me"), **last.auth),
         users.EraseUser(EraseUserRequest(user_id="me", confirmation="ERASE"), **last.auth),
     ):
-        denied = await expect_error(call)
-        assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "LAST_ADMIN")
-        assert denied.metadata == {"user_id": user_id}
+        error = await expect_error(call)
+        assert (error.code, error.reason) == ("FAILED_PRECONDITION", "LAST_ADMIN")
+        assert error.metadata == {"user_id": user_id}
     await users.SetGlobalRole(SetGlobalRoleRequest(user_id=deactivated.user_id, role=STUDENT), **last.auth)
 
 
-@pytest.mark.parametrize("action_name", ["role", "deactivate", "delete", "erase"])
+@pytest.mark.parametrize("removal", ["role", "deactivate", "delete", "erase"])
 async def test_of_two_administrators_who_remove_each_other_one_remains(
-    identity: Identity, action_name: str
+    identity: Identity, removal: str
 ) -> None:
     admins = [await identity.sign_up_admin() for _ in range(2)]
     outcomes = await run_concurrently(
-        [remove(identity, action_name, of, by) for of, by in zip(admins, reversed(admins), strict=True)]
+        [remove(identity, removal, of, by) for of, by in zip(admins, reversed(admins), strict=True)]
     )
     assert sorted(outcomes) in (["", "LAST_ADMIN"], ["", "TOKEN_REVOKED"])
 
 
-def remove(identity: Identity, action_name: str, of: Person, by: Person) -> Any:
+def remove(identity: Identity, removal: str, of: Person, by: Person) -> Any:
+    """Returns the call by which `by` removes the administrator or the account of `of`."""
     users, user_id = identity.users, of.user_id
-    match action_name:
+    match removal:
         case "role":
             return users.SetGlobalRole(SetGlobalRoleRequest(user_id=user_id, role=STUDENT), **by.auth)
         case "deactivate":
@@ -184,10 +188,10 @@ async def test_of_the_last_two_teachers_who_delete_their_accounts_one_is_refused
     town: Identity,
 ) -> None:
     first, second = await town.sign_up_teacher(), await town.sign_up_teacher()
-    made = await town.new_class(first)
-    await town.join(second, made)
+    created = await town.new_class(first)
+    await town.join(second, created)
     promotion = SetMembershipRoleRequest(
-        class_id=made.class_id, user_id=second.user_id, role=ClassRole.CLASS_ROLE_TEACHER
+        class_id=created.class_id, user_id=second.user_id, role=ClassRole.CLASS_ROLE_TEACHER
     )
     await town.classes.SetMembershipRole(promotion, **first.auth)
     delete = DeleteUserRequest(user_id="me")
@@ -214,17 +218,17 @@ async def test_only_administrators_change_other_accounts(town: Identity) -> None
             users.UndeleteUser(UndeleteUserRequest(user_id=user_id), **one.auth),
         ):
             assert (await expect_error(call)).reason == "ACCESS_DENIED"
-    denied = await expect_error(users.DeleteUser(DeleteUserRequest(user_id=user_id), **teacher.auth))
-    assert denied.reason == "ACCESS_DENIED"
+    error = await expect_error(users.DeleteUser(DeleteUserRequest(user_id=user_id), **teacher.auth))
+    assert error.reason == "ACCESS_DENIED"
 
 
-@pytest.mark.parametrize("action_name", ["role", "deactivate", "delete"])
-async def test_an_erased_user_is_not_found(town: Identity, action_name: str) -> None:
+@pytest.mark.parametrize("removal", ["role", "deactivate", "delete"])
+async def test_an_erased_user_is_not_found(town: Identity, removal: str) -> None:
     admin, person = await town.sign_up_admin(), await town.sign_up()
     erase = EraseUserRequest(user_id=person.user_id, confirmation="ERASE")
     await town.users.EraseUser(erase, **admin.auth)
-    denied = await expect_error(remove(town, action_name, person, admin))
-    assert (denied.code, denied.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
+    error = await expect_error(remove(town, removal, person, admin))
+    assert (error.code, error.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
     restore = town.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
     assert (await expect_error(restore)).reason == "USER_NOT_FOUND"
 

@@ -14,12 +14,13 @@ from meno.access.v1.access_pb2 import ClassRole
 from meno.access.v1.account_feed_service_pb2 import ReportErasureRequest
 from meno.access.v1.account_feed_service_pb2_grpc import AccountFeedServiceStub
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
 from meno.identity.v1.class_service_pb2 import ListClassesRequest, SetMembershipRoleRequest
 from meno.identity.v1.resources_pb2 import Erasure, User
 from meno.identity.v1.user_service_pb2 import EraseUserRequest, GetErasureRequest, UpdateUserRequest
 
-OTHERS = ("content_service", "session_service", "chat_service")
+OTHER_SERVICES = ("content_service", "session_service", "chat_service")
 
 
 async def erase(identity: Identity, by: Person, user_id: str = "me", **values: str) -> Erasure:
@@ -54,12 +55,12 @@ async def test_only_the_id_of_an_erased_user_remains(identity: Identity) -> None
         "email": "w.quist@example.org",
         "phone": "+4915199887766",
     }
-    made = await identity.auth.SignUp(
+    created = await identity.auth.SignUp(
         SignUpRequest(
             display_name="Wilhelmina Quist", password=PASSWORD, request_id=str(uuid.uuid4()), **secret
         )
     )
-    person = Person(made)
+    person = Person(created)
     teacher = await identity.sign_up_teacher()
     joined = await identity.new_class(teacher)
     await identity.join(person, joined)
@@ -78,19 +79,19 @@ async def test_only_the_id_of_an_erased_user_remains(identity: Identity) -> None
     texts = ("wilhelmina", "quist", *map(str.casefold, secret.values()))
     assert all(text in dump(identity) for text in texts)
     await erase(identity, person)
-    left = dump(identity)
-    assert [text for text in texts if text in left] == []
-    assert person.user_id in left
+    remaining = dump(identity)
+    assert [text for text in texts if text in remaining] == []
+    assert person.user_id in remaining
 
 
 async def test_an_erased_user_cannot_sign_in_and_the_login_name_is_free(identity: Identity) -> None:
     person = await identity.sign_up("Vera")
     await erase(identity, person)
-    look = ListClassesRequest(user_id="me")
-    denied = await eventually_error(
-        lambda: identity.classes.ListClasses(look, **person.auth), "TOKEN_REVOKED"
+    request = ListClassesRequest(user_id="me")
+    error = await eventually_error(
+        lambda: identity.classes.ListClasses(request, **person.auth), "TOKEN_REVOKED"
     )
-    assert denied.code == "UNAUTHENTICATED"
+    assert error.code == "UNAUTHENTICATED"
     assert (await expect_error(identity.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     sign_in = SignInRequest(identifier="Vera", password=PASSWORD)
     assert (await expect_error(identity.auth.SignIn(sign_in))).reason == "CREDENTIALS_INVALID"
@@ -99,16 +100,16 @@ async def test_an_erased_user_cannot_sign_in_and_the_login_name_is_free(identity
 
 async def test_an_erasure_is_complete_when_every_service_has_reported(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
-    begun = await erase(identity, admin, person.user_id)
-    assert [receipt.service for receipt in begun.receipts] == ["identity_service"]
-    assert not begun.HasField("complete_time")
-    for service in OTHERS:
+    erasure = await erase(identity, admin, person.user_id)
+    assert [receipt.service for receipt in erasure.receipts] == ["identity_service"]
+    assert not erasure.HasField("complete_time")
+    for service in OTHER_SERVICES:
         for rows in (3, 0):
             await report(identity, person.user_id, service, rows)
     done = await identity.users.GetErasure(GetErasureRequest(user_id=person.user_id), **admin.auth)
     assert done.HasField("complete_time")
     assert {receipt.service: receipt.rows for receipt in done.receipts if receipt.rows == 3} == dict.fromkeys(
-        OTHERS, 3
+        OTHER_SERVICES, 3
     )
 
 
@@ -126,21 +127,24 @@ async def test_concurrent_erasures_erase_once(identity: Identity) -> None:
     erasures = await asyncio.gather(*(erase(identity, admin, person.user_id) for _ in range(20)))
     assert len({str(erasure) for erasure in erasures}) == 1
     listed = await identity.audited(admin, user_id=person.user_id)
-    assert [int(entry.action) for entry in listed].count(7) == 1
+    assert [entry.action for entry in listed].count(AuditAction.AUDIT_ACTION_USER_ERASED) == 1
     with psycopg.connect(identity.database_url) as connection:
-        kinds = connection.execute(
+        count = connection.execute(
             "SELECT count(*) FROM account_events WHERE kind = 'user_erased'"
         ).fetchone()
-    assert kinds == (1,)
+    assert count == (1,)
 
 
 async def test_an_erasure_is_audited_with_its_actor_and_number_of_rows(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
     await erase(identity, admin, person.user_id)
-    erased, begun, *_ = await identity.audited(admin, user_id=person.user_id)
-    assert (begun.action, begun.actor_user_id) == (7, admin.user_id)
-    assert erased.action == 8
-    assert int(erased.details["rows"]) > 0
+    erased_data, erased_user, *_ = await identity.audited(admin, user_id=person.user_id)
+    assert (erased_user.action, erased_user.actor_user_id) == (
+        AuditAction.AUDIT_ACTION_USER_ERASED,
+        admin.user_id,
+    )
+    assert erased_data.action == AuditAction.AUDIT_ACTION_USER_DATA_ERASED
+    assert int(erased_data.details["rows"]) > 0
 
 
 async def test_erasing_a_missing_user_is_refused(identity: Identity) -> None:
@@ -158,8 +162,8 @@ async def test_an_erasure_without_the_confirmation_is_refused(identity: Identity
 async def test_the_last_teacher_and_the_last_administrator_cannot_be_erased(identity: Identity) -> None:
     admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
     taught = await identity.new_class(teacher)
-    denied = await expect_error(erase(identity, teacher))
-    assert (denied.reason, denied.metadata) == ("LAST_TEACHER", {"class_id": taught.class_id})
+    error = await expect_error(erase(identity, teacher))
+    assert (error.reason, error.metadata) == ("LAST_TEACHER", {"class_id": taught.class_id})
     assert (await expect_error(erase(identity, admin))).reason == "LAST_ADMIN"
 
 

@@ -52,19 +52,21 @@ async def test_a_pending_member_has_no_access_until_a_teacher_approves(identity:
     asked = await room.join(student)
     assert (asked.status, asked) == (PENDING, await room.join(student))
     await identity.refresh(student)
-    look = GetClassRequest(class_id=room.class_info.class_id)
-    assert (await expect_error(identity.classes.GetClass(look, **student.auth))).reason == "ACCESS_DENIED"
+    get_class = GetClassRequest(class_id=room.class_info.class_id)
+    assert (
+        await expect_error(identity.classes.GetClass(get_class, **student.auth))
+    ).reason == "ACCESS_DENIED"
     assert [one.user_id for one in await room.list_members(room.teacher)] == [room.teacher.user_id]
     assert [one.user_id for one in await room.list_members(room.teacher, PENDING)] == [student.user_id]
 
     approved = await room.approve(room.teacher, student.user_id)
     assert (approved.status, approved.role, approved.rostered) == (ACTIVE, STUDENT, False)
     await identity.refresh(student)
-    assert (await identity.classes.GetClass(look, **student.auth)).my_role == STUDENT
-    denied = await expect_error(room.approve(room.teacher, student.user_id))
-    assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "MEMBERSHIP_NOT_PENDING")
-    denied = await expect_error(room.reject(room.teacher, student.user_id))
-    assert denied.metadata == {"class_id": room.class_info.class_id, "user_id": student.user_id}
+    assert (await identity.classes.GetClass(get_class, **student.auth)).my_role == STUDENT
+    error = await expect_error(room.approve(room.teacher, student.user_id))
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "MEMBERSHIP_NOT_PENDING")
+    error = await expect_error(room.reject(room.teacher, student.user_id))
+    assert error.metadata == {"class_id": room.class_info.class_id, "user_id": student.user_id}
 
 
 async def test_a_rejected_user_can_join_again_and_a_pending_member_can_leave(identity: Identity) -> None:
@@ -73,8 +75,8 @@ async def test_a_rejected_user_can_join_again_and_a_pending_member_can_leave(ide
     await room.join(student)
     await room.reject(room.teacher, student.user_id)
     for attempt in (room.approve, room.reject, room.remove):
-        denied = await expect_error(attempt(room.teacher, student.user_id))
-        assert denied.reason == "MEMBERSHIP_NOT_FOUND"
+        error = await expect_error(attempt(room.teacher, student.user_id))
+        assert error.reason == "MEMBERSHIP_NOT_FOUND"
     assert (await room.join(student)).status == PENDING
     await room.leave(student)
     # Tokens do not contain pending memberships, so leaving has not revoked the token.
@@ -106,8 +108,8 @@ async def test_concurrent_changes_keep_both_membership_tables_consistent(
             room.join(student),
             return_exceptions=True,
         )
-        status, right = room.stored_membership(student.user_id)
-        assert right == (status == "ACTIVE")
+        status, listed_by_user = room.stored_membership(student.user_id)
+        assert listed_by_user == (status == "ACTIVE")
         await identity.refresh(student)
 
 
@@ -126,17 +128,17 @@ async def test_teachers_can_add_earlier_members_and_get_one_error_for_all_other_
     assert (await room.add(room.teacher, removed.user_id, TEACHER)).role == TEACHER
     # Adding a member again changes nothing.
     assert (await room.add(room.teacher, removed.user_id, STUDENT)).role == TEACHER
-    nobody = str(uuid.uuid4())
-    for user_id in (stranger.user_id, deleted.user_id, nobody):
-        denied = await expect_error(room.add(room.teacher, user_id))
-        assert (denied.code, denied.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
-        assert denied.metadata == {"user_id": user_id}
+    missing_id = str(uuid.uuid4())
+    for user_id in (stranger.user_id, deleted.user_id, missing_id):
+        error = await expect_error(room.add(room.teacher, user_id))
+        assert (error.code, error.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
+        assert error.metadata == {"user_id": user_id}
     assert [one.user_id for one in await room.list_members(room.teacher)] == [
         room.teacher.user_id,
         removed.user_id,
     ]
     execute_sql(identity, "UPDATE users SET guest = true WHERE user_id = %s", stranger.user_id)
-    for user_id in (stranger.user_id, deleted.user_id, nobody):
+    for user_id in (stranger.user_id, deleted.user_id, missing_id):
         assert (await expect_error(room.add(admin, user_id))).reason == "USER_NOT_FOUND"
     execute_sql(identity, "UPDATE users SET guest = false WHERE user_id = %s", stranger.user_id)
     assert (await room.add(admin, stranger.user_id)).status == ACTIVE
@@ -170,8 +172,8 @@ async def test_archived_classes_do_not_count_towards_the_class_limit(
 ) -> None:
     monkeypatch.setattr(class_rules, "MAX_CLASSES", 1)
     room = await Classroom.create(identity)
-    denied = await expect_error(identity.new_class(room.teacher))
-    assert (denied.reason, denied.metadata) == ("TOO_MANY_CLASSES", {"limit": "1"})
+    error = await expect_error(identity.new_class(room.teacher))
+    assert (error.reason, error.metadata) == ("TOO_MANY_CLASSES", {"limit": "1"})
     await room.archive(room.teacher)
     await identity.refresh(room.teacher)
     await identity.new_class(room.teacher)
@@ -200,21 +202,21 @@ async def test_leaving_an_existing_and_a_missing_class_gives_a_non_member_the_sa
     identity: Identity,
 ) -> None:
     room, outsider = await Classroom.create(identity), await identity.sign_up()
-    there = await expect_error(room.leave(outsider))
+    existing = await expect_error(room.leave(outsider))
     room.class_info.class_id = str(uuid.uuid4())
-    assert there.reason == (await expect_error(room.leave(outsider))).reason == "MEMBERSHIP_NOT_FOUND"
+    assert existing.reason == (await expect_error(room.leave(outsider))).reason == "MEMBERSHIP_NOT_FOUND"
 
 
 async def test_only_a_demotion_revokes_tokens(identity: Identity) -> None:
     room, student = await Classroom.create(identity), await identity.sign_up()
     await identity.join(student, room.class_info)
-    look = GetClassRequest(class_id=room.class_info.class_id)
+    get_class = GetClassRequest(class_id=room.class_info.class_id)
     await room.set_role(room.teacher, student.user_id, TEACHER)
     await room.set_role(room.teacher, student.user_id, TEACHER)
-    await identity.classes.GetClass(look, **student.auth)
+    await identity.classes.GetClass(get_class, **student.auth)
     await room.set_role(room.teacher, student.user_id, STUDENT)
-    lost = await eventually_error(lambda: identity.classes.GetClass(look, **student.auth))
-    assert lost.reason == "TOKEN_REVOKED"
+    error = await eventually_error(lambda: identity.classes.GetClass(get_class, **student.auth))
+    assert error.reason == "TOKEN_REVOKED"
 
 
 async def test_every_change_of_a_membership_is_audited(identity: Identity) -> None:

@@ -24,8 +24,8 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 async def import_school(identity: Identity, admin: Person) -> Classroom:
     """Imports `rosters.school` and returns its class, with the administrator in place of the teacher."""
     await import_roster(identity, admin, school())
-    [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
-    return Classroom(identity, admin, made)
+    [created] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
+    return Classroom(identity, admin, created)
 
 
 async def list_members(identity: Identity, admin: Person, class_id: str) -> list[Membership]:
@@ -36,23 +36,23 @@ async def list_members(identity: Identity, admin: Person, class_id: str) -> list
 async def test_a_dry_run_returns_the_changes_and_applies_none(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     before = rows(identity)
-    shown = await import_roster(identity, admin, school(), dry_run=True)
-    assert list_changes(shown) == [
+    preview = await import_roster(identity, admin, school(), dry_run=True)
+    assert list_changes(preview) == [
         ("ADDED", "users", 2, "t"),
         ("ADDED", "users", 3, "s"),
         ("ADDED", "classes", 2, "c"),
         ("ADDED", "enrollments", 2, "t-c"),
         ("ADDED", "enrollments", 3, "s-c"),
     ]
-    assert (shown.users.added, shown.classes.added, shown.enrollments.added) == (2, 1, 2)
-    assert (rows(identity), shown.applied, shown.truncated) == (before, False, False)
-    done = await import_roster(identity, admin, school(), etag=shown.etag)
+    assert (preview.users.added, preview.classes.added, preview.enrollments.added) == (2, 1, 2)
+    assert (rows(identity), preview.applied, preview.truncated) == (before, False, False)
+    done = await import_roster(identity, admin, school(), etag=preview.etag)
     assert done.applied
     done.applied = False
-    assert done == shown
+    assert done == preview
     again = await import_roster(identity, admin, school(), dry_run=True)
     assert (list_changes(again), again.users.unchanged, again.enrollments.unchanged) == ([], 2, 2)
-    stale = await expect_error(import_roster(identity, admin, school(), etag=shown.etag))
+    stale = await expect_error(import_roster(identity, admin, school(), etag=preview.etag))
     assert (stale.code, stale.reason, stale.metadata) == ("ABORTED", "ETAG_MISMATCH", {"current": again.etag})
 
 
@@ -62,9 +62,9 @@ async def test_an_import_creates_users_classes_and_memberships(identity: Identit
     await import_roster(
         identity, admin, school(users=[{**more, "grades": "07"}], enrollments=[enrollment("n", "c")])
     )
-    [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
-    assert (made.title, made.join_policy) == ("Algebra", JoinPolicy.JOIN_POLICY_CLOSED)
-    listed = await list_members(identity, admin, made.class_id)
+    [created] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
+    assert (created.title, created.join_policy) == ("Algebra", JoinPolicy.JOIN_POLICY_CLOSED)
+    listed = await list_members(identity, admin, created.class_id)
     assert sorted((one.display_name, one.role, one.rostered) for one in listed) == [
         ("Ada Lovelace", 1, True),
         ("Ada Lovelace", 1, True),
@@ -89,16 +89,16 @@ async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity
     admin = await identity.sign_up_admin()
     before = rows(identity)
     archive = school(users=[{"sourcedId": "n", "email": "nowhere"}], enrollments=[enrollment("s", "x")])
-    shown = await import_roster(identity, admin, archive, dry_run=True)
-    invalid = [one for one in shown.row_changes if one.problem]
+    preview = await import_roster(identity, admin, archive, dry_run=True)
+    invalid = [one for one in preview.row_changes if one.problem]
     assert [(one.file, one.line, [*one.columns]) for one in invalid] == [
         ("users.csv", 4, ["email"]),
         ("enrollments.csv", 4, ["classSourcedId"]),
     ]
-    denied = await expect_error(import_roster(identity, admin, archive, etag=shown.etag))
-    assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "ROSTER_INVALID")
-    assert denied.metadata == {"invalid": "2"}
-    violations = denied.detail(BadRequest).field_violations
+    error = await expect_error(import_roster(identity, admin, archive, etag=preview.etag))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "ROSTER_INVALID")
+    assert error.metadata == {"invalid": "2"}
+    violations = error.detail(BadRequest).field_violations
     assert [one.field for one in violations] == ["users.csv[4].email", "enrollments.csv[4].classSourcedId"]
     assert [one.description for one in violations] == [one.problem for one in invalid]
     assert rows(identity) == before
@@ -107,8 +107,8 @@ async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity
 async def test_an_archive_that_is_not_a_zip_file_is_refused(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     for dry_run in (True, False):
-        denied = await expect_error(import_roster(identity, admin, b"PK not a zip file", dry_run=dry_run))
-        assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
+        error = await expect_error(import_roster(identity, admin, b"PK not a zip file", dry_run=dry_run))
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def test_a_user_removed_from_the_roster_loses_access_and_can_return(identity: Identity) -> None:
@@ -124,22 +124,22 @@ async def test_a_user_removed_from_the_roster_loses_access_and_can_return(identi
         )
     people = [{"sourcedId": name, "email": f"{name}@school.example"} for name in ("t", "s")]
     tables: dict[str, Any] = {"users": people, "classes": [{"sourcedId": "c"}]}
-    whole = rosters.roster(**tables, enrollments=[enrollment("t", "c", "teacher"), enrollment("s", "c")])
-    joined = await import_roster(identity, admin, whole)
+    complete = rosters.roster(**tables, enrollments=[enrollment("t", "c", "teacher"), enrollment("s", "c")])
+    joined = await import_roster(identity, admin, complete)
     assert (joined.users.changed, joined.users.added) == (2, 0)
     await identity.refresh(student)
-    [made] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
-    look = GetClassRequest(class_id=made.class_id)
-    await identity.classes.GetClass(look, **student.auth)
+    [created] = (await identity.classes.ListAllClasses(ListAllClassesRequest(), **admin.auth)).classes
+    get_class = GetClassRequest(class_id=created.class_id)
+    await identity.classes.GetClass(get_class, **student.auth)
 
     await import_roster(
         identity, admin, rosters.roster(**tables, enrollments=[enrollment("t", "c", "teacher")])
     )
-    lost = await eventually_error(lambda: identity.classes.GetClass(look, **student.auth))
-    assert lost.reason == "TOKEN_REVOKED"
-    room = Classroom(identity, admin, made)
+    error = await eventually_error(lambda: identity.classes.GetClass(get_class, **student.auth))
+    assert error.reason == "TOKEN_REVOKED"
+    room = Classroom(identity, admin, created)
     assert room.stored_membership(student.user_id) == ("LEFT", False)
-    await import_roster(identity, admin, whole)
+    await import_roster(identity, admin, complete)
     assert room.stored_membership(student.user_id) == ("ACTIVE", True)
 
 
@@ -226,12 +226,12 @@ async def test_of_a_leave_and_an_import_that_remove_the_last_two_teachers_one_is
     admin, other = await identity.sign_up_admin(), await identity.sign_up_teacher()
     room = await import_school(identity, admin)
     await room.add(admin, other.user_id, 2)  # type: ignore[arg-type]
-    gone = rosters.roster("delta", enrollments=[enrollment("t", "c", status="tobedeleted")])
+    removal = rosters.roster("delta", enrollments=[enrollment("t", "c", status="tobedeleted")])
     outcomes = await asyncio.gather(
-        import_roster(identity, admin, gone), room.leave(other), return_exceptions=True
+        import_roster(identity, admin, removal), room.leave(other), return_exceptions=True
     )
-    denied = [parse_error(one).reason for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
-    assert denied in (["LAST_TEACHER"], ["ROSTER_INVALID"])
+    reasons = [parse_error(one).reason for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
+    assert reasons in (["LAST_TEACHER"], ["ROSTER_INVALID"])
 
 
 async def test_changes_beyond_the_size_of_a_response_are_counted(
@@ -240,9 +240,9 @@ async def test_changes_beyond_the_size_of_a_response_are_counted(
     monkeypatch.setattr("chassis.paging.MAX_PAGE_BYTES", 100)
     admin = await identity.sign_up_admin()
     users = [{"sourcedId": f"person-{number}"} for number in range(20)]
-    shown = await import_roster(identity, admin, rosters.roster(users=users), dry_run=True)
-    assert (shown.truncated, shown.users.added) == (True, 20)
-    assert 0 < len(shown.row_changes) < 20
+    preview = await import_roster(identity, admin, rosters.roster(users=users), dry_run=True)
+    assert (preview.truncated, preview.users.added) == (True, 20)
+    assert 0 < len(preview.row_changes) < 20
 
 
 PEOPLE = ("p1", "p2", "p3", "p4")
@@ -286,25 +286,25 @@ async def test_a_second_import_of_the_same_roster_changes_nothing(identity: Iden
 
     @settings(max_examples=5, deadline=None, suppress_health_check=[*HealthCheck])
     @given(any_roster())
-    def applied_twice(archive: bytes) -> None:
-        def call(*, dry_run: bool) -> Any:
-            sent = import_roster(identity, admin, archive, dry_run=dry_run)
-            return asyncio.run_coroutine_threadsafe(sent, loop).result()
+    def import_twice(archive: bytes) -> None:
+        def run(*, dry_run: bool) -> Any:
+            call = import_roster(identity, admin, archive, dry_run=dry_run)
+            return asyncio.run_coroutine_threadsafe(call, loop).result()
 
         # An earlier example may have archived a class.
         execute_sql(identity, "UPDATE classes SET archived_at = NULL")
-        shown = call(dry_run=True)
-        assert shown.enrollments.invalid + shown.classes.invalid + shown.users.invalid == 0
-        done = call(dry_run=False)
-        assert (done.row_changes, done.etag) == (shown.row_changes, shown.etag)
+        preview = run(dry_run=True)
+        assert preview.enrollments.invalid + preview.classes.invalid + preview.users.invalid == 0
+        done = run(dry_run=False)
+        assert (done.row_changes, done.etag) == (preview.row_changes, preview.etag)
         before = rows(identity)
-        assert list_changes(call(dry_run=True)) == list_changes(call(dry_run=False)) == []
+        assert list_changes(run(dry_run=True)) == list_changes(run(dry_run=False)) == []
         assert rows(identity) == before
-        rights = "SELECT class_id, user_id, role FROM {} ORDER BY class_id, user_id"
-        active = rows(identity, rights.format("class_memberships WHERE status = 'ACTIVE'"))
-        assert rows(identity, rights.format("user_classes")) == active
+        memberships = "SELECT class_id, user_id, role FROM {} ORDER BY class_id, user_id"
+        active = rows(identity, memberships.format("class_memberships WHERE status = 'ACTIVE'"))
+        assert rows(identity, memberships.format("user_classes")) == active
 
-    await asyncio.to_thread(applied_twice)
+    await asyncio.to_thread(import_twice)
 
 
 STATE = """
