@@ -120,7 +120,7 @@ class MessageCitation(Base):
 class AnswerStep(Base):
     """One step of an answer's stream, stored before any reader receives it.
 
-    The rows of BEGUN and DONE have no content: these steps contain the messages, which have their own table.
+    The rows of STARTED and DONE have no content: these steps contain the messages, which have their own table.
     """
 
     __tablename__ = "answer_steps"
@@ -135,7 +135,7 @@ class AnswerStep(Base):
     error: Mapped[bytes | None]
 
     __table_args__ = (
-        CheckConstraint("kind IN ('BEGUN', 'CITATION', 'TEXT_DELTA', 'DONE', 'ERROR')", name="kind"),
+        CheckConstraint("kind IN ('STARTED', 'CITATION', 'TEXT_DELTA', 'DONE', 'ERROR')", name="kind"),
         CheckConstraint("(text IS NOT NULL) = (kind = 'TEXT_DELTA')", name="text"),
         CheckConstraint("(citation_number IS NOT NULL) = (kind = 'CITATION')", name="citation"),
         CheckConstraint("(error IS NOT NULL) = (kind = 'ERROR')", name="error"),

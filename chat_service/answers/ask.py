@@ -1,7 +1,7 @@
 """Entry point of an answer: how one answer is persisted, in the order of the modules.
 
 1. `ask.py` opens one write transaction. It reserves two sequences in the chat and inserts the question
-   (COMPLETED), the answer (STREAMING, with a fencing token and a lease) and the step BEGUN.
+   (COMPLETED), the answer (STREAMING, with a fencing token and a lease) and the step STARTED.
    The idempotency key of the call stores that step, so a repeated request finds the same answer.
 2. `pool.py` starts a Writer in this process. The Writer does not depend on the caller's stream.
 3. `writer.py` runs two tasks. The producer searches the material, runs the tutor, sanitises its output
@@ -27,7 +27,7 @@ from chassis.activity import ActivityReporter
 from chassis.idempotency import Replayed, WriteTransaction
 from chat_service.answers import messages, store
 from chat_service.answers.pool import WriterPool
-from chat_service.answers.types import AnswerJob, AnswerKey, BegunRow, ReservedSequence
+from chat_service.answers.types import AnswerJob, AnswerKey, ReservedSequence, StartedRow
 from chat_service.chats.messages import to_message
 from chat_service.chats.types import MessageRow
 from chat_service.errors import AnswerInProgress, ChatNotFound, NotClassMember
@@ -50,7 +50,7 @@ class AskService:
         self._tasks: set[asyncio.Task[AnswerKey]] = set()
 
     async def ask(self, user_id: str, chat_id: str, text: str) -> AnswerKey:
-        """Begins an answer and returns its key. A repeated request returns the key of its first answer.
+        """Starts an answer and returns its key. A repeated request returns the key of its first answer.
 
         The work continues if the caller disconnects: an answer that is started must get a writer.
 
@@ -75,7 +75,7 @@ class AskService:
                     # Acquire the slot after the idempotency check: a repeated request needs none.
                     self._pool.acquire()
                     undo.callback(self._pool.release)
-                    job, started = await self._begin(transaction, question)
+                    job, started = await self._start(transaction, question)
                     transaction.respond(started.started)
                 undo.pop_all()
             self._pool.start(job, started)
@@ -84,7 +84,7 @@ class AskService:
             known = AnswerStep.Started.FromString(replayed.response)
             return AnswerKey(question.user_id, question.chat_id, known.message_id)
 
-    async def _begin(
+    async def _start(
         self, transaction: WriteTransaction, question: _Question
     ) -> tuple[AnswerJob, AnswerStep]:
         reserved = await store.reserve_sequence(transaction, question.user_id, question.chat_id)
@@ -95,7 +95,7 @@ class AskService:
         streaming = await store.get_streaming(transaction, question.user_id, question.chat_id)
         if streaming is not None:
             raise AnswerInProgress(streaming)
-        row = await store.begin(
+        row = await store.start(
             transaction,
             question.user_id,
             question.chat_id,
@@ -107,7 +107,7 @@ class AskService:
         return _job(question, reserved, row), started
 
 
-def _message_row(question: _Question, reserved: ReservedSequence, row: BegunRow) -> MessageRow:
+def _message_row(question: _Question, reserved: ReservedSequence, row: StartedRow) -> MessageRow:
     return MessageRow(
         chat_id=question.chat_id,
         message_id=row.question_id,
@@ -122,7 +122,7 @@ def _message_row(question: _Question, reserved: ReservedSequence, row: BegunRow)
     )
 
 
-def _job(question: _Question, reserved: ReservedSequence, row: BegunRow) -> AnswerJob:
+def _job(question: _Question, reserved: ReservedSequence, row: StartedRow) -> AnswerJob:
     return AnswerJob(
         key=AnswerKey(question.user_id, question.chat_id, row.message_id),
         fencing_token=row.fencing_token,

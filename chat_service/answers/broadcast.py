@@ -28,7 +28,7 @@ class AnswerBroadcast:
         self._wake()
 
     def close(self) -> None:
-        """Ends all readers once they have read every step, whether or not the answer has ended."""
+        """Ends each reader after it has read all steps. The answer itself may not have ended."""
         self._closed = True
         self._wake()
 

@@ -1,4 +1,4 @@
-"""Use cases of answers that exist. `ask.py` begins an answer."""
+"""Use cases of answers that exist. `ask.py` starts an answer."""
 
 from chassis.database import Database
 from chassis.idempotency import write

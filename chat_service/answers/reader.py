@@ -1,4 +1,4 @@
-"""Reads the steps of an answer as a stream, whether or not this process writes it and it has ended."""
+"""Reads the steps of any answer as a stream: running or ended, written by this process or another."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Ends the answers whose writer has died."""
+"""Ends STREAMING answers with an expired lease, because their writer has died."""
 
 import structlog
 

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Database, Executor, Transaction, columns, statement
-from chat_service.answers.types import AnswerKey, BegunRow, NewSteps, ReservedSequence, StepRow
+from chat_service.answers.types import AnswerKey, NewSteps, ReservedSequence, StartedRow, StepRow
 from chat_service.chats.message_store import CITATION, CITATION_AS_JSON, IN_CHAT
 from chat_service.tables import AnswerStep, Chat, ChatMessage, MessageCitation
 
@@ -82,15 +82,15 @@ _first_step = (
     insert(AnswerStep)
     .from_select(
         [*_KEY, "sequence", "kind"],
-        select(*_CHAT_KEY.values(), _answer.c.message_id, literal(1), literal("BEGUN")),
+        select(*_CHAT_KEY.values(), _answer.c.message_id, literal(1), literal("STARTED")),
     )
     .cte("first_step")
 )
-BEGIN = statement(
+START = statement(
     select(
         _question.c.message_id, _question.c.created_at, _answer.c.message_id, _answer.c.fencing_token
     ).add_cte(_first_step),
-    BegunRow,
+    StartedRow,
 )
 
 # Writers lock the row FOR SHARE. A stop or an expiry locks it FOR UPDATE, so it waits for a running insert,
@@ -237,12 +237,12 @@ async def get_streaming(executor: Executor, user_id: str, chat_id: str) -> str |
     return await executor.one(GET_STREAMING, user_id=user_id, chat_id=chat_id)
 
 
-async def begin(
+async def start(
     transaction: Transaction, user_id: str, chat_id: str, sequence: int, *, text: str, lease: timedelta
-) -> BegunRow:
-    """Inserts a question, its answer at `sequence` and the step BEGUN."""
+) -> StartedRow:
+    """Inserts a question, its answer at `sequence` and the step STARTED."""
     row = await transaction.one(
-        BEGIN, user_id=user_id, chat_id=chat_id, sequence=sequence, text=text, lease=lease
+        START, user_id=user_id, chat_id=chat_id, sequence=sequence, text=text, lease=lease
     )
     assert row is not None
     return row

@@ -28,7 +28,7 @@ class AnswerJob(NamedTuple):
     """Sequence of the answer in its chat."""
     question: str
     class_id: str | None
-    """The class whose material is searched; None if the chat uses no material."""
+    """The material of this class is searched; None if the chat uses no material."""
     content_id: str | None
     metadata: Metadata
     """Metadata of the caller, with the access token, for calls to content_service."""
@@ -44,7 +44,7 @@ class ReservedSequence(NamedTuple):
     sequence: int
 
 
-class BegunRow(NamedTuple):
+class StartedRow(NamedTuple):
     """A new question and its new answer."""
 
     question_id: str

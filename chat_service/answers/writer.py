@@ -1,4 +1,4 @@
-"""Writes one answer to its end, whether or not anybody reads it.
+"""Writes one answer to its end, independently of its readers.
 
 Runs two tasks: a producer reads and sanitises tutor output, a consumer persists it in batches.
 Readers only receive persisted parts.

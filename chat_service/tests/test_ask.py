@@ -169,7 +169,7 @@ async def test_a_malformed_question_is_refused(server: Server) -> None:
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
-async def test_twenty_concurrent_questions_begin_one_answer(server: Server) -> None:
+async def test_twenty_concurrent_questions_start_one_answer(server: Server) -> None:
     user = server.user()
     chat = await server.chat(user)
     server.tutor.script = [asyncio.Event()]

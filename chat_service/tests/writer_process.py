@@ -41,7 +41,7 @@ async def main(url: str, user_id: str, lease_seconds: str) -> None:
         chat = await chats.add(transaction, NewChat(user_id, "GENERAL", None, None, ""))
         reserved = await store.reserve_sequence(transaction, user_id, chat.chat_id)
         assert reserved is not None
-        row = await store.begin(
+        row = await store.start(
             transaction, user_id, chat.chat_id, reserved.sequence, text="Count!", lease=lease
         )
         question = await message_store.get_by_sequence(transaction, user_id, chat.chat_id, 1)

@@ -50,7 +50,10 @@ async def get(executor: Executor, user_id: str, session_id: str) -> SessionRow |
 
 
 async def get_for_update(transaction: Transaction, user_id: str, session_id: str) -> SessionRow | None:
-    """Returns a session, or None. Its row stays locked until the transaction ends, so no event is appended."""
+    """Returns a session, or None. Locks its row until the transaction ends.
+
+    Meanwhile no other transaction changes the session or appends events to it.
+    """
     return await transaction.one(GET_FOR_UPDATE, user_id=user_id, session_id=session_id)
 
 

@@ -23,19 +23,19 @@ from session_service.tests.conftest import Service, event
 
 
 def struct(**fields: Any) -> Struct:
-    made = Struct()
-    made.update(fields)
-    return made
+    message = Struct()
+    message.update(fields)
+    return message
 
 
 async def test_events_are_numbered_in_the_order_of_the_request(service: Service) -> None:
     learner = service.learner()
     session = await service.create(learner)
-    given = [event(step=place, payload=struct(place=place)) for place in range(7)]
-    added = [*await service.append(learner, session, given[:3])]
-    added += await service.append(learner, session, given[3:])
+    sent = [event(step=index, payload=struct(index=index)) for index in range(7)]
+    added = [*await service.append(learner, session, sent[:3])]
+    added += await service.append(learner, session, sent[3:])
     assert [one.sequence for one in added] == [1, 2, 3, 4, 5, 6, 7]
-    assert [contents(one) for one in added] == [contents(one) for one in given]
+    assert [contents(one) for one in added] == [contents(one) for one in sent]
     assert await service.history(learner, session) == added
     times = [one.create_time.ToDatetime() for one in added]
     assert times == sorted(times)
@@ -44,8 +44,8 @@ async def test_events_are_numbered_in_the_order_of_the_request(service: Service)
 async def test_an_event_keeps_its_kind(service: Service) -> None:
     learner = service.learner()
     kinds = [kind for kind in EventKind.values()[1:] if kind != EVENT_KIND_PHASE_CHANGED]
-    given = [event(kind=kind) for kind in kinds]
-    added = await service.append(learner, await service.create(learner), given)
+    sent = [event(kind=kind) for kind in kinds]
+    added = await service.append(learner, await service.create(learner), sent)
     assert [(one.kind, one.HasField("payload")) for one in added] == [(kind, False) for kind in kinds]
 
 
@@ -53,11 +53,9 @@ async def test_a_repeated_event_is_returned_as_it_was_stored_first(service: Serv
     learner = service.learner()
     session = await service.create(learner)
     payload = struct(text="naïve", number=1e300, small=-0.0, whole=3, truth=True, list=[None, {}])
-    given = event(step=4, payload=payload)
-    [first] = await service.append(learner, session, [given])
-    again = Event(
-        client_event_id=given.client_event_id.upper(), kind=given.kind, step=4, payload=given.payload
-    )
+    sent = event(step=4, payload=payload)
+    [first] = await service.append(learner, session, [sent])
+    again = Event(client_event_id=sent.client_event_id.upper(), kind=sent.kind, step=4, payload=sent.payload)
     mixed = await service.append(learner, session, [event(), again, event()])
     assert [one.sequence for one in mixed] == [2, 1, 3]
     assert mixed[1] == first
@@ -79,20 +77,20 @@ async def test_the_id_of_a_different_event_is_refused(service: Service) -> None:
 async def test_an_id_that_occurs_twice_in_a_batch_is_refused(service: Service) -> None:
     learner = service.learner()
     session = await service.create(learner)
-    given, upper = event(), event()
-    upper.client_event_id = given.client_event_id.upper()
-    denied = await expect_error(service.append(learner, session, [given, event(), upper]))
+    sent, upper = event(), event()
+    upper.client_event_id = sent.client_event_id.upper()
+    denied = await expect_error(service.append(learner, session, [sent, event(), upper]))
     assert (denied.reason, denied.metadata) == (
         "EVENT_ID_REUSED",
-        {"client_event_id": given.client_event_id},
+        {"client_event_id": sent.client_event_id},
     )
     assert not await service.history(learner, session)
 
 
 async def test_two_sessions_may_contain_the_same_event_id(service: Service) -> None:
-    learner, given = service.learner(), event()
+    learner, sent = service.learner(), event()
     for _ in range(2):
-        [added] = await service.append(learner, await service.create(learner), [given])
+        [added] = await service.append(learner, await service.create(learner), [sent])
         assert added.sequence == 1
 
 
@@ -101,18 +99,18 @@ async def test_a_payload_that_is_too_large_is_refused(service: Service) -> None:
     session = await service.create(learner)
     nine_levels = struct(l2={"l3": {"l4": {"l5": {"l6": {"l7": {"l8": {"l9": {}}}}}}}})
     for payload in (struct(text="x" * 16 * 1024), nine_levels):
-        given = event(payload=payload)
-        denied = await expect_error(service.append(learner, session, [event(), given]))
+        sent = event(payload=payload)
+        denied = await expect_error(service.append(learner, session, [event(), sent]))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE")
-        assert denied.metadata == {"client_event_id": given.client_event_id}
+        assert denied.metadata == {"client_event_id": sent.client_event_id}
     assert not await service.history(learner, session)
 
 
 async def test_a_payload_that_json_does_not_support_is_refused_with_its_index(service: Service) -> None:
     learner = service.learner()
     session = await service.create(learner)
-    given = event(payload=Struct(fields={"score": Value(number_value=float("nan"))}))
-    denied = await expect_error(service.append(learner, session, [event(), given]))
+    sent = event(payload=Struct(fields={"score": Value(number_value=float("nan"))}))
+    denied = await expect_error(service.append(learner, session, [event(), sent]))
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert denied.detail(BadRequest).field_violations[0].field == "events[1].payload"
 
@@ -134,14 +132,14 @@ async def test_events_that_break_the_contract_are_refused(service: Service) -> N
 
 async def test_a_completed_session_accepts_no_more_events(service: Service) -> None:
     learner = service.learner()
-    started, given = await service.create(learner), event()
-    [first] = await service.append(learner, started, [given])
+    started, sent = await service.create(learner), event()
+    [first] = await service.append(learner, started, [sent])
     session = await service.apply(learner, started, SESSION_ACTION_START_TOPIC, SESSION_ACTION_COMPLETE)
-    for events in ([event()], [given, event()]):
+    for events in ([event()], [sent, event()]):
         denied = await expect_error(service.append(learner, session, events))
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "SESSION_COMPLETED")
         assert denied.metadata == {"session_id": session.session_id}
-    assert await service.append(learner, session, [given]) == [first]
+    assert await service.append(learner, session, [sent]) == [first]
     assert len(await service.history(learner, session)) == 3
 
 
@@ -193,8 +191,8 @@ async def test_concurrent_appends_with_one_request_id_append_once(service: Servi
 async def test_concurrent_appends_of_the_same_events_append_once(service: Service) -> None:
     learner = service.learner()
     session = await service.create(learner)
-    given = [event(), event()]
-    answers = await asyncio.gather(*[service.append(learner, session, given) for _ in range(20)])
+    sent = [event(), event()]
+    answers = await asyncio.gather(*[service.append(learner, session, sent) for _ in range(20)])
     assert [answers[0]] * 20 == answers
     assert await service.history(learner, session) == answers[0]
 
@@ -202,7 +200,7 @@ async def test_concurrent_appends_of_the_same_events_append_once(service: Servic
 async def test_concurrent_events_and_actions_are_numbered_without_gaps(service: Service) -> None:
     learner = service.learner()
     session = await service.create(learner)
-    batches = [[event() for _ in range(1 + place % 3)] for place in range(30)]
+    batches = [[event() for _ in range(1 + index % 3)] for index in range(30)]
     answers = await asyncio.gather(
         *[service.append(learner, session, batch) for batch in batches],
         service.apply(learner, session, SESSION_ACTION_START_TOPIC),

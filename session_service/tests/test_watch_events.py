@@ -86,9 +86,9 @@ async def test_watch_streams_on_two_replicas_send_each_event_once_in_order(
     ]
     await asyncio.gather(
         *[
-            process.append(learner, session, [event() for _ in range(1 + place % 4)])
+            process.append(learner, session, [event() for _ in range(1 + index % 4)])
             for process in (service, replica)
-            for place in range(24)
+            for index in range(24)
         ]
     )
     await replica.apply(learner, session, SESSION_ACTION_START_TOPIC, SESSION_ACTION_COMPLETE)

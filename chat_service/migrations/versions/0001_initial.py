@@ -29,7 +29,7 @@ def upgrade() -> None:
             "(text IS NOT NULL) = (kind = 'TEXT_DELTA')", name=op.f("answer_steps_text_check")
         ),
         sa.CheckConstraint(
-            "kind IN ('BEGUN', 'CITATION', 'TEXT_DELTA', 'DONE', 'ERROR')",
+            "kind IN ('STARTED', 'CITATION', 'TEXT_DELTA', 'DONE', 'ERROR')",
             name=op.f("answer_steps_kind_check"),
         ),
         sa.PrimaryKeyConstraint(
