@@ -1,11 +1,10 @@
 """Deletes expired sign-ins, sign-up requests, failed attempts, one-time codes and account events."""
 
-import asyncio
 from datetime import timedelta
-
-import structlog
+from functools import partial
 
 from chassis import idempotency
+from chassis.background import run_forever
 from chassis.database import Database
 from chassis.revocation import REPLAY_WINDOW
 from identity_service.account_feed import store as account_feed
@@ -19,17 +18,11 @@ SIGN_IN_RETENTION = timedelta(days=30)
 CODE_RETENTION = timedelta(hours=1)
 EVENT_RETENTION = 2 * REPLAY_WINDOW
 
-log = structlog.get_logger()
-
 
 async def run(database: Database) -> None:
     """Deletes expired rows every ten minutes. Never returns."""
-    while True:
-        try:
-            await purge_once(database)
-        except Exception as error:
-            log.warning("sign_ins_not_purged", error=repr(error))
-        await asyncio.sleep(INTERVAL.total_seconds())
+    work = partial(purge_once, database)
+    await run_forever(work, "sign_ins_not_purged", interval=INTERVAL.total_seconds())
 
 
 async def purge_once(database: Database) -> None:

@@ -31,7 +31,7 @@ class LinkRequest(NamedTuple):
     display_name: str = ""
 
     def has_identifier(self) -> bool:
-        """Returns whether the request contains an identifier. A password is none: it identifies nobody."""
+        """Returns whether the request contains an identifier. A password identifies no user."""
         addresses = self.address_with_code or self.claimed_addresses
         return bool(self.login_name or addresses or self.verified.identity)
 

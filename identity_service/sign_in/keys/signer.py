@@ -4,24 +4,23 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import structlog
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from chassis import tokens
+from chassis.background import run_forever
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
-from chassis.notifications import Notifier
+from chassis.notifications import Notifier, Subscription
 from identity_service.sign_in.keys import rules
 from identity_service.sign_in.keys.rotation import KeyRotation
 from identity_service.sign_in.keys.store import CHANNEL
 from identity_service.sign_in.keys.types import AccessToken, KeyRow, Subject
 
 RELOAD_INTERVAL_SECONDS = 60.0
-
-log = structlog.get_logger()
 
 
 class TokenSigner:
@@ -45,13 +44,12 @@ class TokenSigner:
     async def run(self, notifier: Notifier, on_reload: Callable[[], Awaitable[None]]) -> None:
         """Reloads the keys every minute and after each new key, then calls `on_reload`. Never returns."""
         with notifier.subscribe(CHANNEL) as subscription:
-            while True:
-                await subscription.wait(RELOAD_INTERVAL_SECONDS)
-                try:
-                    await self.load()
-                    await on_reload()
-                except Exception as error:
-                    log.warning("keys_not_loaded", error=repr(error))
+            await run_forever(partial(self._reload, subscription, on_reload), "keys_not_loaded")
+
+    async def _reload(self, subscription: Subscription, on_reload: Callable[[], Awaitable[None]]) -> None:
+        await subscription.wait(RELOAD_INTERVAL_SECONDS)
+        await self.load()
+        await on_reload()
 
     async def key_set(self) -> Mapping[str, Any]:
         """Returns the public keys as a JSON Web Key Set. Raises ServiceUnavailable if the keys are stale."""

@@ -40,9 +40,9 @@ class TokenService:
     ) -> SignInTokens:
         """Begins a sign-in, or returns the one that the same request began.
 
-        Raises AccountDeactivated; CredentialsInvalid if there is no such user; RequestIdReused if the
-        request began a sign-in with another proof; TokensAlreadyRotated if that sign-in was refreshed
-        since.
+        Raises AccountDeactivated, or CredentialsInvalid if there is no such user. Raises RequestIdReused if
+        the request began a sign-in with another proof, or TokensAlreadyRotated if that sign-in was
+        refreshed since.
         """
         active = await store.touch_last_sign_in(transaction, user_id)
         if not active:
