@@ -1,4 +1,4 @@
-"""What administrators configure."""
+"""Configuration, over gRPC."""
 
 import asyncio
 import uuid
@@ -9,17 +9,17 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.tests.conftest import Identity, Person
 from meno.identity.v1.admin_service_pb2 import (
-    ConfigEntry,
     GetConfigEntryRequest,
     ListConfigEntriesRequest,
     SetConfigEntryRequest,
 )
+from meno.identity.v1.resources_pb2 import ConfigEntry
 
 
-async def put(identity: Identity, admin: Person, key: str, value: Any, **values: str) -> ConfigEntry:
+async def set_entry(identity: Identity, admin: Person, key: str, value: Any, **values: str) -> ConfigEntry:
     request = SetConfigEntryRequest(key=key, value=ParseDict(value, Value()), **values)
     return await identity.admin.SetConfigEntry(request, **admin.auth)
 
@@ -46,76 +46,78 @@ async def test_every_key_has_a_default_and_a_description(identity: Identity) -> 
         ("signup_role", "UNASSIGNED"),
         ("offered_roles", ["STUDENT"]),
         ("offered_roles", []),
-        ("sign_up_open", False),
+        ("sign_up_enabled", False),
         ("user_purge_days", 90),
     ],
 )
-async def test_what_is_set_holds_until_it_is_taken_back(identity: Identity, key: str, value: Any) -> None:
+async def test_a_value_is_effective_until_it_is_reset(identity: Identity, key: str, value: Any) -> None:
     admin = await identity.sign_up_admin()
-    made = await put(identity, admin, key, value)
+    changed = await set_entry(identity, admin, key, value)
     found = await identity.admin.GetConfigEntry(GetConfigEntryRequest(key=key), **admin.auth)
-    assert found == made
+    assert found == changed
     assert MessageToDict(found.value) == value
     assert found.update_user_id == admin.user_id
-    back = await identity.admin.SetConfigEntry(SetConfigEntryRequest(key=key), **admin.auth)
-    assert (back.value, back.etag) == (back.default_value, "0")
+    reset = await identity.admin.SetConfigEntry(SetConfigEntryRequest(key=key), **admin.auth)
+    assert (reset.value, reset.etag) == (reset.default_value, "0")
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "rule"),
     [
         ("signup_role", "ADMIN", "one of UNASSIGNED, STUDENT, TEACHER"),
         ("signup_role", 3, "one of"),
-        ("offered_roles", ["ADMIN"], "some of"),
+        ("offered_roles", ["ADMIN"], "contains only"),
         ("offered_roles", "STUDENT", "a list"),
-        ("sign_up_open", "yes", "true or false"),
-        ("sign_up_open", 1, "true or false"),
+        ("sign_up_enabled", "yes", "true or false"),
+        ("sign_up_enabled", 1, "true or false"),
         ("user_purge_days", 0, "from 1 to 3650"),
         ("user_purge_days", 1.5, "whole number"),
         ("user_purge_days", None, "whole number"),
     ],
 )
-async def test_a_value_of_another_kind_is_refused_with_what_is_expected(
-    identity: Identity, key: str, value: Any, said: str
+async def test_an_invalid_value_is_refused_with_the_rule(
+    identity: Identity, key: str, value: Any, rule: str
 ) -> None:
     admin = await identity.sign_up_admin()
-    denied = await refused(put(identity, admin, key, value))
+    denied = await expect_error(set_entry(identity, admin, key, value))
     [violation] = denied.detail(BadRequest).field_violations
     assert (denied.reason, violation.field) == ("FIELD_INVALID", "value")
-    assert said in violation.description
+    assert rule in violation.description
 
 
 async def test_an_unknown_key_is_refused(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    denied = await refused(put(identity, admin, "colour", "red"))
+    denied = await expect_error(set_entry(identity, admin, "colour", "red"))
     assert (denied.code, denied.reason, denied.metadata) == (
         "NOT_FOUND",
-        "CONFIG_KEY_UNKNOWN",
+        "CONFIG_KEY_NOT_FOUND",
         {"key": "colour"},
     )
 
 
-async def test_of_several_who_set_what_they_read_one_wins(identity: Identity) -> None:
+async def test_of_concurrent_changes_with_one_etag_one_succeeds(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
 
     async def attempt(days: int) -> str:
         try:
-            await put(identity, admin, "user_purge_days", days, etag="0", request_id=str(uuid.uuid4()))
+            await set_entry(identity, admin, "user_purge_days", days, etag="0", request_id=str(uuid.uuid4()))
         except Exception as error:
             return type(error).__name__
-        return "won"
+        return "set"
 
     outcomes = await asyncio.gather(*(attempt(days) for days in range(1, 11)))
-    assert outcomes.count("won") == 1
+    assert outcomes.count("set") == 1
 
 
-async def test_what_is_set_is_audited_without_its_value(identity: Identity) -> None:
+async def test_a_change_is_audited_without_its_value(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    await put(identity, admin, "sign_up_open", False)
+    await set_entry(identity, admin, "sign_up_enabled", False)
     entry = (await identity.audited(admin, actor_user_id=admin.user_id))[0]
-    assert (entry.action, dict(entry.details)) == (60, {"key": "sign_up_open"})
+    assert (entry.action, dict(entry.details)) == (60, {"key": "sign_up_enabled"})
 
 
-async def test_only_administrators_configure(identity: Identity) -> None:
+async def test_only_administrators_can_change_the_configuration(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
-    assert (await refused(put(identity, teacher, "sign_up_open", False))).reason == "ACCESS_DENIED"
+    assert (
+        await expect_error(set_entry(identity, teacher, "sign_up_enabled", False))
+    ).reason == "ACCESS_DENIED"

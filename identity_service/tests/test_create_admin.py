@@ -1,4 +1,4 @@
-"""The command that makes the first administrator."""
+"""The command create-admin."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.auth_service_pb2 import SignInRequest
 
-NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
+UNREACHABLE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
 async def create_admin(url: str, login_name: str, password: str = PASSWORD) -> Result:
-    """Runs the command in a thread, for it has an event loop of its own."""
+    """Runs the command in a thread, because it starts its own event loop."""
     settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
     arguments = ["create-admin", "--login-name", login_name, "--password", password]
     return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings)
 
 
-async def test_an_administrator_signs_in_as_one(identity: Identity) -> None:
+async def test_the_created_administrator_can_sign_in(identity: Identity) -> None:
     made = await create_admin(identity.database_url, "Root")
     assert made.exit_code == 0
     tokens = await identity.auth.SignIn(SignInRequest(identifier="root", password=PASSWORD))
@@ -31,7 +31,7 @@ async def test_an_administrator_signs_in_as_one(identity: Identity) -> None:
     assert tokens.user.user_id in made.stdout
 
 
-async def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
+async def test_a_login_name_is_unique(new_database: Callable[[str], str]) -> None:
     url = new_database("identity_service")
     outcomes = [(await create_admin(url, name)).exit_code for name in ("Root", "ROOT")]
     assert outcomes == [0, 1]
@@ -40,7 +40,7 @@ async def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("login_name", "password", "said"),
+    ("login_name", "password", "message"),
     [
         (" ", PASSWORD, "login_name"),
         ("\u00a0\u3000", PASSWORD, "login_name"),
@@ -50,7 +50,7 @@ async def test_a_name_is_given_once(new_database: Callable[[str], str]) -> None:
         ("Root", PASSWORD, "the database cannot be used"),
     ],
 )
-async def test_what_is_wrong_is_told_in_one_line(login_name: str, password: str, said: str) -> None:
-    done = await create_admin(NOWHERE, login_name, password)
+async def test_a_problem_is_reported_in_one_line(login_name: str, password: str, message: str) -> None:
+    done = await create_admin(UNREACHABLE, login_name, password)
     [line] = done.stderr.strip().splitlines()
-    assert (done.exit_code, said in line, "nothing@" in line) == (1, True, False)
+    assert (done.exit_code, message in line, "nothing@" in line) == (1, True, False)

@@ -1,4 +1,4 @@
-"""What administrators are told of everybody's use, over gRPC."""
+"""Engagement statistics, over gRPC."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -6,16 +6,13 @@ from typing import Any
 
 import psycopg
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.tests.conftest import Identity, Person
-from meno.identity.v1.user_service_pb2 import (
-    EngagementStats,
-    GetEngagementStatsRequest,
-    ListInactiveUsersRequest,
-)
+from meno.identity.v1.resources_pb2 import EngagementStats
+from meno.identity.v1.user_service_pb2 import GetEngagementStatsRequest, ListInactiveUsersRequest
 
 TODAY = "date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
-"""When today began, in UTC."""
+"""The start of today in UTC."""
 
 
 def execute(identity: Identity, query: str, **values: Any) -> None:
@@ -23,8 +20,8 @@ def execute(identity: Identity, query: str, **values: Any) -> None:
         connection.execute(query.encode(), values)
 
 
-def live(identity: Identity, days_away: float, **columns: Any) -> str:
-    """Somebody who last studied so many days ago."""
+def insert_user(identity: Identity, days_inactive: float, **columns: Any) -> str:
+    """Inserts a user who last studied so many days ago, and returns the user id."""
     values = {
         "user_id": str(uuid.uuid4()),
         "display_name": "A",
@@ -32,14 +29,14 @@ def live(identity: Identity, days_away: float, **columns: Any) -> str:
         "role": "STUDENT",
         **columns,
     }
-    away = timedelta(days=days_away)
-    names, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-    query = f"INSERT INTO users ({names}, last_active_at) VALUES ({places}, now() - %(away)s)"
-    execute(identity, query, away=away, **values)
+    inactive_for = timedelta(days=days_inactive)
+    names, parameters = ", ".join(values), ", ".join(f"%({name})s" for name in values)
+    query = f"INSERT INTO users ({names}, last_active_at) VALUES ({parameters}, now() - %(inactive_for)s)"
+    execute(identity, query, inactive_for=inactive_for, **values)
     return str(values["user_id"])
 
 
-async def inactive(identity: Identity, admin: Person, days: int = 0) -> list[str]:
+async def list_inactive(identity: Identity, admin: Person, days: int = 0) -> list[str]:
     request = ListInactiveUsersRequest(page_size=2, days=days)
     found: list[str] = []
     while True:
@@ -50,81 +47,83 @@ async def inactive(identity: Identity, admin: Person, days: int = 0) -> list[str
             return found
 
 
-async def test_who_stays_away_is_listed_the_longest_away_first(identity: Identity) -> None:
+async def test_inactive_users_are_listed_longest_first(identity: Identity) -> None:
     admin, now = await identity.sign_up_admin(), datetime.now(UTC)
-    away = {days: live(identity, days) for days in (13.9, 14.1, 30, 90, 15, 15.5)}
-    for apart in (
+    inactive = {days: insert_user(identity, days) for days in (13.9, 14.1, 30, 90, 15, 15.5)}
+    for excluded in (
         {"guest": True},
         {"deleted_at": now},
         {"deactivated_at": now},
-        {"merged_into_user_id": away[30]},
+        {"merged_into_user_id": inactive[30]},
     ):
-        live(identity, 50, **apart)
-    assert await inactive(identity, admin) == [away[days] for days in (90, 30, 15.5, 15, 14.1)]
-    assert await inactive(identity, admin, days=31) == [away[90]]
-    assert await inactive(identity, admin, days=1) == [away[days] for days in (90, 30, 15.5, 15, 14.1, 13.9)]
+        insert_user(identity, 50, **excluded)
+    assert await list_inactive(identity, admin) == [inactive[days] for days in (90, 30, 15.5, 15, 14.1)]
+    assert await list_inactive(identity, admin, days=31) == [inactive[90]]
+    assert await list_inactive(identity, admin, days=1) == [
+        inactive[days] for days in (90, 30, 15.5, 15, 14.1, 13.9)
+    ]
 
 
-async def test_people_who_stay_away_equally_long_are_all_listed(identity: Identity) -> None:
+async def test_users_with_the_same_last_activity_are_all_listed(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    away = {live(identity, 20) for _ in range(5)}
+    inactive = {insert_user(identity, 20) for _ in range(5)}
     execute(identity, "UPDATE users SET last_active_at = now() - interval '20 days' WHERE role = 'STUDENT'")
-    assert sorted(await inactive(identity, admin)) == sorted(away)
+    assert sorted(await list_inactive(identity, admin)) == sorted(inactive)
 
 
-async def test_days_are_counted_by_utc_whatever_calendar_people_have(identity: Identity) -> None:
+async def test_activity_is_counted_by_days_of_utc(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     execute(identity, "UPDATE users SET created_at = now() - interval '100 days'")
     for first, last, day in (
-        # Yesterday of somebody's own is the evening before yesterday and most of yesterday.
+        # A local yesterday that overlaps two days of UTC.
         ("-30 hours", "-2 hours", -1),
-        # Far in the east it is tomorrow.
+        # A local date that is one day ahead of UTC.
         ("10 hours", "11 hours", 1),
         ("-60 hours", "-60 hours", -3),
     ):
-        study(identity, str(uuid.uuid4()), first, last, day)
+        insert_day(identity, str(uuid.uuid4()), first, last, day)
     regular = str(uuid.uuid4())
     for day in (0, -1, -9):
-        study(identity, regular, f"{24 * day + 1} hours", f"{24 * day + 1} hours", day)
-    stats = await told(identity, admin, days=3)
+        insert_day(identity, regular, f"{24 * day + 1} hours", f"{24 * day + 1} hours", day)
+    stats = await get_stats(identity, admin, days=3)
     assert [day.date for day in stats.days] == [days_ago(2), days_ago(1), days_ago(0)]
     assert [day.active_users for day in stats.days] == [1, 2, 2]
     assert stats.active_users == 3
 
 
-async def test_newcomers_and_experience_are_those_of_the_time(identity: Identity) -> None:
+async def test_new_users_and_xp_are_counted_within_the_period(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     execute(identity, "UPDATE users SET created_at = now() - interval '100 days'")
-    for ago, guest in (("1 second", False), ("2 days", False), ("2 days", True), ("-3 hours", False)):
-        change = f"UPDATE users SET created_at = {TODAY} - %(ago)s::interval WHERE user_id = %(user_id)s"
-        execute(identity, change, ago=ago, user_id=live(identity, 1, guest=guest))
-    for ago, amount in (("-1 hour", 40), ("1 day", -15), ("3 days", 1000)):
-        entry = f"SELECT uuidv7(), uuidv7(), %(amount)s, 'CORRECTION', {TODAY} - %(ago)s::interval"
+    for age, guest in (("1 second", False), ("2 days", False), ("2 days", True), ("-3 hours", False)):
+        change = f"UPDATE users SET created_at = {TODAY} - %(age)s::interval WHERE user_id = %(user_id)s"
+        execute(identity, change, age=age, user_id=insert_user(identity, 1, guest=guest))
+    for age, amount in (("-1 hour", 40), ("1 day", -15), ("3 days", 1000)):
+        entry = f"SELECT uuidv7(), uuidv7(), %(amount)s, 'CORRECTION', {TODAY} - %(age)s::interval"
         added = f"INSERT INTO xp_entries (user_id, award_id, amount, reason, created_at) {entry}"
-        execute(identity, added, ago=ago, amount=amount)
-    stats = await told(identity, admin, days=3)
+        execute(identity, added, age=age, amount=amount)
+    stats = await get_stats(identity, admin, days=3)
     assert [day.new_users for day in stats.days] == [1, 1, 1]
     assert (stats.new_users, stats.xp_awarded) == (3, 25)
 
 
-async def test_a_month_is_told_where_nothing_else_is_asked(identity: Identity) -> None:
+async def test_the_default_period_is_thirty_days(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    stats = await told(identity, admin)
+    stats = await get_stats(identity, admin)
     assert (len(stats.days), stats.days[0].date, stats.days[-1].date) == (30, days_ago(29), days_ago(0))
     assert (stats.new_users, stats.days[-1].new_users, stats.active_users) == (1, 1, 0)
 
 
-async def test_only_administrators_are_told(identity: Identity) -> None:
+async def test_only_administrators_can_read_engagement(identity: Identity) -> None:
     student = await identity.sign_up()
     for call in (
         identity.users.ListInactiveUsers(ListInactiveUsersRequest(), **student.auth),
         identity.users.GetEngagementStats(GetEngagementStatsRequest(), **student.auth),
     ):
-        assert (await refused(call)).reason == "ACCESS_DENIED"
+        assert (await expect_error(call)).reason == "ACCESS_DENIED"
 
 
-def study(identity: Identity, user_id: str, first: str, last: str, day: int) -> None:
-    """Somebody's day; its times are said from the beginning of today, in UTC."""
+def insert_day(identity: Identity, user_id: str, first: str, last: str, day: int) -> None:
+    """Inserts an activity day. Its times are relative to the start of today in UTC."""
     execute(
         identity,
         f"INSERT INTO activity_days VALUES (%(user_id)s, (now() AT TIME ZONE 'UTC')::date + %(day)s::integer, 'UTC', "
@@ -136,7 +135,7 @@ def study(identity: Identity, user_id: str, first: str, last: str, day: int) -> 
     )
 
 
-async def told(identity: Identity, admin: Person, days: int = 0) -> EngagementStats:
+async def get_stats(identity: Identity, admin: Person, days: int = 0) -> EngagementStats:
     return await identity.users.GetEngagementStats(GetEngagementStatsRequest(days=days), **admin.auth)
 
 

@@ -1,4 +1,4 @@
-"""The ledger of experience, over gRPC."""
+"""The XP ledger, over gRPC."""
 
 import asyncio
 import random
@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.people.experience import rules
 from identity_service.tests.conftest import Identity, Person
+from meno.identity.v1.resources_pb2 import XpEntry, XpReason
 from meno.identity.v1.user_service_pb2 import (
     AwardXpRequest,
     DeleteUserRequest,
     GetUserRequest,
     ListXpEntriesRequest,
-    XpEntry,
-    XpReason,
 )
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
@@ -27,7 +26,7 @@ QUIZ, PRACTICE = XpReason.XP_REASON_QUIZ_GRADED, XpReason.XP_REASON_PRACTICE_SCO
 CORRECTION = XpReason.XP_REASON_CORRECTION
 
 
-def award(person: Person, amount: int, **fields: object) -> AwardXpRequest:
+def new_award(person: Person, amount: int, **fields: object) -> AwardXpRequest:
     request = AwardXpRequest(
         request_id=str(uuid.uuid4()),
         user_id=person.user_id,
@@ -39,69 +38,69 @@ def award(person: Person, amount: int, **fields: object) -> AwardXpRequest:
     return request
 
 
-async def give(town: Identity, request: AwardXpRequest) -> XpEntry:
+async def award_xp(town: Identity, request: AwardXpRequest) -> XpEntry:
     return await UserServiceStub(town.served.channel("session_service")).AwardXp(request)
 
 
-async def test_an_award_is_entered_and_counted(town: Identity) -> None:
+async def test_an_award_is_added_to_the_ledger_and_to_the_total(town: Identity) -> None:
     person, quiz_id = await town.sign_up(), str(uuid.uuid4())
-    entry = await give(town, award(person, 1999, reference_id=quiz_id))
+    entry = await award_xp(town, new_award(person, 1999, reference_id=quiz_id))
     assert (entry.amount, entry.reason, entry.reference_id) == (1999, QUIZ, quiz_id)
     user = await town.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
     assert (user.xp, user.level) == (1999, 1)
-    # What is earned is no change of the profile.
+    # XP does not change the version of the profile.
     assert user.etag == person.tokens.user.etag
 
 
-async def test_an_award_is_given_once_whatever_comes_under_its_id(town: Identity) -> None:
+async def test_a_repeated_award_id_returns_the_first_entry(town: Identity) -> None:
     person = await town.sign_up()
-    first = award(person, 100)
-    entry = await give(town, first)
+    first = new_award(person, 100)
+    entry = await award_xp(town, first)
     with psycopg.connect(town.database_url) as connection:
-        connection.execute("DELETE FROM request_memory")
-    again = award(person, 7000, request_id=first.request_id.upper(), reason=PRACTICE)
-    assert [await give(town, first), await give(town, again)] == [entry, entry]
-    assert await experience(town, person) == (100, [100])
+        connection.execute("DELETE FROM idempotency_keys")
+    again = new_award(person, 7000, request_id=first.request_id.upper(), reason=PRACTICE)
+    assert [await award_xp(town, first), await award_xp(town, again)] == [entry, entry]
+    assert await stored_xp(town, person) == (100, [100])
 
 
-async def test_an_id_names_an_award_of_one_person(town: Identity) -> None:
+async def test_award_ids_are_unique_per_user(town: Identity) -> None:
     people, request_id = [await town.sign_up(), await town.sign_up()], str(uuid.uuid4())
     for person in people:
-        await give(town, award(person, 10, request_id=request_id))
-    assert [await experience(town, person) for person in people] == [(10, [10])] * 2
+        await award_xp(town, new_award(person, 10, request_id=request_id))
+    assert [await stored_xp(town, person) for person in people] == [(10, [10])] * 2
 
 
-async def test_a_correction_takes_what_is_there(town: Identity) -> None:
+async def test_a_correction_deducts_at_most_the_available_xp(town: Identity) -> None:
     person = await town.sign_up()
-    amounts = [(await give(town, award(person, amount))).amount for amount in (-5, 30, -10, -50, 8)]
+    amounts = [(await award_xp(town, new_award(person, amount))).amount for amount in (-5, 30, -10, -50, 8)]
     assert amounts == [0, 30, -10, -20, 8]
-    assert (await experience(town, person))[0] == 8
+    assert (await stored_xp(town, person))[0] == 8
 
 
-async def test_fifty_awards_and_corrections_at_once_add_up(town: Identity) -> None:
-    person, chance = await town.sign_up(), random.Random(7)
-    requests = [award(person, chance.choice([-90, -30, 20, 50, 70])) for _ in range(50)]
-    # Each comes twice, as it does from an outbox whose answer was lost.
-    entries = await asyncio.gather(*(give(town, request) for request in requests * 2))
+async def test_fifty_concurrent_awards_and_corrections_add_up(town: Identity) -> None:
+    person, generator = await town.sign_up(), random.Random(7)
+    requests = [new_award(person, generator.choice([-90, -30, 20, 50, 70])) for _ in range(50)]
+    # Each is sent twice, as by an outbox that lost the response.
+    entries = await asyncio.gather(*(award_xp(town, request) for request in requests * 2))
     assert entries[:50] == entries[50:]
-    xp, amounts = await experience(town, person)
+    xp, amounts = await stored_xp(town, person)
     assert len(amounts) == 50
     assert xp == sum(amounts) == sum(entry.amount for entry in entries[:50])
 
 
-async def test_of_somebody_who_is_no_more_an_award_is_ignored(town: Identity) -> None:
+async def test_an_award_to_a_deleted_user_is_ignored(town: Identity) -> None:
     gone = await town.sign_up()
     await town.users.DeleteUser(DeleteUserRequest(user_id="me"), **gone.auth)
     for user_id in (gone.user_id, str(uuid.uuid4())):
-        assert await give(town, award(gone, 10, user_id=user_id)) == XpEntry()
-    assert await experience(town, gone) == (0, [])
+        assert await award_xp(town, new_award(gone, 10, user_id=user_id)) == XpEntry()
+    assert await stored_xp(town, gone) == (0, [])
 
 
-async def test_pages_hold_every_entry_once_newest_first(town: Identity) -> None:
+async def test_pages_contain_each_entry_once_newest_first(town: Identity) -> None:
     person, other = await town.sign_up(), await town.sign_up()
-    await give(town, award(other, 1000))
+    await award_xp(town, new_award(other, 1000))
     for amount in range(1, 6):
-        await give(town, award(person, amount))
+        await award_xp(town, new_award(person, amount))
     request = ListXpEntriesRequest(user_id="me", page_size=2)
     amounts: list[int] = []
     while True:
@@ -112,30 +111,30 @@ async def test_pages_hold_every_entry_once_newest_first(town: Identity) -> None:
             break
     assert amounts == [5, 4, 3, 2, 1]
     theirs = ListXpEntriesRequest(user_id=person.user_id)
-    assert (await refused(town.users.ListXpEntries(theirs, **other.auth))).reason == "ACCESS_DENIED"
+    assert (await expect_error(town.users.ListXpEntries(theirs, **other.auth))).reason == "ACCESS_DENIED"
 
 
 @pytest.mark.parametrize("peer", ["gateway", "chat_service", "content_service"])
-async def test_only_what_keeps_sessions_awards_experience(town: Identity, peer: str) -> None:
+async def test_only_session_service_can_award_xp(town: Identity, peer: str) -> None:
     request = AwardXpRequest(request_id=str(uuid.uuid4()), user_id=str(uuid.uuid4()), amount=9, reason=QUIZ)
-    denied = await refused(UserServiceStub(town.served.channel(peer)).AwardXp(request))
+    denied = await expect_error(UserServiceStub(town.served.channel(peer)).AwardXp(request))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(-10_000, 10_000)))
-def test_experience_is_the_sum_of_what_was_applied_and_never_below_nothing(amounts: Iterable[int]) -> None:
+def test_xp_is_the_sum_of_the_applied_amounts_and_never_negative(amounts: Iterable[int]) -> None:
     xp, entries = 0, []
     for amount in amounts:
-        entries.append(rules.applied(xp, amount))
+        entries.append(rules.apply_xp(xp, amount))
         xp += entries[-1]
         assert xp >= 0
         assert entries[-1] == amount or (amount < entries[-1] <= 0 and xp == 0)
     assert xp == sum(entries)
 
 
-async def experience(town: Identity, person: Person) -> tuple[int, list[int]]:
-    """What a person has, and the entries that it comes from."""
+async def stored_xp(town: Identity, person: Person) -> tuple[int, list[int]]:
+    """Returns the total of a user and the amounts of the entries."""
     with psycopg.connect(town.database_url) as connection:
         [[xp]] = connection.execute("SELECT xp FROM users WHERE user_id = %s", [person.user_id])
         entries = connection.execute("SELECT amount FROM xp_entries WHERE user_id = %s", [person.user_id])

@@ -1,4 +1,4 @@
-"""The command that loads the models that most installations begin with."""
+"""The command load-model-defaults."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,13 +18,13 @@ JOIN models USING (model_id) JOIN model_backends USING (backend_id)
 
 
 async def load(url: str) -> Result:
-    """Runs the command in a thread, for it has an event loop of its own."""
+    """Runs the command in a thread, because it starts its own event loop."""
     settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
     return await asyncio.to_thread(CliRunner().invoke, cli, ["load-model-defaults"], env=settings)
 
 
-def told(done: Result) -> tuple[int, int]:
-    """How many things it added and how many components it set; what others log meanwhile is not its own."""
+def count_changes(done: Result) -> tuple[int, int]:
+    """Returns the numbers of added resources and assigned components. Other lines of the output are logs."""
     return done.stdout.count("added the "), done.stdout.count(" uses gpt-5.2\n")
 
 
@@ -33,12 +33,12 @@ def url(new_database: Callable[[str], str]) -> str:
     return new_database("identity_service")
 
 
-async def test_the_six_components_use_the_default_model_and_a_second_time_does_nothing(url: str) -> None:
+async def test_six_components_get_the_default_model_and_a_second_run_changes_nothing(url: str) -> None:
     first, second = await load(url), await load(url)
-    assert (first.exit_code, *told(first)) == (0, 2, 6)
+    assert (first.exit_code, *count_changes(first)) == (0, 2, 6)
     assert "env:OPENAI_API_KEY" in first.stdout
-    assert (second.exit_code, *told(second)) == (0, 0, 0)
-    assert "nothing to do: the defaults are loaded\n" in second.stdout
+    assert (second.exit_code, *count_changes(second)) == (0, 0, 0)
+    assert "nothing to do: the default models are already assigned\n" in second.stdout
     with psycopg.connect(url) as connection:
         uses = {component: rest for component, *rest in connection.execute(USES)}
         audited = connection.execute("SELECT count(*) FROM outbox").fetchone()
@@ -49,7 +49,7 @@ async def test_the_six_components_use_the_default_model_and_a_second_time_does_n
     assert audited == (8,)
 
 
-async def test_what_is_there_is_used_and_not_changed(url: str) -> None:
+async def test_an_existing_backend_is_used_and_not_changed(url: str) -> None:
     await load(url)
     with psycopg.connect(url) as connection:
         connection.execute(
@@ -60,17 +60,17 @@ async def test_what_is_there_is_used_and_not_changed(url: str) -> None:
             " WHERE component = 'TUTOR'"
         )
     again = await load(url)
-    assert told(again) == (0, 1)
+    assert count_changes(again) == (0, 1)
     assert "TUTOR uses gpt-5.2\n" in again.stdout
     with psycopg.connect(url) as connection:
         assert {rest[2] for _, *rest in connection.execute(USES) if rest[1] == "OPENAI"} == {"file:openai"}
 
 
-async def test_a_backend_of_another_kind_by_that_name_is_left_alone(url: str) -> None:
+async def test_a_backend_of_another_provider_with_that_name_is_not_changed(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO model_backends (name, provider) VALUES ('OpenAI', 'GOOGLE')")
     done = await load(url)
-    assert (done.exit_code, *told(done)) == (1, 0, 0)
-    assert "there is another backend named OpenAI: rename it and run this again\n" in done.stderr
+    assert (done.exit_code, *count_changes(done)) == (1, 0, 0)
+    assert "there is another backend named OpenAI: rename it and run this command again\n" in done.stderr
     with psycopg.connect(url) as connection:
         assert {rest[1] for _, *rest in connection.execute(USES)} == {"BUILTIN"}

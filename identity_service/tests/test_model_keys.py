@@ -1,4 +1,4 @@
-"""A key is used where it lies, and is in no reply, no log and no audit entry."""
+"""A key is sent only to its backend. No response, log line or audit entry contains it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from identity_service.tests.administrator import Models
+from identity_service.tests.administrator import Models, update_backend
 from identity_service.tests.conftest import Identity
 from identity_service.tests.provider import Provider, provider
 from identity_service.tests.test_component_models import resolve
@@ -35,7 +35,7 @@ def more_settings(backend: Provider, tmp_path: Path) -> dict[str, Any]:
     return {"private_model_hosts": frozenset({backend.host}), "key_directory": tmp_path / "keys"}
 
 
-async def test_the_key_leaves_for_its_backend_alone(
+async def test_a_key_is_sent_only_to_its_backend(
     models: Models,
     identity: Identity,
     backend: Provider,
@@ -47,34 +47,34 @@ async def test_the_key_leaves_for_its_backend_alone(
     caplog.set_level("INFO")
     replies: list[Any] = []
     address = f"http://{backend.host}/v1"
-    made = await models.backend(base_url=address, key_reference="env:SOME_KEY")
-    by_file = await models.backend("By file", base_url=address, key_reference="file:openai")
+    created = await models.create_backend(base_url=address, key_reference="env:SOME_KEY")
+    by_file = await models.create_backend("By file", base_url=address, key_reference="file:openai")
     backend.lists({"data": [{"id": "gpt-5.2"}, {"id": KEY}]})
-    for one in (made, by_file):
-        asking = admin.TestModelBackendRequest(backend_id=one.backend_id)
-        tested = await models.call("TestModelBackend", asking)
+    for item in (created, by_file):
+        test = admin.TestModelBackendRequest(backend_id=item.backend_id)
+        tested = await models.call("TestModelBackend", test)
         assert (tested.reachable, [*tested.model_names]) == (True, ["gpt-5.2"])
         assert f"authorization: bearer {KEY}" in backend.asked[-1]
         replies.append(tested)
     for backend.status in (401, 302, 500):
         backend.body, backend.headers = KEY.encode(), f"location: /{KEY}\r\nwww-authenticate: {KEY}\r\n"
-        replies.append(await models.call("TestModelBackend", asking))
+        replies.append(await models.call("TestModelBackend", test))
         assert not replies[-1].reachable
         assert replies[-1].problem
-    await models.use(await models.model(made), "TUTOR")
-    change = admin.UpdateModelBackendRequest(backend_id=made.backend_id, name="Renamed")
-    replies += [made, by_file, await models.call("UpdateModelBackend", change), await resolve(identity)]
+    await models.assign(await models.create_model(created), "TUTOR")
+    change = update_backend(created, name="Renamed")
+    replies += [created, by_file, await models.call("UpdateModelBackend", change), await resolve(identity)]
     replies.append(await models.call("ListModelBackends", admin.ListModelBackendsRequest()))
-    await models.audited()
+    await models.list_audited()
     audit = await identity.audit.ListAuditEntries(ListAuditEntriesRequest(), **models.person.auth)
-    said = capfd.readouterr()
-    for text in (*map(str, replies), str(audit), caplog.text, said.out, said.err):
+    captured = capfd.readouterr()
+    for text in (*map(str, replies), str(audit), caplog.text, captured.out, captured.err):
         assert KEY not in text
 
 
-async def test_a_backend_that_cannot_be_reached_is_an_answer(models: Models, backend: Provider) -> None:
-    made = await models.backend(base_url=f"http://{backend.host}/v1", key_reference="env:NOT_THERE")
-    request = admin.TestModelBackendRequest(backend_id=made.backend_id)
+async def test_an_unreachable_backend_is_reported_in_the_response(models: Models, backend: Provider) -> None:
+    created = await models.create_backend(base_url=f"http://{backend.host}/v1", key_reference="env:NOT_THERE")
+    request = admin.TestModelBackendRequest(backend_id=created.backend_id)
     tested = await models.call("TestModelBackend", request)
     assert (tested.reachable, [*tested.model_names]) == (False, [])
     assert "no such variable" in tested.problem

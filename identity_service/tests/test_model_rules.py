@@ -1,18 +1,20 @@
-"""Rules of models and the protocols of their providers: values alone."""
+"""Rules of model backends, and the protocols of their providers."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chassis.conversions import EnumCodec
 from chassis.errors import FieldInvalid
-from chassis.wire import Spelling
-from identity_service.administration.models import defaults, rules
-from identity_service.administration.models.protocols import PROTOCOLS
-from identity_service.administration.models.rules import Reach
-from meno.identity.v1.admin_service_pb2 import ModelComponent, ModelProvider
+from identity_service.administration.models import defaults
+from identity_service.administration.models.backends import rules
+from identity_service.administration.models.backends.protocols import PROTOCOLS
+from identity_service.administration.models.backends.types import EgressPolicy
+from identity_service.administration.models.components.rules import DESCRIPTIONS
+from meno.identity.v1.resources_pb2 import ModelComponent, ModelProvider
 
-REACH = Reach(Path("/run/secrets"), frozenset({"localhost:11434"}))
+POLICY = EgressPolicy(Path("/run/secrets"), frozenset({"localhost:11434"}))
 KEY = "the-key"
 
 
@@ -26,10 +28,10 @@ KEY = "the-key"
         ("", "file:/run/secrets/openai"),
     ],
 )
-def test_a_backend_may_be_outside_or_where_an_operator_said(
+def test_public_addresses_and_allow_listed_hosts_are_accepted(
     provider: str, base_url: str, key_reference: str
 ) -> None:
-    rules.check(provider, REACH, base_url=base_url, key_reference=key_reference)
+    rules.check_backend(provider, POLICY, base_url=base_url, key_reference=key_reference)
 
 
 @pytest.mark.parametrize(
@@ -50,18 +52,18 @@ def test_a_backend_may_be_outside_or_where_an_operator_said(
         ("BUILTIN", "", "env:SOME_KEY", "key_reference"),
     ],
 )
-def test_what_leads_into_the_house_is_refused_by_its_field(
+def test_private_addresses_and_forbidden_references_are_refused_with_their_field(
     provider: str, base_url: str, key_reference: str, field: str
 ) -> None:
     with pytest.raises(FieldInvalid, match=f"^{field}: ") as error:
-        rules.check(provider, REACH, base_url=base_url, key_reference=key_reference)
+        rules.check_backend(provider, POLICY, base_url=base_url, key_reference=key_reference)
     assert "the-key-itself" not in str(error.value)
 
 
 def test_every_provider_has_a_protocol_and_every_component_a_description() -> None:
-    assert {*PROTOCOLS, rules.BUILTIN} == {*Spelling(ModelProvider).texts}
-    assert {*rules.DESCRIPTIONS} == {*Spelling(ModelComponent).texts}
-    assert {*defaults.COMPONENTS} <= {*rules.DESCRIPTIONS}
+    assert {*PROTOCOLS, rules.BUILTIN} == {*EnumCodec(ModelProvider).names}
+    assert {*DESCRIPTIONS} == {*EnumCodec(ModelComponent).names}
+    assert {*defaults.COMPONENTS} <= {*DESCRIPTIONS}
 
 
 @pytest.mark.parametrize(
@@ -83,19 +85,19 @@ def test_every_provider_has_a_protocol_and_every_component_a_description() -> No
         ),
     ],
 )
-def test_a_provider_is_asked_in_its_own_way(
+def test_the_url_and_headers_of_each_provider(
     provider: str, base_url: str, url: str, header: tuple[str, str]
 ) -> None:
     protocol = PROTOCOLS[provider]
     name, value = header
     assert protocol.url(base_url) == url
-    assert protocol.asking(KEY)[name] == value
-    assert name not in protocol.asking("")
-    assert ("anthropic-version" in protocol.asking("")) == (provider == "ANTHROPIC")
+    assert protocol.headers(KEY)[name] == value
+    assert name not in protocol.headers("")
+    assert ("anthropic-version" in protocol.headers("")) == (provider == "ANTHROPIC")
 
 
 @pytest.mark.parametrize(
-    ("provider", "answer", "names"),
+    ("provider", "response", "names"),
     [
         ("OPENAI", {"object": "list", "data": [{"id": "gpt-5.2", "object": "model"}]}, ["gpt-5.2"]),
         ("OPENAI", {"data": []}, []),
@@ -119,7 +121,7 @@ def test_a_provider_is_asked_in_its_own_way(
         ("OPENAI", "data", None),
     ],
 )
-def test_an_answer_is_read_as_the_provider_writes_it(
-    provider: str, answer: Any, names: list[str] | None
+def test_model_names_are_parsed_by_the_protocol_of_the_provider(
+    provider: str, response: Any, names: list[str] | None
 ) -> None:
-    assert PROTOCOLS[provider].names(answer, KEY) == names
+    assert PROTOCOLS[provider].parse_names(response, KEY) == names

@@ -1,4 +1,4 @@
-"""Who people are, over gRPC. The tests share one service, and each keeps to people of its own."""
+"""Users and their profiles, over gRPC. The tests share one service, and each creates its own users."""
 
 import asyncio
 import uuid
@@ -10,14 +10,13 @@ import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.access.v1.audit_service_pb2 import AuditAction
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
+from meno.identity.v1.resources_pb2 import USER_STATE_ACTIVE, USER_STATE_DELETED, User
 from meno.identity.v1.user_service_pb2 import (
-    USER_STATE_ACTIVE,
-    USER_STATE_DELETED,
     BatchGetUsersRequest,
     CompleteOnboardingRequest,
     CreateUserRequest,
@@ -26,7 +25,6 @@ from meno.identity.v1.user_service_pb2 import (
     GetUserRequest,
     ListUsersRequest,
     UpdateUserRequest,
-    User,
 )
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
@@ -35,12 +33,12 @@ ME = GetUserRequest(user_id="me")
 
 
 @pytest_asyncio.fixture(scope="module")
-async def somebody(town: Identity) -> Person:
-    """A student of whom no test changes anything."""
+async def bystander(town: Identity) -> Person:
+    """A student whom no test changes."""
     return await town.sign_up()
 
 
-async def test_a_person_reads_all_that_is_known_of_them(town: Identity) -> None:
+async def test_a_user_reads_their_whole_profile(town: Identity) -> None:
     name, phone = new_name(), f"+91{uuid.uuid4().int % 10**10:010}"
     request = SignUpRequest(
         login_name=name, email=f"{name}@Example.org", phone=phone, display_name="Ana Lee", password=PASSWORD
@@ -49,7 +47,7 @@ async def test_a_person_reads_all_that_is_known_of_them(town: Identity) -> None:
     with psycopg.connect(town.database_url) as connection:
         mine = {"user_id": ana.user_id, "name": name}
         connection.execute(
-            "UPDATE login_identifiers SET proven_at = now() WHERE kind = 'EMAIL' AND user_id = %(user_id)s",
+            "UPDATE login_identifiers SET verified_at = now() WHERE kind = 'EMAIL' AND user_id = %(user_id)s",
             mine,
         )
         connection.execute(
@@ -58,13 +56,13 @@ async def test_a_person_reads_all_that_is_known_of_them(town: Identity) -> None:
             mine,
         )
         connection.execute(
-            "UPDATE users SET xp = 2999, streak = 4, streak_zone = 'UTC', last_active_at = now(), "
+            "UPDATE users SET xp = 2999, streak = 4, streak_time_zone = 'UTC', last_active_at = now(), "
             "streak_day = (now() AT TIME ZONE 'UTC')::date WHERE user_id = %(user_id)s",
             mine,
         )
     user = await town.users.GetUser(ME, **ana.auth)
     assert (user.login_name, user.email, user.phone) == (name, f"{name}@Example.org", phone)
-    assert (user.email_proven, user.phone_proven) == (True, False)
+    assert (user.email_verified, user.phone_verified) == (True, False)
     assert user.identity_issuers == ["https://a", "https://b"]
     assert (user.display_name, user.nickname, user.role) == ("Ana Lee", "Ana", STUDENT)
     assert (user.xp, user.level, user.streak_days) == (2999, 2, 4)
@@ -74,14 +72,14 @@ async def test_a_person_reads_all_that_is_known_of_them(town: Identity) -> None:
     assert not user.HasField("purge_time")
 
 
-async def test_who_has_nothing_but_a_name_is_shown_so(town: Identity) -> None:
+async def test_a_new_user_has_empty_fields(town: Identity) -> None:
     user = (await town.sign_up()).tokens.user
     assert (user.email, user.phone, [*user.identity_issuers]) == ("", "", [])
     assert (user.age, user.grade, user.xp, user.level, user.streak_days) == (0, 0, 0, 0, 0)
     assert user.last_active_time == user.create_time
 
 
-async def test_a_profile_is_filled_and_cleared_by_its_mask(town: Identity) -> None:
+async def test_an_update_sets_and_clears_the_fields_of_its_mask(town: Identity) -> None:
     bo = await town.sign_up()
     filled = User(age=12, grade=6, board="CBSE", school_name="A school", about_me="Maps.", full_name="Bo Li")
     user = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=filled), **bo.auth)
@@ -105,44 +103,50 @@ async def test_a_profile_is_filled_and_cleared_by_its_mask(town: Identity) -> No
         ("board", "\u00a0"),
     ],
 )
-async def test_a_value_that_cannot_be_is_refused_by_its_field(
-    town: Identity, somebody: Person, field: str, value: Any
+async def test_an_invalid_value_is_refused_with_its_field(
+    town: Identity, bystander: Person, field: str, value: Any
 ) -> None:
     user = User()
     setattr(user, field, value)
-    denied = await refused(town.users.UpdateUser(UpdateUserRequest(user_id="me", user=user), **somebody.auth))
+    denied = await expect_error(
+        town.users.UpdateUser(UpdateUserRequest(user_id="me", user=user), **bystander.auth)
+    )
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
-    assert [one.field for one in denied.detail(BadRequest).field_violations] == [f"user.{field}"]
+    assert [item.field for item in denied.detail(BadRequest).field_violations] == [f"user.{field}"]
 
 
-EARNED = User(
-    role=TEACHER, xp=9000, level=9, streak_days=300, guest=True, email="x@example.org", email_proven=True
+OUTPUT_ONLY = User(
+    role=TEACHER, xp=9000, level=9, streak_days=300, guest=True, email="x@example.org", email_verified=True
 )
 
 
-async def test_nobody_gives_themselves_what_is_earned_or_granted(town: Identity) -> None:
+async def test_users_cannot_change_output_only_fields(town: Identity) -> None:
     eve = await town.sign_up()
-    request = UpdateUserRequest(user_id="me", user=EARNED)
+    request = UpdateUserRequest(user_id="me", user=OUTPUT_ONLY)
     after = await town.users.UpdateUser(request, **eve.auth)
-    for field, _ in EARNED.ListFields():
+    for field, _ in OUTPUT_ONLY.ListFields():
         assert getattr(after, field.name) == getattr(eve.tokens.user, field.name)
         request.update_mask.paths[:] = [field.name]
-        assert (await refused(town.users.UpdateUser(request, **eve.auth))).reason == "FIELD_INVALID"
+        assert (await expect_error(town.users.UpdateUser(request, **eve.auth))).reason == "FIELD_INVALID"
 
 
-async def test_of_two_changes_of_what_was_read_one_is_made(town: Identity) -> None:
+async def test_of_concurrent_updates_with_one_etag_one_succeeds(town: Identity) -> None:
     bo = await town.sign_up()
     etag = bo.tokens.user.etag
     changes = [UpdateUserRequest(user_id="me", user=User(about_me=f"{n}"), etag=etag) for n in range(5)]
     outcomes = await asyncio.gather(
         *(town.users.UpdateUser(change, **bo.auth) for change in changes), return_exceptions=True
     )
-    [made] = [outcome for outcome in outcomes if isinstance(outcome, User)]
-    denied = await refused(town.users.UpdateUser(changes[0], **bo.auth))
-    assert (denied.code, denied.reason, denied.metadata) == ("ABORTED", "ETAG_MISMATCH", {"etag": made.etag})
+    [created] = [outcome for outcome in outcomes if isinstance(outcome, User)]
+    denied = await expect_error(town.users.UpdateUser(changes[0], **bo.auth))
+    assert (denied.code, denied.reason, denied.metadata) == (
+        "ABORTED",
+        "ETAG_MISMATCH",
+        {"current": created.etag},
+    )
 
 
-async def test_onboarding_tells_what_the_first_lesson_needs(town: Identity) -> None:
+async def test_onboarding_stores_the_profile_and_publishes_the_time_zone(town: Identity) -> None:
     new = await town.sign_up()
     request = CompleteOnboardingRequest(
         user_id="me", display_name="Mei Wu", age=9, grade=4, board="ICSE", time_zone="Asia/Singapore"
@@ -152,49 +156,49 @@ async def test_onboarding_tells_what_the_first_lesson_needs(town: Identity) -> N
     assert user.onboarding_complete
     settings = await town.users.GetSettings(GetSettingsRequest(user_id="me"), **new.auth)
     assert settings.time_zone == "Asia/Singapore"
-    assert settings_told(town, new) == [{"time_zone": "Asia/Singapore", "keep_practice_history": False}]
+    assert published_settings(town, new) == [{"time_zone": "Asia/Singapore", "keep_practice_history": False}]
 
 
-async def test_onboarding_somewhere_that_is_nowhere_changes_nothing(town: Identity) -> None:
+async def test_onboarding_with_an_unknown_time_zone_changes_nothing(town: Identity) -> None:
     new = await town.sign_up()
     request = CompleteOnboardingRequest(
         user_id="me", age=9, grade=4, board="ICSE", time_zone="Singapore City"
     )
-    denied = await refused(town.users.CompleteOnboarding(request, **new.auth))
+    denied = await expect_error(town.users.CompleteOnboarding(request, **new.auth))
     [violation] = denied.detail(BadRequest).field_violations
     assert (violation.field, violation.reason) == ("time_zone", "time_zone.known")
     assert await town.users.GetUser(ME, **new.auth) == new.tokens.user
 
 
-async def test_an_administrator_makes_an_account_without_a_password(town: Identity) -> None:
+async def test_an_administrator_creates_an_account_without_a_password(town: Identity) -> None:
     admin, name = await town.sign_up_admin(), new_name()
     request = CreateUserRequest(email=f"{name}@example.org", display_name=" Dr Who ", role=TEACHER)
     user = await town.users.CreateUser(request, **admin.auth)
-    assert (user.email, user.email_proven, user.role) == (f"{name}@example.org", False, TEACHER)
+    assert (user.email, user.email_verified, user.role) == (f"{name}@example.org", False, TEACHER)
     assert (user.display_name, user.nickname) == ("Dr Who", "Dr")
     attempt = SignInRequest(identifier=user.email, password="")
     for attempt.password in ("x" * 15, PASSWORD):
-        assert (await refused(town.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
+        assert (await expect_error(town.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
     [entry] = await town.audited(admin, user_id=user.user_id)
     assert (entry.action, entry.actor_user_id) == (AuditAction.AUDIT_ACTION_USER_CREATED, admin.user_id)
     assert dict(entry.details) == {"role": "TEACHER"}
-    [entry] = [one for one in await town.audited(admin, user_id=admin.user_id) if one.details["role"]]
+    [entry] = [entry for entry in await town.audited(admin, user_id=admin.user_id) if entry.details["role"]]
     assert entry.details["role"] == "STUDENT"
 
 
-async def test_of_twenty_accounts_with_one_address_one_is_made(town: Identity) -> None:
+async def test_of_twenty_concurrent_accounts_with_one_address_one_is_created(town: Identity) -> None:
     admin, address = await town.sign_up_admin(), f"{new_name()}@example.org"
-    makes = [
+    calls = [
         town.users.CreateUser(
-            CreateUserRequest(email=spelled, login_name=new_name(), display_name="Twin", role=STUDENT),
+            CreateUserRequest(email=spelling, login_name=new_name(), display_name="Twin", role=STUDENT),
             **admin.auth,
         )
-        for spelled in [address, address.upper()] * 10
+        for spelling in [address, address.upper()] * 10
     ]
-    outcomes = await asyncio.gather(*makes, return_exceptions=True)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(outcome, User) for outcome in outcomes) == 1
     again = CreateUserRequest(email=address, display_name="Twin", role=STUDENT)
-    denied = await refused(town.users.CreateUser(again, **admin.auth))
+    denied = await expect_error(town.users.CreateUser(again, **admin.auth))
     assert (denied.code, denied.reason, denied.metadata) == (
         "ALREADY_EXISTS",
         "IDENTIFIER_TAKEN",
@@ -202,61 +206,63 @@ async def test_of_twenty_accounts_with_one_address_one_is_made(town: Identity) -
     )
 
 
-async def test_an_account_needs_an_address_and_a_visible_name(town: Identity) -> None:
+async def test_an_account_needs_an_address_a_display_name_and_a_role(town: Identity) -> None:
     admin = await town.sign_up_admin()
     for request in (
-        CreateUserRequest(login_name=new_name(), display_name="Nobody", role=STUDENT),
+        CreateUserRequest(login_name=new_name(), display_name="Ana", role=STUDENT),
         CreateUserRequest(email=f"{new_name()}@example.org", display_name="\u3000", role=STUDENT),
-        CreateUserRequest(email=f"{new_name()}@example.org", display_name="Nobody"),
+        CreateUserRequest(email=f"{new_name()}@example.org", display_name="Ana"),
     ):
-        assert (await refused(town.users.CreateUser(request, **admin.auth))).reason == "FIELD_INVALID"
+        assert (await expect_error(town.users.CreateUser(request, **admin.auth))).reason == "FIELD_INVALID"
 
 
-async def test_pages_hold_every_person_of_a_role_once_in_the_order_in_which_they_came(town: Identity) -> None:
+async def test_pages_contain_each_user_of_a_role_once_in_order_of_creation(town: Identity) -> None:
     admin = await town.sign_up_admin()
-    made = [(await create(town, admin, GlobalRole.GLOBAL_ROLE_UNASSIGNED)).user_id for _ in range(5)]
-    gone = DeleteUserRequest(user_id=made[2])
+    created = [(await create_user(town, admin, GlobalRole.GLOBAL_ROLE_UNASSIGNED)).user_id for _ in range(5)]
+    gone = DeleteUserRequest(user_id=created[2])
     await town.users.DeleteUser(gone, **admin.auth)
-    assert await listed(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED) == made[:2] + made[3:]
-    assert await listed(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED, show_deleted=True) == made
-    everybody = await listed(town, admin)
-    assert [one for one in everybody if one in made] == made[:2] + made[3:]
-    assert everybody == sorted(everybody)
+    assert await list_ids(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED) == created[:2] + created[3:]
+    assert await list_ids(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED, show_deleted=True) == created
+    all_users = await list_ids(town, admin)
+    assert [user_id for user_id in all_users if user_id in created] == created[:2] + created[3:]
+    assert all_users == sorted(all_users)
 
 
-async def test_somebody_is_found_by_what_they_sign_in_with(town: Identity) -> None:
+async def test_a_user_is_found_by_login_identifier(town: Identity) -> None:
     admin = await town.sign_up_admin()
-    made = await create(town, admin, TEACHER)
-    found = await town.users.ListUsers(ListUsersRequest(identifier=made.email.upper()), **admin.auth)
-    assert [*found.users] == [made]
-    for nobody in (made.email[1:], "nobody@example.org"):
-        assert await listed(town, admin, identifier=nobody) == []
-    assert await listed(town, admin, identifier=made.email, role=STUDENT) == []
-    await town.users.DeleteUser(DeleteUserRequest(user_id=made.user_id), **admin.auth)
-    assert await listed(town, admin, identifier=made.email) == []
+    created = await create_user(town, admin, TEACHER)
+    found = await town.users.ListUsers(ListUsersRequest(identifier=created.email.upper()), **admin.auth)
+    assert [*found.users] == [created]
+    for unknown in (created.email[1:], "unknown@example.org"):
+        assert await list_ids(town, admin, identifier=unknown) == []
+    assert await list_ids(town, admin, identifier=created.email, role=STUDENT) == []
+    await town.users.DeleteUser(DeleteUserRequest(user_id=created.user_id), **admin.auth)
+    assert await list_ids(town, admin, identifier=created.email) == []
     [gone] = (
-        await town.users.ListUsers(ListUsersRequest(identifier=made.email, show_deleted=True), **admin.auth)
+        await town.users.ListUsers(
+            ListUsersRequest(identifier=created.email, show_deleted=True), **admin.auth
+        )
     ).users
     assert gone.state == USER_STATE_DELETED
     assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 30
 
 
-async def test_services_learn_what_people_are_called(town: Identity) -> None:
+async def test_services_can_read_the_names_of_users(town: Identity) -> None:
     admin = await town.sign_up_admin()
-    first, second, gone = [await create(town, admin, STUDENT) for _ in range(3)]
+    first, second, gone = [await create_user(town, admin, STUDENT) for _ in range(3)]
     await town.users.DeleteUser(DeleteUserRequest(user_id=gone.user_id), **admin.auth)
     user_ids = [second.user_id, str(uuid.uuid4()), first.user_id, gone.user_id, first.user_id]
     for peer in ("content_service", "session_service", "chat_service"):
         stub = UserServiceStub(town.served.channel(peer))
         found = await stub.BatchGetUsers(BatchGetUsersRequest(user_ids=user_ids))
-        assert {one.user_id: (one.display_name, one.nickname) for one in found.users} == {
-            one.user_id: (one.display_name, one.nickname) for one in (first, second)
+        assert {item.user_id: (item.display_name, item.nickname) for item in found.users} == {
+            item.user_id: (item.display_name, item.nickname) for item in (first, second)
         }
         assert len(found.users) == 2
 
 
-async def test_what_administrators_do_nobody_else_does(town: Identity, somebody: Person) -> None:
-    student, teacher = somebody, await town.sign_up_teacher()
+async def test_only_administrators_can_list_and_create_users(town: Identity, bystander: Person) -> None:
+    student, teacher = bystander, await town.sign_up_teacher()
     requests: list[tuple[Any, Any]] = [
         (town.users.ListUsers, ListUsersRequest()),
         (town.users.CreateUser, CreateUserRequest(email="a@example.org", display_name="A", role=STUDENT)),
@@ -264,27 +270,27 @@ async def test_what_administrators_do_nobody_else_does(town: Identity, somebody:
     ]
     for person in (student, teacher):
         for call, request in requests:
-            denied = await refused(call(request, **person.auth))
+            denied = await expect_error(call(request, **person.auth))
             assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_strangers_cannot_tell_a_person_from_none(town: Identity, somebody: Person) -> None:
+async def test_other_users_cannot_find_out_whether_a_user_exists(town: Identity, bystander: Person) -> None:
     student = await town.sign_up()
-    for user_id in (somebody.user_id, str(uuid.uuid4())):
-        denied = await refused(town.users.GetUser(GetUserRequest(user_id=user_id), **student.auth))
+    for user_id in (bystander.user_id, str(uuid.uuid4())):
+        denied = await expect_error(town.users.GetUser(GetUserRequest(user_id=user_id), **student.auth))
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
     admin = await town.sign_up_admin()
-    missing = await refused(town.users.GetUser(GetUserRequest(user_id=str(uuid.uuid4())), **admin.auth))
+    missing = await expect_error(town.users.GetUser(GetUserRequest(user_id=str(uuid.uuid4())), **admin.auth))
     assert (missing.code, missing.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
-async def create(town: Identity, admin: Person, role: GlobalRole.ValueType) -> User:
+async def create_user(town: Identity, admin: Person, role: GlobalRole.ValueType) -> User:
     request = CreateUserRequest(email=f"{new_name()}@example.org", display_name=new_name(), role=role)
     return await town.users.CreateUser(request, **admin.auth)
 
 
-async def listed(town: Identity, admin: Person, **of: Any) -> list[str]:
-    """The ids of everybody in a list, page by page."""
+async def list_ids(town: Identity, admin: Person, **of: Any) -> list[str]:
+    """Returns the user ids of all pages."""
     request = ListUsersRequest(page_size=2, **of)
     found: list[str] = []
     while True:
@@ -295,8 +301,8 @@ async def listed(town: Identity, admin: Person, **of: Any) -> list[str]:
             return found
 
 
-def settings_told(town: Identity, person: Person) -> list[dict[str, Any]]:
-    """What the account feed says of a person's settings."""
+def published_settings(town: Identity, person: Person) -> list[dict[str, Any]]:
+    """Returns the settings of a user in the account feed."""
     query = "SELECT body - 'user_id' FROM account_events WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s"
     with psycopg.connect(town.database_url) as connection:
         return [body for [body] in connection.execute(query, [person.user_id])]

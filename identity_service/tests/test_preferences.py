@@ -1,4 +1,4 @@
-"""Settings, over gRPC."""
+"""Settings of users, over gRPC."""
 
 import asyncio
 import uuid
@@ -9,21 +9,15 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import refused
+from chassis.testing import expect_error
 from identity_service.tests.conftest import Identity, Person
-from meno.identity.v1.user_service_pb2 import (
-    APP_THEME_DARK,
-    APP_THEME_LIGHT,
-    EraseUserRequest,
-    GetSettingsRequest,
-    UpdateSettingsRequest,
-    UserSettings,
-)
+from meno.identity.v1.resources_pb2 import APP_THEME_DARK, APP_THEME_LIGHT, UserSettings
+from meno.identity.v1.user_service_pb2 import EraseUserRequest, GetSettingsRequest, UpdateSettingsRequest
 
 MINE = GetSettingsRequest(user_id="me")
 
 
-async def test_settings_that_nobody_changed_are_the_defaults_and_nothing_is_stored(town: Identity) -> None:
+async def test_unchanged_settings_are_the_defaults_and_are_not_stored(town: Identity) -> None:
     person = await town.sign_up()
     settings = await town.users.GetSettings(MINE, **person.auth)
     assert settings == UserSettings(
@@ -34,49 +28,49 @@ async def test_settings_that_nobody_changed_are_the_defaults_and_nothing_is_stor
         assert stored.fetchone() is None
 
 
-async def test_settings_are_kept_as_they_were_given(town: Identity) -> None:
+async def test_an_update_sets_and_clears_the_fields_of_its_mask(town: Identity) -> None:
     person = await town.sign_up()
-    told = Struct()
-    told.update({"mail": {"weekly": True, "at": 7.5}, "quiet": ["22:00", None]})
-    wish = UserSettings(
+    notifications = Struct()
+    notifications.update({"mail": {"weekly": True, "at": 7.5}, "quiet": ["22:00", None]})
+    change = UserSettings(
         app_theme=APP_THEME_DARK,
         prefers_assistive_learning=True,
-        notifications=told,
+        notifications=notifications,
         keep_practice_history=True,
     )
-    changed = await change(town, person, wish)
-    assert (changed.app_theme, changed.notifications) == (APP_THEME_DARK, told)
+    changed = await update(town, person, change)
+    assert (changed.app_theme, changed.notifications) == (APP_THEME_DARK, notifications)
     assert (changed.prefers_assistive_learning, changed.keep_practice_history) == (True, True)
     assert changed == await town.users.GetSettings(MINE, **person.auth)
-    cleared = await change(town, person, UserSettings(), "notifications", "keep_practice_history")
+    cleared = await update(town, person, UserSettings(), "notifications", "keep_practice_history")
     assert (cleared.app_theme, cleared.notifications) == (APP_THEME_DARK, Struct())
     assert not cleared.keep_practice_history
     assert len({"0", changed.etag, cleared.etag}) == 3
 
 
-async def test_other_services_are_told_what_they_need_and_no_more(town: Identity) -> None:
+async def test_only_settings_that_other_services_need_are_published(town: Identity) -> None:
     person = await town.sign_up()
     kolkata = {"time_zone": "Asia/Kolkata", "keep_practice_history": False}
-    await change(town, person, UserSettings(app_theme=APP_THEME_DARK, time_zone="UTC"))
-    assert told_to_others(town, person) == []
-    await change(town, person, UserSettings(time_zone="Asia/Kolkata"))
-    told = told_to_others(town, person)
-    assert told == [kolkata]
-    await change(town, person, UserSettings(time_zone="Asia/Kolkata", prefers_assistive_learning=True))
-    assert told_to_others(town, person) == told
+    await update(town, person, UserSettings(app_theme=APP_THEME_DARK, time_zone="UTC"))
+    assert published_settings(town, person) == []
+    await update(town, person, UserSettings(time_zone="Asia/Kolkata"))
+    published = published_settings(town, person)
+    assert published == [kolkata]
+    await update(town, person, UserSettings(time_zone="Asia/Kolkata", prefers_assistive_learning=True))
+    assert published_settings(town, person) == published
 
 
-async def test_of_what_others_are_told_the_last_is_kept_until_the_erasure(town: Identity) -> None:
+async def test_only_the_last_published_settings_are_kept_and_none_after_erasure(town: Identity) -> None:
     person = await town.sign_up()
-    await change(town, person, UserSettings(time_zone="Asia/Kolkata"))
-    await change(town, person, UserSettings(keep_practice_history=True))
-    await change(town, person, UserSettings(), "time_zone")
-    assert told_to_others(town, person) == [{"time_zone": "UTC", "keep_practice_history": True}]
+    await update(town, person, UserSettings(time_zone="Asia/Kolkata"))
+    await update(town, person, UserSettings(keep_practice_history=True))
+    await update(town, person, UserSettings(), "time_zone")
+    assert published_settings(town, person) == [{"time_zone": "UTC", "keep_practice_history": True}]
     await town.users.EraseUser(EraseUserRequest(user_id="me", confirmation="ERASE"), **person.auth)
-    assert told_to_others(town, person) == []
+    assert published_settings(town, person) == []
 
 
-async def test_of_first_changes_at_once_that_know_the_defaults_one_is_made(town: Identity) -> None:
+async def test_of_concurrent_first_updates_with_the_default_etag_one_succeeds(town: Identity) -> None:
     person = await town.sign_up()
     zones = ["Asia/Kolkata", "Asia/Tokyo", "Europe/Lisbon", "America/Lima", "Africa/Lagos"]
     requests = [
@@ -85,66 +79,70 @@ async def test_of_first_changes_at_once_that_know_the_defaults_one_is_made(town:
     outcomes = await asyncio.gather(
         *(town.users.UpdateSettings(request, **person.auth) for request in requests), return_exceptions=True
     )
-    [made] = [outcome for outcome in outcomes if isinstance(outcome, UserSettings)]
-    assert made == await town.users.GetSettings(MINE, **person.auth)
-    assert [one["time_zone"] for one in told_to_others(town, person)] == [made.time_zone]
-    denied = await refused(town.users.UpdateSettings(requests[0], **person.auth))
-    assert (denied.code, denied.reason, denied.metadata) == ("ABORTED", "ETAG_MISMATCH", {"etag": made.etag})
+    [updated] = [outcome for outcome in outcomes if isinstance(outcome, UserSettings)]
+    assert updated == await town.users.GetSettings(MINE, **person.auth)
+    assert [item["time_zone"] for item in published_settings(town, person)] == [updated.time_zone]
+    denied = await expect_error(town.users.UpdateSettings(requests[0], **person.auth))
+    assert (denied.code, denied.reason, denied.metadata) == (
+        "ABORTED",
+        "ETAG_MISMATCH",
+        {"current": updated.etag},
+    )
 
 
-async def test_changes_of_different_settings_at_once_are_all_made(town: Identity) -> None:
+async def test_concurrent_updates_of_different_settings_all_succeed(town: Identity) -> None:
     person = await town.sign_up()
-    wishes = [
+    changes = [
         UserSettings(app_theme=APP_THEME_DARK),
         UserSettings(time_zone="Asia/Kolkata"),
         UserSettings(keep_practice_history=True),
     ]
-    await asyncio.gather(*(change(town, person, wish) for wish in wishes))
+    await asyncio.gather(*(update(town, person, change) for change in changes))
     settings = await town.users.GetSettings(MINE, **person.auth)
     assert (settings.app_theme, settings.time_zone) == (APP_THEME_DARK, "Asia/Kolkata")
     assert settings.keep_practice_history
-    last = told_to_others(town, person)[-1]
+    last = published_settings(town, person)[-1]
     assert last == {"time_zone": "Asia/Kolkata", "keep_practice_history": True}
 
 
-async def test_what_cannot_be_stored_is_refused_and_nothing_changes(town: Identity) -> None:
+async def test_invalid_settings_are_refused_and_nothing_changes(town: Identity) -> None:
     person = await town.sign_up()
     long = Struct()
     long.update({"a": "x" * 20_000})
-    for wish, field in (
+    for change, field in (
         (UserSettings(time_zone="Kolkata", app_theme=APP_THEME_DARK), "settings.time_zone"),
         (UserSettings(notifications=long, app_theme=APP_THEME_DARK), "settings.notifications"),
     ):
-        denied = await refused(change(town, person, wish))
+        denied = await expect_error(update(town, person, change))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
-        assert [one.field for one in denied.detail(BadRequest).field_violations] == [field]
+        assert [item.field for item in denied.detail(BadRequest).field_violations] == [field]
     assert (await town.users.GetSettings(MINE, **person.auth)).etag == "0"
 
 
-async def test_settings_are_for_their_owner_and_administrators_read_them(town: Identity) -> None:
+async def test_settings_are_read_by_owner_and_administrators_and_changed_by_the_owner(town: Identity) -> None:
     person, stranger, admin = await town.sign_up(), await town.sign_up(), await town.sign_up_admin()
     theirs = GetSettingsRequest(user_id=person.user_id)
-    wish = UpdateSettingsRequest(user_id=person.user_id, settings=UserSettings(time_zone="Asia/Tokyo"))
-    assert (await refused(town.users.GetSettings(theirs, **stranger.auth))).reason == "ACCESS_DENIED"
+    change = UpdateSettingsRequest(user_id=person.user_id, settings=UserSettings(time_zone="Asia/Tokyo"))
+    assert (await expect_error(town.users.GetSettings(theirs, **stranger.auth))).reason == "ACCESS_DENIED"
     for other in (stranger, admin):
-        assert (await refused(town.users.UpdateSettings(wish, **other.auth))).reason == "ACCESS_DENIED"
+        assert (await expect_error(town.users.UpdateSettings(change, **other.auth))).reason == "ACCESS_DENIED"
     assert (await town.users.GetSettings(theirs, **admin.auth)).time_zone == "UTC"
     await town.users.EraseUser(EraseUserRequest(user_id="me", confirmation="ERASE"), **stranger.auth)
-    for nobody in (str(uuid.uuid4()), stranger.user_id):
-        denied = await refused(town.users.GetSettings(GetSettingsRequest(user_id=nobody), **admin.auth))
+    for missing in (str(uuid.uuid4()), stranger.user_id):
+        denied = await expect_error(town.users.GetSettings(GetSettingsRequest(user_id=missing), **admin.auth))
         assert (denied.code, denied.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
-async def change(town: Identity, person: Person, wish: UserSettings, *mask: str) -> UserSettings:
-    request = UpdateSettingsRequest(user_id="me", settings=wish, update_mask=FieldMask(paths=mask))
+async def update(town: Identity, person: Person, change: UserSettings, *mask: str) -> UserSettings:
+    request = UpdateSettingsRequest(user_id="me", settings=change, update_mask=FieldMask(paths=mask))
     return await town.users.UpdateSettings(request, **person.auth)
 
 
-def told_to_others(town: Identity, person: Person) -> list[dict[str, Any]]:
-    """What the account feed says of a person's settings."""
+def published_settings(town: Identity, person: Person) -> list[dict[str, Any]]:
+    """Returns the settings of a user in the account feed."""
     query = """
         SELECT body - 'user_id' FROM account_events
-        WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s AND lasting ORDER BY sequence
+        WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s AND permanent ORDER BY sequence
     """
     with psycopg.connect(town.database_url) as connection:
         return [body for [body] in connection.execute(query, [person.user_id])]

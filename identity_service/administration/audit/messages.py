@@ -50,7 +50,7 @@ def to_verdict(verification: Verification) -> VerifyAuditChainResponse.Verdict:
     """Returns the final result of a verification."""
     head = verification.head
     return VerifyAuditChainResponse.Verdict(
-        unbroken=not verification.broken_at,
+        intact=not verification.broken_at,
         broken_sequence=verification.broken_at,
         head_sequence=head.sequence,
         head_digest=head.digest.hex() if head.sequence else "",
