@@ -166,7 +166,7 @@ async def test_reuse_of_a_refresh_token_is_audited_and_revokes_access_tokens(ide
     assert [(one.actor_user_id, one.resource_id) for one in entries] == [("", ended)]
 
 
-async def test_a_deactivated_user_is_told_so_only_with_the_correct_password(identity: Identity) -> None:
+async def test_deactivation_is_reported_only_with_the_correct_password(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
     wrong = SignInRequest(identifier="Uma", password="wrong" * 4)
     for _ in range(3):
