@@ -65,8 +65,8 @@ def test_every_command_has_a_help_text_with_an_example() -> None:
         (["user", "show"], "Missing argument 'WHO'"),
         (["user", "list", "--limit", "few"], "'--limit'"),
         (["user", "list", "--role", "BOSS"], "is not one of"),
-        (["logs", "nonsense"], "choose one of supervisor"),
-        (["up", "--port", "70000"], "a port must be from 1 to 65535"),
+        (["logs", "nonsense"], "must be one of supervisor"),
+        (["up", "--port", "70000"], "must be from 1 to 65535"),
     ],
 )
 def test_invalid_usage_exits_with_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The sample course holds what its questions say it holds, and the PDF holds its source."""
+"""The sample course matches its questions, and its PDF matches the source."""
 
 import re
 import tomllib
@@ -24,26 +24,26 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-def _in_one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(_words(text))
 
 
 @cache
-def _places(file: Path) -> dict[str | int, str]:
+def _sections(file: Path) -> dict[str | int, str]:
     """Returns the text under each heading of a Markdown file, or on each page of a PDF."""
     if file.suffix == ".pdf":
         pages = PdfReader(file).pages
-        return {number: _in_one_line(page.extract_text()) for number, page in enumerate(pages, start=1)}
+        return {number: _join_lines(page.extract_text()) for number, page in enumerate(pages, start=1)}
     _, *parts = _HEADING.split(file.read_text(encoding="utf-8"))
-    return {heading: _in_one_line(text) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
+    return {heading: _join_lines(text) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _course_text() -> str:
     files = sorted(path for path in COURSE.iterdir() if path.suffix in {".md", ".pdf"})
-    return "\n".join(text for file in files for text in _places(file).values())
+    return "\n".join(text for file in files for text in _sections(file).values())
 
 
-def test_the_course_is_long_enough_to_retrieve_from() -> None:
+def test_the_course_has_at_least_3000_words() -> None:
     assert len(_words(_course_text())) >= 3_000
 
 
@@ -58,9 +58,9 @@ def test_there_are_twelve_answered_and_six_unanswered_questions() -> None:
 
 
 @pytest.mark.parametrize("entry", QUESTIONS["answered"], ids=lambda entry: entry["question"])
-def test_the_answering_sentence_stands_whole_in_the_place_that_is_named(entry: dict[str, Any]) -> None:
-    place = entry["page"] if "page" in entry else entry["section"]
-    text = _places(COURSE / entry["file"])[place]
+def test_the_answering_sentence_is_complete_in_its_section(entry: dict[str, Any]) -> None:
+    section = entry["page"] if "page" in entry else entry["section"]
+    text = _sections(COURSE / entry["file"])[section]
 
     before, found, after = text.partition(entry["sentence"])
 
@@ -70,7 +70,7 @@ def test_the_answering_sentence_stands_whole_in_the_place_that_is_named(entry: d
 
 
 @pytest.mark.parametrize("entry", QUESTIONS["answered"], ids=lambda entry: entry["question"])
-def test_the_answering_sentence_stands_in_one_place_only(entry: dict[str, Any]) -> None:
+def test_the_answering_sentence_occurs_only_once(entry: dict[str, Any]) -> None:
     assert _course_text().count(entry["sentence"]) == 1
 
 
@@ -82,7 +82,7 @@ def test_the_course_does_not_contain_the_answer_to_an_unanswered_question(entry:
     assert not words & {word.casefold() for word in entry["answer_words"]}
 
 
-def test_the_pdf_holds_the_words_of_its_source_in_their_order() -> None:
+def test_the_pdf_contains_the_words_of_its_source_in_order() -> None:
     source = re.sub(r"^#+ ", "", SOURCE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     pages = PdfReader(PDF).pages
 
@@ -90,7 +90,7 @@ def test_the_pdf_holds_the_words_of_its_source_in_their_order() -> None:
     assert _words("\n".join(page.extract_text() for page in pages)) == _words(source)
 
 
-def test_the_headings_of_the_pdf_stand_on_lines_of_their_own_and_none_ends_a_page() -> None:
+def test_pdf_headings_have_their_own_lines_and_none_ends_a_page() -> None:
     headings = set(_HEADING.findall(SOURCE.read_text(encoding="utf-8")))
     pages = [page.extract_text().strip().splitlines() for page in PdfReader(PDF).pages]
 

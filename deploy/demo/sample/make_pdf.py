@@ -1,4 +1,4 @@
-"""Makes the course's PDF chapter again from its Markdown source, byte for byte; needs fpdf2."""
+"""Generates the PDF chapter of the course from its Markdown source. Requires fpdf2."""
 
 import re
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 SOURCE = HERE / "source" / "4-living-with-the-tide.md"
 PDF = HERE / "course" / "4-living-with-the-tide.pdf"
 
-# A document that is made twice is the same document: the clock does not enter it.
+# A fixed time, so that the same source produces the same bytes.
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 _A5 = (148, 210)
@@ -26,13 +26,13 @@ _ITEM = re.compile(r"(-|\d+\.) (.+)")
 
 
 class Chapter(FPDF):
-    """A chapter on A5 pages; no paragraph is split between two of them, and no heading ends one."""
+    """A chapter on A5 pages. No paragraph is split between two pages, and no heading is at the end of one."""
 
     def __init__(self) -> None:
         super().__init__(format=_A5)
         self.set_margins(18, 18, 18)
         self.set_auto_page_break(auto=True, margin=16)
-        # Bytes that no version of a compressor can change.
+        # Compressed bytes would depend on the version of the compressor.
         self.set_compression(False)
         self.set_creation_date(CREATED)
         self.set_producer("Meno")
@@ -41,16 +41,16 @@ class Chapter(FPDF):
         self.add_page()
 
     def heading(self, level: int, text: str) -> None:
-        """Keeps a heading back for the page of the text that follows it."""
+        """Stores a heading until the following text is written, so that both are on the same page."""
         self._headings.append((level, text))
 
     def paragraph(self, text: str) -> None:
-        """Writes a paragraph, on the next page when this one has no room for all of it."""
+        """Writes a paragraph, on the next page if it does not fit on the current one."""
         self._make_room(text, width=self.epw, gap=_GAP)
         self._lines(text)
 
     def item(self, mark: str, text: str) -> None:
-        """Writes one item of a list with its mark in front."""
+        """Writes an item of a list with its mark."""
         self._make_room(text, width=self.epw - _INDENT, gap=_GAP / 4)
         self.cell(_INDENT, _LINE, mark)
         self._lines(text)
