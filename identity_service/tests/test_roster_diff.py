@@ -139,13 +139,13 @@ def test_changes_are_listed_invalid_rows_first_then_by_file_and_line() -> None:
 @pytest.mark.parametrize(
     ("owners", "cells", "problem"),
     [
-        ([owner("a@b.example", verified=False)], {}, "email belongs to a user who has not verified it"),
-        ([owner("a@b.example", deleted=True)], {}, "email belongs to a deleted account"),
-        ([owner("a@b.example", rostered=True)], {}, "email belongs to a user with another sourcedId"),
+        ([owner("a@b.example", verified=False)], {}, "email must be verified by the user who has it"),
+        ([owner("a@b.example", deleted=True)], {}, "email must not belong to a deleted account"),
+        ([owner("a@b.example", rostered=True)], {}, "email must not belong to a user with another sourcedId"),
         (
             [owner("a@b.example"), owner("+441234567", "P")],
             {"phone": "+441234567"},
-            "phone belongs to another user than the e-mail address",
+            "phone must belong to the same user as the e-mail address",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def compressed(method: int, name: str = "users.csv", content: bytes = USERS) -> 
         ),
         (
             rosters.zip_files({"manifest.csv": rosters.manifest({}), "users.csv": USERS}),
-            "contains users.csv, which manifest.csv must list: add file.users,bulk",
+            "manifest.csv must list users.csv: add file.users,bulk",
         ),
         (with_users(USERS.replace(b",", b";")), "users.csv must be separated by commas, not by semicolons"),
         (with_users(USERS, users="some"), "manifest.csv: users.csv must be absent, bulk or delta"),

@@ -74,7 +74,7 @@ class _Comparison:
             self._add_change(UNCHANGED, record)
         elif enrollment.class_key in self._archived:
             self._add_error(
-                record, "classSourcedId", "refers to an archived class: unarchive the class first"
+                record, "classSourcedId", "must not refer to an archived class: unarchive it first"
             )
         elif member:
             change = NewEnrollment(enrollment, record.role, record.sourced_id, member.role)

@@ -54,8 +54,7 @@ def _modes(files: Mapping[str, bytes]) -> dict[str, str]:
         if mode == ABSENT and file in files and _mode_property(file) in properties:
             raise archive_error(f"must not contain {file}, because {MANIFEST} sets it to {ABSENT}")
         if mode == ABSENT and file in files:
-            remedy = f"add {_mode_property(file)},{BULK}"
-            raise archive_error(f"contains {file}, which {MANIFEST} must list: {remedy}")
+            raise archive_error(f"{MANIFEST} must list {file}: add {_mode_property(file)},{BULK}")
         if mode != ABSENT and file not in files:
             raise archive_error(f"must contain {file}, because {MANIFEST} sets it to {mode}")
     return {file: mode for file, mode in modes.items() if mode != ABSENT}

@@ -45,7 +45,7 @@ class References:
         if sourced_id in self.keys:
             return self.keys[sourced_id]
         if sourced_id in self.invalid:
-            raise InvalidReference(f"refers to a row of {self.file} that is invalid: correct that row")
+            raise InvalidReference(f"must not refer to an invalid row of {self.file}: correct that row first")
         if sourced_id in self.listed:
             return None
         if self.complete or sourced_id not in self.existing_ids:

@@ -47,7 +47,8 @@ _user_sourced_id = (
     .scalar_subquery()
 )
 
-# One import at a time on all replicas: two imports would lock classes and users in different orders.
+# One import at a time on all replicas. An import may lock more classes after it has locked users, so two
+# imports could deadlock.
 LOCK_IMPORTS = statement(select(func.pg_advisory_xact_lock(func.hashtext("rosters"))))
 LOCK_CLASSES = statement(
     select(Class.class_id)

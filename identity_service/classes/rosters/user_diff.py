@@ -94,16 +94,16 @@ class _Comparison:
             if owner is None:
                 continue
             if not owner.verified:
-                problem = "belongs to a user who has not verified it: let them verify it, or remove it"
+                problem = "must be verified by the user who has it: ask them, or leave it out"
                 raise ColumnError(address.column, problem)
             if owner.deleted:
-                problem = "belongs to a deleted account: restore or erase the account"
+                problem = "must not belong to a deleted account: restore or erase the account"
                 raise ColumnError(address.column, problem)
             if owner.rostered:
-                raise ColumnError(address.column, "belongs to a user with another sourcedId")
+                raise ColumnError(address.column, "must not belong to a user with another sourcedId")
             found[owner.user_id] = owner
             if len(found) > 1:
-                raise ColumnError(address.column, "belongs to another user than the e-mail address")
+                raise ColumnError(address.column, "must belong to the same user as the e-mail address")
             self._claim(address.column, owner.user_id, record.line)
         return next(iter(found.values()), None)
 
@@ -127,7 +127,7 @@ class _Comparison:
             if user.has_email if address.kind == "EMAIL" else user.has_phone:
                 continue
             if address.canonical in self._state.owners:
-                raise ColumnError(address.column, "belongs to another user")
+                raise ColumnError(address.column, "must not belong to another user")
             self._claim(address.column, address.canonical, record.line)
             self._plan.new_addresses.append((user.user_id, address.kind, address.value))
             yield address.column
