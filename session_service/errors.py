@@ -35,7 +35,7 @@ class StateVersionStale(SessionError):
 
 class SessionCompleted(SessionError):
     def __init__(self, session_id: str) -> None:
-        super().__init__("The session is completed and accepts no more events.", session_id=session_id)
+        super().__init__("The session is completed and accepts no further events.", session_id=session_id)
 
 
 class EventIdReused(SessionError):

@@ -1,4 +1,4 @@
-"""The steps of an answer that this process writes, for the readers in this process."""
+"""Sends the steps of an answer that this process writes to the readers in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

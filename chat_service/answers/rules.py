@@ -1,7 +1,7 @@
 """Rules of answers: the input of a tutor, and the parts of its output that readers receive.
 
-A citation cannot be forged: its number refers only to a chunk that was found for this question, and
-its excerpt is cut out of that chunk, never out of the tutor's text.
+A tutor cannot forge a citation. Its number refers only to a chunk that was found for this question. Its
+excerpt is cut out of that chunk, never out of the tutor's text.
 """
 
 import re

@@ -104,7 +104,7 @@ class OutputSanitizer:
         return [*separator, Number(int(digits))]
 
     def _text(self, text: str) -> str:
-        """Returns the text, with a space wherever it would complete a construct with earlier output."""
+        """Returns the text, with a space at each point that would complete a construct with earlier output."""
         offset = len(self._tail)
         joined = self._tail + text
         splits = {match.start() for match in _SPLIT_POINT.finditer(joined, offset)}

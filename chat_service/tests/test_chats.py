@@ -67,7 +67,7 @@ async def test_a_lesson_chat_about_a_module_is_refused(server: Server) -> None:
     assert denied.detail(BadRequest).field_violations[0].field == "content_id"
 
 
-async def test_a_user_who_is_not_in_the_class_cannot_create_its_chat(server: Server) -> None:
+async def test_only_class_members_can_create_a_class_chat(server: Server) -> None:
     for content_id in ("", new_id()):
         denied = await expect_error(server.chat(server.user(new_id()), new_id(), content_id))
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")

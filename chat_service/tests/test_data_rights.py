@@ -62,7 +62,7 @@ async def test_an_erasure_deletes_all_rows_of_the_user_and_sends_a_receipt(
     assert (receipt.body["user_id"], receipt.body["rows"]) == (user.user_id, sum(others.values()))
 
 
-async def test_what_was_a_guests_is_whose_the_guest_turns_out_to_be(
+async def test_a_merge_moves_all_rows_of_a_guest_to_the_user(
     env: TestEnvironment, new_server: NewServer, database_url: str
 ) -> None:
     server: Server = await new_server()

@@ -102,7 +102,7 @@ async def test_an_orphan_is_ended_when_a_process_starts(new_server: NewServer, d
     assert (kinds(rest), reason(rest[0])) == (["error"], "ANSWER_INTERRUPTED")
 
 
-async def test_a_writer_whose_lease_has_expired_writes_nothing_more(
+async def test_a_writer_with_an_expired_lease_writes_nothing_more(
     new_server: NewServer, database_url: str
 ) -> None:
     server = await new_server()

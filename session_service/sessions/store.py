@@ -1,6 +1,5 @@
 """SQL of sessions."""
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, insert, null, select, update
@@ -15,7 +14,6 @@ _IS_THE_SESSION = (
     Session.session_id == bindparam("session_id"),
     Session.deleted_at == null(),
 )
-_NEW: dict[str, Any] = {name: bindparam(name) for name in NewSession._fields}
 
 GET = statement(select(*_SESSION).where(*_IS_THE_SESSION), SessionRow)
 GET_FOR_UPDATE = statement(select(*_SESSION).where(*_IS_THE_SESSION).with_for_update(), SessionRow)
@@ -30,7 +28,10 @@ LIST_BY_USER = statement(
     .limit(bindparam("limit")),
     SessionRow,
 )
-ADD = statement(insert(Session).values(_NEW).returning(*_SESSION), SessionRow)
+ADD = statement(
+    insert(Session).values({name: bindparam(name) for name in NewSession._fields}).returning(*_SESSION),
+    SessionRow,
+)
 SET_PHASE = statement(
     update(Session)
     .where(*_IS_THE_SESSION)

@@ -130,7 +130,7 @@ async def test_events_that_break_the_contract_are_refused(service: Service) -> N
     assert not await service.history(learner, session)
 
 
-async def test_a_completed_session_accepts_no_more_events(service: Service) -> None:
+async def test_a_completed_session_accepts_no_further_events(service: Service) -> None:
     learner = service.learner()
     started, sent = await service.create(learner), event()
     [first] = await service.append(learner, started, [sent])

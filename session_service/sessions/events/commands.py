@@ -1,7 +1,7 @@
 """Use cases of events."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from chassis.database import Database, Transaction
 from chassis.idempotency import write
@@ -13,9 +13,7 @@ from session_service.sessions.events import messages, rules, store
 from session_service.sessions.events.store import SequenceConflict
 from session_service.sessions.events.types import EventRow, NewEvent
 
-_Append: TypeAlias = Callable[
-    [Transaction, str, str, Sequence[NewEvent]], Coroutine[Any, Any, list[EventRow]]
-]
+_Append: TypeAlias = Callable[[Transaction, str, str, Sequence[NewEvent]], Awaitable[list[EventRow]]]
 
 
 async def append_events(

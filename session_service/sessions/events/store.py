@@ -21,8 +21,8 @@ from session_service.sessions.events.types import EventRow, NewEvent
 from session_service.tables import Session, SessionEvent
 
 MAX_PAGE_BYTES = 256 * 1024
-"""A page ends after this many bytes of payload JSON. The same payloads are larger as protobuf messages,
-and a gRPC message has at most 4 MiB."""
+"""A page ends after this many bytes of payload JSON. As protobuf messages, payloads are up to 5.5 times as
+large (arrays of small numbers), and a gRPC message has at most 4 MiB."""
 
 _EVENT = (
     SessionEvent.sequence,
