@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from chassis.database import Database
 from chassis.testing import expect_error
 from identity_service.__main__ import cli
-from identity_service.account_feed import store as accounts
+from identity_service.account_feed import store as account_feed
 from identity_service.lifecycle.erasures import store as erasures
 from identity_service.lifecycle.restores import commands
 from identity_service.tests.conftest import Identity
@@ -34,21 +34,21 @@ async def run(identity: Identity, *arguments: str, given: str = "") -> Result:
 async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
     identity: Identity, database: Database
 ) -> None:
-    person, before = await identity.sign_up(), await accounts.get_epoch(database)
+    person, before = await identity.sign_up(), await account_feed.get_epoch(database)
     # The backup contains this token, which has been replaced since.
     restored = person.tokens.refresh_token
     await identity.refresh(person)
     done = await run(identity, "begin-epoch", "-", given=str(uuid.uuid4()))
     assert "sign-ins ended: 1, erasures re-applied: 1" in done.stdout
-    assert await accounts.get_epoch(database) != before
+    assert await account_feed.get_epoch(database) != before
     for token in (restored, person.tokens.refresh_token):
-        refusal = await expect_error(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
-        assert refusal.reason == "REFRESH_TOKEN_INVALID"
+        error = await expect_error(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
+        assert error.reason == "REFRESH_TOKEN_INVALID"
     admin = await identity.sign_up_admin()
     entries = await identity.audited(admin)
     assert AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED not in {one.action for one in entries}
-    [restored_then] = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_BACKUP_RESTORED]
-    assert (restored_then.actor_user_id, dict(restored_then.details)) == ("", {"sign_ins": "1"})
+    [restored_entry] = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_BACKUP_RESTORED]
+    assert (restored_entry.actor_user_id, dict(restored_entry.details)) == ("", {"sign_ins": "1"})
     with psycopg.connect(identity.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM signing_keys").fetchone() == (0,)
 
@@ -61,13 +61,13 @@ async def test_erasures_are_reapplied_once(identity: Identity, database: Databas
         "users erased: 0; already erased: 2"
         in (await run(identity, "erase", "-", given="\n".join(ids))).stdout
     )
-    gone = await expect_error(identity.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth))
-    assert gone.reason == "USER_NOT_FOUND"
+    error = await expect_error(identity.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth))
+    assert error.reason == "USER_NOT_FOUND"
     for user_id in (person.user_id, stranger):
         assert [one.service for one in await erasures.list_receipts(database, user_id)] == [
             "identity_service"
         ]
-    events = [one for one in await accounts.list_after(database, 0) if one.kind == "user_erased"]
+    events = [one for one in await account_feed.list_after(database, 0) if one.kind == "user_erased"]
     assert [one.body["user_id"] for one in events] == [person.user_id, stranger]
 
 
@@ -96,5 +96,5 @@ async def test_only_the_newest_entries_are_verified(
     assert (done.exit_code, output in done.stdout + done.stderr) == (exit_code, True)
 
 
-async def test_a_chain_without_entries_is_unbroken(identity: Identity) -> None:
+async def test_a_chain_without_entries_is_intact(identity: Identity) -> None:
     assert "up to entry 0" in (await run(identity, "verify-audit", "--last", "10")).stdout

@@ -53,9 +53,9 @@ async def test_a_deleted_user_is_erased_after_the_configured_days(
     admin, person = await identity.sign_up_admin(), await identity.sign_up("Wilma")
     await identity.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
     execute(identity, "UPDATE users SET deleted_at = now() - interval '31 days' WHERE deleted_at IS NOT NULL")
-    stays = insert_user(identity, deleted_at=timedelta(days=29))
+    kept = insert_user(identity, deleted_at=timedelta(days=29))
     await commands.purge_users(database, DEFAULTS)
-    assert existing_users(identity, person.user_id, stays, admin.user_id) == {stays, admin.user_id}
+    assert existing_users(identity, person.user_id, kept, admin.user_id) == {kept, admin.user_id}
     erasure = await identity.users.GetErasure(GetErasureRequest(user_id=person.user_id), **admin.auth)
     assert [receipt.service for receipt in erasure.receipts] == ["identity_service"]
     # The login name is free again.
@@ -67,27 +67,31 @@ async def test_a_deleted_user_is_erased_after_the_configured_days(
     [by] = [one.actor_user_id for one in audited if one.action == AuditAction.AUDIT_ACTION_USER_ERASED]
     assert by == ""
     await commands.purge_users(database, DEFAULTS)
-    assert existing_users(identity, stays) == set()
+    assert existing_users(identity, kept) == set()
 
 
 async def test_an_idle_guest_is_erased(identity: Identity, database: Database) -> None:
     old, young = timedelta(days=31), timedelta(days=29)
     idle = insert_user(identity, guest=True, last_active_at=old)
-    stays = [
+    kept = [
         insert_user(identity, guest=True, last_active_at=young),
         insert_user(identity, last_active_at=old),
     ]
     signed_in, refreshed, left = (insert_user(identity, guest=True, last_active_at=old) for _ in range(3))
     with psycopg.connect(identity.database_url) as connection:
-        for user_id, begun, rotated in ((signed_in, young, None), (refreshed, old, young), (left, old, old)):
+        for user_id, created_at, rotated in (
+            (signed_in, young, None),
+            (refreshed, old, young),
+            (left, old, old),
+        ):
             connection.execute(
                 "INSERT INTO sign_ins (user_id, current_hash, created_at, rotated_at, expires_at)"
                 " VALUES (%s, '', now() - %s, now() - %s::interval, now())",
-                [user_id, begun, rotated],
+                [user_id, created_at, rotated],
             )
     await commands.purge_users(database, DEFAULTS)
-    all_guests = (idle, *stays, signed_in, refreshed, left)
-    assert existing_users(identity, *all_guests) == {*stays, signed_in, refreshed}
+    all_guests = (idle, *kept, signed_in, refreshed, left)
+    assert existing_users(identity, *all_guests) == {*kept, signed_in, refreshed}
 
 
 async def test_a_merged_guest_is_erased_after_a_day(identity: Identity, database: Database) -> None:
