@@ -150,7 +150,7 @@ async def test_twenty_concurrent_merges_have_one_effect(identity: Identity, data
     assert len([one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]) == 1
 
 
-async def test_of_two_users_who_merge_a_guest_concurrently_one_succeeds(identity: Identity) -> None:
+async def test_of_two_concurrent_merges_by_different_users_one_succeeds(identity: Identity) -> None:
     people, mo = [await identity.sign_up() for _ in range(2)], await guest(identity)
     award(identity, mo, 45)
     outcomes = await asyncio.gather(

@@ -55,7 +55,7 @@ OWNERS = {
         ("verified, deleted", SignInDecision.EXISTING_ACCOUNT),
     ],
 )
-def test_the_account_of_a_caller_who_verifies_an_address(name: str, decision: SignInDecision) -> None:
+def test_the_account_that_a_verified_address_signs_in_to(name: str, decision: SignInDecision) -> None:
     assert rules.decide_sign_in(OWNERS[name]) is decision
 
 

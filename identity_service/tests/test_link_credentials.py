@@ -180,7 +180,7 @@ async def test_a_verified_address_stays_with_its_user(identity: Identity, issuer
     assert (identifiers(identity, ada), identifiers(identity, eve)) == ({(ADA, True)}, {("eve", False)})
 
 
-async def test_a_claimed_address_passes_to_the_user_who_verifies_it(identity: Identity) -> None:
+async def test_verification_takes_an_address_from_the_user_that_only_claimed_it(identity: Identity) -> None:
     request = SignUpRequest(email=ADA, login_name="Eve", display_name="Eve", password=PASSWORD)
     eve, ada = Person(await identity.auth.SignUp(request)), await identity.sign_up("Ada")
     assert (await expect_error(link(identity, ada, email=ADA))).reason == "IDENTIFIER_TAKEN"

@@ -155,7 +155,7 @@ async def test_the_same_request_with_the_same_id_token_returns_the_same_refresh_
     assert error.reason == "REQUEST_ID_REUSED"
 
 
-async def test_an_invalid_id_token_signs_nobody_in(identity: Identity, issuer: LocalIssuer) -> None:
+async def test_an_invalid_id_token_is_rejected(identity: Identity, issuer: LocalIssuer) -> None:
     attempts = {
         "MALFORMED": "nonsense",
         "ISSUER_UNKNOWN": issuer.token(iss="https://issuer.example"),
@@ -262,7 +262,7 @@ async def test_a_password_that_is_deleted_during_a_sign_in_does_not_sign_in(iden
     assert rows(identity, "SELECT count(*) FROM sign_ins") == [1]
 
 
-async def test_of_two_users_who_verify_addresses_of_an_account_concurrently_one_gets_it(
+async def test_of_two_concurrent_verifications_for_one_account_one_gets_it(
     identity: Identity,
 ) -> None:
     profile = Squatter(0)
@@ -277,7 +277,7 @@ async def test_of_two_users_who_verify_addresses_of_an_account_concurrently_one_
     assert addresses == [{(profile.email, True)}, {(profile.phone, True)}]
 
 
-async def test_an_unused_account_passes_to_the_user_who_verifies_its_address(
+async def test_verification_gives_access_to_an_unused_account(
     identity: Identity, issuer: LocalIssuer
 ) -> None:
     admin = await identity.sign_up_admin()

@@ -1,12 +1,12 @@
-"""Rules that decide who owns an address after somebody has verified it.
+"""Rules that decide which user owns a verified address.
 
-Anybody can sign up with the address of another person and wait for that person to use the account
-(pre-hijacking: Sudhodanan and Paverd, USENIX Security 2022). An unverified address is therefore only a claim.
-It ends when another person verifies the address:
+An attacker can sign up with the address of another person and wait for that person to use the account
+(pre-hijacking: Sudhodanan and Paverd, USENIX Security 2022). An unverified address is therefore only a
+claim. If another caller verifies the address, the claim ends.
 
-- An account with nothing but the claim passes to the person who verifies the address.
-- An account that has verified something else keeps existing, but loses the address.
-- An account that an administrator created for the address, and nobody has used, passes unchanged.
+- The account has nothing except the claim: the caller gets the account.
+- The account has verified something else: it loses the address.
+- An administrator created the account for the address, and it is unused: the caller gets it unchanged.
 
 An address that its owner has verified stays with that account. Verifying it again signs in to that account.
 """

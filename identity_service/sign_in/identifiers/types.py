@@ -53,5 +53,5 @@ class IdentifierOwner(NamedTuple):
     otherwise_verified: bool
     """Whether the user has verified another address or an external identity."""
     has_signed_in: bool
-    """Whether anybody has ever signed in to the account, or can do so with a password."""
+    """Whether the account was ever signed in to, or has a password."""
     deleted: bool

@@ -56,7 +56,7 @@ async def store_verified(transaction: Transaction, user_id: str, verified: Verif
 async def take_over(transaction: Transaction, user_id: str, address: Identifier) -> None:
     """Removes all access to an account that was based on a claim, because the owner of the address signed in.
 
-    The password, the other unverified addresses and every sign-in belong to somebody else. Call this last in
+    The password, the other unverified addresses and every sign-in may belong to an attacker. Call this last in
     a transaction, because it takes the lock of the account feed.
     """
     await passwords.delete_hash(transaction, user_id)

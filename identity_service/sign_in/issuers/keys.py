@@ -10,7 +10,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from chassis.errors import ServiceUnavailable
-from identity_service.endpoints import https
+from identity_service.endpoints import require_https
 from identity_service.errors import IdTokenInvalid
 from identity_service.trusted_issuers import TrustedIssuer
 
@@ -97,7 +97,7 @@ class IssuerKeys:
         document = await self._fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if not isinstance(document, dict) or document.get("issuer") != issuer:
             raise ValueError("the discovery document belongs to another issuer")
-        uri = https(str(document.get("jwks_uri")))
+        uri = require_https(str(document.get("jwks_uri")))
         if uri.startswith("http://") and not issuer.startswith("http://"):
             raise ValueError("the jwks_uri of a remote issuer must not be a local URL")
         return uri
