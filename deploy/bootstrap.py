@@ -1,7 +1,7 @@
-"""Makes the virtual environment: `python3 deploy/bootstrap.py [runtime|develop]`.
+"""Creates the virtual environment: `python3 deploy/bootstrap.py [runtime|develop]`.
 
-It is run by whatever Python the machine has, so it keeps to what an old one understands,
-and says in one line what is missing. What is installed already is left alone.
+Any Python of the machine may run this file, so its syntax must suit old versions. An error is one line
+with the next step. Packages that are already installed are skipped.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
-OLDEST = (3, 11)
-OURS = [
+MIN_PYTHON = (3, 11)
+PROJECTS = [
     "protos",
     "chassis",
     "identity_service",
@@ -27,57 +27,58 @@ OURS = [
 def main():
     kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     check_python()
-    make_venv()
+    create_venv()
     lock = os.path.join(ROOT, "requirements", kind + ".txt")
     install(kind, [lock], ["--require-hashes", "-r", lock], "packages")
-    ours = [os.path.join(ROOT, name, "pyproject.toml") for name in OURS]
-    editable = [word for name in OURS for word in ("--editable", os.path.join(ROOT, name))]
+    projects = [os.path.join(ROOT, name, "pyproject.toml") for name in PROJECTS]
+    editable = [word for name in PROJECTS for word in ("--editable", os.path.join(ROOT, name))]
     install(
-        "ours",
-        ours + contracts(),
+        "projects",
+        projects + contracts(),
         ["--no-build-isolation"] + editable,
-        "contracts, services and the command line",
+        "contracts, services and command line",
     )
 
 
 def check_python():
-    if sys.version_info < OLDEST:
+    if sys.version_info < MIN_PYTHON:
         stop(
-            "Meno needs Python %d.%d or newer, this is %s: install one, and run PYTHON=python3.12 make demo, say"
-            % (OLDEST + (sys.version.split()[0],))
+            "Meno needs Python %d.%d or newer, but this is %s: install it, and run, for example, "
+            "PYTHON=python3.12 make demo"
+            % (MIN_PYTHON + (sys.version.split()[0],))
         )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
         stop(
-            "this Python has no venv: install it (on Debian: apt install python3-venv) and run the command again"
+            "this Python lacks venv: install it (on Debian: apt install python3-venv) and run the command again"
         )
 
 
-def make_venv():
-    # pip comes last into a new environment: without it, making one was broken off.
+def create_venv():
+    # pip is installed last into a new environment. If it is missing, the creation was interrupted.
     if os.path.exists(os.path.join(VENV, "bin", "pip")):
         return
-    say("making .venv with Python %s" % sys.version.split()[0])
-    run([sys.executable, "-m", "venv", "--clear", VENV], "cannot make .venv")
+    say("creating .venv with Python %s" % sys.version.split()[0])
+    run([sys.executable, "-m", "venv", "--clear", VENV], "cannot create .venv")
 
 
-def install(name, inputs, arguments, what):
-    """Installs unless the same inputs were installed before; pip's own dependencies are in the lock."""
+def install(name, inputs, arguments, label):
+    """Installs packages unless the same inputs were installed before."""
     stamp = os.path.join(VENV, name + ".stamp")
-    wanted = fingerprint(inputs)
-    if os.path.exists(stamp) and open(stamp).read() == wanted:
+    current = fingerprint(inputs)
+    if os.path.exists(stamp) and open(stamp).read() == current:
         return
-    say("installing " + what)
+    say("installing " + label)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps"]
-    run(pip + arguments, "cannot install the " + what)
+    run(pip + arguments, "cannot install the " + label)
     with open(stamp, "w") as file:
-        file.write(wanted)
+        file.write(current)
 
 
 def contracts():
-    """Every contract, for they are compiled when ours are installed."""
+    """Returns all contracts, because the installation compiles them."""
     found = [os.path.join(ROOT, "protos", "compile.py")]
     for directory, _, names in os.walk(os.path.join(ROOT, "protos", "meno")):
         found += [os.path.join(directory, name) for name in names if name.endswith(".proto")]
@@ -92,11 +93,11 @@ def fingerprint(paths):
     return digest.hexdigest()
 
 
-def run(command, problem):
+def run(command, error):
     try:
         subprocess.check_call(command, cwd=ROOT)
     except (OSError, subprocess.CalledProcessError):
-        stop(problem + ": the reason stands above; mend it and run the command again")
+        stop(error + ": see the error above, fix it and run the command again")
 
 
 def say(text):

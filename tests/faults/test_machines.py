@@ -64,7 +64,7 @@ def test_a_data_directory_of_another_version(directory: Path) -> None:
     cluster.prepare()
     (cluster.data / "PG_VERSION").write_text("17\n")
     line = _one_line(running.command("up", directory=directory), directory)
-    assert "was made by PostgreSQL 17, this is 18" in line
+    assert "was created by PostgreSQL 17, but version 18 is installed" in line
     assert "make clean" in line
 
 

@@ -25,7 +25,7 @@ async def test_a_reaper_that_cannot_be_replaced_at_once_is_replaced_later(
     first = reaper.pid
     monkeypatch.setattr(orphans, "ROOT", tmp_path / "missing")
     os.kill(first, signal.SIGKILL)
-    await running.until(lambda: "starting the reaper again" in caplog.text)
+    await running.until(lambda: "cannot restart the reaper" in caplog.text)
     monkeypatch.setattr(orphans, "ROOT", ROOT)
     await running.until(lambda: reaper.pid != first)
     # For the reaper this is the end of its supervisor.

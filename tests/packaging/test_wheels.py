@@ -69,7 +69,7 @@ def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None
     command = [sys.executable, "-S", "-P", "-m", "deploy.cli", "user", "list", "--url", "meno.example"]
     environment = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, "nobody is signed in at https://meno.example" in done.stderr) == (1, True)
+    assert (done.returncode, "you are not signed in at https://meno.example" in done.stderr) == (1, True)
 
 
 def test_a_wheel_has_no_tests_and_says_its_licence(wheels: Path) -> None:

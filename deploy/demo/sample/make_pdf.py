@@ -80,7 +80,7 @@ class Chapter(FPDF):
 
 
 def render(markdown: str) -> bytes:
-    """Returns the PDF of a text in which every line is a heading, a list item or a whole paragraph."""
+    """Returns the PDF of a text in which every line is a heading, a list item or a paragraph."""
     chapter = Chapter()
     for line in filter(None, markdown.splitlines()):
         if heading := _HEADING.fullmatch(line):
