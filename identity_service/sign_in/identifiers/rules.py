@@ -1,12 +1,11 @@
 """Rules that decide which user owns a verified address.
 
 An attacker can sign up with the address of another person and wait for that person to use the account
-(pre-hijacking: Sudhodanan and Paverd, USENIX Security 2022). An unverified address is therefore only a
-claim. If another caller verifies the address, the claim ends.
+(pre-hijacking: Sudhodanan and Paverd, USENIX Security 2022). An unverified address is therefore only a claim.
 
-- The account has nothing except the claim: the caller gets the account.
-- The account has verified something else: it loses the address.
-- An administrator created the account for the address, and it is unused: the caller gets it unchanged.
+If another caller verifies the address, the claim ends. If the account has nothing except the claim, the caller
+gets the account. If the account has verified something else, it only loses the address. If an administrator
+created the account for the address and it is unused, the caller gets it unchanged.
 
 An address that its owner has verified stays with that account. Verifying it again signs in to that account.
 """
