@@ -1,1 +1,1 @@
-"""People, sign-in, classes and memberships."""
+"""Users, sign-in, classes and memberships, administration and the audit log."""

@@ -1,4 +1,4 @@
-"""What identity_service knows of a person, and what becomes of it."""
+"""The personal data in identity_service: its export and erasure."""
 
 from chassis.data_rights import ABOUT_OTHERS, Erase, Rule, Rules
 from identity_service.tables import (
@@ -22,34 +22,34 @@ from identity_service.tables import (
     XpEntry,
 )
 
-_SIGNS_IN = "what signs in is not handed out"
-_RECEIPT = "an id alone, kept as the proof that nothing else is left"
-_CHAIN = "ids alone, in a chain of which nothing can be taken away"
-_RUNNING = "the configuration holds, whoever set it"
+_CREDENTIAL = "credentials are not exported"
+_RECEIPT = "only an id, kept as proof that all other data was deleted"
+_CHAIN = "only ids, in a hash chain from which no entry can be removed"
+_CONFIGURATION = "the configuration applies to the installation, not to the user who set it"
 
 RULES = Rules(
-    Rule(User, excluded_columns={"rights_version": "counts how often tokens were withdrawn"}),
+    Rule(User, excluded_columns={"rights_version": "a counter of revocations"}),
     Rule(User, "deactivated_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     Rule(User, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
-    Rule(User, "merged_into_user_id", not_exported="what is left of the person's time as a guest: an id"),
+    Rule(User, "merged_into_user_id", not_exported="only the id of the merged guest account"),
     Rule(LoginIdentifier),
     Rule(UserIdentity),
-    Rule(Credential, excluded_columns={"password_hash": _SIGNS_IN}),
+    Rule(Credential, excluded_columns={"password_hash": _CREDENTIAL}),
     Rule(
         SignIn,
-        excluded_columns={"current_hash": _SIGNS_IN, "previous_hash": _SIGNS_IN, "request_id": _SIGNS_IN},
+        excluded_columns={"current_hash": _CREDENTIAL, "previous_hash": _CREDENTIAL, "request_id": _CREDENTIAL},
     ),
-    Rule(SignUpRequest, not_exported="which request made the account, kept for a day"),
+    Rule(SignUpRequest, not_exported="the request id of the sign-up, kept for a day"),
     Rule(UserSettings),
     Rule(XpEntry),
     Rule(ActivityDay),
     Rule(Membership),
     Rule(Membership, "ended_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
-    Rule(UserClass, not_exported="the memberships once more, by person"),
+    Rule(UserClass, not_exported="a copy of the memberships, by user"),
     Rule(Class, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     Rule(RosterUser),
-    Rule(AppConfig, "updated_by_user_id", erase=Erase.CLEAR, not_exported=_RUNNING),
-    Rule(ComponentModel, "updated_by_user_id", erase=Erase.CLEAR, not_exported=_RUNNING),
+    Rule(AppConfig, "updated_by_user_id", erase=Erase.CLEAR, not_exported=_CONFIGURATION),
+    Rule(ComponentModel, "updated_by_user_id", erase=Erase.CLEAR, not_exported=_CONFIGURATION),
     Rule(AuditEntry, erase=Erase.KEEP, reason_kept=_CHAIN),
     Rule(AuditEntry, "actor_user_id", erase=Erase.KEEP, reason_kept=_CHAIN),
     Rule(Erasure, erase=Erase.KEEP, reason_kept=_RECEIPT, not_exported=_RECEIPT),

@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from identity_service.endpoints import https
+from identity_service.endpoints import require_https
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 """Only asymmetric signatures: with a shared secret, each verifier could also sign."""
 
-Url = Annotated[str, Field(max_length=200), AfterValidator(https)]
+Url = Annotated[str, Field(max_length=200), AfterValidator(require_https)]
 
 
 class TrustedIssuer(BaseModel):

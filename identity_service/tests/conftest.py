@@ -13,19 +13,21 @@ import pytest
 import pytest_asyncio
 
 from chassis.database import Database
-from chassis.testing import House, Postgres, Served, bearer
-from identity_service.app import compose
+from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
+from identity_service.app import create_app
 from identity_service.settings import Settings
 from identity_service.tests.issuer import LocalIssuer, local_issuer
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.access.v1.audit_service_pb2 import AuditEntry, ListAuditEntriesRequest
+from meno.access.v1.audit_service_pb2 import ListAuditEntriesRequest
 from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
+from meno.access.v1.resources_pb2 import AuditEntry
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
-from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest, Tokens
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
-from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from meno.identity.v1.class_service_pb2 import CreateClassRequest, JoinClassRequest
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
 from meno.identity.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
+from meno.identity.v1.resources_pb2 import Class, Tokens
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 PASSWORD = "a long walk in the rain"
@@ -50,7 +52,7 @@ class Person:
 class Identity:
     """Stubs of the running service, and the people whom a test needs."""
 
-    def __init__(self, served: Served, database_url: str) -> None:
+    def __init__(self, served: RunningService, database_url: str) -> None:
         self.database_url = database_url
         self.served = served
         channel = served.channel()
@@ -120,7 +122,7 @@ async def issuer() -> AsyncIterator[LocalIssuer]:
 
 @asynccontextmanager
 async def serving(
-    house: House, database_url: str, directory: Path, **more_settings: Any
+    env: TestEnvironment, database_url: str, directory: Path, **more_settings: Any
 ) -> AsyncIterator[Identity]:
     """The service on a database."""
     settings = Settings(
@@ -130,16 +132,16 @@ async def serving(
         offered_roles=frozenset({"STUDENT", "TEACHER"}),
         **more_settings,
     )
-    async with compose(settings) as app, house.serve(app, "identity_service") as served:
-        await app.guard.rights.ready.wait()
+    async with create_app(settings) as app, env.serve(app, "identity_service") as served:
+        await app.security.revocations.ready.wait()
         yield Identity(served, database_url)
 
 
 @pytest_asyncio.fixture
 async def identity(
-    house: House, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
+    env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
 ) -> AsyncIterator[Identity]:
-    async with serving(house, new_database("identity_service"), tmp_path, **more_settings) as running:
+    async with serving(env, new_database("identity_service"), tmp_path, **more_settings) as running:
         yield running
 
 
@@ -147,7 +149,7 @@ async def identity(
 async def town(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Identity]:
     """One service for all tests of a module, which keep to people of their own."""
     directory, url = tmp_path_factory.mktemp("town"), postgres.create("identity_service")
-    async with serving(House(directory / "certificates"), url, directory) as running:
+    async with serving(TestEnvironment(directory / "certificates"), url, directory) as running:
         yield running
     postgres.drop(url)
 

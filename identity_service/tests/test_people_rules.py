@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.errors import FieldInvalid
 from identity_service.people.preferences import rules as preference_rules
-from identity_service.people.preferences.messages import update_values
+from identity_service.people.preferences.messages import update_changes as preference_changes
 from identity_service.people.preferences.types import Preferences
 from identity_service.people.users import rules
 from identity_service.people.users.messages import onboarding_changes, update_changes
@@ -32,7 +32,7 @@ def update_profile(user: dict[str, Any], mask: list[str]) -> Profile:
 
 def update_preferences(settings: dict[str, Any], mask: list[str]) -> Preferences:
     request = UpdateSettingsRequest(settings=UserSettings(**settings), update_mask=FieldMask(paths=mask))
-    return preference_rules.apply_changes(PREFERENCES, update_values(request), mask)
+    return preference_rules.apply_changes(PREFERENCES, preference_changes(request))
 
 
 @pytest.mark.parametrize(

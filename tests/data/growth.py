@@ -80,7 +80,7 @@ _IDENTITY = {
         FROM generate_series(1, 8000) n""",
     "account_events": """
         SELECT n AS sequence, CASE WHEN n % 10 = 0 THEN 'settings_changed' ELSE 'rights_lost' END AS kind,
-               jsonb_build_object('user_id', id(n % 800)) AS body, n % 2 = 0 AS lasting,
+               jsonb_build_object('user_id', id(n % 800)) AS body, n % 2 = 0 AS permanent,
                now() - (10000 - n) * interval '1 minute' AS created_at
         FROM generate_series(1, 10000) n""",
     "classes": """

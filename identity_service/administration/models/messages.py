@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chassis import etags
+from chassis import etags, field_masks
 from chassis.conversions import to_timestamp
 from identity_service.administration.models import rules
 from identity_service.administration.models.types import ModelFields, ModelRow
@@ -34,6 +34,4 @@ def to_fields(request: CreateModelRequest) -> ModelFields:
 
 def update_changes(request: UpdateModelRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
-    model = request.model
-    names = {*request.update_mask.paths} or {field.name for field, _ in model.ListFields()}
-    return {name: getattr(model, name) for name in names & {*ModelFields._fields}}
+    return field_masks.changes(request.model, request.update_mask, ModelFields._fields)

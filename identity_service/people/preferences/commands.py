@@ -1,6 +1,6 @@
 """Use cases of preferences. Changes that other services need are published in the account feed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chassis import etags
@@ -20,17 +20,17 @@ async def get_preferences(executor: Executor, user_id: str) -> PreferencesRow:
 
 
 async def update_preferences(
-    transaction: Transaction, user_id: str, etag: str, values: Mapping[str, Any], fields: Collection[str]
+    transaction: Transaction, user_id: str, etag: str, changes: Mapping[str, Any]
 ) -> PreferencesRow:
-    """Changes preferences and returns them; see `rules.apply_changes`.
+    """Changes preferences and returns them. None resets a field to its default.
 
     Raises UserNotFound, EtagMismatch or FieldInvalid.
     """
     row = await store.get_for_update(transaction, user_id)
     if row is None:
         raise UserNotFound(user_id)
-    etags.check(etag, rules.version(row))
-    return await _replace(transaction, row, rules.apply_changes(rules.from_row(row), values, fields))
+    etags.check(etag, rules.get_version(row))
+    return await _replace(transaction, row, rules.apply_changes(rules.from_row(row), changes))
 
 
 async def set_time_zone(transaction: Transaction, user_id: str, time_zone: str) -> None:

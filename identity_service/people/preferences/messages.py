@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
-from chassis import etags, structs
+from chassis import etags, field_masks, structs
 from chassis.conversions import EnumCodec, to_timestamp
 from chassis.errors import FieldInvalid
 from identity_service.people.preferences import rules
@@ -28,29 +28,29 @@ def to_message(row: PreferencesRow) -> UserSettings:
         time_zone=preferences.time_zone,
         keep_practice_history=preferences.keep_practice_history,
         update_time=to_timestamp(row.updated_at),
-        etag=etags.etag(rules.version(row)),
+        etag=etags.etag(rules.get_version(row)),
     )
 
 
-def update_values(request: UpdateSettingsRequest) -> dict[str, Any]:
-    """Returns the non-empty fields that an update may set. Raises FieldInvalid for unusable notifications."""
-    settings = request.settings
-    given = {field.name for field, _ in settings.ListFields()} & {*Preferences._fields}
-    if mask := {*request.update_mask.paths}:
-        given &= mask
-    return {name: _value(settings, name) for name in given}
+def update_changes(request: UpdateSettingsRequest) -> dict[str, Any]:
+    """Returns the preferences that an update changes; None stands for an empty field.
+
+    Raises FieldInvalid for notifications that cannot be stored.
+    """
+    changes = field_masks.changes(request.settings, request.update_mask, Preferences._fields)
+    return {name: _to_preference(name, value) if value else None for name, value in changes.items()}
 
 
-def _value(settings: UserSettings, name: str) -> Any:
+def _to_preference(name: str, value: Any) -> Any:
     match name:
         case "app_theme":
-            return THEMES.name(settings.app_theme)
+            return THEMES.name(value)
         case "notifications":
-            return _notifications(settings.notifications)
-    return getattr(settings, name)
+            return _to_json(value)
+    return value
 
 
-def _notifications(notifications: Struct) -> dict[str, Any]:
+def _to_json(notifications: Struct) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(structs.to_canonical_json(notifications))
     except structs.TooLarge as error:

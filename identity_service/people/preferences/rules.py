@@ -1,6 +1,6 @@
 """Rules of preferences."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import FieldInvalid
@@ -25,23 +25,18 @@ def from_row(row: PreferencesRow) -> Preferences:
     return Preferences(*(getattr(row, name) for name in Preferences._fields))
 
 
-def version(row: PreferencesRow) -> int:
+def get_version(row: PreferencesRow) -> int:
     """Returns the version of the preferences, from which their etag is made."""
     return row.version or INITIAL_VERSION
 
 
-def apply_changes(
-    preferences: Preferences, values: Mapping[str, Any], fields: Collection[str] = ()
-) -> Preferences:
-    """Returns the preferences after an update (AIP-134).
-
-    `values` are the non-empty fields of the request, and `fields` is its mask. Without a mask, all values
-    are changed. A field of the mask without a value is reset to its default. Raises FieldInvalid.
-    """
-    changed = {*fields} or {*values}
-    if "time_zone" in changed & values.keys():
-        check_time_zone("settings.time_zone", values["time_zone"])
-    return preferences._replace(**{name: values.get(name, getattr(DEFAULTS, name)) for name in changed})
+def apply_changes(preferences: Preferences, changes: Mapping[str, Any]) -> Preferences:
+    """Returns the preferences after an update. None resets a field to its default. Raises FieldInvalid."""
+    if time_zone := changes.get("time_zone"):
+        check_time_zone("settings.time_zone", time_zone)
+    return preferences._replace(
+        **{name: getattr(DEFAULTS, name) if value is None else value for name, value in changes.items()}
+    )
 
 
 def check_time_zone(field: str, name: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis import etags
+from chassis import etags, field_masks
 from chassis.conversions import EnumCodec, to_timestamp
 from identity_service.people.activity import rules as activity
 from identity_service.people.users.types import NameRow, Profile, UserRow
@@ -70,9 +70,7 @@ def to_user_name(row: NameRow) -> BatchGetUsersResponse.UserName:
 
 def update_changes(request: UpdateUserRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
-    user = request.user
-    names = [*request.update_mask.paths] or [name for name in Profile._fields if getattr(user, name)]
-    return {name: getattr(user, name) for name in names}
+    return field_masks.changes(request.user, request.update_mask, Profile._fields)
 
 
 def onboarding_changes(request: CompleteOnboardingRequest) -> dict[str, Any]:

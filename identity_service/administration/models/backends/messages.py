@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from chassis import etags
+from chassis import etags, field_masks
 from chassis.conversions import EnumCodec, to_timestamp
 from identity_service.administration.models.backends.types import BackendFields, BackendRow, ProbeResult
 from meno.identity.v1.admin_service_pb2 import CreateModelBackendRequest, UpdateModelBackendRequest
@@ -11,7 +11,7 @@ from meno.identity.v1.resources_pb2 import ModelBackend, ModelBackendTest, Model
 
 PROVIDERS = EnumCodec(ModelProvider)
 
-_UPDATABLE = {*BackendFields._fields} - {"provider"}
+_UPDATABLE = tuple(name for name in BackendFields._fields if name != "provider")
 
 
 def to_message(row: BackendRow) -> ModelBackend:
@@ -46,6 +46,4 @@ def to_fields(request: CreateModelBackendRequest) -> BackendFields:
 
 def update_changes(request: UpdateModelBackendRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
-    backend = request.backend
-    names = {*request.update_mask.paths} or {field.name for field, _ in backend.ListFields()}
-    return {name: getattr(backend, name) for name in names & _UPDATABLE}
+    return field_masks.changes(request.backend, request.update_mask, _UPDATABLE)
