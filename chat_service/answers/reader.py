@@ -23,7 +23,7 @@ class AnswerReader:
         self._pool = pool
 
     async def follow(self, key: AnswerKey, after_sequence: int) -> AsyncIterator[AnswerStep]:
-        """Yields the steps after a sequence, up to the last one. Yields the last step even if it is not after it.
+        """Yields the steps after a sequence, up to the last one. Repeats the last step if the caller has it already.
 
         Raises ChatNotFound or MessageNotFound.
         """
