@@ -24,7 +24,6 @@ from grpc_reflection.v1alpha import reflection
 
 from chassis.background import BackgroundTask
 from chassis.interceptors.chain import Chain
-from chassis.interceptors.stages import CHAIN, Stage
 from chassis.registration import ServiceRegistration
 from chassis.security import SecurityContext
 from chassis.settings import Settings
@@ -59,10 +58,10 @@ AppFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[App]]
 """A service's composition root: settings in, app out; closes everything at the end."""
 
 
-def create_server(app: App, stages: tuple[Stage, ...] = CHAIN) -> grpc.aio.Server:
+def create_server(app: App) -> grpc.aio.Server:
     """Returns a gRPC server of the app's services behind the interceptor chain, without a port."""
     server = grpc.aio.server(options=OPTIONS)
-    chain = Chain(app.security, stages)
+    chain = Chain(app.security)
     for service in app.services:
         service.add_to(server, chain)
     return server

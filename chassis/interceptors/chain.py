@@ -1,13 +1,12 @@
 """Builds the gRPC handler of an RPC: decode the request, pass the stages, call the servicer.
 
-Read `Chain.handler` first. A chain is a handler that wraps another handler, from the innermost stage to the
-outermost. Unary calls and streams have the same stages; a stream additionally closes its generators, so
-that a cancelled stream releases what it holds at once.
+Read `Chain.handler` first. All three shapes of RPCs (unary, upload and stream) pass the same stages. An
+AsyncExitStack closes the stages in reverse order, so that an outer stage sees the errors of the inner ones.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -17,127 +16,124 @@ from chassis.contracts import Method
 from chassis.errors import DomainError, StatusError
 from chassis.idempotency import Replayed
 from chassis.interceptors.decoding import decode, open_call, prepend
-from chassis.interceptors.stages import CHAIN, CallContextManager, RequestHook, Stage
+from chassis.interceptors.stages import CHAIN, CallContextManager, RequestHook
 from chassis.security import SecurityContext
 
-Handler: TypeAlias = Callable[[Call, Message], Awaitable[Message]]
-StreamHandler: TypeAlias = Callable[[Call, Message], AsyncGenerator[Message, None]]
-Rpc: TypeAlias = Callable[[Any, Context], Any]
-"""A method of a servicer: (request, context) → response; for streams, iterators of messages."""
+UnaryRpc: TypeAlias = Callable[[Any, Context], Awaitable[Message]]
+"""A servicer method with one response; its request is a message or, in an upload, an iterator of messages."""
+StreamRpc: TypeAlias = Callable[[Any, Context], AsyncGenerator[Message, None]]
+"""A servicer method with a stream of responses."""
+
+
+class _PreparedStage(NamedTuple):
+    """A stage as prepared for one RPC. Exactly one of the two is set."""
+
+    before: RequestHook | None
+    around: CallContextManager | None
 
 
 class Chain:
     """The interceptor chain of one process."""
 
-    def __init__(self, security: SecurityContext, stages: tuple[Stage, ...] = CHAIN) -> None:
+    def __init__(self, security: SecurityContext) -> None:
         self._security = security
-        self._stages = stages
 
-    def handler(self, method: Method, rpc: Rpc) -> "grpc.RpcMethodHandler[Any, Any]":
+    def handler(self, method: Method, rpc: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
         """Returns the gRPC handler of a method. Its requests are bytes, which the chain decodes."""
+        stages = self._prepare(method)
         serialize = method.response.SerializeToString
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, rpc), None, serialize)
+            return grpc.unary_stream_rpc_method_handler(_stream(method, stages, rpc), None, serialize)
         if method.client_streaming:
-            return grpc.stream_unary_rpc_method_handler(self._upload(method, rpc), None, serialize)
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, rpc), None, serialize)
+            return grpc.stream_unary_rpc_method_handler(_upload(method, stages, rpc), None, serialize)
+        return grpc.unary_unary_rpc_method_handler(_unary(method, stages, rpc), None, serialize)
 
-    def _unary(self, method: Method, rpc: Rpc) -> Callable[[bytes, Context], Awaitable[Message | None]]:
-        async def call_servicer(call: Call, message: Message) -> Message:
-            try:
-                reply: Message = await rpc(message, call.context)
-                return reply
-            except Replayed as replayed:
-                return method.response.FromString(replayed.response)
+    def _prepare(self, method: Method) -> list[_PreparedStage]:
+        """Returns the stages that the RPC needs, outermost first."""
+        stages = (
+            _PreparedStage(
+                stage.before(self._security, method) if stage.before else None,
+                stage.around(self._security, method) if stage.around else None,
+            )
+            for stage in CHAIN
+        )
+        return [stage for stage in stages if stage.before or stage.around]
 
-        run: Handler = call_servicer
-        for before, around in self._prepare(method):
-            run = _run_before(before, run) if before else _run_around(around, run)
 
-        async def unary(raw: bytes, context: Context) -> Message | None:
-            try:
-                call = open_call(method, context, raw)
-                return await run(call, decode(method, raw))
-            except (StatusError, DomainError) as error:
-                await _abort(context, error)
-                return None
+def _unary(
+    method: Method, stages: list[_PreparedStage], rpc: UnaryRpc
+) -> Callable[[bytes, Context], Awaitable[Message | None]]:
+    async def unary(raw: bytes, context: Context) -> Message | None:
+        return await _reply(method, stages, raw, context, lambda request: rpc(request, context))
 
-        return unary
+    return unary
 
-    def _upload(
-        self, method: Method, rpc: Rpc
-    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Message | None]]:
-        async def upload(raws: AsyncIterator[bytes], context: Context) -> Message | None:
-            async def call_servicer(first: Message, context: Context) -> Any:
-                return await rpc(prepend(method, first, raws), context)
 
-            # The stages check the first message, the only one with identity fields and ids.
-            return await self._unary(method, call_servicer)(await anext(raws, b""), context)
+def _upload(
+    method: Method, stages: list[_PreparedStage], rpc: UnaryRpc
+) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Message | None]]:
+    async def upload(raws: AsyncIterator[bytes], context: Context) -> Message | None:
+        def serve(first: Message) -> Awaitable[Message]:
+            return rpc(prepend(method, first, raws), context)
 
-        return upload
+        # The stages check the first message, the only one with identity fields and ids.
+        return await _reply(method, stages, await anext(raws, b""), context, serve)
 
-    def _stream(self, method: Method, rpc: Rpc) -> Callable[[bytes, Context], AsyncIterator[Message]]:
-        run: StreamHandler = lambda call, message: rpc(message, call.context)  # noqa: E731
-        for before, around in self._prepare(method):
-            run = _stream_before(before, run) if before else _stream_around(around, run)
+    return upload
 
-        async def stream(raw: bytes, context: Context) -> AsyncIterator[Message]:
-            has_replied = False
-            try:
-                call = open_call(method, context, raw)
-                async for reply in run(call, decode(method, raw)):
+
+def _stream(
+    method: Method, stages: list[_PreparedStage], rpc: StreamRpc
+) -> Callable[[bytes, Context], AsyncGenerator[Message, None]]:
+    async def stream(raw: bytes, context: Context) -> AsyncGenerator[Message, None]:
+        has_replied = False
+        try:
+            call = open_call(method, context, raw)
+            request = decode(method, raw)
+            async with AsyncExitStack() as stack:
+                await _enter(stages, stack, call, request)
+                # Closed here, so that a cancelled stream releases what it holds at once.
+                replies = await stack.enter_async_context(aclosing(rpc(request, context)))
+                async for reply in replies:
                     has_replied = True
                     yield reply
-            except (StatusError, DomainError) as error:
-                # After the first message, JSON clients see no status: only a message can carry the error.
-                if has_replied and method.reports_errors:
-                    yield method.response(error=_status_error(error).status)
-                await _abort(context, error)
+        except (StatusError, DomainError) as error:
+            # After the first message, JSON clients see no status: only a message can carry the error.
+            if has_replied and method.reports_errors:
+                yield method.response(error=_status_error(error).status)
+            await _abort(context, error)
 
-        return stream
-
-    def _prepare(self, method: Method) -> Iterator[tuple[RequestHook | None, Any]]:
-        """Yields the stages that the RPC needs, innermost first, as hook or context manager."""
-        for stage in reversed(self._stages):
-            before = stage.before(self._security, method) if stage.before else None
-            around = stage.around(self._security, method) if stage.around else None
-            if before or around:
-                yield before, around
+    return stream
 
 
-def _run_before(before: RequestHook, handler: Handler) -> Handler:
-    async def run(call: Call, message: Message) -> Message:
-        await before(call, message)
-        return await handler(call, message)
-
-    return run
-
-
-def _run_around(around: CallContextManager, handler: Handler) -> Handler:
-    async def run(call: Call, message: Message) -> Message:
-        async with around(call):
-            return await handler(call, message)
-
-    return run
-
-
-def _stream_before(before: RequestHook, handler: StreamHandler) -> StreamHandler:
-    async def run(call: Call, message: Message) -> AsyncGenerator[Message, None]:
-        await before(call, message)
-        async with aclosing(handler(call, message)) as replies:
-            async for reply in replies:
-                yield reply
-
-    return run
+async def _reply(
+    method: Method,
+    stages: list[_PreparedStage],
+    raw: bytes,
+    context: Context,
+    serve: Callable[[Message], Awaitable[Message]],
+) -> Message | None:
+    """Returns the response of a call, or aborts it with the status of its error."""
+    try:
+        call = open_call(method, context, raw)
+        request = decode(method, raw)
+        async with AsyncExitStack() as stack:
+            await _enter(stages, stack, call, request)
+            try:
+                return await serve(request)
+            except Replayed as replayed:
+                return method.response.FromString(replayed.response)
+    except (StatusError, DomainError) as error:
+        await _abort(context, error)
+    return None
 
 
-def _stream_around(around: CallContextManager, handler: StreamHandler) -> StreamHandler:
-    async def run(call: Call, message: Message) -> AsyncGenerator[Message, None]:
-        async with around(call), aclosing(handler(call, message)) as replies:
-            async for reply in replies:
-                yield reply
-
-    return run
+async def _enter(stages: list[_PreparedStage], stack: AsyncExitStack, call: Call, request: Message) -> None:
+    for before, around in stages:
+        if before:
+            await before(call, request)
+        elif around:
+            await stack.enter_async_context(around(call))
 
 
 async def _abort(context: Context, error: StatusError | DomainError) -> None:

@@ -10,7 +10,6 @@ import grpc
 
 from chassis.certificates import CertificateAuthority
 from chassis.identity_client import IdentityClient
-from chassis.interceptors.stages import CHAIN, Stage
 from chassis.outbox import MessageHandler, OutboxMessage
 from chassis.revocation import RevocationList
 from chassis.security import SecurityContext
@@ -81,11 +80,9 @@ class TestEnvironment:
             yield IdentityClient(security, self.feed.follow, _AnyKind(record))
 
     @asynccontextmanager
-    async def serve(
-        self, app: App, service: str, stages: tuple[Stage, ...] = CHAIN
-    ) -> AsyncIterator["RunningService"]:
+    async def serve(self, app: App, service: str) -> AsyncIterator["RunningService"]:
         """Serves an app over mutual TLS on a free port."""
-        server = create_server(app, stages)
+        server = create_server(app)
         port = server.add_secure_port("127.0.0.1:0", self.credentials(service).server_credentials())
         await server.start()
         background = [asyncio.ensure_future(task()) for task in app.background]
