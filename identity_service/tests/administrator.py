@@ -78,7 +78,7 @@ class Models:
 
     async def list_audited(self) -> list[tuple[str, str, dict[str, str]]]:
         """Returns the audited changes of models, newest first: action, resource and details."""
-        entries = await self.identity.audited(self.person)
+        entries = await self.identity.list_audited(self.person)
         return [
             (
                 AuditAction.Name(item.action).removeprefix("AUDIT_ACTION_"),

@@ -41,7 +41,7 @@ class Classroom:
     @classmethod
     async def create(cls, identity: Identity) -> "Classroom":
         teacher = await identity.sign_up_teacher()
-        return cls(identity, teacher, await identity.new_class(teacher))
+        return cls(identity, teacher, await identity.create_class(teacher))
 
     async def update(self, by: Person, *, etag: str = "", **fields: Any) -> Class:
         request = UpdateClassRequest(

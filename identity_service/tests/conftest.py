@@ -1,4 +1,4 @@
-"""identity_service as it runs, on a database of the test's own."""
+"""Fixtures that run identity_service on a database of the test."""
 
 import asyncio
 import uuid
@@ -35,7 +35,7 @@ PASSWORD = "a long walk in the rain"
 
 @dataclass
 class Person:
-    """Somebody who is signed in."""
+    """A signed-in user."""
 
     tokens: Tokens
 
@@ -45,17 +45,17 @@ class Person:
 
     @property
     def auth(self) -> dict[str, Any]:
-        """Arguments that make a call theirs."""
+        """Arguments that authenticate a call as this user."""
         return bearer(self.tokens.access_token)
 
 
 class Identity:
-    """Stubs of the running service, and the people whom a test needs."""
+    """Stubs of the running service, and calls that many tests need."""
 
-    def __init__(self, served: RunningService, database_url: str) -> None:
+    def __init__(self, service: RunningService, database_url: str) -> None:
         self.database_url = database_url
-        self.served = served
-        channel = served.channel()
+        self.service = service
+        channel = service.channel()
         self.auth = AuthServiceStub(channel)
         self.users = UserServiceStub(channel)
         self.classes = ClassServiceStub(channel)
@@ -74,21 +74,21 @@ class Identity:
         return await self.sign_up(role=GlobalRole.GLOBAL_ROLE_TEACHER)
 
     async def sign_up_admin(self) -> Person:
-        """Somebody who signed up and was then made an administrator, as `create-admin` makes one."""
+        """Signs a user up and gives them the role ADMIN in the database."""
         person = await self.sign_up()
         with psycopg.connect(self.database_url) as connection:
             connection.execute("UPDATE users SET role = 'ADMIN' WHERE user_id = %s", [person.user_id])
         await self.refresh(person)
         return person
 
-    async def audited(self, admin: Person, **of: Any) -> list[AuditEntry]:
-        """The audit entries, newest first, once every fact has arrived."""
-        while await asyncio.to_thread(self._facts_wait):
+    async def list_audited(self, admin: Person, **filters: Any) -> list[AuditEntry]:
+        """Returns the audit entries, newest first, after the outbox is empty."""
+        while await asyncio.to_thread(self._has_outbox_messages):
             continue
-        listed = await self.audit.ListAuditEntries(ListAuditEntriesRequest(**of), **admin.auth)
+        listed = await self.audit.ListAuditEntries(ListAuditEntriesRequest(**filters), **admin.auth)
         return [*listed.entries]
 
-    def _facts_wait(self) -> bool:
+    def _has_outbox_messages(self) -> bool:
         with psycopg.connect(self.database_url) as connection:
             return connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is not None
 
@@ -96,7 +96,7 @@ class Identity:
         request = RefreshTokensRequest(refresh_token=person.tokens.refresh_token)
         person.tokens = await self.auth.RefreshTokens(request)
 
-    async def new_class(self, teacher: Person) -> Class:
+    async def create_class(self, teacher: Person) -> Class:
         created = await self.classes.CreateClass(CreateClassRequest(title="Algebra"), **teacher.auth)
         await self.refresh(teacher)
         return created
@@ -109,22 +109,22 @@ class Identity:
 
 @pytest.fixture
 def more_settings() -> dict[str, Any]:
-    """What a module's tests set beside the rest; it says so in a fixture of this name."""
+    """Additional settings. A test module overrides this fixture to set some."""
     return {}
 
 
 @pytest_asyncio.fixture
 async def issuer() -> AsyncIterator[LocalIssuer]:
-    """An OpenID Connect issuer that a module's settings may trust."""
+    """An OpenID Connect issuer that a module can trust in `more_settings`."""
     async with local_issuer() as running:
         yield running
 
 
 @asynccontextmanager
-async def serving(
+async def run_service(
     env: TestEnvironment, database_url: str, directory: Path, **more_settings: Any
 ) -> AsyncIterator[Identity]:
-    """The service on a database."""
+    """Runs the service on a database."""
     settings = Settings(
         database_url=database_url,
         secret="a secret of this test, long enough",
@@ -132,31 +132,31 @@ async def serving(
         offered_roles=frozenset({"STUDENT", "TEACHER"}),
         **more_settings,
     )
-    async with create_app(settings) as app, env.serve(app, "identity_service") as served:
+    async with create_app(settings) as app, env.serve(app, "identity_service") as service:
         await app.security.revocations.ready.wait()
-        yield Identity(served, database_url)
+        yield Identity(service, database_url)
 
 
 @pytest_asyncio.fixture
 async def identity(
     env: TestEnvironment, new_database: Callable[[str], str], tmp_path: Path, more_settings: dict[str, Any]
 ) -> AsyncIterator[Identity]:
-    async with serving(env, new_database("identity_service"), tmp_path, **more_settings) as running:
+    async with run_service(env, new_database("identity_service"), tmp_path, **more_settings) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Identity]:
-    """One service for all tests of a module, which keep to people of their own."""
-    directory, url = tmp_path_factory.mktemp("town"), postgres.create("identity_service")
-    async with serving(TestEnvironment(directory / "certificates"), url, directory) as running:
+async def shared(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Identity]:
+    """One service for all tests of a module. Each test creates its own users."""
+    directory, url = tmp_path_factory.mktemp("shared"), postgres.create("identity_service")
+    async with run_service(TestEnvironment(directory / "certificates"), url, directory) as running:
         yield running
     postgres.drop(url)
 
 
 @pytest_asyncio.fixture
 async def database(identity: Identity) -> AsyncIterator[Database]:
-    """The service's database, for what no RPC does."""
+    """The database of the service, for operations without an RPC."""
     opened = Database(identity.database_url)
     await opened.open()
     yield opened

@@ -32,7 +32,7 @@ def entry(**fields: Any) -> AuditEntry:
 
 
 async def record(identity: Identity, *entries: AuditEntry, peer: str = "content_service") -> None:
-    stub = AuditServiceStub(identity.served.channel(peer))
+    stub = AuditServiceStub(identity.service.channel(peer))
     await stub.RecordAuditEntries(RecordAuditEntriesRequest(entries=entries))
 
 
@@ -46,10 +46,10 @@ async def test_recorded_entries_are_listed_newest_first(identity: Identity) -> N
     admin, user_id = await identity.sign_up_admin(), str(uuid.uuid4())
     first, second = entry(user_id=user_id), entry(user_id=user_id, class_id=str(uuid.uuid4()))
     await record(identity, first, second)
-    listed = await identity.audited(admin, user_id=user_id)
+    listed = await identity.list_audited(admin, user_id=user_id)
     assert [item.entry_id for item in listed] == [second.entry_id, first.entry_id]
     assert {item.service for item in listed} == {"content_service"}
-    assert (await identity.audited(admin, class_id=second.class_id)) == listed[:1]
+    assert (await identity.list_audited(admin, class_id=second.class_id)) == listed[:1]
 
 
 async def test_ids_in_upper_case_are_normalized(identity: Identity) -> None:
@@ -58,7 +58,7 @@ async def test_ids_in_upper_case_are_normalized(identity: Identity) -> None:
         await identity.sign_up_teacher(),
         await identity.sign_up(),
     )
-    made = await identity.new_class(teacher)
+    made = await identity.create_class(teacher)
     await identity.join(person, made)
     remove = RemoveMembershipRequest(class_id=made.class_id, user_id=person.user_id)
     await identity.classes.RemoveMembership(remove, **teacher.auth)
@@ -69,7 +69,7 @@ async def test_ids_in_upper_case_are_normalized(identity: Identity) -> None:
     erase = EraseUserRequest(user_id=capitals, confirmation="ERASE")
     await identity.users.EraseUser(erase, **admin.auth)
     await record(identity, entry(user_id=capitals, class_id=made.class_id.upper()))
-    actions = {item.action for item in await identity.audited(admin, user_id=capitals)}
+    actions = {item.action for item in await identity.list_audited(admin, user_id=capitals)}
     assert {AuditAction.AUDIT_ACTION_USER_ERASED, PUBLISHED} < actions
     assert (await verify(identity, admin)).intact
 
@@ -78,7 +78,7 @@ async def test_a_repeated_entry_is_recorded_once(identity: Identity) -> None:
     admin, repeated = await identity.sign_up_admin(), entry()
     await record(identity, repeated)
     await record(identity, repeated, entry())
-    found = [item.entry_id for item in await identity.audited(admin)]
+    found = [item.entry_id for item in await identity.list_audited(admin)]
     assert len({*found}) == len(found)
     assert (await verify(identity, admin)).intact
 
@@ -101,7 +101,7 @@ async def test_pages_contain_each_entry_once(identity: Identity) -> None:
 async def test_an_unchanged_chain_is_intact_and_its_head_is_returned(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     await record(identity, *(entry() for _ in range(3)))
-    newest = (await identity.audited(admin))[0]
+    newest = (await identity.list_audited(admin))[0]
     verdict = await verify(identity, admin)
     assert (verdict.intact, verdict.broken_sequence) == (True, 0)
     assert (verdict.head_sequence, verdict.head_digest) == (newest.sequence, newest.digest)
@@ -119,7 +119,7 @@ async def test_an_unchanged_chain_is_intact_and_its_head_is_returned(identity: I
 )
 async def test_changed_and_deleted_entries_are_detected(identity: Identity, change: str, broken: int) -> None:
     admin = await identity.sign_up_admin()
-    await identity.audited(admin)
+    await identity.list_audited(admin)
     await record(identity, *(entry() for _ in range(4)))
     tamper(identity, change)
     verdict = await verify(identity, admin)
@@ -128,7 +128,7 @@ async def test_changed_and_deleted_entries_are_detected(identity: Identity, chan
 
 async def test_a_truncated_chain_is_detected_with_a_known_head(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    await identity.audited(admin)
+    await identity.list_audited(admin)
     await record(identity, *(entry() for _ in range(4)))
     head = await verify(identity, admin)
     known = {"known_sequence": head.head_sequence, "known_digest": head.head_digest}
@@ -142,7 +142,7 @@ async def test_a_truncated_chain_is_detected_with_a_known_head(identity: Identit
 async def test_a_rewritten_chain_is_detected_with_a_known_head(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     await record(identity, entry())
-    await identity.audited(admin)
+    await identity.list_audited(admin)
     head = await verify(identity, admin)
     verdict = await verify(identity, admin, known_sequence=head.head_sequence, known_digest="0" * 64)
     assert (verdict.intact, verdict.broken_sequence) == (False, head.head_sequence)
@@ -164,7 +164,7 @@ async def test_only_services_can_record_and_only_administrators_can_read(identit
 async def test_free_text_is_refused_as_a_detail(identity: Identity, details: dict[str, str]) -> None:
     invalid = entry()
     invalid.details.update(details)
-    stub = AuditServiceStub(identity.served.channel("chat_service"))
+    stub = AuditServiceStub(identity.service.channel("chat_service"))
     denied = await expect_error(stub.RecordAuditEntries(RecordAuditEntriesRequest(entries=[invalid])))
     assert denied.reason == "FIELD_INVALID"
 

@@ -38,7 +38,9 @@ async def test_a_changed_password_replaces_the_old_one_and_ends_other_sign_ins(i
     assert (await expect_error(sign_in(identity, PASSWORD))).reason == "CREDENTIALS_INVALID"
     await sign_in(identity, NEW)
     changed = AuditAction.AUDIT_ACTION_PASSWORD_CHANGED
-    entries = [one for one in await identity.audited(admin, user_id=here.user_id) if one.action == changed]
+    entries = [
+        one for one in await identity.list_audited(admin, user_id=here.user_id) if one.action == changed
+    ]
     assert [one.actor_user_id for one in entries] == [here.user_id]
 
 
@@ -125,7 +127,7 @@ async def test_concurrent_retries_of_a_change_are_recorded_once(identity: Identi
     # The change revokes the token of calls that arrive later.
     late = {parse_error(one).reason for one in outcomes if isinstance(one, grpc.aio.AioRpcError)}
     assert late <= {"TOKEN_REVOKED"}
-    actions = Counter(one.action for one in await identity.audited(admin, user_id=uma.user_id))
+    actions = Counter(one.action for one in await identity.list_audited(admin, user_id=uma.user_id))
     assert actions[AuditAction.AUDIT_ACTION_PASSWORD_CHANGED] == 1
 
 

@@ -182,7 +182,7 @@ async def test_of_concurrently_rotated_join_codes_one_is_valid(identity: Identit
 
 async def test_the_classes_of_a_user_include_archived_ones(identity: Identity) -> None:
     room = await Classroom.create(identity)
-    second = await identity.new_class(room.teacher)
+    second = await identity.create_class(room.teacher)
     await room.archive(room.teacher)
     await identity.refresh(room.teacher)
     listed = await identity.classes.ListClasses(ListClassesRequest(user_id="me"), **room.teacher.auth)
@@ -203,7 +203,7 @@ async def test_administrators_list_all_classes_newest_first(identity: Identity) 
     room, admin = await Classroom.create(identity), await identity.sign_up_admin()
     created = [
         room.class_info.class_id,
-        *[(await identity.new_class(room.teacher)).class_id for _ in range(3)],
+        *[(await identity.create_class(room.teacher)).class_id for _ in range(3)],
     ]
     await room.delete(admin)
     for show_deleted, expected in ((False, created[:0:-1]), (True, created[::-1])):
@@ -237,7 +237,7 @@ async def test_a_class_is_purged_after_the_configured_days(identity: Identity, d
     assert (await expect_error(due.undelete(admin))).reason == "CLASS_NOT_FOUND"
     assert (await kept.undelete(admin)).state == ACTIVE
     assert published_states(identity)[2] == "CLASS_STATE_PURGED"
-    [purged, *_] = await identity.audited(admin, class_id=due.class_info.class_id)
+    [purged, *_] = await identity.list_audited(admin, class_id=due.class_info.class_id)
     assert (purged.action, purged.actor_user_id) == (AuditAction.AUDIT_ACTION_CLASS_PURGED, "")
     with psycopg.connect(identity.database_url) as connection:
         codes = connection.execute("SELECT join_code FROM join_codes").fetchall()
@@ -249,7 +249,7 @@ async def test_every_change_of_a_class_is_audited(identity: Identity) -> None:
     await room.rotate(admin)
     for step in (room.archive, room.unarchive, room.delete, room.undelete):
         await step(admin)
-    found = await identity.audited(admin, class_id=room.class_info.class_id)
+    found = await identity.list_audited(admin, class_id=room.class_info.class_id)
     names = [AuditAction.Name(one.action).removeprefix("AUDIT_ACTION_") for one in found]
     assert names[::-1] == [
         "CLASS_CREATED",

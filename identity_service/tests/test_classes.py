@@ -32,7 +32,7 @@ async def test_a_student_cannot_create_a_class(identity: Identity) -> None:
 
 async def test_only_teachers_see_the_join_code(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     await identity.join(student, created)
     request = GetClassRequest(class_id=created.class_id)
     seen = [await identity.classes.GetClass(request, **person.auth) for person in (teacher, student)]
@@ -41,7 +41,7 @@ async def test_only_teachers_see_the_join_code(identity: Identity) -> None:
 
 async def test_a_join_code_is_accepted_in_any_spelling(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     typed = f" {created.join_code.lower().replace('-', ' ')} "
     request = JoinClassRequest(user_id="me", join_code=typed)
     joined = await identity.classes.JoinClass(request, **student.auth)
@@ -57,7 +57,7 @@ async def test_an_unknown_join_code_is_refused(identity: Identity) -> None:
 
 
 async def test_non_members_get_the_same_error_for_an_existing_and_a_missing_class(identity: Identity) -> None:
-    created = await identity.new_class(await identity.sign_up_teacher())
+    created = await identity.create_class(await identity.sign_up_teacher())
     outsider = await identity.sign_up()
     for class_id in (created.class_id, str(uuid.uuid4())):
         error = await expect_error(
@@ -68,7 +68,7 @@ async def test_non_members_get_the_same_error_for_an_existing_and_a_missing_clas
 
 async def test_concurrent_joins_create_one_membership(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     request = JoinClassRequest(user_id="me", join_code=created.join_code)
     joins = [identity.classes.JoinClass(request, **student.auth) for _ in range(20)]
     assert len({str(membership) for membership in await asyncio.gather(*joins)}) == 1
@@ -80,7 +80,7 @@ async def test_concurrent_joins_create_one_membership(identity: Identity) -> Non
 
 async def test_a_removed_member_loses_access_and_cannot_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     await identity.join(student, created)
     removal = RemoveMembershipRequest(class_id=created.class_id, user_id=student.user_id)
     await identity.classes.RemoveMembership(removal, **teacher.auth)
@@ -102,7 +102,7 @@ async def test_a_removed_member_loses_access_and_cannot_rejoin(identity: Identit
 
 async def test_a_user_who_left_a_class_can_rejoin(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     await identity.join(student, created)
     leave = LeaveClassRequest(class_id=created.class_id, user_id="me")
     await identity.classes.LeaveClass(leave, **student.auth)
@@ -114,7 +114,7 @@ async def test_a_user_who_left_a_class_can_rejoin(identity: Identity) -> None:
 
 async def test_the_tokens_of_a_demoted_teacher_are_revoked(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
-    created = await identity.new_class(first)
+    created = await identity.create_class(first)
     await identity.join(second, created)
     for role in (TEACHER, STUDENT):
         request = SetMembershipRoleRequest(class_id=created.class_id, user_id=second.user_id, role=role)
@@ -128,7 +128,7 @@ async def test_the_tokens_of_a_demoted_teacher_are_revoked(identity: Identity) -
 
 async def test_the_last_teacher_cannot_leave_be_removed_or_be_demoted(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
-    created = await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
     key = {"class_id": created.class_id, "user_id": teacher.user_id}
     for call in (
         identity.classes.LeaveClass(LeaveClassRequest(**key), **teacher.auth),
@@ -141,7 +141,7 @@ async def test_the_last_teacher_cannot_leave_be_removed_or_be_demoted(identity: 
 
 async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
-    created = await identity.new_class(first)
+    created = await identity.create_class(first)
     await identity.join(second, created)
     promotion = SetMembershipRoleRequest(class_id=created.class_id, user_id=second.user_id, role=TEACHER)
     await identity.classes.SetMembershipRole(promotion, **first.auth)
@@ -156,7 +156,7 @@ async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: I
 
 async def test_pages_contain_every_class_once(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
-    created = [(await identity.new_class(teacher)).class_id for _ in range(5)]
+    created = [(await identity.create_class(teacher)).class_id for _ in range(5)]
     request = ListClassesRequest(user_id="me", page_size=2)
     seen: list[str] = []
     while True:
@@ -171,8 +171,8 @@ async def test_pages_contain_every_class_once(identity: Identity) -> None:
 @pytest.mark.parametrize("token", ["nonsense", "WzEsMl0=", ""])
 async def test_a_page_token_of_another_list_is_refused(identity: Identity, token: str) -> None:
     teacher = await identity.sign_up_teacher()
-    created = await identity.new_class(teacher)
-    await identity.new_class(teacher)
+    created = await identity.create_class(teacher)
+    await identity.create_class(teacher)
     if not token:
         first = ListClassesRequest(user_id=teacher.user_id, page_size=1)
         token = (await identity.classes.ListClasses(first, **teacher.auth)).next_page_token

@@ -202,9 +202,9 @@ async def test_the_log_sender_writes_codes_to_the_log() -> None:
     ]
 
 
-async def test_codes_are_not_sent_without_a_configured_sender(town: Identity) -> None:
+async def test_codes_are_not_sent_without_a_configured_sender(shared: Identity) -> None:
     for address in ("ada@example.org", "+14155550123"):
-        call = town.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
+        call = shared.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
         error = await expect_error(call)
         assert (error.code, error.detail(BadRequest).field_violations[0].field) == (
             "INVALID_ARGUMENT",

@@ -26,7 +26,7 @@ async def resolve(
     component: resources.ModelComponent.ValueType = TUTOR,
     peer: str = "chat_service",
 ) -> resources.ResolvedModel:
-    stub = AdminServiceStub(identity.served.channel(peer))
+    stub = AdminServiceStub(identity.service.channel(peer))
     return await stub.ResolveModel(admin.ResolveModelRequest(component=component))
 
 

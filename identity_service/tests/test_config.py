@@ -112,7 +112,7 @@ async def test_of_concurrent_changes_with_one_etag_one_succeeds(identity: Identi
 async def test_a_change_is_audited_without_its_value(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     await set_entry(identity, admin, "sign_up_enabled", False)
-    entry = (await identity.audited(admin, actor_user_id=admin.user_id))[0]
+    entry = (await identity.list_audited(admin, actor_user_id=admin.user_id))[0]
     assert (entry.action, dict(entry.details)) == (60, {"key": "sign_up_enabled"})
 
 

@@ -34,91 +34,99 @@ ADMIN = GlobalRole.GLOBAL_ROLE_ADMIN
 ME = GetUserRequest(user_id="me")
 
 
-async def test_a_change_of_the_global_role_revokes_tokens(town: Identity) -> None:
-    admin, person = await town.sign_up_admin(), await town.sign_up()
+async def test_a_change_of_the_global_role_revokes_tokens(shared: Identity) -> None:
+    admin, person = await shared.sign_up_admin(), await shared.sign_up()
     for role in (TEACHER, STUDENT):
         request = SetGlobalRoleRequest(user_id=person.user_id, role=role)
-        assert (await town.users.SetGlobalRole(request, **admin.auth)).role == role
-        error = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+        assert (await shared.users.SetGlobalRole(request, **admin.auth)).role == role
+        error = await eventually_error(lambda: shared.users.GetUser(ME, **person.auth))
         assert (error.code, error.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
-        await town.refresh(person)
-        assert (await town.users.GetUser(ME, **person.auth)).role == role
-    entries = await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET)
+        await shared.refresh(person)
+        assert (await shared.users.GetUser(ME, **person.auth)).role == role
+    entries = await audited(shared, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET)
     assert entries == [{"before": "TEACHER", "after": "STUDENT"}, {"before": "STUDENT", "after": "TEACHER"}]
 
 
-async def test_setting_the_current_role_changes_nothing(town: Identity) -> None:
-    admin, person = await town.sign_up_admin(), await town.sign_up()
-    await town.users.SetGlobalRole(SetGlobalRoleRequest(user_id=person.user_id, role=STUDENT), **admin.auth)
-    assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET) == []
-    assert await town.users.GetUser(ME, **person.auth) == person.tokens.user
+async def test_setting_the_current_role_changes_nothing(shared: Identity) -> None:
+    admin, person = await shared.sign_up_admin(), await shared.sign_up()
+    await shared.users.SetGlobalRole(SetGlobalRoleRequest(user_id=person.user_id, role=STUDENT), **admin.auth)
+    assert await audited(shared, admin, person, AuditAction.AUDIT_ACTION_USER_ROLE_SET) == []
+    assert await shared.users.GetUser(ME, **person.auth) == person.tokens.user
 
 
-async def test_a_deactivated_user_cannot_sign_in_until_reactivated(town: Identity) -> None:
-    admin, person = await town.sign_up_admin(), await town.sign_up()
+async def test_a_deactivated_user_cannot_sign_in_until_reactivated(shared: Identity) -> None:
+    admin, person = await shared.sign_up_admin(), await shared.sign_up()
     deactivate = DeactivateUserRequest(user_id=person.user_id)
     reactivate = ReactivateUserRequest(user_id=person.user_id)
     for _ in range(2):
-        user = await town.users.DeactivateUser(deactivate, **admin.auth)
+        user = await shared.users.DeactivateUser(deactivate, **admin.auth)
         assert user.state == USER_STATE_DEACTIVATED
-    error = await eventually_error(lambda: town.users.GetUser(ME, **person.auth))
+    error = await eventually_error(lambda: shared.users.GetUser(ME, **person.auth))
     assert error.reason == "TOKEN_REVOKED"
-    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await expect_error(shared.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     sign_in = SignInRequest(identifier=person.tokens.user.login_name, password=PASSWORD)
-    error = await expect_error(town.auth.SignIn(sign_in))
+    error = await expect_error(shared.auth.SignIn(sign_in))
     assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
     for _ in range(2):
-        user = await town.users.ReactivateUser(reactivate, **admin.auth)
+        user = await shared.users.ReactivateUser(reactivate, **admin.auth)
         assert user.state == USER_STATE_ACTIVE
-    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
-    assert (await town.auth.SignIn(sign_in)).user.state == USER_STATE_ACTIVE
+    assert (await expect_error(shared.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await shared.auth.SignIn(sign_in)).user.state == USER_STATE_ACTIVE
     for action in (AuditAction.AUDIT_ACTION_USER_DEACTIVATED, AuditAction.AUDIT_ACTION_USER_REACTIVATED):
-        assert await audited(town, admin, person, action) == [{}]
+        assert await audited(shared, admin, person, action) == [{}]
 
 
-async def test_only_administrators_see_a_deleted_user(town: Identity) -> None:
-    admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
-    created = await town.new_class(teacher)
-    await town.join(person, created)
-    deleted = await town.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
+async def test_only_administrators_see_a_deleted_user(shared: Identity) -> None:
+    admin, teacher, person = (
+        await shared.sign_up_admin(),
+        await shared.sign_up_teacher(),
+        await shared.sign_up(),
+    )
+    created = await shared.create_class(teacher)
+    await shared.join(person, created)
+    deleted = await shared.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
     assert deleted.state == USER_STATE_DELETED
     assert (deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime()).days == 30
     list_classes = ListClassesRequest(user_id="me")
-    error = await eventually_error(lambda: town.classes.ListClasses(list_classes, **person.auth))
+    error = await eventually_error(lambda: shared.classes.ListClasses(list_classes, **person.auth))
     assert error.reason == "TOKEN_REVOKED"
-    assert (await expect_error(town.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await expect_error(shared.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     name = person.tokens.user.login_name
-    error = await expect_error(town.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
+    error = await expect_error(shared.auth.SignIn(SignInRequest(identifier=name, password=PASSWORD)))
     assert error.reason == "CREDENTIALS_INVALID"
     # The login name stays reserved while the account can be restored.
     taken = SignUpRequest(login_name=name.upper(), display_name="Other", password=PASSWORD)
-    assert (await expect_error(town.auth.SignUp(taken))).reason == "IDENTIFIER_TAKEN"
+    assert (await expect_error(shared.auth.SignUp(taken))).reason == "IDENTIFIER_TAKEN"
     members = ListMembershipsRequest(class_id=created.class_id)
-    response = await town.classes.ListMemberships(members, **teacher.auth)
+    response = await shared.classes.ListMemberships(members, **teacher.auth)
     assert [one.user_id for one in response.memberships] == [teacher.user_id]
-    assert await town.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth) == deleted
+    assert await shared.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth) == deleted
     assert (
-        await town.users.DeleteUser(DeleteUserRequest(user_id=person.user_id, etag="0"), **admin.auth)
+        await shared.users.DeleteUser(DeleteUserRequest(user_id=person.user_id, etag="0"), **admin.auth)
         == deleted
     )
-    assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED) == [{}]
+    assert await audited(shared, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED) == [{}]
 
 
-async def test_a_restored_user_has_the_same_profile_and_memberships(town: Identity) -> None:
-    admin, teacher, person = await town.sign_up_admin(), await town.sign_up_teacher(), await town.sign_up()
-    created = await town.new_class(teacher)
-    await town.join(person, created)
-    await town.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
+async def test_a_restored_user_has_the_same_profile_and_memberships(shared: Identity) -> None:
+    admin, teacher, person = (
+        await shared.sign_up_admin(),
+        await shared.sign_up_teacher(),
+        await shared.sign_up(),
+    )
+    created = await shared.create_class(teacher)
+    await shared.join(person, created)
+    await shared.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
     for _ in range(2):
-        user = await town.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
+        user = await shared.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
         assert user == person.tokens.user
-    signed_in = await town.auth.SignIn(SignInRequest(identifier=user.login_name, password=PASSWORD))
+    signed_in = await shared.auth.SignIn(SignInRequest(identifier=user.login_name, password=PASSWORD))
     assert (signed_in.user.user_id, signed_in.user.etag) == (user.user_id, user.etag)
-    response = await town.classes.ListMemberships(
+    response = await shared.classes.ListMemberships(
         ListMembershipsRequest(class_id=created.class_id), **teacher.auth
     )
     assert person.user_id in [one.user_id for one in response.memberships]
-    assert await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_UNDELETED) == [{}]
+    assert await audited(shared, admin, person, AuditAction.AUDIT_ACTION_USER_UNDELETED) == [{}]
 
 
 async def test_purge_time_follows_the_configured_days(identity: Identity) -> None:
@@ -130,15 +138,15 @@ async def test_purge_time_follows_the_configured_days(identity: Identity) -> Non
     assert (deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime()).days == 7
 
 
-async def test_deletion_with_an_outdated_etag_is_refused(town: Identity) -> None:
-    person = await town.sign_up()
+async def test_deletion_with_an_outdated_etag_is_refused(shared: Identity) -> None:
+    person = await shared.sign_up()
     etag = person.tokens.user.etag
-    changed = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=User(age=9)), **person.auth)
+    changed = await shared.users.UpdateUser(UpdateUserRequest(user_id="me", user=User(age=9)), **person.auth)
     error = await expect_error(
-        town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=etag), **person.auth)
+        shared.users.DeleteUser(DeleteUserRequest(user_id="me", etag=etag), **person.auth)
     )
     assert (error.reason, error.metadata) == ("ETAG_MISMATCH", {"current": changed.etag})
-    await town.users.DeleteUser(DeleteUserRequest(user_id="me", etag=changed.etag), **person.auth)
+    await shared.users.DeleteUser(DeleteUserRequest(user_id="me", etag=changed.etag), **person.auth)
 
 
 async def test_the_last_active_administrator_cannot_be_demoted_deactivated_deleted_or_erased(
@@ -185,31 +193,33 @@ def remove(identity: Identity, removal: str, of: Person, by: Person) -> Any:
 
 
 async def test_of_the_last_two_teachers_who_delete_their_accounts_one_is_refused(
-    town: Identity,
+    shared: Identity,
 ) -> None:
-    first, second = await town.sign_up_teacher(), await town.sign_up_teacher()
-    created = await town.new_class(first)
-    await town.join(second, created)
+    first, second = await shared.sign_up_teacher(), await shared.sign_up_teacher()
+    created = await shared.create_class(first)
+    await shared.join(second, created)
     promotion = SetMembershipRoleRequest(
         class_id=created.class_id, user_id=second.user_id, role=ClassRole.CLASS_ROLE_TEACHER
     )
-    await town.classes.SetMembershipRole(promotion, **first.auth)
+    await shared.classes.SetMembershipRole(promotion, **first.auth)
     delete = DeleteUserRequest(user_id="me")
-    outcomes = await run_concurrently([town.users.DeleteUser(delete, **one.auth) for one in (first, second)])
+    outcomes = await run_concurrently(
+        [shared.users.DeleteUser(delete, **one.auth) for one in (first, second)]
+    )
     assert sorted(outcomes) == ["", "LAST_TEACHER"]
 
 
-async def test_concurrent_deletions_delete_once(town: Identity) -> None:
-    admin, person = await town.sign_up_admin(), await town.sign_up()
+async def test_concurrent_deletions_delete_once(shared: Identity) -> None:
+    admin, person = await shared.sign_up_admin(), await shared.sign_up()
     delete = DeleteUserRequest(user_id=person.user_id)
-    answers = await asyncio.gather(*(town.users.DeleteUser(delete, **admin.auth) for _ in range(20)))
+    answers = await asyncio.gather(*(shared.users.DeleteUser(delete, **admin.auth) for _ in range(20)))
     assert len({answer.SerializeToString(deterministic=True) for answer in answers}) == 1
-    assert len(await audited(town, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED)) == 1
+    assert len(await audited(shared, admin, person, AuditAction.AUDIT_ACTION_USER_DELETED)) == 1
 
 
-async def test_only_administrators_change_other_accounts(town: Identity) -> None:
-    teacher, person = await town.sign_up_teacher(), await town.sign_up()
-    users, user_id = town.users, person.user_id
+async def test_only_administrators_change_other_accounts(shared: Identity) -> None:
+    teacher, person = await shared.sign_up_teacher(), await shared.sign_up()
+    users, user_id = shared.users, person.user_id
     for one in (teacher, person):
         for call in (
             users.SetGlobalRole(SetGlobalRoleRequest(user_id=user_id, role=ADMIN), **one.auth),
@@ -223,13 +233,13 @@ async def test_only_administrators_change_other_accounts(town: Identity) -> None
 
 
 @pytest.mark.parametrize("removal", ["role", "deactivate", "delete"])
-async def test_an_erased_user_is_not_found(town: Identity, removal: str) -> None:
-    admin, person = await town.sign_up_admin(), await town.sign_up()
+async def test_an_erased_user_is_not_found(shared: Identity, removal: str) -> None:
+    admin, person = await shared.sign_up_admin(), await shared.sign_up()
     erase = EraseUserRequest(user_id=person.user_id, confirmation="ERASE")
-    await town.users.EraseUser(erase, **admin.auth)
-    error = await expect_error(remove(town, removal, person, admin))
+    await shared.users.EraseUser(erase, **admin.auth)
+    error = await expect_error(remove(shared, removal, person, admin))
     assert (error.code, error.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
-    restore = town.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
+    restore = shared.users.UndeleteUser(UndeleteUserRequest(user_id=person.user_id), **admin.auth)
     assert (await expect_error(restore)).reason == "USER_NOT_FOUND"
 
 
@@ -240,8 +250,8 @@ async def run_concurrently(calls: list[Any]) -> list[str]:
 
 
 async def audited(
-    town: Identity, admin: Person, person: Person, action: AuditAction.ValueType
+    shared: Identity, admin: Person, person: Person, action: AuditAction.ValueType
 ) -> list[dict[str, str]]:
     """Returns the details of the audit entries about a user, newest first."""
-    entries = await town.audited(admin, user_id=person.user_id)
+    entries = await shared.list_audited(admin, user_id=person.user_id)
     return [dict(entry.details) for entry in entries if entry.action == action]

@@ -29,7 +29,7 @@ async def erase(identity: Identity, by: Person, user_id: str = "me", **values: s
 
 
 async def report(identity: Identity, user_id: str, service: str, rows: int = 3) -> None:
-    feed = AccountFeedServiceStub(identity.served.channel(service))
+    feed = AccountFeedServiceStub(identity.service.channel(service))
     await feed.ReportErasure(ReportErasureRequest(user_id=user_id, rows=rows))
 
 
@@ -62,7 +62,7 @@ async def test_only_the_id_of_an_erased_user_remains(identity: Identity) -> None
     )
     person = Person(created)
     teacher = await identity.sign_up_teacher()
-    joined = await identity.new_class(teacher)
+    joined = await identity.create_class(teacher)
     await identity.join(person, joined)
     change = UpdateUserRequest(
         user_id="me", user=User(full_name="Wilhelmina Quist-Aalto"), request_id=str(uuid.uuid4())
@@ -126,7 +126,7 @@ async def test_concurrent_erasures_erase_once(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
     erasures = await asyncio.gather(*(erase(identity, admin, person.user_id) for _ in range(20)))
     assert len({str(erasure) for erasure in erasures}) == 1
-    listed = await identity.audited(admin, user_id=person.user_id)
+    listed = await identity.list_audited(admin, user_id=person.user_id)
     assert [entry.action for entry in listed].count(AuditAction.AUDIT_ACTION_USER_ERASED) == 1
     with psycopg.connect(identity.database_url) as connection:
         count = connection.execute(
@@ -138,7 +138,7 @@ async def test_concurrent_erasures_erase_once(identity: Identity) -> None:
 async def test_an_erasure_is_audited_with_its_actor_and_number_of_rows(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
     await erase(identity, admin, person.user_id)
-    erased_data, erased_user, *_ = await identity.audited(admin, user_id=person.user_id)
+    erased_data, erased_user, *_ = await identity.list_audited(admin, user_id=person.user_id)
     assert (erased_user.action, erased_user.actor_user_id) == (
         AuditAction.AUDIT_ACTION_USER_ERASED,
         admin.user_id,
@@ -161,7 +161,7 @@ async def test_an_erasure_without_the_confirmation_is_refused(identity: Identity
 
 async def test_the_last_teacher_and_the_last_administrator_cannot_be_erased(identity: Identity) -> None:
     admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
-    taught = await identity.new_class(teacher)
+    taught = await identity.create_class(teacher)
     error = await expect_error(erase(identity, teacher))
     assert (error.reason, error.metadata) == ("LAST_TEACHER", {"class_id": taught.class_id})
     assert (await expect_error(erase(identity, admin))).reason == "LAST_ADMIN"
@@ -183,7 +183,7 @@ async def test_of_two_administrators_who_erase_themselves_one_remains(identity: 
 async def test_an_export_contains_every_row_of_the_user_and_no_secret(identity: Identity) -> None:
     person = await identity.sign_up("Ottilie")
     teacher = await identity.sign_up_teacher()
-    await identity.join(person, await identity.new_class(teacher))
+    await identity.join(person, await identity.create_class(teacher))
     call = identity.data_rights.ExportUserData(ExportUserDataRequest(user_id="me"), **person.auth)
     *records, last = [step async for step in call]
     found = {step.record.collection: step.record.fields for step in records}

@@ -95,14 +95,14 @@ async def test_a_merge_moves_all_data_of_the_guest(identity: Identity, database:
     assert rows(identity, tombstone, mo.user_id) == [(True, 0, True, ada.user_id)]
     [event] = [one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]
     assert event.body == {"user_id": mo.user_id, "into_user_id": ada.user_id}
-    entries = await identity.audited(admin, user_id=ada.user_id)
+    entries = await identity.list_audited(admin, user_id=ada.user_id)
     merges = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_GUEST_MERGED]
     assert [(one.actor_user_id, one.resource_id) for one in merges] == [(ada.user_id, mo.user_id)]
 
 
 async def test_data_that_arrives_after_a_merge_belongs_to_the_user(identity: Identity) -> None:
     ada, mo = await identity.sign_up(), await guest(identity)
-    session_service = UserServiceStub(identity.served.channel("session_service"))
+    session_service = UserServiceStub(identity.service.channel("session_service"))
     before = AwardXpRequest(
         request_id=str(uuid.uuid4()), user_id=mo.user_id, amount=5, reason=XP_REASON_QUIZ_GRADED
     )

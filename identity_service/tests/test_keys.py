@@ -111,7 +111,7 @@ async def test_concurrent_replicas_add_the_next_key_once(identity: Identity, dat
         assert kid_of(signer.sign(SUBJECT).text) == first.kid
     notify_replicas(database.url, "outbox")
     added = AuditAction.AUDIT_ACTION_SIGNING_KEY_ADDED
-    entries = [one for one in await identity.audited(admin) if one.action == added]
+    entries = [one for one in await identity.list_audited(admin) if one.action == added]
     assert [(one.details["kid"], one.actor_user_id) for one in entries] == [(second.kid, "")]
 
 
@@ -169,7 +169,7 @@ async def test_the_service_does_not_start_with_another_secret(identity: Identity
 
 
 async def test_the_openid_configuration_describes_the_tokens(identity: Identity) -> None:
-    stub = KeySetServiceStub(identity.served.channel())
+    stub = KeySetServiceStub(identity.service.channel())
     body = await stub.GetOpenIdConfiguration(GetOpenIdConfigurationRequest())
     assert body.content_type == "application/json"
     configuration = json.loads(body.data)
@@ -238,7 +238,7 @@ async def test_keys_rotate_without_a_rejected_call(
     url = new_database("identity_service")
     async with AsyncExitStack() as stack:
         replicas = [await stack.enter_async_context(replica(env, url, tmp_path)) for _ in range(2)]
-        verifiers = [CachingVerifier(one.served) for one in replicas]
+        verifiers = [CachingVerifier(one.service) for one in replicas]
         clients = [Client(replicas, verifier, await replicas[0].sign_up()) for verifier in verifiers * 2]
         early, late = await replicas[0].sign_up(), await replicas[0].sign_up()
         await refresh_caches(verifiers)
@@ -309,7 +309,7 @@ def notify_replicas(url: str, key: str = CHANNEL) -> None:
 async def await_published(replicas: list[Identity], kids: set[str]) -> None:
     """Returns when every replica publishes these keys."""
     for one in replicas:
-        published = KeySetServiceStub(one.served.channel()).GetJsonWebKeys
+        published = KeySetServiceStub(one.service.channel()).GetJsonWebKeys
 
         async def publishes(get_keys: Any = published) -> bool:
             return {key["kid"] for key in json.loads((await get_keys(REQUEST)).data)["keys"]} == kids

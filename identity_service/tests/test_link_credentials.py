@@ -74,7 +74,7 @@ def identifiers(identity: Identity, person: Person) -> set[tuple[str, bool]]:
 
 async def linked_kinds(identity: Identity, admin: Person, person: Person) -> list[str]:
     """Returns the kinds of the linked credentials from the audit log, in order."""
-    entries = await identity.audited(admin, user_id=person.user_id)
+    entries = await identity.list_audited(admin, user_id=person.user_id)
     of_kind = AuditAction.AUDIT_ACTION_CREDENTIAL_LINKED
     return [entry.details["kind"] for entry in reversed(entries) if entry.action == of_kind]
 
@@ -269,7 +269,7 @@ async def test_a_guest_with_an_identifier_becomes_a_regular_user(
         created = await link(identity, guest, **values)
         assert (created.user_id, created.display_name, created.nickname) == (guest.user_id, "ada", "ada")
         assert rows(identity, "SELECT guest FROM users WHERE user_id = %s", guest.user_id) == [False]
-        newest = (await identity.audited(admin, user_id=guest.user_id))[0]
+        newest = (await identity.list_audited(admin, user_id=guest.user_id))[0]
         expected = (AuditAction.AUDIT_ACTION_USER_CREATED, {"role": "STUDENT"})
         assert (newest.action, dict(newest.details)) == expected
 

@@ -172,11 +172,11 @@ async def test_archived_classes_do_not_count_towards_the_class_limit(
 ) -> None:
     monkeypatch.setattr(class_rules, "MAX_CLASSES", 1)
     room = await Classroom.create(identity)
-    error = await expect_error(identity.new_class(room.teacher))
+    error = await expect_error(identity.create_class(room.teacher))
     assert (error.reason, error.metadata) == ("TOO_MANY_CLASSES", {"limit": "1"})
     await room.archive(room.teacher)
     await identity.refresh(room.teacher)
-    await identity.new_class(room.teacher)
+    await identity.create_class(room.teacher)
     assert (await room.unarchive(room.teacher)).my_role == TEACHER
 
 
@@ -235,7 +235,7 @@ async def test_every_change_of_a_membership_is_audited(identity: Identity) -> No
     for answer in (room.reject, room.approve):
         await room.join(student)
         await answer(room.teacher, user_id)
-    *found, created = await identity.audited(admin, user_id=user_id)
+    *found, created = await identity.list_audited(admin, user_id=user_id)
     assert created.action == AuditAction.AUDIT_ACTION_USER_CREATED
     entries = [(AuditAction.Name(one.action)[24:], dict(one.details)) for one in found[::-1]]
     assert entries == [

@@ -28,7 +28,9 @@ ATTEMPTS = 10
 
 def request_for(rpc: str, **ids: str) -> Any:
     """Returns a minimal request that passes validation."""
-    resource: dict[str, Any] = {"UpdateModelBackend": {"backend": {}}, "UpdateModel": {"model": {}}}.get(rpc, {})
+    resource: dict[str, Any] = {"UpdateModelBackend": {"backend": {}}, "UpdateModel": {"model": {}}}.get(
+        rpc, {}
+    )
     return getattr(admin, f"{rpc}Request")(**ids, **resource)
 
 

@@ -207,7 +207,7 @@ async def test_a_code_sets_a_password_and_ends_every_other_sign_in(identity: Ide
     ).user.user_id == after.user_id
     [reset] = [
         entry
-        for entry in await identity.audited(admin, user_id=after.user_id)
+        for entry in await identity.list_audited(admin, user_id=after.user_id)
         if entry.action == AuditAction.AUDIT_ACTION_PASSWORD_RESET
     ]
     assert (reset.actor_user_id, dict(reset.details)) == (after.user_id, {"kind": "EMAIL"})

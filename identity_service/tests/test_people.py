@@ -33,18 +33,18 @@ ME = GetUserRequest(user_id="me")
 
 
 @pytest_asyncio.fixture(scope="module")
-async def bystander(town: Identity) -> Person:
+async def bystander(shared: Identity) -> Person:
     """A student whom no test changes."""
-    return await town.sign_up()
+    return await shared.sign_up()
 
 
-async def test_a_user_reads_their_whole_profile(town: Identity) -> None:
+async def test_a_user_reads_their_whole_profile(shared: Identity) -> None:
     name, phone = new_name(), f"+91{uuid.uuid4().int % 10**10:010}"
     request = SignUpRequest(
         login_name=name, email=f"{name}@Example.org", phone=phone, display_name="Ana Lee", password=PASSWORD
     )
-    ana = Person(await town.auth.SignUp(request))
-    with psycopg.connect(town.database_url) as connection:
+    ana = Person(await shared.auth.SignUp(request))
+    with psycopg.connect(shared.database_url) as connection:
         mine = {"user_id": ana.user_id, "name": name}
         connection.execute(
             "UPDATE login_identifiers SET verified_at = now() WHERE kind = 'EMAIL' AND user_id = %(user_id)s",
@@ -60,7 +60,7 @@ async def test_a_user_reads_their_whole_profile(town: Identity) -> None:
             "streak_day = (now() AT TIME ZONE 'UTC')::date WHERE user_id = %(user_id)s",
             mine,
         )
-    user = await town.users.GetUser(ME, **ana.auth)
+    user = await shared.users.GetUser(ME, **ana.auth)
     assert (user.login_name, user.email, user.phone) == (name, f"{name}@Example.org", phone)
     assert (user.email_verified, user.phone_verified) == (True, False)
     assert user.identity_issuers == ["https://a", "https://b"]
@@ -72,21 +72,21 @@ async def test_a_user_reads_their_whole_profile(town: Identity) -> None:
     assert not user.HasField("purge_time")
 
 
-async def test_a_new_user_has_empty_fields(town: Identity) -> None:
-    user = (await town.sign_up()).tokens.user
+async def test_a_new_user_has_empty_fields(shared: Identity) -> None:
+    user = (await shared.sign_up()).tokens.user
     assert (user.email, user.phone, [*user.identity_issuers]) == ("", "", [])
     assert (user.age, user.grade, user.xp, user.level, user.streak_days) == (0, 0, 0, 0, 0)
     assert user.last_active_time == user.create_time
 
 
-async def test_an_update_sets_and_clears_the_fields_of_its_mask(town: Identity) -> None:
-    bo = await town.sign_up()
+async def test_an_update_sets_and_clears_the_fields_of_its_mask(shared: Identity) -> None:
+    bo = await shared.sign_up()
     filled = User(age=12, grade=6, board="CBSE", school_name="A school", about_me="Maps.", full_name="Bo Li")
-    user = await town.users.UpdateUser(UpdateUserRequest(user_id="me", user=filled), **bo.auth)
+    user = await shared.users.UpdateUser(UpdateUserRequest(user_id="me", user=filled), **bo.auth)
     assert (user.age, user.grade, user.board, user.onboarding_complete) == (12, 6, "CBSE", True)
     assert (user.school_name, user.about_me, user.full_name) == ("A school", "Maps.", "Bo Li")
     cleared = UpdateUserRequest(user_id="me", user=User(), update_mask=FieldMask(paths=["age", "about_me"]))
-    user = await town.users.UpdateUser(cleared, **bo.auth)
+    user = await shared.users.UpdateUser(cleared, **bo.auth)
     assert (user.age, user.grade, user.about_me, user.onboarding_complete) == (0, 6, "", False)
 
 
@@ -104,12 +104,12 @@ async def test_an_update_sets_and_clears_the_fields_of_its_mask(town: Identity) 
     ],
 )
 async def test_an_invalid_value_is_refused_with_its_field(
-    town: Identity, bystander: Person, field: str, value: Any
+    shared: Identity, bystander: Person, field: str, value: Any
 ) -> None:
     user = User()
     setattr(user, field, value)
     denied = await expect_error(
-        town.users.UpdateUser(UpdateUserRequest(user_id="me", user=user), **bystander.auth)
+        shared.users.UpdateUser(UpdateUserRequest(user_id="me", user=user), **bystander.auth)
     )
     assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert [item.field for item in denied.detail(BadRequest).field_violations] == [f"user.{field}"]
@@ -120,25 +120,25 @@ OUTPUT_ONLY = User(
 )
 
 
-async def test_users_cannot_change_output_only_fields(town: Identity) -> None:
-    eve = await town.sign_up()
+async def test_users_cannot_change_output_only_fields(shared: Identity) -> None:
+    eve = await shared.sign_up()
     request = UpdateUserRequest(user_id="me", user=OUTPUT_ONLY)
-    after = await town.users.UpdateUser(request, **eve.auth)
+    after = await shared.users.UpdateUser(request, **eve.auth)
     for field, _ in OUTPUT_ONLY.ListFields():
         assert getattr(after, field.name) == getattr(eve.tokens.user, field.name)
         request.update_mask.paths[:] = [field.name]
-        assert (await expect_error(town.users.UpdateUser(request, **eve.auth))).reason == "FIELD_INVALID"
+        assert (await expect_error(shared.users.UpdateUser(request, **eve.auth))).reason == "FIELD_INVALID"
 
 
-async def test_of_concurrent_updates_with_one_etag_one_succeeds(town: Identity) -> None:
-    bo = await town.sign_up()
+async def test_of_concurrent_updates_with_one_etag_one_succeeds(shared: Identity) -> None:
+    bo = await shared.sign_up()
     etag = bo.tokens.user.etag
     changes = [UpdateUserRequest(user_id="me", user=User(about_me=f"{n}"), etag=etag) for n in range(5)]
     outcomes = await asyncio.gather(
-        *(town.users.UpdateUser(change, **bo.auth) for change in changes), return_exceptions=True
+        *(shared.users.UpdateUser(change, **bo.auth) for change in changes), return_exceptions=True
     )
     [created] = [outcome for outcome in outcomes if isinstance(outcome, User)]
-    denied = await expect_error(town.users.UpdateUser(changes[0], **bo.auth))
+    denied = await expect_error(shared.users.UpdateUser(changes[0], **bo.auth))
     assert (denied.code, denied.reason, denied.metadata) == (
         "ABORTED",
         "ETAG_MISMATCH",
@@ -146,50 +146,54 @@ async def test_of_concurrent_updates_with_one_etag_one_succeeds(town: Identity) 
     )
 
 
-async def test_onboarding_stores_the_profile_and_publishes_the_time_zone(town: Identity) -> None:
-    new = await town.sign_up()
+async def test_onboarding_stores_the_profile_and_publishes_the_time_zone(shared: Identity) -> None:
+    new = await shared.sign_up()
     request = CompleteOnboardingRequest(
         user_id="me", display_name="Mei Wu", age=9, grade=4, board="ICSE", time_zone="Asia/Singapore"
     )
-    user = await town.users.CompleteOnboarding(request, **new.auth)
+    user = await shared.users.CompleteOnboarding(request, **new.auth)
     assert (user.display_name, user.age, user.grade, user.board) == ("Mei Wu", 9, 4, "ICSE")
     assert user.onboarding_complete
-    settings = await town.users.GetSettings(GetSettingsRequest(user_id="me"), **new.auth)
+    settings = await shared.users.GetSettings(GetSettingsRequest(user_id="me"), **new.auth)
     assert settings.time_zone == "Asia/Singapore"
-    assert published_settings(town, new) == [{"time_zone": "Asia/Singapore", "keep_practice_history": False}]
+    assert published_settings(shared, new) == [
+        {"time_zone": "Asia/Singapore", "keep_practice_history": False}
+    ]
 
 
-async def test_onboarding_with_an_unknown_time_zone_changes_nothing(town: Identity) -> None:
-    new = await town.sign_up()
+async def test_onboarding_with_an_unknown_time_zone_changes_nothing(shared: Identity) -> None:
+    new = await shared.sign_up()
     request = CompleteOnboardingRequest(
         user_id="me", age=9, grade=4, board="ICSE", time_zone="Singapore City"
     )
-    denied = await expect_error(town.users.CompleteOnboarding(request, **new.auth))
+    denied = await expect_error(shared.users.CompleteOnboarding(request, **new.auth))
     [violation] = denied.detail(BadRequest).field_violations
     assert (violation.field, violation.reason) == ("time_zone", "time_zone.known")
-    assert await town.users.GetUser(ME, **new.auth) == new.tokens.user
+    assert await shared.users.GetUser(ME, **new.auth) == new.tokens.user
 
 
-async def test_an_administrator_creates_an_account_without_a_password(town: Identity) -> None:
-    admin, name = await town.sign_up_admin(), new_name()
+async def test_an_administrator_creates_an_account_without_a_password(shared: Identity) -> None:
+    admin, name = await shared.sign_up_admin(), new_name()
     request = CreateUserRequest(email=f"{name}@example.org", display_name=" Dr Who ", role=TEACHER)
-    user = await town.users.CreateUser(request, **admin.auth)
+    user = await shared.users.CreateUser(request, **admin.auth)
     assert (user.email, user.email_verified, user.role) == (f"{name}@example.org", False, TEACHER)
     assert (user.display_name, user.nickname) == ("Dr Who", "Dr")
     attempt = SignInRequest(identifier=user.email, password="")
     for attempt.password in ("x" * 15, PASSWORD):
-        assert (await expect_error(town.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
-    [entry] = await town.audited(admin, user_id=user.user_id)
+        assert (await expect_error(shared.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
+    [entry] = await shared.list_audited(admin, user_id=user.user_id)
     assert (entry.action, entry.actor_user_id) == (AuditAction.AUDIT_ACTION_USER_CREATED, admin.user_id)
     assert dict(entry.details) == {"role": "TEACHER"}
-    [entry] = [entry for entry in await town.audited(admin, user_id=admin.user_id) if entry.details["role"]]
+    [entry] = [
+        entry for entry in await shared.list_audited(admin, user_id=admin.user_id) if entry.details["role"]
+    ]
     assert entry.details["role"] == "STUDENT"
 
 
-async def test_of_twenty_concurrent_accounts_with_one_address_one_is_created(town: Identity) -> None:
-    admin, address = await town.sign_up_admin(), f"{new_name()}@example.org"
+async def test_of_twenty_concurrent_accounts_with_one_address_one_is_created(shared: Identity) -> None:
+    admin, address = await shared.sign_up_admin(), f"{new_name()}@example.org"
     calls = [
-        town.users.CreateUser(
+        shared.users.CreateUser(
             CreateUserRequest(email=spelling, login_name=new_name(), display_name="Twin", role=STUDENT),
             **admin.auth,
         )
@@ -198,7 +202,7 @@ async def test_of_twenty_concurrent_accounts_with_one_address_one_is_created(tow
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(outcome, User) for outcome in outcomes) == 1
     again = CreateUserRequest(email=address, display_name="Twin", role=STUDENT)
-    denied = await expect_error(town.users.CreateUser(again, **admin.auth))
+    denied = await expect_error(shared.users.CreateUser(again, **admin.auth))
     assert (denied.code, denied.reason, denied.metadata) == (
         "ALREADY_EXISTS",
         "IDENTIFIER_TAKEN",
@@ -206,40 +210,42 @@ async def test_of_twenty_concurrent_accounts_with_one_address_one_is_created(tow
     )
 
 
-async def test_an_account_needs_an_address_a_display_name_and_a_role(town: Identity) -> None:
-    admin = await town.sign_up_admin()
+async def test_an_account_needs_an_address_a_display_name_and_a_role(shared: Identity) -> None:
+    admin = await shared.sign_up_admin()
     for request in (
         CreateUserRequest(login_name=new_name(), display_name="Ana", role=STUDENT),
         CreateUserRequest(email=f"{new_name()}@example.org", display_name="\u3000", role=STUDENT),
         CreateUserRequest(email=f"{new_name()}@example.org", display_name="Ana"),
     ):
-        assert (await expect_error(town.users.CreateUser(request, **admin.auth))).reason == "FIELD_INVALID"
+        assert (await expect_error(shared.users.CreateUser(request, **admin.auth))).reason == "FIELD_INVALID"
 
 
-async def test_pages_contain_each_user_of_a_role_once_in_order_of_creation(town: Identity) -> None:
-    admin = await town.sign_up_admin()
-    created = [(await create_user(town, admin, GlobalRole.GLOBAL_ROLE_UNASSIGNED)).user_id for _ in range(5)]
+async def test_pages_contain_each_user_of_a_role_once_in_order_of_creation(shared: Identity) -> None:
+    admin = await shared.sign_up_admin()
+    created = [
+        (await create_user(shared, admin, GlobalRole.GLOBAL_ROLE_UNASSIGNED)).user_id for _ in range(5)
+    ]
     gone = DeleteUserRequest(user_id=created[2])
-    await town.users.DeleteUser(gone, **admin.auth)
-    assert await list_ids(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED) == created[:2] + created[3:]
-    assert await list_ids(town, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED, show_deleted=True) == created
-    all_users = await list_ids(town, admin)
+    await shared.users.DeleteUser(gone, **admin.auth)
+    assert await list_ids(shared, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED) == created[:2] + created[3:]
+    assert await list_ids(shared, admin, role=GlobalRole.GLOBAL_ROLE_UNASSIGNED, show_deleted=True) == created
+    all_users = await list_ids(shared, admin)
     assert [user_id for user_id in all_users if user_id in created] == created[:2] + created[3:]
     assert all_users == sorted(all_users)
 
 
-async def test_a_user_is_found_by_login_identifier(town: Identity) -> None:
-    admin = await town.sign_up_admin()
-    created = await create_user(town, admin, TEACHER)
-    found = await town.users.ListUsers(ListUsersRequest(identifier=created.email.upper()), **admin.auth)
+async def test_a_user_is_found_by_login_identifier(shared: Identity) -> None:
+    admin = await shared.sign_up_admin()
+    created = await create_user(shared, admin, TEACHER)
+    found = await shared.users.ListUsers(ListUsersRequest(identifier=created.email.upper()), **admin.auth)
     assert [*found.users] == [created]
     for unknown in (created.email[1:], "unknown@example.org"):
-        assert await list_ids(town, admin, identifier=unknown) == []
-    assert await list_ids(town, admin, identifier=created.email, role=STUDENT) == []
-    await town.users.DeleteUser(DeleteUserRequest(user_id=created.user_id), **admin.auth)
-    assert await list_ids(town, admin, identifier=created.email) == []
+        assert await list_ids(shared, admin, identifier=unknown) == []
+    assert await list_ids(shared, admin, identifier=created.email, role=STUDENT) == []
+    await shared.users.DeleteUser(DeleteUserRequest(user_id=created.user_id), **admin.auth)
+    assert await list_ids(shared, admin, identifier=created.email) == []
     [gone] = (
-        await town.users.ListUsers(
+        await shared.users.ListUsers(
             ListUsersRequest(identifier=created.email, show_deleted=True), **admin.auth
         )
     ).users
@@ -247,13 +253,13 @@ async def test_a_user_is_found_by_login_identifier(town: Identity) -> None:
     assert (gone.purge_time.ToDatetime() - gone.delete_time.ToDatetime()).days == 30
 
 
-async def test_services_can_read_the_names_of_users(town: Identity) -> None:
-    admin = await town.sign_up_admin()
-    first, second, gone = [await create_user(town, admin, STUDENT) for _ in range(3)]
-    await town.users.DeleteUser(DeleteUserRequest(user_id=gone.user_id), **admin.auth)
+async def test_services_can_read_the_names_of_users(shared: Identity) -> None:
+    admin = await shared.sign_up_admin()
+    first, second, gone = [await create_user(shared, admin, STUDENT) for _ in range(3)]
+    await shared.users.DeleteUser(DeleteUserRequest(user_id=gone.user_id), **admin.auth)
     user_ids = [second.user_id, str(uuid.uuid4()), first.user_id, gone.user_id, first.user_id]
     for peer in ("content_service", "session_service", "chat_service"):
-        stub = UserServiceStub(town.served.channel(peer))
+        stub = UserServiceStub(shared.service.channel(peer))
         found = await stub.BatchGetUsers(BatchGetUsersRequest(user_ids=user_ids))
         assert {item.user_id: (item.display_name, item.nickname) for item in found.users} == {
             item.user_id: (item.display_name, item.nickname) for item in (first, second)
@@ -261,12 +267,12 @@ async def test_services_can_read_the_names_of_users(town: Identity) -> None:
         assert len(found.users) == 2
 
 
-async def test_only_administrators_can_list_and_create_users(town: Identity, bystander: Person) -> None:
-    student, teacher = bystander, await town.sign_up_teacher()
+async def test_only_administrators_can_list_and_create_users(shared: Identity, bystander: Person) -> None:
+    student, teacher = bystander, await shared.sign_up_teacher()
     requests: list[tuple[Any, Any]] = [
-        (town.users.ListUsers, ListUsersRequest()),
-        (town.users.CreateUser, CreateUserRequest(email="a@example.org", display_name="A", role=STUDENT)),
-        (town.users.BatchGetUsers, BatchGetUsersRequest(user_ids=[student.user_id])),
+        (shared.users.ListUsers, ListUsersRequest()),
+        (shared.users.CreateUser, CreateUserRequest(email="a@example.org", display_name="A", role=STUDENT)),
+        (shared.users.BatchGetUsers, BatchGetUsersRequest(user_ids=[student.user_id])),
     ]
     for person in (student, teacher):
         for call, request in requests:
@@ -274,37 +280,39 @@ async def test_only_administrators_can_list_and_create_users(town: Identity, bys
             assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_other_users_cannot_find_out_whether_a_user_exists(town: Identity, bystander: Person) -> None:
-    student = await town.sign_up()
+async def test_other_users_cannot_find_out_whether_a_user_exists(shared: Identity, bystander: Person) -> None:
+    student = await shared.sign_up()
     for user_id in (bystander.user_id, str(uuid.uuid4())):
-        denied = await expect_error(town.users.GetUser(GetUserRequest(user_id=user_id), **student.auth))
+        denied = await expect_error(shared.users.GetUser(GetUserRequest(user_id=user_id), **student.auth))
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
-    admin = await town.sign_up_admin()
-    missing = await expect_error(town.users.GetUser(GetUserRequest(user_id=str(uuid.uuid4())), **admin.auth))
+    admin = await shared.sign_up_admin()
+    missing = await expect_error(
+        shared.users.GetUser(GetUserRequest(user_id=str(uuid.uuid4())), **admin.auth)
+    )
     assert (missing.code, missing.reason) == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
-async def create_user(town: Identity, admin: Person, role: GlobalRole.ValueType) -> User:
+async def create_user(shared: Identity, admin: Person, role: GlobalRole.ValueType) -> User:
     request = CreateUserRequest(email=f"{new_name()}@example.org", display_name=new_name(), role=role)
-    return await town.users.CreateUser(request, **admin.auth)
+    return await shared.users.CreateUser(request, **admin.auth)
 
 
-async def list_ids(town: Identity, admin: Person, **of: Any) -> list[str]:
+async def list_ids(shared: Identity, admin: Person, **of: Any) -> list[str]:
     """Returns the user ids of all pages."""
     request = ListUsersRequest(page_size=2, **of)
     found: list[str] = []
     while True:
-        page = await town.users.ListUsers(request, **admin.auth)
+        page = await shared.users.ListUsers(request, **admin.auth)
         found += [user.user_id for user in page.users]
         request.page_token = page.next_page_token
         if not request.page_token:
             return found
 
 
-def published_settings(town: Identity, person: Person) -> list[dict[str, Any]]:
+def published_settings(shared: Identity, person: Person) -> list[dict[str, Any]]:
     """Returns the settings of a user in the account feed."""
     query = "SELECT body - 'user_id' FROM account_events WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s"
-    with psycopg.connect(town.database_url) as connection:
+    with psycopg.connect(shared.database_url) as connection:
         return [body for [body] in connection.execute(query, [person.user_id])]
 
 

@@ -45,7 +45,7 @@ async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
         error = await expect_error(identity.auth.RefreshTokens(RefreshTokensRequest(refresh_token=token)))
         assert error.reason == "REFRESH_TOKEN_INVALID"
     admin = await identity.sign_up_admin()
-    entries = await identity.audited(admin)
+    entries = await identity.list_audited(admin)
     assert AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED not in {one.action for one in entries}
     [restored_entry] = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_BACKUP_RESTORED]
     assert (restored_entry.actor_user_id, dict(restored_entry.details)) == ("", {"sign_ins": "1"})

@@ -186,7 +186,7 @@ async def test_an_import_is_audited_change_by_change(identity: Identity) -> None
     await import_roster(
         identity, admin, rosters.roster("delta", roles=[role("s", "teacher")], enrollments=swapped)
     )
-    *found, _ = await identity.audited(admin)  # the sign-up of the administrator
+    *found, _ = await identity.list_audited(admin)  # the sign-up of the administrator
     names = [AuditAction.Name(one.action).removeprefix("AUDIT_ACTION_") for one in found]
     assert names[::-1] == [
         "USER_CREATED",

@@ -136,7 +136,9 @@ async def test_a_user_can_sign_out_everywhere(identity: Identity) -> None:
         assert (await expect_error(identity.refresh(person))).reason == "REFRESH_TOKEN_INVALID"
     assert await has_access(identity, await sign_in(identity, here))
     everywhere = AuditAction.AUDIT_ACTION_SIGNED_OUT_EVERYWHERE
-    entries = [one for one in await identity.audited(admin, user_id=here.user_id) if one.action == everywhere]
+    entries = [
+        one for one in await identity.list_audited(admin, user_id=here.user_id) if one.action == everywhere
+    ]
     assert [one.actor_user_id for one in entries] == [here.user_id]
 
 
@@ -148,7 +150,7 @@ async def test_an_administrator_can_sign_other_users_out(identity: Identity) -> 
         await identity.auth.SignOutEverywhere(SignOutEverywhereRequest(user_id=user_id), **admin.auth)
     assert await await_error(identity, zoe) == "TOKEN_REVOKED"
     everywhere = AuditAction.AUDIT_ACTION_SIGNED_OUT_EVERYWHERE
-    entries = [one for one in await identity.audited(admin) if one.action == everywhere]
+    entries = [one for one in await identity.list_audited(admin) if one.action == everywhere]
     assert [(one.actor_user_id, one.user_id) for one in entries] == [(admin.user_id, zoe.user_id)]
 
 
@@ -162,7 +164,7 @@ async def test_reuse_of_a_refresh_token_is_audited_and_revokes_access_tokens(ide
         assert (await expect_error(identity.auth.RefreshTokens(stolen))).reason == "REFRESH_TOKEN_INVALID"
     assert await await_error(identity, eve) == "TOKEN_REVOKED"
     reused = AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED
-    entries = [one for one in await identity.audited(admin, user_id=eve.user_id) if one.action == reused]
+    entries = [one for one in await identity.list_audited(admin, user_id=eve.user_id) if one.action == reused]
     assert [(one.actor_user_id, one.resource_id) for one in entries] == [("", ended)]
 
 

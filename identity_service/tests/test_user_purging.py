@@ -63,7 +63,7 @@ async def test_a_deleted_user_is_erased_after_the_configured_days(
     entry = SetConfigEntryRequest(key="user_purge_days")
     entry.value.number_value = 28
     await identity.admin.SetConfigEntry(entry, **admin.auth)
-    audited = await identity.audited(admin, user_id=person.user_id)
+    audited = await identity.list_audited(admin, user_id=person.user_id)
     [by] = [one.actor_user_id for one in audited if one.action == AuditAction.AUDIT_ACTION_USER_ERASED]
     assert by == ""
     await commands.purge_users(database, DEFAULTS)

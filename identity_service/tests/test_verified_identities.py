@@ -222,7 +222,7 @@ async def test_an_account_with_only_a_claim_passes_to_the_owner_of_the_address(
         await identity.users.GetUser(OWN_USER, **ada.auth)
         await identity.refresh(ada)
         assert (await verify(identity, issuer, method, profile.email)).user.user_id == ada.user_id
-        entries = await identity.audited(admin, user_id=ada.user_id)
+        entries = await identity.list_audited(admin, user_id=ada.user_id)
         assert {entry.action for entry in entries} >= {CLAIM_LOST, CREDENTIAL_LINKED}
 
 
@@ -243,7 +243,7 @@ async def test_an_account_with_another_verified_address_loses_only_the_claimed_o
         attempt = SignInRequest(identifier=profile.email, password=PASSWORD)
         assert (await expect_error(identity.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
         await identity.refresh(squatter)
-        entries = await identity.audited(admin, user_id=squatter.user_id)
+        entries = await identity.list_audited(admin, user_id=squatter.user_id)
         [lost] = [entry for entry in entries if entry.action == CLAIM_LOST]
         assert (lost.actor_user_id, dict(lost.details)) == (ada.user_id, {"kind": "EMAIL"})
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import grpc
 import uvloop
 
-from chassis.server import server
+from chassis.server import create_server
 from chassis.testing import TestEnvironment
-from identity_service.app import compose
+from identity_service.app import create_app
 from identity_service.settings import Settings
 from tests.benchmarks.serving import open_to_all
 
@@ -34,10 +34,10 @@ async def _run(directory: Path, database_url: str) -> None:
         offered_roles=frozenset({"STUDENT", "TEACHER"}),
     )
     async with AsyncExitStack() as stack:
-        app = await stack.enter_async_context(compose(settings))
+        app = await stack.enter_async_context(create_app(settings))
         working = [asyncio.create_task(work()) for work in app.background]
         await app.security.revocations.ready.wait()
-        serving = server(app)
+        serving = create_server(app)
         port = serving.add_secure_port("127.0.0.1:0", open_to_all(certificates))
         await serving.start()
         sys.stdout.write(json.dumps({"pid": os.getpid(), "port": port}) + "\n")
