@@ -32,7 +32,7 @@ HABITS: dict[str, re.Pattern[str]] = {
         r"From whom|From where|Under whose) [a-z`]"
     ),
     "causal for": re.compile(
-        r"(?:,|;) for (?:a|an|the|it|its|they|their|he|she|we|this|that|these|those|there|every|each|no|nobody|"
+        r"(?:,|;) for (?:a|an|the|it|its|they|their|he|she|we|this|that|these|those|there|no|nobody|"
         r"somebody|only|what|who|one|some|all|both) "
     ),
     "dated adverb": re.compile(
@@ -60,7 +60,8 @@ HABITS: dict[str, re.Pattern[str]] = {
 _MOTTO = re.compile(
     r"_(?:what|who|whoever|whom|whose|whatever|nobody|somebody|anew|wherever|anybody)_|_for_ever"
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[*_]*\s+|[;:]\s+")
+"""The parts around a semicolon or colon count as sentences."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 
 

@@ -130,7 +130,7 @@ def _markdown(path: str, source: str) -> Iterator[Text]:
 
 def _rows_or_paragraph(paragraph: str) -> Iterable[str]:
     """Splits tables and lists into cells and items, which are not sentences of one paragraph."""
-    if re.match(r"\s*(\||[-*] |\d+\. |#)", paragraph):
+    if re.search(r"^\s*(\||[-*] |\d+\. |#)", paragraph, re.MULTILINE):
         return [
             cell
             for line in re.split(r"\n(?=\s*(?:\||[-*] |\d+\. |#))", paragraph)
