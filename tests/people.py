@@ -10,9 +10,10 @@ from meno.access.v1.access_pb2 import GlobalRole
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.content.v1.content_service_pb2_grpc import ContentServiceStub
 from meno.content.v1.material_service_pb2_grpc import MaterialServiceStub
-from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest, Tokens
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
+from meno.identity.v1.resources_pb2 import Tokens
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub

@@ -10,17 +10,18 @@ from google.api.httpbody_pb2 import HttpBody
 from deploy.stack.layout import Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.content.v1.content_service_pb2 import Body, Content, CreateContentRequest, PublishContentRequest
+from meno.content.v1.content_service_pb2 import CreateContentRequest, PublishContentRequest
 from meno.content.v1.material_service_pb2 import (
     AttachMaterialRequest,
-    Material,
     UploadMaterialRequest,
     WatchMaterialRequest,
 )
+from meno.content.v1.resources_pb2 import Content, ContentBody, Material
 from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
-from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
-from meno.identity.v1.user_service_pb2 import GetErasureRequest, GetUserRequest, User
+from meno.identity.v1.class_service_pb2 import CreateClassRequest, JoinClassRequest
+from meno.identity.v1.resources_pb2 import Class, User
+from meno.identity.v1.user_service_pb2 import GetErasureRequest, GetUserRequest
 from tests.people import Person
 
 
@@ -69,7 +70,7 @@ class School:
 
     async def lesson(self, teacher: Person, made: Class, *, publish: bool = True) -> Content:
         """A lesson of a class."""
-        body = Body(lesson=Body.Lesson(text="Read."))
+        body = ContentBody(lesson=ContentBody.Lesson(text="Read."))
         request = CreateContentRequest(class_id=made.class_id, title="Lesson", body=body)
         lesson = await teacher.contents.CreateContent(request, **teacher.auth)
         if publish:

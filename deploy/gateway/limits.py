@@ -4,8 +4,8 @@ from typing import Any
 
 from deploy.gateway.contracts import Rpc
 
-PER_PERSON_PER_SECONDS_PER_MINUTE = 1200
-PER_ADDRESS_PER_SECONDS_PER_MINUTE = 12_000
+PER_PERSON_PER_MINUTE = 1200
+PER_ADDRESS_PER_MINUTE = 12_000
 """High, because all users of a school can share one address."""
 
 _SECONDS_PER_MINUTE = 60
@@ -34,14 +34,14 @@ def by_address() -> dict[str, Any]:
     """Returns the limit by address. It applies first, and bounds the work that an address can cause."""
     return {
         **_common("by_address"),
-        "descriptors": [_descriptor([_BY_ADDRESS], PER_ADDRESS_PER_SECONDS_PER_MINUTE)],
+        "descriptors": [_descriptor([_BY_ADDRESS], PER_ADDRESS_PER_MINUTE)],
         "rate_limits": [{"actions": [_ADDRESS]}],
     }
 
 
 def by_person(rpcs: list[Rpc]) -> dict[str, Any]:
     """Returns the general limit by user and the limits of the contracts. They apply after token verification."""
-    descriptors = [_descriptor([{"key": "person"}], PER_PERSON_PER_SECONDS_PER_MINUTE)]
+    descriptors = [_descriptor([{"key": "person"}], PER_PERSON_PER_MINUTE)]
     for rpc in rpcs:
         key = {"key": "rpc", "value": rpc.path}
         if rpc.limit.per_person_per_minute:

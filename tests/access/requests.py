@@ -17,11 +17,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import meno
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.content.v1.content_service_pb2 import Body
+from meno.content.v1.resources_pb2 import ContentBody
 
 BY_HAND: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "CreateContentRequest": (
-        {"body": Body(lesson=Body.Lesson(text="Read."))},
+        {"body": ContentBody(lesson=ContentBody.Lesson(text="Read."))},
         "a rule in CEL says which kinds a body may be",
     ),
     "CreateChatRequest": ({"source": 3}, "a chat about nothing needs neither a class nor a lesson"),

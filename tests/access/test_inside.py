@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from chassis.certificates import IdentityClient
+from chassis.certificates import CertificateAuthority
 from chassis.tls import TlsCredentials
 from deploy.stack.layout import SERVICES, Layout
 from tests import running
@@ -84,7 +84,7 @@ async def test_without_a_certificate_of_the_house_nobody_speaks_to_a_service(
         if name.endswith("DataRightsService.ExportUserData") and serving(rpc) == service
     ]
     address = f"127.0.0.1:{running.state(layout).services[service][0]}"
-    IdentityClient().issue("gateway", tmp_path / "foreign")
+    CertificateAuthority().issue("gateway", tmp_path / "foreign")
     foreign = TlsCredentials(tmp_path / "foreign").channel_credentials()
     env = (layout.tls("gateway") / "ca.pem").read_bytes()
     options = (("grpc.ssl_target_name_override", service),)

@@ -16,30 +16,32 @@ import psycopg
 from chassis.testing import eventually_error
 from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.access.v1.access_pb2 import ClassRole, GlobalRole
-from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, ListChatsRequest, SourceMode
-from meno.content.v1.content_service_pb2 import Body, ListContentsRequest, UpdateDraftRequest
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, ListChatsRequest
+from meno.chat.v1.resources_pb2 import SourceMode
+from meno.content.v1.content_service_pb2 import ListContentsRequest, UpdateDraftRequest
+from meno.content.v1.resources_pb2 import Content, ContentBody
 from meno.identity.v1.admin_service_pb2 import (
     CreateModelBackendRequest,
     CreateModelRequest,
     DeleteModelBackendRequest,
     DeleteModelRequest,
-    ModelProvider,
 )
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from meno.identity.v1.class_service_pb2 import (
     ArchiveClassRequest,
-    Class,
     DeleteClassRequest,
     RemoveMembershipRequest,
 )
+from meno.identity.v1.resources_pb2 import Class, ModelProvider
 from meno.identity.v1.user_service_pb2 import (
     DeactivateUserRequest,
     DeleteUserRequest,
     GetUserRequest,
     SetGlobalRoleRequest,
 )
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind
-from meno.session.v1.session_service_pb2 import CreateSessionRequest, Goal, ListSessionsRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest
+from meno.session.v1.resources_pb2 import Event, EventKind, Goal
+from meno.session.v1.session_service_pb2 import CreateSessionRequest, ListSessionsRequest
 from tests.access.oracle import Persona
 from tests.access.places import Place, Places
 from tests.people import Person
@@ -169,8 +171,9 @@ class _Builder:
             draft = UpdateDraftRequest(
                 class_id=made.class_id,
                 content_id=lesson.content_id,
-                title=mark(name),
-                body=Body(lesson=Body.Lesson(text="Read again.")),
+                content=Content(
+                    title=mark(name), body=ContentBody(lesson=ContentBody.Lesson(text="Read again."))
+                ),
             )
             await teacher.contents.UpdateDraft(draft, **teacher.auth)
             things.setdefault(name, {}).update(

@@ -10,16 +10,17 @@ import grpc
 from google.api.httpbody_pb2 import HttpBody
 
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.chat.v1.chat_service_pb2 import SOURCE_MODE_CLASS, AskRequest, Chat, CreateChatRequest
-from meno.content.v1.content_service_pb2 import Body, CreateContentRequest, PublishContentRequest
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
+from meno.chat.v1.resources_pb2 import SOURCE_MODE_CLASS, Chat
+from meno.content.v1.content_service_pb2 import CreateContentRequest, PublishContentRequest
 from meno.content.v1.material_service_pb2 import (
-    PROCESSING_STATUS_READY,
     AttachMaterialRequest,
-    Material,
     UploadMaterialRequest,
     WatchMaterialRequest,
 )
-from meno.identity.v1.class_service_pb2 import Class, CreateClassRequest, JoinClassRequest
+from meno.content.v1.resources_pb2 import PROCESSING_STATUS_READY, ContentBody, Material
+from meno.identity.v1.class_service_pb2 import CreateClassRequest, JoinClassRequest
+from meno.identity.v1.resources_pb2 import Class
 from tests.benchmarks.report import Say
 from tests.people import Person
 
@@ -57,7 +58,7 @@ async def _teach(teacher: Person, documents: Sequence[Path], say: Say) -> Class:
         CreateClassRequest(title="Benchmark", request_id=_id()), **teacher.auth
     )
     await teacher.refresh()
-    body = Body(lesson=Body.Lesson(text="Everything."))
+    body = ContentBody(lesson=ContentBody.Lesson(text="Everything."))
     lesson = await teacher.contents.CreateContent(
         CreateContentRequest(class_id=made.class_id, title="Everything", body=body, request_id=_id()),
         **teacher.auth,

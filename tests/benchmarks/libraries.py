@@ -192,7 +192,9 @@ class Library:
             self._components.database.transaction() as transaction,
         ):
             material_id = await revisions.create(transaction, new)
-            await materials.insert_material(transaction, scope_id, material_id, file.key, document.content_type)
+            await materials.insert_material(
+                transaction, scope_id, material_id, file.key, document.content_type
+            )
         self._documents[material_id] = document.name
         return material_id
 

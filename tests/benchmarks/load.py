@@ -90,8 +90,8 @@ class Crowd:
         )
         running = [self._processes.submit(client.run, half) for _ in range(2)]
         spans = [process.result() for process in running]
-        begun, ended = min(begun for begun, _ in spans), max(ended for _, ended in spans)
-        return 2 * half.calls / (ended - begun)
+        started, ended = min(started for started, _ in spans), max(ended for _, ended in spans)
+        return 2 * half.calls / (ended - started)
 
 
 def best() -> Load:

@@ -26,7 +26,7 @@ from tests.benchmarks.serving import open_to_all
 async def _run(directory: Path, database_url: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    certificates = TestEnvironment(directory).identity("identity_service").directory
+    certificates = TestEnvironment(directory).credentials("identity_service").directory
     settings = Settings(
         database_url=database_url,
         secret="a secret of this benchmark, long enough",
@@ -35,7 +35,7 @@ async def _run(directory: Path, database_url: str) -> None:
     )
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(create_app(settings))
-        working = [asyncio.create_task(work()) for work in app.background]
+        working = [asyncio.ensure_future(task()) for task in app.background]
         await app.security.revocations.ready.wait()
         serving = create_server(app)
         port = serving.add_secure_port("127.0.0.1:0", open_to_all(certificates))

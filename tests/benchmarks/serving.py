@@ -19,17 +19,16 @@ from typing import Any
 import grpc
 import uvloop
 
+from chassis.registration import service
 from chassis.security import SecurityContext
-from chassis.server import App, server, service
+from chassis.server import App, create_server
 from chassis.testing import TestEnvironment
 from deploy.gateway.contracts import descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
 from deploy.stack.layout import SERVICES, Ports
 from meno.access.v1 import key_set_service_pb2 as keys
-from meno.access.v1 import key_set_service_pb2_grpc as keys_grpc
 from meno.session.v1 import resources_pb2 as session_resources
 from meno.session.v1 import session_service_pb2 as sessions
-from meno.session.v1 import session_service_pb2_grpc as sessions_grpc
 from session_service.app import build_app
 from session_service.settings import Settings
 from tests.gateway.front import envoy, free_ports, healthy, keys_of
@@ -89,23 +88,20 @@ def _empty(security: SecurityContext) -> App:
     ) -> session_resources.Session:
         return session_resources.Session()
 
-    servicer = type("AnswersNothing", (sessions_grpc.SessionServiceServicer,), {"GetSession": nothing})
-    return App(services=[service(sessions, sessions_grpc, servicer())], security=security)
+    [contract] = sessions.DESCRIPTOR.services_by_name.values()
+    servicer = type("AnswersNothing", (), dict.fromkeys(contract.methods_by_name, nothing))
+    return App(services=[service(sessions, servicer())], security=security)
 
 
 @asynccontextmanager
 async def _way(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator[Way]:
     """Serves an app, with a gateway of its own before it."""
-    key_set = service(
-        keys,
-        keys_grpc,
-        type("Keys", (keys_grpc.KeySetServiceServicer,), {"GetJsonWebKeys": keys_of(env)})(),
-    )
+    key_set = service(keys, type("Keys", (), {"GetJsonWebKeys": keys_of(env)})())
     async with (
         healthy() as ops,
         env.serve(App(services=[key_set], security=app.security), "identity_service") as identity,
     ):
-        serving = server(app)
+        serving = create_server(app)
         certificate = env.credentials("session_service")
         port = serving.add_secure_port("127.0.0.1:0", certificate.server_credentials())
         direct = serving.add_secure_port("127.0.0.1:0", open_to_all(certificate.directory))

@@ -12,7 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 import psycopg
 
-from meno.session.v1.session_service_pb2 import GetSessionRequest, Session
+from meno.session.v1.resources_pb2 import Session
+from meno.session.v1.session_service_pb2 import GetSessionRequest
 from tests.benchmarks import databases
 from tests.benchmarks.load import Target
 from tests.benchmarks.peering import PATIENCE, framed, get, peer, process

@@ -8,12 +8,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from sqlalchemy import Boolean, Interval
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from chassis.database import Statement
 
-_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 _SETTLES_AFTER = 6
@@ -103,9 +100,7 @@ class Planner:
 
 
 def _sent_as(statement: Statement[Any], names: list[str]) -> str:
-    compiled = statement.clause.compile(dialect=_DIALECT)
-    assert isinstance(compiled, SQLCompiler)
-    kinds = [type(compiled.binds[name].type) for name in names]
+    kinds = [statement.parameter_types[name] for name in names]
     return f"({', '.join(_SENT_AS.get(kind, 'unknown') for kind in kinds)})" if names else ""
 
 

@@ -54,20 +54,22 @@ def test_every_column_that_names_a_person_has_a_rule(catalogue: Catalogue) -> No
 
 
 def test_no_secret_is_told(catalogue: Catalogue) -> None:
-    told = {rule.name: rule for rule in catalogue.rules.rules if not rule.untold}
+    told = {rule.name: rule for rule in catalogue.rules.rules if not rule.not_exported}
     secret = {
         (table, column)
         for table, column in catalogue.columns
         if table in told and HOLDS_A_SECRET.search(column) and (table, column) not in NO_SECRETS
     }
-    assert {(table, column) for table, column in secret if column not in told[table].withheld} == set()
+    assert {
+        (table, column) for table, column in secret if column not in told[table].excluded_columns
+    } == set()
 
 
 def test_what_is_withheld_or_kept_has_a_reason_and_exists(catalogue: Catalogue) -> None:
     for rule in catalogue.rules.rules:
-        assert all((rule.name, column) in catalogue.columns for column in rule.withheld)
-        assert bool(rule.kept) == (rule.erase is Erase.KEEP)
-    assert all(catalogue.rules.withheld().values())
+        assert all((rule.name, column) in catalogue.columns for column in rule.excluded_columns)
+        assert bool(rule.reason_kept) == (rule.erase is Erase.KEEP)
+    assert all(catalogue.rules.excluded_columns().values())
 
 
 def test_only_what_may_be_empty_is_cleared(catalogue: Catalogue) -> None:

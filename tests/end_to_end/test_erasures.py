@@ -10,12 +10,15 @@ from google.protobuf.struct_pb2 import Struct
 from chassis.testing import expect_error
 from deploy.stack.layout import SERVICES, Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
-from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
+from meno.chat.v1.resources_pb2 import SourceMode
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest, SignInRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
-from meno.identity.v1.user_service_pb2 import EraseUserRequest, UpdateUserRequest, User
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind
-from meno.session.v1.session_service_pb2 import CreateSessionRequest, Goal
+from meno.identity.v1.resources_pb2 import User
+from meno.identity.v1.user_service_pb2 import EraseUserRequest, UpdateUserRequest
+from meno.session.v1.event_service_pb2 import AppendEventsRequest
+from meno.session.v1.resources_pb2 import Event, EventKind, Goal
+from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests.people import Person
 from tests.school import School, new_id, once_erased, once_they_study
 

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from chassis.testing import parse_error, expect_error
+from chassis.testing import expect_error, parse_error
 from deploy.gateway.contracts import descriptors, routed_rpcs
 from meno.chat.v1.chat_service_pb2 import (
     AskRequest,

@@ -3,11 +3,14 @@
 from functools import partial
 from typing import Any
 
-from chassis.testing import expect_error, eventually_error
-from meno.chat.v1.chat_service_pb2 import AskRequest, Chat, CreateChatRequest, Message, SourceMode
+from chassis.testing import eventually_error, expect_error
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
+from meno.chat.v1.resources_pb2 import Chat, Message, SourceMode
 from meno.content.v1.content_service_pb2 import GetContentRequest, UnpublishContentRequest
-from meno.identity.v1.class_service_pb2 import Class, RemoveMembershipRequest
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, WatchEventsRequest
+from meno.identity.v1.class_service_pb2 import RemoveMembershipRequest
+from meno.identity.v1.resources_pb2 import Class
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, WatchEventsRequest
+from meno.session.v1.resources_pb2 import Event, EventKind
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
 from tests.people import Person
 from tests.school import School, new_id
@@ -63,7 +66,9 @@ async def test_a_removed_member_is_refused_by_every_service_and_their_streams_en
     await student.refresh()
     kept = await student.sessions.GetSession(GetSessionRequest(**own), **student.auth)
     assert kept.session_id == session.session_id
-    assert (await expect_error(student.contents.GetContent(content, **student.auth))).code == "PERMISSION_DENIED"
+    assert (
+        await expect_error(student.contents.GetContent(content, **student.auth))
+    ).code == "PERMISSION_DENIED"
     assert (await expect_error(_ask(student, chat))).code == "PERMISSION_DENIED"
 
 

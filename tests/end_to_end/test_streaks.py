@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest, SourceMode
+from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
+from meno.chat.v1.resources_pb2 import SourceMode
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests.school import School, once_they_study
 

@@ -13,13 +13,15 @@ from rich.console import Console
 from chat_service.settings import Settings
 from deploy.stack import control
 from deploy.stack.layout import SERVICES, Layout
-from deploy.stack.state import STOPS_WITHIN, State
-from meno.chat.v1.chat_service_pb2 import CreateChatRequest, SourceMode
+from deploy.stack.state import STOP_TIMEOUT_SECONDS, State
+from meno.chat.v1.chat_service_pb2 import CreateChatRequest
+from meno.chat.v1.resources_pb2 import SourceMode
 from meno.content.v1.content_service_pb2 import ListContentsRequest
-from meno.identity.v1.class_service_pb2 import Class
+from meno.identity.v1.resources_pb2 import Class
 from meno.identity.v1.user_service_pb2 import GetUserRequest
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
-from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest, Session
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest
+from meno.session.v1.resources_pb2 import Event, EventKind, Session
+from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
 from tests import running
 from tests.people import Person
 from tests.school import School, new_id
@@ -116,7 +118,7 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
 
 def test_a_service_has_the_time_that_it_takes_to_stop() -> None:
     chat = Settings.model_fields
-    assert chat["drain_seconds"].default + chat["finish_seconds"].default < STOPS_WITHIN
+    assert chat["drain_seconds"].default + chat["finish_seconds"].default < STOP_TIMEOUT_SECONDS
 
 
 async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layout: Layout) -> None:

@@ -19,7 +19,8 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from chassis.server import App, ServiceRegistration, service
+from chassis.registration import ServiceRegistration
+from chassis.server import App
 from chassis.testing import TestEnvironment
 from deploy.gateway.contracts import Rpc, descriptors
 from deploy.gateway.envoy import Endpoint, Gateway, configuration
@@ -102,7 +103,7 @@ async def front(
             running = await stack.enter_async_context(env.serve(app, service))
             behind[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
-        env.identity("gateway")
+        env.credentials("gateway")
         public_port, keys, admin = free_ports(3)
         ports = Ports(public_port, keys, admin, services={})
         gateway = Gateway(
@@ -158,19 +159,21 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
         process.wait()
 
 
-def _answering(service: str, env: TestEnvironment, answers: Mapping[str, Answer]) -> Iterator[ServiceRegistration]:
+def _answering(
+    service: str, env: TestEnvironment, answers: Mapping[str, Answer]
+) -> Iterator[ServiceRegistration]:
     """Every gRPC service of one of ours, each RPC with an empty answer unless told; the keys are real."""
     for package, owner in CLUSTERS.items():
         if owner != service:
             continue
-        for contract, stubs in _contracts(f"meno.{package}.v1"):
+        for contract in _contracts(f"meno.{package}.v1"):
             [descriptor] = contract.DESCRIPTOR.services_by_name.values()
             handlers = {
                 method.name: _handler(method, answers.get(method.name)) for method in descriptor.methods
             }
             if "GetJsonWebKeys" in handlers:
                 handlers["GetJsonWebKeys"] = keys_of(env)
-            yield service(contract, stubs, type("AnswersNothing", (), handlers)())
+            yield registration.service(contract, type("AnswersNothing", (), handlers)())
 
 
 def _handler(method: Any, answer: Answer | None) -> Any:
@@ -201,12 +204,11 @@ def keys_of(env: TestEnvironment) -> Any:
     return keys
 
 
-def _contracts(package: str) -> Iterator[tuple[ModuleType, ModuleType]]:
+def _contracts(package: str) -> Iterator[ModuleType]:
     module = importlib.import_module(package)
     for found in pkgutil.iter_modules(module.__path__):
         if found.name.endswith("_service_pb2"):
-            name = f"{package}.{found.name}"
-            yield importlib.import_module(name), importlib.import_module(f"{name}_grpc")
+            yield importlib.import_module(f"{package}.{found.name}")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 import pytest_asyncio
 
-from chassis.certificates import IdentityClient
+from chassis.certificates import CertificateAuthority
 from chassis.testing import FakeTokenIssuer
 from deploy.gateway import site
 from deploy.gateway.contracts import descriptors
@@ -39,7 +39,7 @@ async def gateway(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Envoy with the site and nothing behind it."""
     directory = tmp_path_factory.mktemp("gateway")
-    IdentityClient().issue("gateway", directory / "tls")
+    CertificateAuthority().issue("gateway", directory / "tls")
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     public, keys, admin = (one.getsockname()[1] for one in sockets)
     for one in sockets:

@@ -16,8 +16,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from chassis.testing import bearer, expect_error
 from meno.chat.v1.chat_service_pb2 import AskRequest
 from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
-from meno.content.v1.material_service_pb2 import Material
-from meno.identity.v1.user_service_pb2 import GetUserRequest, User
+from meno.content.v1.resources_pb2 import Material
+from meno.identity.v1.resources_pb2 import User
+from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.front import Front
 

@@ -117,7 +117,9 @@ async def test_a_class_in_a_crooked_claim_opens_nothing(front: Front, forge: For
                 kind = "stream" if rpc.client_streaming else "unary"
                 answer = "stream" if rpc.server_streaming else "unary"
                 call = getattr(channel, f"{kind}_{answer}")(rpc.path)
-                denied = await expect_error(call(iter([raw]) if rpc.client_streaming else raw, metadata=metadata))
+                denied = await expect_error(
+                    call(iter([raw]) if rpc.client_streaming else raw, metadata=metadata)
+                )
                 assert denied.code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}, rpc.path
 
 

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.errors import DomainError, RateLimited, ServiceUnavailable
-from chassis.testing import bearer, parse_error, expect_error
+from chassis.testing import bearer, expect_error, parse_error
 from deploy.gateway import limits
 from deploy.gateway.contracts import descriptors, routed_rpcs
 from meno.chat.v1.chat_service_pb2 import AskRequest

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from meno.identity.v1 import admin_service_pb2 as admin
+from meno.identity.v1 import resources_pb2 as identity_resources
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.end_to_end.writes.case import Cases
 from tests.school import School, new_id
@@ -21,15 +24,17 @@ async def _set_config_entry(school: School) -> Any:
     return (stub.SetConfigEntry, request, person), None
 
 
-async def _backend(school: School) -> tuple[Any, Any, admin.ModelBackend]:
+async def _backend(school: School) -> tuple[Any, Any, identity_resources.ModelBackend]:
     """An administrator's stub, who they are, and a backend of theirs."""
     person = await school.admin()
     stub = AdminServiceStub(school.channel)
-    request = admin.CreateModelBackendRequest(name=new_id(), provider=admin.MODEL_PROVIDER_OPENAI)
+    request = admin.CreateModelBackendRequest(
+        name=new_id(), provider=identity_resources.MODEL_PROVIDER_OPENAI
+    )
     return stub, person, await stub.CreateModelBackend(request, **person.auth)
 
 
-async def _model(school: School) -> tuple[Any, Any, admin.Model]:
+async def _model(school: School) -> tuple[Any, Any, identity_resources.Model]:
     stub, person, backend = await _backend(school)
     request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name="small")
     return stub, person, await stub.CreateModel(request, **person.auth)
@@ -43,7 +48,9 @@ async def _create_backend(school: School) -> Any:
         listed = await stub.ListModelBackends(admin.ListModelBackendsRequest(page_size=1000), **person.auth)
         return len(listed.backends)
 
-    request = admin.CreateModelBackendRequest(name=new_id(), provider=admin.MODEL_PROVIDER_OPENAI)
+    request = admin.CreateModelBackendRequest(
+        name=new_id(), provider=identity_resources.MODEL_PROVIDER_OPENAI
+    )
     return (stub.CreateModelBackend, request, person), count
 
 
@@ -51,7 +58,12 @@ async def _create_backend(school: School) -> Any:
 async def _update_backend(school: School) -> Any:
     stub, person, made = await _backend(school)
     # With the etag that was read, a second effect would be refused.
-    request = admin.UpdateModelBackendRequest(backend_id=made.backend_id, enabled=False, etag=made.etag)
+    request = admin.UpdateModelBackendRequest(
+        backend_id=made.backend_id,
+        backend=identity_resources.ModelBackend(enabled=False),
+        update_mask=FieldMask(paths=["enabled"]),
+        etag=made.etag,
+    )
     return (stub.UpdateModelBackend, request, person), None
 
 
@@ -77,7 +89,12 @@ async def _create_model(school: School) -> Any:
 @CASES.of("UpdateModel")
 async def _update_model(school: School) -> Any:
     stub, person, made = await _model(school)
-    request = admin.UpdateModelRequest(model_id=made.model_id, temperature=0, etag=made.etag)
+    request = admin.UpdateModelRequest(
+        model_id=made.model_id,
+        model=identity_resources.Model(temperature=0),
+        update_mask=FieldMask(paths=["temperature"]),
+        etag=made.etag,
+    )
     return (stub.UpdateModel, request, person), None
 
 
@@ -90,6 +107,6 @@ async def _delete_model(school: School) -> Any:
 @CASES.of("SetComponentModel")
 async def _set_component(school: School) -> Any:
     stub, person, made = await _model(school)
-    component = admin.MODEL_COMPONENT_EVAL_SIMULATOR
+    component = identity_resources.MODEL_COMPONENT_EVAL_SIMULATOR
     request = admin.SetComponentModelRequest(component=component, model_id=made.model_id)
     return (stub.SetComponentModel, request, person), None

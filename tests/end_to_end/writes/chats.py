@@ -4,13 +4,12 @@ from typing import Any
 
 from meno.chat.v1.chat_service_pb2 import (
     AskRequest,
-    Chat,
     CreateChatRequest,
     ListChatsRequest,
     ListMessagesRequest,
-    SourceMode,
     StopAnswerRequest,
 )
+from meno.chat.v1.resources_pb2 import Chat, SourceMode
 from tests.end_to_end.writes.case import Cases
 from tests.people import Person
 from tests.school import School
@@ -53,7 +52,7 @@ async def _stop(school: School) -> Any:
     chat = await _chat(student)
     request = AskRequest(user_id="me", chat_id=chat.chat_id, text="Why?")
     async for step in student.chats.Ask(request, **student.auth):
-        if step.HasField("begun"):
-            message_id = step.begun.message_id
+        if step.HasField("started"):
+            message_id = step.started.message_id
     stop = StopAnswerRequest(user_id="me", chat_id=chat.chat_id, message_id=message_id)
     return (student.chats.StopAnswer, stop, student), None

@@ -9,12 +9,10 @@ from meno.identity.v1.class_service_pb2 import (
     AddMembershipRequest,
     ApproveMembershipRequest,
     ArchiveClassRequest,
-    Class,
     CreateClassRequest,
     DeleteClassRequest,
     ImportRosterRequest,
     JoinClassRequest,
-    JoinPolicy,
     LeaveClassRequest,
     ListClassesRequest,
     RejectMembershipRequest,
@@ -25,6 +23,7 @@ from meno.identity.v1.class_service_pb2 import (
     UndeleteClassRequest,
     UpdateClassRequest,
 )
+from meno.identity.v1.resources_pb2 import Class, JoinPolicy
 from tests.end_to_end.writes.case import Cases
 from tests.people import Person
 from tests.school import School, new_id
@@ -52,7 +51,7 @@ async def _made_by(school: School) -> tuple[Person, Class]:
 async def _update_class(school: School) -> Any:
     teacher, made = await _made_by(school)
     # With the etag that was read, a second effect would be refused.
-    request = UpdateClassRequest(class_id=made.class_id, title="New", etag=made.etag)
+    request = UpdateClassRequest(class_id=made.class_id, class_info=Class(title="New"), etag=made.etag)
     return (teacher.classes.UpdateClass, request, teacher), None
 
 
@@ -99,7 +98,8 @@ async def _add_membership(school: School) -> Any:
 async def _waiting(school: School) -> tuple[Person, dict[str, str]]:
     """A teacher, and somebody who waits to be let into their class."""
     teacher, made = await _made_by(school)
-    policy = UpdateClassRequest(class_id=made.class_id, join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
+    approval = Class(join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
+    policy = UpdateClassRequest(class_id=made.class_id, class_info=approval)
     await teacher.classes.UpdateClass(policy, **teacher.auth)
     student = await school.student()
     await school.join(student, made)

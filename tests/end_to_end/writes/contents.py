@@ -5,7 +5,6 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 
 from meno.content.v1.content_service_pb2 import (
-    Body,
     CreateContentRequest,
     ListDraftsRequest,
     PublishContentRequest,
@@ -18,6 +17,7 @@ from meno.content.v1.material_service_pb2 import (
     RetryProcessingRequest,
     UploadMaterialRequest,
 )
+from meno.content.v1.resources_pb2 import Content, ContentBody
 from tests.end_to_end.writes.case import Cases
 from tests.people import Person
 from tests.school import School
@@ -35,7 +35,9 @@ async def _create_content(school: School) -> Any:
         listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
         return len(listed.contents)
 
-    request = CreateContentRequest(class_id=made.class_id, title="Once", body=Body(module=Body.Module()))
+    request = CreateContentRequest(
+        class_id=made.class_id, title="Once", body=ContentBody(module=ContentBody.Module())
+    )
     return (teacher.contents.CreateContent, request, teacher), count
 
 
@@ -45,7 +47,7 @@ async def _update_draft(school: School) -> Any:
     made = await school.new_class(teacher)
     lesson = await school.lesson(teacher, made, publish=False)
     request = UpdateDraftRequest(
-        class_id=made.class_id, content_id=lesson.content_id, title="New", etag=lesson.etag
+        class_id=made.class_id, content_id=lesson.content_id, content=Content(title="New"), etag=lesson.etag
     )
     return (teacher.contents.UpdateDraft, request, teacher), None
 

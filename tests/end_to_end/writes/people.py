@@ -3,6 +3,7 @@
 from typing import Any
 
 from meno.access.v1.access_pb2 import GlobalRole
+from meno.identity.v1.resources_pb2 import User, UserSettings
 from meno.identity.v1.user_service_pb2 import (
     CompleteOnboardingRequest,
     CreateUserRequest,
@@ -15,8 +16,6 @@ from meno.identity.v1.user_service_pb2 import (
     UndeleteUserRequest,
     UpdateSettingsRequest,
     UpdateUserRequest,
-    User,
-    UserSettings,
 )
 from tests.end_to_end.writes.case import Cases
 from tests.school import School, new_id

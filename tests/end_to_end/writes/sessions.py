@@ -2,14 +2,9 @@
 
 from typing import Any
 
-from meno.session.v1.event_service_pb2 import AppendEventsRequest, Event, EventKind, ListEventsRequest
-from meno.session.v1.session_service_pb2 import (
-    SessionAction,
-    ApplyActionRequest,
-    CreateSessionRequest,
-    ListSessionsRequest,
-    Session,
-)
+from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest
+from meno.session.v1.resources_pb2 import Event, EventKind, Session, SessionAction
+from meno.session.v1.session_service_pb2 import ApplyActionRequest, CreateSessionRequest, ListSessionsRequest
 from tests.end_to_end.writes.case import Cases
 from tests.people import Person
 from tests.school import School, new_id
@@ -37,7 +32,10 @@ async def _apply(school: School) -> Any:
     student = await school.student()
     session = await _session(student)
     request = ApplyActionRequest(
-        user_id="me", session_id=session.session_id, action=SessionAction.SESSION_ACTION_GENERATE_PLAN, state_version=1
+        user_id="me",
+        session_id=session.session_id,
+        action=SessionAction.SESSION_ACTION_GENERATE_PLAN,
+        state_version=1,
     )
     return (student.sessions.ApplyAction, request, student), None
 
