@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from chassis import registration
 from chassis.registration import ServiceRegistration
 from chassis.server import App
 from chassis.testing import TestEnvironment
