@@ -60,7 +60,8 @@ class Statement(Generic[Row]):
         compiled = clause.compile(dialect=_DIALECT)
         if not isinstance(compiled, SQLCompiler):
             raise ValueError(f"not a query: {compiled}")
-        self.clause = clause
+        # The clause itself is not kept: the clauses of a service take about 1 MiB.
+        self.parameter_types = {name: type(bind.type) for name, bind in compiled.binds.items()}
         self.sql = str(compiled)
         self.row_factory: BaseRowFactory[Row] = args_row(row) if issubclass(row, tuple) else scalar_row
         self._literals = _literals(compiled)
