@@ -1,1 +1,1 @@
-"""What every service of Meno stands on. It knows no business noun and no table."""
+"""The shared library of all services of Meno. It contains no table and no use case of a service."""

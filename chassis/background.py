@@ -2,34 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import structlog
 
 RETRY_DELAY_SECONDS = 0.5
 
-BackgroundTask: TypeAlias = Callable[[], Awaitable[Any]]
+BackgroundTask: TypeAlias = Callable[[], Awaitable[object]]
 """Work that never returns. If it raises, the process ends."""
 
 log = structlog.get_logger()
 
 
 async def run_forever(
-    work: Callable[[], Awaitable[Any]],
+    work: Callable[[], Awaitable[object]],
     failure_event: str,
     *,
     interval: float = 0.0,
     retry_delay: float | None = None,
     max_retry_delay: float | None = None,
-) -> None:
+) -> NoReturn:
     """Calls `work` again and again. A failure is logged as `failure_event` and does not end the loop.
 
     Args:
         interval: seconds between the end of a call and the next one.
-        retry_delay: seconds after a failure; by default `interval`.
+        retry_delay: seconds after a failure; by default `interval`, or RETRY_DELAY_SECONDS if that is 0.
         max_retry_delay: if given, the delay doubles with each failure in a row up to this value.
     """
-    first_delay = interval if retry_delay is None else retry_delay
+    first_delay = (interval or RETRY_DELAY_SECONDS) if retry_delay is None else retry_delay
     delay = first_delay
     while True:
         try:

@@ -1,6 +1,6 @@
-"""A certificate authority of the house's own, for the local stack and for tests.
+"""A certificate authority (CA) for the local stack and for tests.
 
-In production the same three files come from elsewhere, such as cert-manager.
+In production, another CA, such as cert-manager, issues the same three files.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,16 +12,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-VALID_FOR = timedelta(days=825)
-_SKEW = timedelta(minutes=5)
+VALIDITY = timedelta(days=825)
+"""The validity of a certificate."""
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class CertificateAuthority:
-    """Signs certificates that name a service: `spiffe://meno/<service>`, and the service as host."""
+    """Signs certificates of services: their names are `spiffe://meno/<service>` and the host `<service>`."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("meno authority")
+        self._name = _name("meno certificate authority")
         self._certificate = (
             _builder(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -29,7 +30,7 @@ class CertificateAuthority:
         )
 
     def issue(self, service: str, directory: Path) -> None:
-        """Writes `ca.pem`, `cert.pem` and `key.pem` for a service, readable by their owner alone."""
+        """Writes `ca.pem`, `cert.pem` and `key.pem` of a service, which only their owner may read."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.UniformResourceIdentifier(f"spiffe://meno/{service}"),
@@ -72,8 +73,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + VALID_FOR)
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + VALIDITY)
     )
 
 

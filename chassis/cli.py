@@ -1,8 +1,8 @@
-"""The commands that every service has: `python -m <service> serve | migrate | settings`."""
+"""The commands of every service: `python -m <service> serve | migrate | settings`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import sqlalchemy.exc
@@ -18,8 +18,8 @@ from chassis.settings import Settings
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-def service_cli(service: str, kind: type[Settings], compose: AppFactory) -> typer.Typer:
-    """The command line of a service; it may add commands of its own."""
+def service_cli(service: str, kind: type[Settings], create_app: AppFactory) -> typer.Typer:
+    """Returns the command line of a service, to which the service may add commands."""
     cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
 
     @cli.command()
@@ -28,24 +28,24 @@ def service_cli(service: str, kind: type[Settings], compose: AppFactory) -> type
         settings = load(kind)
         telemetry.configure(service, settings.log_level)
         with friendly_errors():
-            status = run(compose, settings)
+            status = run(create_app, settings)
         raise typer.Exit(status)
 
     @cli.command()
     def migrate() -> None:
-        """Bring the database to the newest revision."""
+        """Migrate the database to the latest revision."""
         from chassis import migrations
 
         settings = load(kind)
         with friendly_errors():
             migrations.upgrade(service, settings.migration_url, serving_role=_serving_role(settings))
-        typer.echo(f"{service}: the database is current")
+        typer.echo(f"{service}: the database is up to date")
 
     @cli.command()
     def settings() -> None:
-        """Show every setting: its variable, its default and what it is for."""
+        """List every setting with its variable, default and description."""
         for name, field in kind.model_fields.items():
-            default = "required" if field.is_required() else f"default {_written(field.default)}"
+            default = "required" if field.is_required() else f"default {_format_default(field.default)}"
             typer.echo(f"MENO_{name.upper()}  ({default})")
             if field.description:
                 typer.echo(f"    {field.description}")
@@ -53,8 +53,8 @@ def service_cli(service: str, kind: type[Settings], compose: AppFactory) -> type
     return cli
 
 
-def _written(default: object) -> str:
-    """A default as one would set it."""
+def _format_default(default: object) -> str:
+    """Returns a default in the format of the variable."""
     match to_jsonable_python(default):
         case None | "" | []:
             return "none"
@@ -65,7 +65,7 @@ def _written(default: object) -> str:
 
 
 def load(kind: type[AnySettings]) -> AnySettings:
-    """Reads the settings from the environment, or exits with one line for each that is wrong."""
+    """Reads the settings from the environment. Exits with one line for each invalid setting."""
     try:
         return kind()
     except ValidationError as error:
@@ -77,19 +77,19 @@ def load(kind: type[AnySettings]) -> AnySettings:
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """Exits with one line for what is wrong around the service: a database, a file, a port."""
+    """Replaces the traceback of an error in the environment (database, file, port) by one line, and exits."""
     try:
         yield
     except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        typer.echo(f"the database cannot be used: {reason}; see MENO_DATABASE_URL", err=True)
+        typer.echo(f"cannot use the database: {reason}; check MENO_DATABASE_URL", err=True)
         raise typer.Exit(1) from error
     except OSError as error:
-        typer.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        prefix = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"{prefix}{error.strerror or error}", err=True)
         raise typer.Exit(1) from error
 
 
 def _serving_role(settings: Settings) -> str | None:
-    parts: dict[str, Any] = conninfo_to_dict(settings.database_url.get_secret_value())
-    role = parts.get("user")
+    role = conninfo_to_dict(settings.database_url.get_secret_value()).get("user")
     return str(role) if role and settings.owner_database_url else None

@@ -1,7 +1,7 @@
-"""Access tokens: verified here, against keys that identity_service publishes.
+"""Verifies access tokens against the signing keys that identity_service publishes.
 
-An invalid or expired token is refused, never treated as anonymous. A verified token is
-remembered until it expires, for checking an ES256 signature takes longer than a call.
+An invalid or expired token is an error; it is never treated as an anonymous call. A verified token is cached
+until it expires, because verifying an ES256 signature takes longer than the rest of a call.
 """
 
 import asyncio
@@ -9,14 +9,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 from joserfc.util import urlsafe_b64decode
 
+from chassis.background import run_forever
 from chassis.calls import Caller
 from chassis.claims import ALGORITHM, AUDIENCE, CLOCK_SKEW, ISSUER, LIFETIME, TYPE, caller_from, kid_from
 from chassis.errors import ServiceUnavailable, TokenExpired, TokenInvalid, TokenMissing
@@ -24,66 +25,66 @@ from chassis.errors import ServiceUnavailable, TokenExpired, TokenInvalid, Token
 __all__ = ["ALGORITHM", "AUDIENCE", "CLOCK_SKEW", "ISSUER", "LIFETIME", "TYPE", "FetchKeys", "Tokens"]
 
 KEY_CACHE = timedelta(minutes=5)
+"""The key set is fetched again after this time."""
 MAX_TOKEN_BYTES = 24 * 1024
 
-# Spelled as the gateway looks for it.
+# Case-sensitive, because the gateway looks for exactly this prefix.
 _SCHEME = "Bearer "
-_REMEMBERED = 4096
-_FETCH_PAUSE = 5.0
+_CACHE_SIZE = 4096
+_MIN_FETCH_INTERVAL_SECONDS = 5.0
 
 log = structlog.get_logger()
 
-FetchKeys = Callable[[], Awaitable[Mapping[str, Any]]]
+FetchKeys: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 """Returns the current JSON Web Key Set (RFC 7517), parsed."""
 
 
 class Tokens:
-    """Turns `authorization` headers into callers."""
+    """Verifies `authorization` headers."""
 
     def __init__(self, fetch_keys: FetchKeys) -> None:
         self._fetch = fetch_keys
-        self._keys: Mapping[str, Any] | None = None
-        """By their id; None until a set was fetched."""
+        self._keys: Mapping[str, Key] | None = None
+        """The keys by their id; None until a key set was fetched."""
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._verified: OrderedDict[str, Caller] = OrderedDict()
 
     async def caller(self, authorization: str) -> Caller:
-        """Returns who a header names.
+        """Returns the caller that an `authorization` header identifies.
 
-        Raises TokenMissing, TokenInvalid, TokenExpired, or ServiceUnavailable when no key
-        set was ever fetched.
+        Raises TokenMissing, TokenInvalid or TokenExpired. Raises ServiceUnavailable if no key set was ever
+        fetched.
         """
         if not authorization.startswith(_SCHEME):
             raise TokenMissing()
         token = authorization.removeprefix(_SCHEME)
-        known = self._verified.get(token)
-        if known is None:
-            known = await self._verify(token)
-            self._remember(token, known)
-        if time.time() >= known.expires_at + CLOCK_SKEW.total_seconds():
+        caller = self._verified.get(token)
+        if caller is None:
+            caller = await self._verify(token)
+            self._cache(token, caller)
+        if time.time() >= caller.expires_at + CLOCK_SKEW.total_seconds():
             self._verified.pop(token, None)
             raise TokenExpired()
-        return known
+        return caller
 
     async def refresh(self) -> None:
-        """Fetches the key set now. Raises what the source raises."""
+        """Fetches the key set now. Raises the exceptions of `fetch_keys`."""
         async with self._fetching:
             await self._load()
 
     async def keep_fresh(self) -> None:
-        """Fetches the key set again before it grows old, for ever."""
-        while True:
-            await asyncio.sleep(KEY_CACHE.total_seconds())
-            try:
-                await self.refresh()
-            except Exception as error:
-                log.warning("keys_not_refreshed", error=repr(error))
+        """Fetches the key set every KEY_CACHE. Never returns."""
+        await run_forever(self._refresh_later, "keys_not_refreshed")
+
+    async def _refresh_later(self) -> None:
+        await asyncio.sleep(KEY_CACHE.total_seconds())
+        await self.refresh()
 
     async def _load(self) -> None:
         self._fetched_at = time.monotonic()
-        fetched = KeySet.import_key_set(await self._fetch())  # type: ignore[arg-type]
-        self._keys = {str(key.kid): key for key in fetched.keys}
+        key_set = KeySet.import_key_set(await self._fetch())  # type: ignore[arg-type]
+        self._keys = {str(key.kid): key for key in key_set.keys}
 
     async def _verify(self, token: str) -> Caller:
         if len(token) > MAX_TOKEN_BYTES:
@@ -92,32 +93,33 @@ class Tokens:
             kid = kid_from(urlsafe_b64decode(token.partition(".")[0].encode()))
             verified = jws.deserialize_compact(token, await self._key(kid), algorithms=[ALGORITHM])
             return caller_from(verified.payload, token)
-        # However deep an enemy nests it, what cannot be read is no token.
+        # RecursionError: deeply nested JSON is an invalid token, not an internal error.
         except (JoseError, ValueError, KeyError, RecursionError) as error:
             raise TokenInvalid() from error
 
-    async def _key(self, kid: str) -> Any:
-        """The key of this id; the set is fetched once more where it lacks it.
+    async def _key(self, kid: str) -> Key:
+        """Returns the key with this id. The key set is fetched again if it does not contain the key.
 
-        Raises KeyError where there is none, ServiceUnavailable where no set was ever fetched.
+        Raises KeyError if the key does not exist, ServiceUnavailable if no key set was ever fetched.
         """
         if self._keys is None or kid not in self._keys:
             async with self._fetching:
-                await self._look_again(kid)
+                await self._refetch_keys(kid)
         if self._keys is None:
             raise ServiceUnavailable()
         return self._keys[kid]
 
-    async def _look_again(self, kid: str) -> None:
-        known = self._keys is not None and kid in self._keys
-        if known or time.monotonic() - self._fetched_at <= _FETCH_PAUSE:
+    async def _refetch_keys(self, kid: str) -> None:
+        """Fetches the key set, unless another task has just fetched it. The interval limits invalid tokens."""
+        is_known = self._keys is not None and kid in self._keys
+        if is_known or time.monotonic() - self._fetched_at <= _MIN_FETCH_INTERVAL_SECONDS:
             return
         try:
             await self._load()
         except Exception as error:
             log.warning("keys_not_fetched", error=repr(error))
 
-    def _remember(self, token: str, caller: Caller) -> None:
+    def _cache(self, token: str, caller: Caller) -> None:
         self._verified[token] = caller
-        if len(self._verified) > _REMEMBERED:
+        if len(self._verified) > _CACHE_SIZE:
             self._verified.popitem(last=False)

@@ -65,8 +65,8 @@ async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[Revocation
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that breaks off is followed again without a pause."""
-    monkeypatch.setattr(revocation, "RETRY_DELAY_SECONDS", 0)
+    """Removes the delay before a feed is followed again."""
+    monkeypatch.setattr(revocation, "RETRY_DELAY_SECONDS", 0.001)
 
 
 async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:

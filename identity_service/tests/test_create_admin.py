@@ -47,7 +47,7 @@ async def test_a_login_name_is_unique(new_database: Callable[[str], str]) -> Non
         ("x" * 65, PASSWORD, "login_name"),
         ("", PASSWORD, "login_name"),
         ("Root", "too short", "password"),
-        ("Root", PASSWORD, "the database cannot be used"),
+        ("Root", PASSWORD, "cannot use the database"),
     ],
 )
 async def test_a_problem_is_reported_in_one_line(login_name: str, password: str, message: str) -> None:

@@ -15,7 +15,7 @@ NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 @pytest.mark.parametrize(
     ("command", "status", "said"),
     [
-        ("migrate", 1, "the database cannot be used"),
+        ("migrate", 1, "cannot use the database"),
         ("serve", 1, "ca.pem: No such file or directory"),
     ],
 )
