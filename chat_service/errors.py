@@ -10,12 +10,12 @@ class ChatError(DomainError, contract=ErrorReason):
 
 class ChatNotFound(ChatError):
     def __init__(self, chat_id: str) -> None:
-        super().__init__("Chat not found.", chat_id=chat_id)
+        super().__init__("The chat does not exist.", chat_id=chat_id)
 
 
 class MessageNotFound(ChatError):
     def __init__(self, message_id: str) -> None:
-        super().__init__("Answer not found in this chat.", message_id=message_id)
+        super().__init__("The chat has no answer with this id.", message_id=message_id)
 
 
 class AnswerInProgress(ChatError):

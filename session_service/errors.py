@@ -12,7 +12,7 @@ class SessionError(DomainError, contract=ErrorReason):
 
 class SessionNotFound(SessionError):
     def __init__(self, session_id: str) -> None:
-        super().__init__("Session not found.", session_id=session_id)
+        super().__init__("The session does not exist.", session_id=session_id)
 
 
 class ActionNotAllowed(SessionError):
