@@ -44,7 +44,7 @@ settings AS MATERIALIZED (
 ),
 
 -- The contents that students can see: published, not deleted, and below visible contents only.
--- in_subtree is true for content_id and its descendants.
+-- in_subtree is true for content_id and its descendants. UNION ALL adds one level of the tree per iteration.
 -- Index: contents_siblings_key finds the children, content_revisions_published_key the published revision.
 visible (content_id, in_subtree) AS (
     SELECT content.content_id, CAST(:content_id AS uuid) IS NULL OR content.content_id = :content_id
@@ -135,8 +135,8 @@ document_frequencies AS (
     SELECT term, count(*) AS chunk_count FROM postings GROUP BY term
 ),
 
--- The inverse document frequency (BM25 idf) of each query term, also of terms that no chunk contains:
--- they count in the maximum score below.
+-- The inverse document frequency (BM25 idf, with 1 added as in Lucene, so that it is never negative) of each
+-- query term. Terms that no chunk contains are included, because they count in the maximum score below.
 query_weights AS (
     SELECT
         query_terms.term,
@@ -259,8 +259,8 @@ best AS MATERIALIZED (
 )
 
 -- The texts of these chunks.
--- Index: the primary key of material_chunks. LIMIT 1 makes each chunk one lookup by the key, whatever number
--- of rows the planner expects.
+-- Index: the primary key of material_chunks. LIMIT 1 makes each chunk one lookup by the key, independent of
+-- the estimates of the planner.
 SELECT
     chunk.scope_id, chunk.material_id, best.revision_id, chunk.chunk_id, best.title, chunk.ordinal,
     chunk.page, chunk.section, chunk.char_start, chunk.char_end, chunk.text

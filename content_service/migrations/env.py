@@ -1,4 +1,4 @@
-"""Alembic's entry point; everything is in the chassis."""
+"""The entry point of Alembic. The implementation is in the chassis."""
 
 from chassis.migrations import run_environment
 from content_service.tables import Base

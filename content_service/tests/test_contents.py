@@ -297,14 +297,14 @@ async def test_published_revisions_never_change(content: ContentService) -> None
 async def test_a_change_that_the_state_does_not_permit_is_refused(content: ContentService) -> None:
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
-    where: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
-    unpublish = UnpublishContentRequest(**where)
+    key: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
+    unpublish = UnpublishContentRequest(**key)
     denied = await expect_error(content.contents.UnpublishContent(unpublish, **teacher.auth))
     assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "NOT_PUBLISHED")
     await content.publish(teacher, lesson.content_id)
     for call in (
-        content.contents.PublishContent(PublishContentRequest(**where), **teacher.auth),
-        content.contents.GetDraft(GetDraftRequest(**where), **teacher.auth),
+        content.contents.PublishContent(PublishContentRequest(**key), **teacher.auth),
+        content.contents.GetDraft(GetDraftRequest(**key), **teacher.auth),
     ):
         denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "DRAFT_NOT_FOUND")
@@ -341,17 +341,17 @@ async def test_students_can_neither_see_nor_change_drafts(content: ContentServic
     teacher = content.teacher()
     student = content.student(teacher.class_id)
     lesson = await content.lesson(teacher)
-    where: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
+    key: dict[str, Any] = {"class_id": teacher.class_id, "content_id": lesson.content_id}
     calls = content.contents
     for call in (
         calls.CreateContent(
             CreateContentRequest(class_id=teacher.class_id, title="Mine", body=LESSON), **student.auth
         ),
-        calls.GetDraft(GetDraftRequest(**where), **student.auth),
+        calls.GetDraft(GetDraftRequest(**key), **student.auth),
         calls.ListDrafts(ListDraftsRequest(class_id=teacher.class_id), **student.auth),
         calls.UpdateDraft(update(teacher, lesson.content_id, title="Mine"), **student.auth),
-        calls.PublishContent(PublishContentRequest(**where), **student.auth),
-        calls.UnpublishContent(UnpublishContentRequest(**where), **student.auth),
+        calls.PublishContent(PublishContentRequest(**key), **student.auth),
+        calls.UnpublishContent(UnpublishContentRequest(**key), **student.auth),
     ):
         denied = await expect_error(call)
         assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")

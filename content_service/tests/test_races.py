@@ -66,14 +66,14 @@ async def test_one_request_id_changes_a_content_once(content: ContentService) ->
     teacher = content.teacher()
     lesson = await content.lesson(teacher)
     material = await content.upload(teacher, "Words.")
-    calls, materials, where = content.contents, content.materials, key_of(teacher, lesson)
+    calls, materials, key = content.contents, content.materials, key_of(teacher, lesson)
     version = int(lesson.etag, 16)
     changes: list[tuple[Any, Any]] = [
-        (calls.UpdateDraft, UpdateDraftRequest(content=Content(title="Other"), etag=lesson.etag, **where)),
-        (materials.AttachMaterial, AttachMaterialRequest(material_id=material.material_id, **where)),
-        (calls.PublishContent, PublishContentRequest(**where)),
-        (materials.DetachMaterial, DetachMaterialRequest(material_id=material.material_id, **where)),
-        (calls.UnpublishContent, UnpublishContentRequest(**where)),
+        (calls.UpdateDraft, UpdateDraftRequest(content=Content(title="Other"), etag=lesson.etag, **key)),
+        (materials.AttachMaterial, AttachMaterialRequest(material_id=material.material_id, **key)),
+        (calls.PublishContent, PublishContentRequest(**key)),
+        (materials.DetachMaterial, DetachMaterialRequest(material_id=material.material_id, **key)),
+        (calls.UnpublishContent, UnpublishContentRequest(**key)),
     ]
     for method, request in changes:
         request.request_id = str(uuid.uuid4())

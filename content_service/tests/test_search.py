@@ -52,23 +52,27 @@ async def sample(content: ContentService) -> SampleClass:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def library(content: ContentService) -> SampleClass:
+async def shared_sample(content: ContentService) -> SampleClass:
     """A sample class that tests do not change."""
     return await SampleClass(content, content.teacher()).create()
 
 
-async def test_search_matches_terms_and_meaning(library: SampleClass) -> None:
-    assert await library.find("chlorophyll glucose") == [library.plants.material_id]
-    assert await library.find("How do leaves make food from the sun?") == [library.plants.material_id]
-    assert await library.find("Why does molten rock come out of mountains?") == [library.earth.material_id]
+async def test_search_matches_terms_and_meaning(shared_sample: SampleClass) -> None:
+    assert await shared_sample.find("chlorophyll glucose") == [shared_sample.plants.material_id]
+    assert await shared_sample.find("How do leaves make food from the sun?") == [
+        shared_sample.plants.material_id
+    ]
+    assert await shared_sample.find("Why does molten rock come out of mountains?") == [
+        shared_sample.earth.material_id
+    ]
 
 
-async def test_a_found_chunk_contains_the_data_of_a_citation(library: SampleClass) -> None:
-    [found] = await library.service.search(library.student, "What is basalt?")
+async def test_a_found_chunk_contains_the_data_of_a_citation(shared_sample: SampleClass) -> None:
+    [found] = await shared_sample.service.search(shared_sample.student, "What is basalt?")
     assert (found.class_id, found.material_id, found.revision_id) == (
-        library.student.class_id,
-        library.earth.material_id,
-        library.earth.revision_id,
+        shared_sample.student.class_id,
+        shared_sample.earth.material_id,
+        shared_sample.earth.revision_id,
     )
     assert (found.material_title, found.section, found.ordinal, found.page) == (
         "notes",
@@ -83,8 +87,8 @@ async def test_a_found_chunk_contains_the_data_of_a_citation(library: SampleClas
         revision_id=found.revision_id,
         chunk_id=found.chunk_id,
     )
-    for person in (library.teacher, library.student):
-        assert await library.service.materials.GetChunk(request, **person.auth) == found
+    for person in (shared_sample.teacher, shared_sample.student):
+        assert await shared_sample.service.materials.GetChunk(request, **person.auth) == found
 
 
 async def test_a_chunk_of_a_pdf_has_its_page(content: ContentService) -> None:
@@ -99,9 +103,9 @@ async def test_a_chunk_of_a_pdf_has_its_page(content: ContentService) -> None:
     ]
 
 
-async def test_irrelevant_chunks_are_not_returned(library: SampleClass) -> None:
+async def test_irrelevant_chunks_are_not_returned(shared_sample: SampleClass) -> None:
     for query in ("Who won the football cup in 1998?", "Mietvertrag kündigen", "quarterly tax return form"):
-        assert await library.find(query) == []
+        assert await shared_sample.find(query) == []
 
 
 async def test_search_in_a_class_without_material_returns_nothing(content: ContentService) -> None:
@@ -222,16 +226,16 @@ async def test_attaching_an_unsuitable_material_is_refused(
             assert (denied.code, denied.reason) == ("NOT_FOUND", reason)
 
 
-async def test_search_is_restricted_to_the_given_content(library: SampleClass) -> None:
-    both = {library.plants.material_id, library.earth.material_id}
+async def test_search_is_restricted_to_the_given_content(shared_sample: SampleClass) -> None:
+    both = {shared_sample.plants.material_id, shared_sample.earth.material_id}
     query = "chlorophyll in leaves; magma and lava"
-    assert {*await library.find(query)} == both
-    assert {*await library.find(query, content_id=library.module.content_id)} == both
-    assert await library.find(query, content_id=library.lesson.content_id.upper()) == [
-        library.plants.material_id
+    assert {*await shared_sample.find(query)} == both
+    assert {*await shared_sample.find(query, content_id=shared_sample.module.content_id)} == both
+    assert await shared_sample.find(query, content_id=shared_sample.lesson.content_id.upper()) == [
+        shared_sample.plants.material_id
     ]
-    assert await library.find(query, content_id=str(uuid.uuid4())) == []
-    assert len(await library.find(query, top_k=1)) == 1
+    assert await shared_sample.find(query, content_id=str(uuid.uuid4())) == []
+    assert len(await shared_sample.find(query, top_k=1)) == 1
 
 
 QUERY = "How does the chlorophyll in leaves absorb light for photosynthesis?"
@@ -252,15 +256,15 @@ SPECIAL_QUERIES = {
 
 
 @pytest.mark.parametrize("kind", SPECIAL_QUERIES)
-async def test_special_characters_in_a_query_have_no_effect(library: SampleClass, kind: str) -> None:
-    assert library.plants.material_id in await library.find(SPECIAL_QUERIES[kind])
+async def test_special_characters_in_a_query_have_no_effect(shared_sample: SampleClass, kind: str) -> None:
+    assert shared_sample.plants.material_id in await shared_sample.find(SPECIAL_QUERIES[kind])
 
 
 @pytest.mark.parametrize(
     "query", ["the of and", "?!... -- ''", "🙂", "\u200b\u2060", "\u00ad", "نص بلا صلة", "a" * 10_000]
 )
-async def test_a_query_without_terms_returns_nothing(library: SampleClass, query: str) -> None:
-    assert await library.find(query) == []
+async def test_a_query_without_terms_returns_nothing(shared_sample: SampleClass, query: str) -> None:
+    assert await shared_sample.find(query) == []
 
 
 @pytest.mark.parametrize(
