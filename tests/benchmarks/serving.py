@@ -31,7 +31,7 @@ from meno.session.v1 import resources_pb2 as session_resources
 from meno.session.v1 import session_service_pb2 as sessions
 from session_service.app import build_app
 from session_service.settings import Settings
-from tests.gateway.front import envoy, free_ports, healthy, keys_of
+from tests.gateway.gateway_client import envoy, free_ports, healthy, keys_of
 
 _NEVER_REACHED = 4_000_000_000
 

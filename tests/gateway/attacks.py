@@ -1,4 +1,4 @@
-"""The list of attacks: tokens that are forged, foreign or crooked, and places where none belongs."""
+"""Attacks: forged, foreign and malformed tokens, and tokens in wrong places."""
 
 import json
 import time
@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis import tokens
-from tests.gateway.forge import (
+from tests.gateway.token_factory import (
     ABSENT,
     HEADER,
     ORDER,
-    Forge,
+    TokenFactory,
     base64url,
     curve_signature,
     pair,
@@ -21,18 +21,18 @@ from tests.gateway.forge import (
     signature,
 )
 
-ENDS: list[Any] = [None, "never", "", [], True, 0, -5, 2**40, 10**30, -(10**30), ABSENT]
-CROOKED: list[Any] = [[], None, "TEACHER", 7, {"018f": 7}, {"018f": ["TEACHER"]}, {"018f": None}]
-DEEP = b"[" * 6000 + b"]" * 6000
+EXPIRIES: list[Any] = [None, "never", "", [], True, 0, -5, 2**40, 10**30, -(10**30), ABSENT]
+MALFORMED_CLASSES: list[Any] = [[], None, "TEACHER", 7, {"018f": 7}, {"018f": ["TEACHER"]}, {"018f": None}]
+DEEPLY_NESTED = b"[" * 6000 + b"]" * 6000
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class Attack(NamedTuple):
-    """What is sent in place of a token, and how it is refused."""
+    """A manipulated token and the reason of its rejection."""
 
     name: str
-    token: Callable[[Forge], str]
+    token: Callable[[TokenFactory], str]
     reason: str = "TOKEN_INVALID"
 
 
@@ -40,53 +40,55 @@ def now(seconds: float) -> int:
     return int(time.time() + seconds)
 
 
-def claimed(**claims: Any) -> Callable[[Forge], str]:
-    return lambda forge: forge.token(**claims)
+def claimed(**claims: Any) -> Callable[[TokenFactory], str]:
+    return lambda factory: factory.token(**claims)
 
 
-def under(**parameters: Any) -> Callable[[Forge], str]:
-    return lambda forge: forge.under(**parameters)
+def with_header(**parameters: Any) -> Callable[[TokenFactory], str]:
+    return lambda factory: factory.with_header(**parameters)
 
 
-def signed(change: Callable[[int, int], bytes]) -> Callable[[Forge], str]:
-    """A good token whose signature is changed."""
-    return lambda forge: forge.token(sign=lambda raw: change(*signature(forge.key, raw)))
+def signed(change: Callable[[int, int], bytes]) -> Callable[[TokenFactory], str]:
+    """Returns a builder of a valid token with a changed signature."""
+    return lambda factory: factory.token(sign=lambda raw: change(*signature(factory.key, raw)))
 
 
-def parts(change: Callable[[str, str, str], str]) -> Callable[[Forge], str]:
-    """A good token whose parts are put together in another way."""
-    return lambda forge: change(*forge.token().split("."))
+def parts(change: Callable[[str, str, str], str]) -> Callable[[TokenFactory], str]:
+    """Returns a builder of a valid token whose parts are combined differently."""
+    return lambda factory: change(*factory.token().split("."))
 
 
-def payload(raw: bytes) -> Callable[[Forge], str]:
-    return lambda forge: forge.token(claims=raw)
+def payload(raw: bytes) -> Callable[[TokenFactory], str]:
+    return lambda factory: factory.token(claims=raw)
 
 
-def altered(before: str, after: str) -> Callable[[Forge], str]:
-    """A good token in whose claims a text is put in place of another, and which is signed then."""
-    return lambda forge: forge.token(claims=json.dumps(forge.claims()).replace(before, after, 1).encode())
+def with_replaced_text(before: str, after: str) -> Callable[[TokenFactory], str]:
+    """Returns a builder of a token in whose claims a text is replaced before the signature."""
+    return lambda factory: factory.token(
+        claims=json.dumps(factory.claims()).replace(before, after, 1).encode()
+    )
 
 
-def spelled(change: Callable[[bytes], bytes]) -> Callable[[Forge], str]:
-    """A good token whose claims are bytes that were changed before they were signed."""
-    return lambda forge: forge.token(claims=change(json.dumps(forge.claims()).encode()))
+def with_changed_bytes(change: Callable[[bytes], bytes]) -> Callable[[TokenFactory], str]:
+    """Returns a builder of a token whose encoded claims are changed before the signature."""
+    return lambda factory: factory.token(claims=change(json.dumps(factory.claims()).encode()))
 
 
-def unsigned(alg: Any, kid: Any) -> Callable[[Forge], str]:
-    return under(sign=lambda _: b"", alg=alg, kid=kid)
+def unsigned(alg: Any, kid: Any) -> Callable[[TokenFactory], str]:
+    return with_header(sign=lambda _: b"", alg=alg, kid=kid)
 
 
-def sealed(alg: str, form: str) -> Callable[[Forge], str]:
-    return lambda forge: forge.sealed(alg, form)
+def with_hmac(alg: str, form: str) -> Callable[[TokenFactory], str]:
+    return lambda factory: factory.with_hmac(alg, form)
 
 
-def ends(number: str) -> Callable[[Forge], str]:
-    return lambda forge: forge.with_exp(number)
+def with_expiry(number: str) -> Callable[[TokenFactory], str]:
+    return lambda factory: factory.with_exp(number)
 
 
-def of_other_claims(forge: Forge) -> str:
-    header, _, end = forge.token().split(".")
-    return f"{header}.{forge.token(role='ADMIN').split('.')[1]}.{end}"
+def of_other_claims(factory: TokenFactory) -> str:
+    header, _, end = factory.token().split(".")
+    return f"{header}.{factory.token(role='ADMIN').split('.')[1]}.{end}"
 
 
 def json_serialised(header: str, claims: str, end: str) -> str:
@@ -97,17 +99,17 @@ def json_serialised_for_many(header: str, claims: str, end: str) -> str:
     return json.dumps({"payload": claims, "signatures": [{"protected": header, "signature": end}]})
 
 
-def standard_alphabet(forge: Forge) -> str:
-    """A good token whose signature has to be spelled with `-` or `_`, and is not."""
+def standard_alphabet(factory: TokenFactory) -> str:
+    """Returns a token whose signature uses the standard base64 alphabet."""
     while True:
-        head, _, end = forge.token().rpartition(".")
+        head, _, end = factory.token().rpartition(".")
         other = end.replace("-", "+").replace("_", "/")
         if other != end:
             return f"{head}.{other}"
 
 
 def other_last_bits(token: str) -> str:
-    """The same bytes, for whoever overlooks bits that say nothing."""
+    """Returns the token with other unused bits in its last character."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
 
@@ -119,30 +121,32 @@ ALGORITHMS = [
         for kid in ("test", ABSENT)
     ),
     *(
-        Attack(f"{alg} with the public key as {form}", sealed(alg, form))
+        Attack(f"{alg} with the public key as {form}", with_hmac(alg, form))
         for alg in ("HS256", "HS384", "HS512")
         for form in ("pem", "der", "jwk", "x", "empty")
     ),
-    Attack("RS256 of a foreign key", under(sign=rsa_signature, alg="RS256")),
-    Attack("PS256 of a foreign key", under(sign=rsa_signature, alg="PS256")),
+    Attack("RS256 of a foreign key", with_header(sign=rsa_signature, alg="RS256")),
+    Attack("PS256 of a foreign key", with_header(sign=rsa_signature, alg="PS256")),
     Attack(
         "ES384 of a foreign key",
-        under(sign=curve_signature(ec.SECP384R1(), 48, hashes.SHA384()), alg="ES384"),
+        with_header(sign=curve_signature(ec.SECP384R1(), 48, hashes.SHA384()), alg="ES384"),
     ),
     Attack(
         "ES256K of a foreign key",
-        under(sign=curve_signature(ec.SECP256K1(), 32, hashes.SHA256()), alg="ES256K"),
+        with_header(sign=curve_signature(ec.SECP256K1(), 32, hashes.SHA256()), alg="ES256K"),
     ),
-    Attack("EdDSA", under(alg="EdDSA")),
-    Attack("ES384 in name", under(alg="ES384")),
-    Attack("ES256K in name", under(alg="ES256K")),
-    Attack("ES256 in lower case", under(alg="es256")),
-    Attack("several algorithms", under(alg=["ES256", "none"])),
+    Attack("EdDSA", with_header(alg="EdDSA")),
+    Attack("ES384 only in the header", with_header(alg="ES384")),
+    Attack("ES256K only in the header", with_header(alg="ES256K")),
+    Attack("ES256 in lower case", with_header(alg="es256")),
+    Attack("several algorithms", with_header(alg=["ES256", "none"])),
 ]
 KEYS = [
-    Attack("a foreign key under our kid", lambda forge: forge.token(sign=forge.sign_foreign)),
+    Attack(
+        "a foreign key with the kid of the issuer", lambda factory: factory.token(sign=factory.sign_foreign)
+    ),
     *(
-        Attack(f"kid {kid!r}", under(kid=kid))
+        Attack(f"kid {kid!r}", with_header(kid=kid))
         for kid in (
             "unknown",
             "../../../dev/null",
@@ -161,42 +165,51 @@ KEYS = [
             ABSENT,
         )
     ),
-    Attack("an embedded jwk", lambda forge: forge.under(forge.sign_foreign, jwk=forge.foreign_jwk())),
+    Attack(
+        "an embedded jwk",
+        lambda factory: factory.with_header(factory.sign_foreign, jwk=factory.foreign_jwk()),
+    ),
     Attack(
         "an embedded jwk without a kid",
-        lambda forge: forge.under(forge.sign_foreign, jwk=forge.foreign_jwk(), kid=ABSENT),
+        lambda factory: factory.with_header(factory.sign_foreign, jwk=factory.foreign_jwk(), kid=ABSENT),
     ),
-    Attack("our own key embedded", lambda forge: forge.under(jwk=dict(forge.published))),
-    Attack("jku", lambda forge: forge.under(forge.sign_foreign, jku="http://127.0.0.1:1/jwks.json")),
-    Attack("x5u", lambda forge: forge.under(forge.sign_foreign, x5u="http://127.0.0.1:1/x.pem")),
-    Attack("x5c", lambda forge: forge.under(forge.sign_foreign, x5c=["MIIB"])),
-    Attack("jku beside a good signature", under(jku="http://127.0.0.1:1/jwks.json")),
-    Attack("x5u beside a good signature", under(x5u="http://127.0.0.1:1/x.pem")),
-    Attack("x5t beside a good signature", under(x5t="AAAA")),
+    Attack("the published key embedded", lambda factory: factory.with_header(jwk=dict(factory.published))),
+    Attack(
+        "jku", lambda factory: factory.with_header(factory.sign_foreign, jku="http://127.0.0.1:1/jwks.json")
+    ),
+    Attack("x5u", lambda factory: factory.with_header(factory.sign_foreign, x5u="http://127.0.0.1:1/x.pem")),
+    Attack("x5c", lambda factory: factory.with_header(factory.sign_foreign, x5c=["MIIB"])),
+    Attack("jku with a valid signature", with_header(jku="http://127.0.0.1:1/jwks.json")),
+    Attack("x5u with a valid signature", with_header(x5u="http://127.0.0.1:1/x.pem")),
+    Attack("x5t with a valid signature", with_header(x5t="AAAA")),
 ]
 HEADERS = [
-    Attack("crit that nobody knows", under(crit=["meno"], meno=True)),
-    Attack("crit of a claim", under(crit=["exp"], exp=now(300))),
-    Attack("crit b64", under(crit=["b64"], b64=True)),
-    Attack("crit, empty", under(crit=[])),
-    Attack("b64 false", under(b64=False)),
-    Attack("zip", under(zip="DEF")),
-    Attack("cty", under(cty="JWT")),
-    Attack("enc", under(enc="A128GCM")),
+    Attack("unknown crit", with_header(crit=["meno"], meno=True)),
+    Attack("crit of a claim", with_header(crit=["exp"], exp=now(300))),
+    Attack("crit b64", with_header(crit=["b64"], b64=True)),
+    Attack("crit, empty", with_header(crit=[])),
+    Attack("b64 false", with_header(b64=False)),
+    Attack("zip", with_header(zip="DEF")),
+    Attack("cty", with_header(cty="JWT")),
+    Attack("enc", with_header(enc="A128GCM")),
     *(
-        Attack(f"typ {typ!r}", under(typ=typ))
+        Attack(f"typ {typ!r}", with_header(typ=typ))
         for typ in ("JWT", "id_token+jwt", "at+JWT", "application/at+jwt", "", None, ["at+jwt"], ABSENT)
     ),
     Attack(
         "a header twice",
-        lambda forge: forge.token(header=b'{"alg":"none",' + json.dumps(HEADER)[1:].encode()),
+        lambda factory: factory.token(header=b'{"alg":"none",' + json.dumps(HEADER)[1:].encode()),
     ),
-    Attack("a header that is a list", lambda forge: forge.token(header=[HEADER])),
-    Attack("a header that is no JSON", lambda forge: forge.token(header=b"alg=ES256")),
-    Attack("a header of nothing", lambda forge: forge.token(header=b"")),
-    Attack("a header nested deep", lambda forge: forge.token(header=b'{"alg":"ES256","jwk":' + DEEP + b"}")),
+    Attack("a header that is a list", lambda factory: factory.token(header=[HEADER])),
+    Attack("a header that is not JSON", lambda factory: factory.token(header=b"alg=ES256")),
+    Attack("an empty header", lambda factory: factory.token(header=b"")),
     Attack(
-        "a header of numbers without end", lambda forge: forge.token(header=b'{"alg":' + b"9" * 6000 + b"}")
+        "a deeply nested header",
+        lambda factory: factory.token(header=b'{"alg":"ES256","jwk":' + DEEPLY_NESTED + b"}"),
+    ),
+    Attack(
+        "a header with a very long number",
+        lambda factory: factory.token(header=b'{"alg":' + b"9" * 6000 + b"}"),
     ),
 ]
 CLAIMS = [
@@ -206,7 +219,7 @@ CLAIMS = [
     ),
     *(
         Attack(f"aud {aud!r}", claimed(aud=aud))
-        # One audience alone, as the issuer writes it: a token for several is not for us (RFC 8725, 3.9).
+        # Only a single audience is valid. A token for several audiences is rejected (RFC 8725, 3.9).
         for aud in (
             "elsewhere",
             "",
@@ -220,29 +233,29 @@ CLAIMS = [
             ABSENT,
         )
     ),
-    *(Attack(f"exp {exp!r}", claimed(exp=exp)) for exp in ENDS),
-    Attack("exp as a text", lambda forge: forge.token(exp=str(now(300)))),
-    Attack("exp as a fraction", lambda forge: forge.token(exp=now(200) + 0.5)),
-    Attack("exp beyond a lifetime", lambda forge: forge.token(exp=now(3600))),
+    *(Attack(f"exp {exp!r}", claimed(exp=exp)) for exp in EXPIRIES),
+    Attack("exp as a text", lambda factory: factory.token(exp=str(now(300)))),
+    Attack("exp as a fraction", lambda factory: factory.token(exp=now(200) + 0.5)),
+    Attack("exp beyond a lifetime", lambda factory: factory.token(exp=now(3600))),
     *(
-        Attack(f"exp {number}"[:20], ends(number))
+        Attack(f"exp {number}"[:20], with_expiry(number))
         for number in ("Infinity", "-Infinity", "NaN", "1e999", "1e30", "0x7fffffff", "9" * 5000)
     ),
-    Attack("expired beyond the skew", lambda forge: forge.token(exp=now(-20)), "TOKEN_EXPIRED"),
+    Attack("expired beyond the skew", lambda factory: factory.token(exp=now(-20)), "TOKEN_EXPIRED"),
     Attack(
         "expired long ago",
-        lambda forge: forge.token(iat=now(-(10**6)), exp=now(-(10**6) + 300)),
+        lambda factory: factory.token(iat=now(-(10**6)), exp=now(-(10**6) + 300)),
         "TOKEN_EXPIRED",
     ),
-    Attack("nbf in the future", lambda forge: forge.token(nbf=now(60))),
+    Attack("nbf in the future", lambda factory: factory.token(nbf=now(60))),
     *(Attack(f"nbf {nbf!r}", claimed(nbf=nbf)) for nbf in ("now", None, 2**40)),
-    Attack("iat in the future", lambda forge: forge.token(iat=now(60))),
+    Attack("iat in the future", lambda factory: factory.token(iat=now(60))),
     *(Attack(f"iat {iat!r}", claimed(iat=iat)) for iat in ("now", None, 2**40, ABSENT)),
     *(Attack(f"sub {sub!r}", claimed(sub=sub)) for sub in ("", None, 7, True, ["me"], {"id": "me"}, ABSENT)),
     *(
         Attack(f"{claim} {value!r}", claimed(**{claim: value}))
         for claim in ("classes", "archived")
-        for value in CROOKED
+        for value in MALFORMED_CLASSES
     ),
     Attack("no classes", claimed(classes=ABSENT)),
     *(
@@ -252,29 +265,35 @@ CLAIMS = [
     *(Attack(f"guest {guest!r}", claimed(guest=guest)) for guest in ("false", 0, None)),
     *(Attack(f"rv {rv!r}", claimed(rv=rv)) for rv in ("0", 1.5, True, None, ABSENT)),
     *(Attack(f"sid {sid!r}", claimed(sid=sid)) for sid in ("", 7, None, ABSENT)),
-    Attack("sub twice, ours last", altered("{", '{"sub": "somebody else", ')),
-    Attack("sub twice, ours first", altered('"rv": 0', '"rv": 0, "sub": "somebody else"')),
-    Attack("role twice", altered('"role": "STUDENT"', '"role": "STUDENT", "role": "ADMIN"')),
+    Attack("sub twice, valid one last", with_replaced_text("{", '{"sub": "somebody else", ')),
+    Attack("sub twice, valid one first", with_replaced_text('"rv": 0', '"rv": 0, "sub": "somebody else"')),
+    Attack("role twice", with_replaced_text('"role": "STUDENT"', '"role": "STUDENT", "role": "ADMIN"')),
     Attack(
-        "role twice, spelled otherwise",
-        altered('"role": "STUDENT"', '"role": "STUDENT", "\\u0072ole": "ADMIN"'),
+        "role twice, escaped differently",
+        with_replaced_text('"role": "STUDENT"', '"role": "STUDENT", "\\u0072ole": "ADMIN"'),
     ),
-    Attack("exp twice", altered('"rv": 0', '"rv": 0, "exp": 99999999999')),
-    Attack("a class twice", altered('"classes": {}', '"classes": {"018f": "STUDENT", "018f": "TEACHER"}')),
+    Attack("exp twice", with_replaced_text('"rv": 0', '"rv": 0, "exp": 99999999999')),
+    Attack(
+        "a class twice",
+        with_replaced_text('"classes": {}', '"classes": {"018f": "STUDENT", "018f": "TEACHER"}'),
+    ),
     Attack("claims that are a list", payload(b"[]")),
     Attack("claims that are a text", payload(b'"sub"')),
-    Attack("claims that are no JSON", payload(b"sub=me")),
-    Attack("claims with more after them", spelled(lambda claims: claims + b"{}")),
-    Attack("claims after a byte order mark", spelled(lambda claims: b"\xef\xbb\xbf" + claims)),
-    Attack("claims in UTF-16", spelled(lambda claims: claims.decode().encode("utf-16"))),
-    Attack("claims that are no UTF-8", payload(b'{"sub": "\xff\xfe"}')),
-    Attack("claims before a NUL", spelled(lambda claims: claims + b"\0")),
+    Attack("claims that are not JSON", payload(b"sub=me")),
+    Attack("claims with trailing data", with_changed_bytes(lambda claims: claims + b"{}")),
+    Attack("claims after a byte order mark", with_changed_bytes(lambda claims: b"\xef\xbb\xbf" + claims)),
+    Attack("claims in UTF-16", with_changed_bytes(lambda claims: claims.decode().encode("utf-16"))),
+    Attack("claims that are not UTF-8", payload(b'{"sub": "\xff\xfe"}')),
+    Attack("claims before a NUL", with_changed_bytes(lambda claims: claims + b"\0")),
     Attack("no claims", payload(b"")),
-    Attack("claims nested deep", spelled(lambda claims: claims[:-1] + b', "x": ' + DEEP + b"}")),
+    Attack(
+        "deeply nested claims",
+        with_changed_bytes(lambda claims: claims[:-1] + b', "x": ' + DEEPLY_NESTED + b"}"),
+    ),
 ]
 SIGNATURES = [
     Attack("stripped", parts(lambda header, claims, _: f"{header}.{claims}.")),
-    Attack("left out with its dot", parts(lambda header, claims, _: f"{header}.{claims}")),
+    Attack("missing with its dot", parts(lambda header, claims, _: f"{header}.{claims}")),
     Attack("truncated", signed(lambda r, s: pair(r, s)[:-1])),
     Attack("lengthened", signed(lambda r, s: pair(r, s) + b"\0")),
     Attack("all zeros", signed(lambda r, s: bytes(64))),
@@ -282,9 +301,10 @@ SIGNATURES = [
     Attack("s is zero", signed(lambda r, s: pair(r, 0))),
     Attack("r and s are the order", signed(lambda r, s: pair(ORDER, ORDER))),
     Attack("r and s are beyond the order", signed(lambda r, s: pair(2**256 - 1, 2**256 - 1))),
-    Attack("r and s change places", signed(lambda r, s: pair(s, r))),
+    Attack("r and s swapped", signed(lambda r, s: pair(s, r))),
     Attack(
-        "in DER", lambda forge: forge.token(sign=lambda raw: forge.key.sign(raw, ec.ECDSA(hashes.SHA256())))
+        "in DER",
+        lambda factory: factory.token(sign=lambda raw: factory.key.sign(raw, ec.ECDSA(hashes.SHA256()))),
     ),
     Attack(
         "of another token",
@@ -295,40 +315,40 @@ SIGNATURES = [
 FORMS = [
     Attack(
         "JWE",
-        lambda forge: ".".join([base64url(b'{"alg":"dir","enc":"A128GCM"}'), "", "AAAA", "AAAA", "AAAA"]),
+        lambda factory: ".".join([base64url(b'{"alg":"dir","enc":"A128GCM"}'), "", "AAAA", "AAAA", "AAAA"]),
     ),
     Attack(
         "a JWT within a JWT",
-        lambda forge: forge.token(header={**HEADER, "cty": "JWT"}, claims=forge.token().encode()),
+        lambda factory: factory.token(header={**HEADER, "cty": "JWT"}, claims=factory.token().encode()),
     ),
-    Attack("a JWT as claims", lambda forge: forge.token(claims=forge.token().encode())),
+    Attack("a JWT as claims", lambda factory: factory.token(claims=factory.token().encode())),
     Attack("JSON serialisation", parts(json_serialised)),
     Attack("general JSON serialisation", parts(json_serialised_for_many)),
     Attack("a dot before", parts(lambda *three: "." + ".".join(three))),
     Attack("a dot after", parts(lambda *three: ".".join(three) + ".")),
     Attack("two dots", parts(lambda header, claims, end: f"{header}..{claims}.{end}")),
     Attack("a fourth part", parts(lambda *three: ".".join([*three, "AAAA"]))),
-    Attack("dots alone", lambda forge: ".."),
-    Attack("nothing", lambda forge: ""),
-    Attack("a word", lambda forge: "null"),
-    Attack("white space before", lambda forge: " " + forge.token()),
+    Attack("only dots", lambda factory: ".."),
+    Attack("empty", lambda factory: ""),
+    Attack("a word", lambda factory: "null"),
+    Attack("white space before", lambda factory: " " + factory.token()),
     Attack("white space within", parts(lambda header, claims, end: f"{header}. {claims}.{end}")),
-    Attack("padding", lambda forge: forge.token() + "=="),
+    Attack("padding", lambda factory: factory.token() + "=="),
     Attack("padding of the header", parts(lambda header, claims, end: f"{header}=.{claims}.{end}")),
     Attack("the other alphabet", standard_alphabet),
-    Attack("other last bits", lambda forge: other_last_bits(forge.token())),
-    Attack("percent encoding", lambda forge: forge.token().replace(".", "%2E")),
-    Attack("two tokens", lambda forge: f"{forge.token()} {forge.token()}"),
-    Attack("two tokens and a comma", lambda forge: f"{forge.token()}, {forge.token()}"),
-    Attack("two credentials in one header", lambda forge: f"{forge.token()}, Bearer {forge.token()}"),
-    Attack("quotes", lambda forge: f'"{forge.token()}"'),
-    Attack("24 KiB and one byte", lambda forge: forge.sized(tokens.MAX_TOKEN_BYTES + 1)),
-    Attack("28 kB of nothing", lambda forge: "x" * 28_000),
+    Attack("other last bits", lambda factory: other_last_bits(factory.token())),
+    Attack("percent encoding", lambda factory: factory.token().replace(".", "%2E")),
+    Attack("two tokens", lambda factory: f"{factory.token()} {factory.token()}"),
+    Attack("two tokens and a comma", lambda factory: f"{factory.token()}, {factory.token()}"),
+    Attack("two credentials in one header", lambda factory: f"{factory.token()}, Bearer {factory.token()}"),
+    Attack("quotes", lambda factory: f'"{factory.token()}"'),
+    Attack("24 KiB and one byte", lambda factory: factory.sized(tokens.MAX_TOKEN_BYTES + 1)),
+    Attack("28 kB of filler", lambda factory: "x" * 28_000),
 ]
 ATTACKS = [*ALGORITHMS, *KEYS, *HEADERS, *CLAIMS, *SIGNATURES, *FORMS]
 
 BASIC = ("authorization", "Basic bWU6bWU=")
-PLACES: list[tuple[str, Callable[[str], Headers], str]] = [
+PLACEMENTS: list[tuple[str, Callable[[str], Headers], str]] = [
     ("bearer in lower case", lambda token: (("authorization", f"bearer {token}"),), "TOKEN_MISSING"),
     ("bearer in capitals", lambda token: (("authorization", f"BEARER {token}"),), "TOKEN_MISSING"),
     ("two spaces", lambda token: (("authorization", f"Bearer  {token}"),), "TOKEN_INVALID"),

@@ -1,4 +1,4 @@
-"""Envoy and the services judge the same contract, on the same bytes, to the same end."""
+"""Gateway and services make the same access decision for the same bytes."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.gateway.contracts import Rpc, descriptors, routed_rpcs
-from tests.gateway.front import Front, lift_limits
-from tests.gateway.front import front as start_front
+from tests.gateway.gateway_client import GatewayClient, remove_rate_limits, start_gateway
 
 RPCS = routed_rpcs(descriptors())
 
@@ -54,13 +53,13 @@ identities = st.sampled_from(
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls, as the authorization header tells it."""
+    """A caller with its authorization header."""
 
     name: str
     claims: dict[str, Any] | None = None
     header: str | None = None
     malformed: bool = False
-    """Signed by the house, but of a form that it does not write: only the services look that closely."""
+    """Correctly signed claims of an invalid form, which only the services reject in every case."""
 
 
 MALFORMED: list[dict[str, Any]] = [
@@ -80,7 +79,7 @@ MALFORMED: list[dict[str, Any]] = [
     {"sub": [ME]},
 ]
 PRINCIPALS = [
-    Principal("nobody"),
+    Principal("anonymous"),
     Principal("student", {"role": "STUDENT", "classes": {ATTENDED: "STUDENT"}}),
     Principal("teacher", {"role": "TEACHER", "classes": {TAUGHT: "TEACHER", ATTENDED: "STUDENT"}}),
     Principal("admin", {"role": "ADMIN", "classes": {}}),
@@ -109,7 +108,7 @@ PRINCIPALS = [
 
 
 def tagged(number: int, wire_type: int, payload: bytes) -> bytes:
-    """One field as the wire has it."""
+    """Returns an encoded field."""
     return varint(number << 3 | wire_type) + payload
 
 
@@ -127,19 +126,19 @@ def delimited(number: int, content: bytes) -> bytes:
 
 @st.composite
 def messages(draw: st.DrawFn, rpc: Rpc) -> bytes:
-    """A request as an enemy would write it: fields again and again, empty, foreign, nested, torn."""
+    """Draws hostile requests: repeated, empty, unknown, nested and truncated fields."""
     fields = _descriptor(rpc).fields_by_name
     numbers = [fields[name].number for name in rpc.identity_fields]
-    named = st.builds(
+    identity_field = st.builds(
         lambda number, value: delimited(number, value.encode()),
         st.sampled_from(numbers or [1]),
         identities,
     )
     hostile = st.one_of(
-        named,
-        named,
-        named,
-        # A field that no contract has, one of another type, a nested message that repeats an id.
+        identity_field,
+        identity_field,
+        identity_field,
+        # An unknown field, a field of another type, and a nested message with an id.
         st.builds(lambda value: delimited(9999, value.encode()), identities),
         st.builds(lambda number: tagged(number, 0, varint(7)), st.sampled_from([*numbers, 77])),
         st.builds(
@@ -152,28 +151,28 @@ def messages(draw: st.DrawFn, rpc: Rpc) -> bytes:
     body = b"".join(draw(st.lists(hostile, max_size=5)))
     if draw(st.integers(0, 9)) == 0:
         body = body[: draw(st.integers(0, len(body)))]
-    # Most of all the plain case: every id once, in order.
+    # The most frequent case is a plain request: every id once, in order.
     plain = b"".join(delimited(number, draw(identities).encode()) for number in numbers)
     return draw(st.sampled_from([plain, plain + body, body]))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a call."""
+    """The outcome of a call."""
 
     code: str
     reason: str
     reached_service: bool
 
     @property
-    def let_in(self) -> bool:
+    def permitted(self) -> bool:
         return self.code == "OK" or (self.code == "INVALID_ARGUMENT" and self.reason == "FIELD_INVALID")
 
 
 @pytest_asyncio.fixture(scope="module")
-async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
-    """A gateway that lets everybody call as often as they like."""
-    async with start_front(tmp_path_factory.mktemp("front"), amend=lift_limits) as started:
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayClient]:
+    """A gateway without rate limits."""
+    async with start_gateway(tmp_path_factory.mktemp("gateway"), modify=remove_rate_limits) as started:
         yield started
 
 
@@ -188,32 +187,32 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front
 )
 @given(data=st.data())
 @pytest.mark.timeout(240)
-async def test_gateway_and_service_let_in_the_same_calls(front: Front, data: st.DataObject) -> None:
+async def test_gateway_and_service_permit_the_same_calls(gateway: GatewayClient, data: st.DataObject) -> None:
     rpc = data.draw(st.sampled_from(RPCS))
     principal = data.draw(st.sampled_from(PRINCIPALS))
     sent = [data.draw(messages(rpc))]
     if rpc.client_streaming:
         sent += data.draw(st.lists(messages(rpc), max_size=2))
-    metadata = _metadata(front, principal)
-    through = await _call(front.channel, rpc, sent, metadata)
-    straight = await _call(front.straight(rpc), rpc, sent, metadata)
-    assert through.let_in == straight.let_in, (through, straight)
+    metadata = _metadata(gateway, principal)
+    through = await _call(gateway.channel, rpc, sent, metadata)
+    direct = await _call(gateway.direct(rpc), rpc, sent, metadata)
+    assert through.permitted == direct.permitted, (through, direct)
     if principal.malformed and not rpc.public:
-        assert not through.let_in, through
+        assert not through.permitted, through
     elif all(_canonical(rpc, message) for message in sent):
-        # Not only together but each alone: of such bytes the gateway, too, knows all that there is to know.
-        # It sees the first message of a stream alone; what later ones break, the service tells.
-        first = await _call(front.straight(rpc), rpc, sent[:1], metadata) if len(sent) > 1 else straight
-        assert through.reached_service == (first.reason not in ACCESS_REASONS), (through, straight)
-        assert (through.code, through.reason) == (straight.code, straight.reason)
+        # For canonical bytes, each of them decides alone and both agree. The gateway checks only the first
+        # message of a stream; the service checks the later ones.
+        first = await _call(gateway.direct(rpc), rpc, sent[:1], metadata) if len(sent) > 1 else direct
+        assert through.reached_service == (first.reason not in ACCESS_REASONS), (through, direct)
+        assert (through.code, through.reason) == (direct.code, direct.reason)
 
 
-async def test_a_later_message_of_a_stream_cannot_change_the_class(front: Front) -> None:
+async def test_a_later_message_of_a_stream_cannot_change_the_class(gateway: GatewayClient) -> None:
     [upload] = [rpc for rpc in RPCS if rpc.client_streaming]
-    metadata = _metadata(front, PRINCIPALS[2])
+    metadata = _metadata(gateway, PRINCIPALS[2])
     number = _descriptor(upload).fields_by_name["class_id"].number
     sent = [delimited(number, TAUGHT.encode()), delimited(number, FOREIGN.encode())]
-    for channel in (front.channel, front.straight(upload)):
+    for channel in (gateway.channel, gateway.direct(upload)):
         outcome = await _call(channel, upload, sent, metadata)
         assert (outcome.code, outcome.reason, outcome.reached_service) == (
             "PERMISSION_DENIED",
@@ -222,19 +221,19 @@ async def test_a_later_message_of_a_stream_cannot_change_the_class(front: Front)
         )
 
 
-def _metadata(front: Front, principal: Principal) -> tuple[tuple[str, str], ...]:
+def _metadata(gateway: GatewayClient, principal: Principal) -> tuple[tuple[str, str], ...]:
     if principal.header is not None:
         return (("authorization", principal.header),)
     if principal.claims is None:
         return ()
     claims = dict(principal.claims)
     classes = claims.pop("classes")
-    return (("authorization", f"Bearer {front.env.issuer.token(ME, classes=classes, **claims)}"),)
+    return (("authorization", f"Bearer {gateway.env.issuer.token(ME, classes=classes, **claims)}"),)
 
 
 async def _call(channel: grpc.aio.Channel, rpc: Rpc, sent: list[bytes], metadata: Any) -> Outcome:
     reply = _method(rpc).output_type
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "request_serializer": lambda raw: raw,
         "response_deserializer": GetMessageClass(reply).FromString,
     }
@@ -246,14 +245,14 @@ async def _call(channel: grpc.aio.Channel, rpc: Rpc, sent: list[bytes], metadata
                 for message in sent:
                     yield message
 
-            call: Any = channel.stream_unary(rpc.path, **how)(stream(), metadata=metadata)
+            call: Any = channel.stream_unary(rpc.path, **options)(stream(), metadata=metadata)
             await call
         elif rpc.server_streaming:
-            call = channel.unary_stream(rpc.path, **how)(sent[0], metadata=metadata)
+            call = channel.unary_stream(rpc.path, **options)(sent[0], metadata=metadata)
             async for _ in call:
                 pass
         else:
-            call = channel.unary_unary(rpc.path, **how)(sent[0], metadata=metadata)
+            call = channel.unary_unary(rpc.path, **options)(sent[0], metadata=metadata)
             await call
         initial = await call.initial_metadata()
         return Outcome("OK", "", True)
@@ -273,16 +272,16 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 
 
 def _canonical(rpc: Rpc, raw: bytes) -> bool:
-    """Whether the bytes are what protobuf itself would write, so that there is one way to read them."""
+    """Returns whether the bytes are the canonical encoding, which has only one interpretation."""
     try:
-        message = _parsed(rpc, raw)
+        message = _parse(rpc, raw)
     except DecodeError:
         return False
     message.DiscardUnknownFields()
     return bool(message.SerializeToString() == raw)
 
 
-def _parsed(rpc: Rpc, raw: bytes) -> Any:
+def _parse(rpc: Rpc, raw: bytes) -> Any:
     return GetMessageClass(_descriptor(rpc)).FromString(raw)
 
 

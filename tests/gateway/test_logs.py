@@ -1,4 +1,4 @@
-"""Nothing secret that anybody sends, wherever they put it, is ever written to a log of the stack."""
+"""No log of the stack contains a secret, wherever a caller sends it."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
-from tests.gateway.forge import base64url
+from tests.gateway.token_factory import base64url
 
 HEADERS = (
     "authorization",
@@ -41,27 +41,27 @@ HEADERS = (
 
 
 class Secrets:
-    """Each is told apart, so that one that is found says where it was sent."""
+    """Unique secrets, so that a secret in a log identifies the place where it was sent."""
 
     def __init__(self) -> None:
-        self._made: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
 
-    def __getitem__(self, place: str) -> str:
-        return self._made.setdefault(place, f"hush{uuid.uuid4().hex}")
+    def __getitem__(self, location: str) -> str:
+        return self._secrets.setdefault(location, f"hush{uuid.uuid4().hex}")
 
-    def token(self, place: str) -> str:
-        """In the form of a token."""
-        return f"{base64url(b'{}')}.{base64url(b'{}')}.{self[place]}"
+    def token(self, location: str) -> str:
+        """Returns a secret in the form of a token."""
+        return f"{base64url(b'{}')}.{base64url(b'{}')}.{self[location]}"
 
-    def keep(self, place: str, secret: str) -> None:
-        """One that somebody else made."""
-        self._made[place] = secret
+    def add(self, location: str, secret: str) -> None:
+        """Adds a secret that a service created."""
+        self._secrets[location] = secret
 
     def found_in(self, text: str) -> list[str]:
-        return [place for place, secret in self._made.items() if secret in text]
+        return [location for location, secret in self._secrets.items() if secret in text]
 
 
-async def test_no_log_holds_what_is_secret(layout: Layout) -> None:
+async def test_no_log_contains_a_secret(layout: Layout) -> None:
     secrets = Secrets()
     async with (
         grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel,
@@ -70,31 +70,32 @@ async def test_no_log_holds_what_is_secret(layout: Layout) -> None:
         await _grpc_calls(channel, secrets)
         await _json_calls(http, secrets)
         last = (await http.get("/v1/nothing")).headers["x-request-id"]
-    await _line(layout, "access", last)
+    await _wait_for_line(layout, "access", last)
     files = [file for file in layout.log("access").parent.rglob("*") if file.is_file()]
     assert {"access.log", "gateway.log", "identity_service.log"} <= {file.name for file in files}
     assert {file.name: found for file in files if (found := secrets.found_in(_text(file)))} == {}
 
 
-async def test_one_call_stands_under_the_same_ids_in_every_log(layout: Layout) -> None:
-    """A lesson that is not there: session_service asks content_service, which refuses."""
+async def test_a_call_has_the_same_ids_in_every_log(layout: Layout) -> None:
+    """The lesson does not exist, so session_service calls content_service, which rejects the call."""
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
         tokens = await AuthServiceStub(channel).SignInAsGuest(SignInAsGuestRequest())
         request = CreateSessionRequest(user_id="me", class_id=str(uuid.uuid4()), content_id=str(uuid.uuid4()))
         call: Any = SessionServiceStub(channel).CreateSession(request, **bearer(tokens.access_token))
         assert (await expect_error(call)).code == "PERMISSION_DENIED"
         request_id = str(dict(await call.trailing_metadata())["x-request-id"])
-    logged = [
-        await _line(layout, name, request_id) for name in ("access", "session_service", "content_service")
+    lines = [
+        await _wait_for_line(layout, name, request_id)
+        for name in ("access", "session_service", "content_service")
     ]
-    assert {line["request_id"] for line in logged} == {request_id}
-    [trace] = {line["trace_id"] for line in logged}
+    assert {line["request_id"] for line in lines} == {request_id}
+    [trace] = {line["trace_id"] for line in lines}
     assert re.fullmatch("[0-9a-f]{32}", trace)
-    assert {line["user_id"] for line in logged} == {tokens.user.user_id}
+    assert {line["user_id"] for line in lines} == {tokens.user.user_id}
 
 
-async def _line(layout: Layout, name: str, request_id: str) -> Any:
-    """The line of a log that is about a call, once it is written."""
+async def _wait_for_line(layout: Layout, name: str, request_id: str) -> Any:
+    """Returns the line of a log for a call, as soon as it is written."""
     found: list[str] = []
 
     async def written() -> bool:
@@ -102,7 +103,7 @@ async def _line(layout: Layout, name: str, request_id: str) -> Any:
         return bool(found)
 
     assert await readiness.wait_until(written, lambda: True, seconds=30), (
-        f"{name} says nothing of {request_id}"
+        f"the log of {name} has no line for {request_id}"
     )
     return json.loads(found[0])
 
@@ -111,13 +112,13 @@ async def _grpc_calls(channel: grpc.aio.Channel, secrets: Secrets) -> None:
     auth, users = AuthServiceStub(channel), UserServiceStub(channel)
     password, name = secrets["password"], f"quiet-{uuid.uuid4().hex[:8]}"
     tokens = await auth.SignUp(SignUpRequest(login_name=name, display_name="Quiet", password=password))
-    secrets.keep("access token", tokens.access_token.rpartition(".")[2])
-    secrets.keep("refresh token", tokens.refresh_token.rpartition(".")[2])
+    secrets.add("access token", tokens.access_token.rpartition(".")[2])
+    secrets.add("refresh token", tokens.refresh_token.rpartition(".")[2])
     bearer = (("authorization", f"Bearer {tokens.access_token}"),)
     request_id = secrets["request_id"]
-    ended = await asyncio.gather(
+    codes = await asyncio.gather(
         *map(
-            _ended,
+            _code,
             [
                 users.GetUser(GetUserRequest(user_id="me"), metadata=bearer),
                 users.GetUser(GetUserRequest(user_id=secrets["user_id"]), metadata=bearer),
@@ -158,7 +159,7 @@ async def _grpc_calls(channel: grpc.aio.Channel, secrets: Secrets) -> None:
             ],
         )
     )
-    assert grpc.StatusCode.INTERNAL not in ended
+    assert grpc.StatusCode.INTERNAL not in codes
 
 
 async def _json_calls(http: httpx.AsyncClient, secrets: Secrets) -> None:
@@ -186,15 +187,15 @@ async def _json_calls(http: httpx.AsyncClient, secrets: Secrets) -> None:
         ),
         ("GET", "/v1/users/me", {"headers": {"authorization": f"Bearer {secrets.token('JSON bearer')}"}}),
         ("GET", "/v1/users/me", {"headers": {secrets["name of a header"]: "x"}}),
-        ("GET", "/v1/users/me", {"headers": {"x_underscore": secrets["header that is refused"]}}),
-        ("GET", "/v1/users/me", {"headers": {"x-big": secrets["header that is too large"] * 900}}),
+        ("GET", "/v1/users/me", {"headers": {"x_underscore": secrets["rejected header"]}}),
+        ("GET", "/v1/users/me", {"headers": {"x-big": secrets["oversized header"] * 900}}),
     ]
-    for verb, path, how in calls:
-        await http.request(verb, path, **how)
+    for verb, path, options in calls:
+        await http.request(verb, path, **options)
 
 
-async def _ended(call: Any) -> grpc.StatusCode:
-    """How a call ends."""
+async def _code(call: Any) -> grpc.StatusCode:
+    """Returns the status code of a call."""
     try:
         await call
     except grpc.aio.AioRpcError as error:

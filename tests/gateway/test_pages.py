@@ -1,4 +1,4 @@
-"""The gateway serves the document and its page, and takes what the document says it takes."""
+"""The gateway serves the OpenAPI document and its page, and accepts requests as documented."""
 
 import json
 import re
@@ -27,7 +27,7 @@ UUID = "018f0000-0000-7000-8000-0000000000c1"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
     site.write(descriptors(), directory)
     return directory
@@ -35,9 +35,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module")
 async def gateway(
-    written: Path, tmp_path_factory: pytest.TempPathFactory
+    site_directory: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Envoy with the site and nothing behind it."""
+    """Envoy with the site, without services."""
     directory = tmp_path_factory.mktemp("gateway")
     CertificateAuthority().issue("gateway", directory / "tls")
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
@@ -53,7 +53,7 @@ async def gateway(
         port=public,
         keys_port=keys,
         admin_port=admin,
-        pages=pages(written),
+        pages=pages(site_directory),
         access_log=str(directory / "access.log"),
     )
     config.write_text(json.dumps(configuration(settings)))
@@ -78,33 +78,35 @@ async def gateway(
         process.wait()
 
 
-def test_the_site_has_every_file_that_its_page_asks_for(written: Path) -> None:
-    page = (written / "index.html").read_text()
-    asked = set(re.findall(r'(?:src|href)="(/[^"]+)"', page))
-    assert {"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/page.js"} < asked
-    assert asked < {page.path for page in pages(written)}
+def test_the_site_has_every_file_that_its_page_loads(site_directory: Path) -> None:
+    page = (site_directory / "index.html").read_text()
+    loaded = set(re.findall(r'(?:src|href)="(/[^"]+)"', page))
+    assert {"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/page.js"} < loaded
+    assert loaded < {page.path for page in pages(site_directory)}
 
 
-def test_every_file_of_the_site_is_served_and_small_enough(written: Path) -> None:
-    files = sorted(written.iterdir())
-    assert [page.file for page in pages(written)] == files
+def test_every_file_of_the_site_is_served_and_small_enough(site_directory: Path) -> None:
+    files = sorted(site_directory.iterdir())
+    assert [page.file for page in pages(site_directory)] == files
     assert all(0 < file.stat().st_size < MAX_BYTES for file in files)
 
 
-def test_the_site_names_no_other_host(written: Path) -> None:
+def test_the_site_refers_to_no_other_host(site_directory: Path) -> None:
     for name in ("index.html", "page.js", "page.css", "openapi.json"):
-        text = (written / name).read_text()
+        text = (site_directory / name).read_text()
         if name == "openapi.json":
-            # What a contract quotes as an example is shown as text.
+            # Examples in code quotes are shown as text.
             text = re.sub(r"`[^`]*`", "", text)
         assert not re.search(r"(?:\w+:|[\"'(])//\w", text), name
-    style = (written / "swagger-ui.css").read_text()
+    style = (site_directory / "swagger-ui.css").read_text()
     assert all(url.strip("\"'").startswith("data:") for url in re.findall(r"url\((.{9})", style))
     assert "@import" not in style
 
 
-def test_the_page_may_load_and_call_nothing_but_its_own_host(written: Path) -> None:
-    [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', (written / "index.html").read_text())
+def test_the_page_may_load_and_call_only_its_own_host(site_directory: Path) -> None:
+    [policy] = re.findall(
+        r'Content-Security-Policy" content="([^"]+)"', (site_directory / "index.html").read_text()
+    )
     directives = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
     assert directives["default-src"] == "'none'"
     assert (directives["script-src"], directives["connect-src"]) == ("'self'", "'self'")
@@ -112,13 +114,13 @@ def test_the_page_may_load_and_call_nothing_but_its_own_host(written: Path) -> N
     assert sources <= {"'none'", "'self'", "'unsafe-inline'", "data:"}
 
 
-def test_writing_the_site_again_replaces_its_files(written: Path, tmp_path: Path) -> None:
+def test_writing_the_site_again_replaces_its_files(site_directory: Path, tmp_path: Path) -> None:
     again = tmp_path / "site"
-    shutil.copytree(written, again)
+    shutil.copytree(site_directory, again)
     (again / "openapi.json").write_text("{}")
     site.write(descriptors(), again)
     assert {file.name: file.read_bytes() for file in again.iterdir()} == {
-        file.name: file.read_bytes() for file in written.iterdir()
+        file.name: file.read_bytes() for file in site_directory.iterdir()
     }
 
 
@@ -134,36 +136,36 @@ def test_writing_the_site_again_replaces_its_files(written: Path, tmp_path: Path
         ("/openapi.json", "application/json"),
     ],
 )
-async def test_a_page_is_served_whole_with_its_type(
-    gateway: httpx.AsyncClient, written: Path, path: str, content_type: str
+async def test_pages_are_served_with_their_content_type(
+    gateway: httpx.AsyncClient, site_directory: Path, path: str, content_type: str
 ) -> None:
     reply = await gateway.get(path, params={"from": "anywhere"})
     name = {"/docs": "index.html"}.get(path, path.rpartition("/")[2])
     assert reply.status_code == 200
     assert reply.headers["content-type"] == content_type
     assert reply.headers["x-content-type-options"] == "nosniff"
-    assert reply.content == (written / name).read_bytes()
+    assert reply.content == (site_directory / name).read_bytes()
 
 
-async def test_pages_are_only_read(gateway: httpx.AsyncClient) -> None:
+async def test_pages_are_read_only(gateway: httpx.AsyncClient) -> None:
     head = await gateway.head("/docs")
     assert (head.status_code, head.content) == (200, b"")
     assert (await gateway.post("/docs", json={})).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/docs/nothing.js", "/docs/../etc/passwd", "/v1/nothing"])
-async def test_an_unknown_path_is_refused_in_json(gateway: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_path_is_a_json_error(gateway: httpx.AsyncClient, path: str) -> None:
     reply = await gateway.get(path)
     assert reply.status_code == 404
     assert reply.headers["content-type"] == "application/json"
     assert reply.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
 
 
-async def test_envoy_takes_every_operation_as_the_document_describes_it(
-    gateway: httpx.AsyncClient, written: Path
+async def test_envoy_accepts_every_operation_as_documented(
+    gateway: httpx.AsyncClient, site_directory: Path
 ) -> None:
-    """What cannot be transcoded is refused with 400 or 404, before a token is asked for."""
-    document = json.loads((written / "openapi.json").read_text())
+    """A request that cannot be transcoded is rejected with 400 or 404 before the token is checked."""
+    document = json.loads((site_directory / "openapi.json").read_text())
     for verb, path, operation in _operations(document):
         sent = {
             parameter["name"]: _sample(document, parameter["schema"])
@@ -177,21 +179,21 @@ async def test_envoy_takes_every_operation_as_the_document_describes_it(
         reply = await gateway.request(
             verb, url, params=query, json=json_body, content=body.get("application/octet-stream")
         )
-        # Nobody is behind the gateway: what anybody may call gets that far.
+        # There is no service behind the gateway, so a public operation is UNAVAILABLE.
         expected = 503 if operation.get("security") == [] else 401
         assert reply.status_code == expected, (operation["operationId"], reply.text)
         assert reply.headers.get("retry-after") == ("1" if expected == 503 else None)
 
 
-async def test_a_token_that_cannot_be_verified_yet_is_not_called_invalid(gateway: httpx.AsyncClient) -> None:
-    """Nobody is behind the gateway, so that it has no keys."""
+async def test_without_keys_a_token_is_not_reported_as_invalid(gateway: httpx.AsyncClient) -> None:
+    """There is no service behind the gateway, so it has no keys."""
     headers = {"authorization": f"Bearer {FakeTokenIssuer().token(UUID)}"}
     reply = await gateway.get("/v1/users/me", headers=headers)
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["details"][0]["reason"] == "SERVICE_UNAVAILABLE"
 
 
-async def test_envoy_refuses_a_query_parameter_that_the_document_does_not_name(
+async def test_an_undocumented_query_parameter_is_rejected(
     gateway: httpx.AsyncClient,
 ) -> None:
     reply = await gateway.get("/v1/users/me/sessions", params={"page": 1})
@@ -206,7 +208,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 
 def _sample(document: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """A value of the schema with everything in it."""
+    """Returns a value of a schema with all properties."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:

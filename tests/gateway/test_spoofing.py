@@ -1,4 +1,4 @@
-"""Only the token says who calls, and only the path what is called: no header, no trick of the wire."""
+"""Only the token determines the caller, and only the path determines the RPC. Headers cannot change them."""
 
 import asyncio
 import re
@@ -15,11 +15,10 @@ from chassis import calls
 from chassis.testing import expect_error
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
-from tests.gateway.front import Front, Manager, lift_limits
-from tests.gateway.front import front as start_front
+from tests.gateway.gateway_client import GatewayClient, Manager, remove_rate_limits, start_gateway
 
 VICTIM, ME = str(uuid.uuid4()), str(uuid.uuid4())
-WATCHED = ("GetUser", "DeleteUser", "SignIn", "ListSessions", "WatchAccountEvents")
+RECORDED_RPCS = ("GetUser", "DeleteUser", "SignIn", "ListSessions", "WatchAccountEvents")
 IDENTITIES = [
     "x-user-id",
     "x-meno-user-id",
@@ -59,51 +58,55 @@ PATHS = [
 METHODS = ["x-http-method-override", "x-http-method", "x-method-override", "x-original-method"]
 
 
-class Served(NamedTuple):
-    """A call that got as far as a service, as that sees it."""
+class ServedCall(NamedTuple):
+    """A call as a service has received it."""
 
     rpc: str
     caller: str | None
 
 
-SERVED: list[Served] = []
+SERVED_CALLS: list[ServedCall] = []
 
 
-def note(context: Any) -> None:
+def record(context: Any) -> None:
     call = calls.current()
-    SERVED.append(Served(call.method.path.rpartition("/")[2], call.caller.user_id if call.caller else None))
+    SERVED_CALLS.append(
+        ServedCall(call.method.path.rpartition("/")[2], call.caller.user_id if call.caller else None)
+    )
 
 
-def hurry(manager: Manager) -> None:
-    """A connection that is done with is closed at once, so that a test may read to its end."""
+def close_quickly(manager: Manager) -> None:
+    """Closes finished connections at once, so that a test can read to the end. Removes the rate limits."""
     manager["delayed_close_timeout"] = "0.01s"
-    lift_limits(manager)
+    remove_rate_limits(manager)
 
 
 @pytest_asyncio.fixture(scope="module")
-async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
-    """A gateway before services that note what they serve, and for whom."""
-    answers = dict.fromkeys(WATCHED, note)
-    async with start_front(tmp_path_factory.mktemp("front"), answers=answers, amend=hurry) as front:
-        yield front
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayClient]:
+    """A gateway with services that record their calls."""
+    hooks = dict.fromkeys(RECORDED_RPCS, record)
+    async with start_gateway(
+        tmp_path_factory.mktemp("gateway"), hooks=hooks, modify=close_quickly
+    ) as gateway:
+        yield gateway
 
 
 @pytest_asyncio.fixture(scope="module")
-async def http(front: Front) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{front.address}") as client:
+async def http(gateway: GatewayClient) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as client:
         yield client
 
 
 @pytest.fixture(autouse=True)
-def served() -> list[Served]:
-    """What was served in this test."""
-    SERVED.clear()
-    return SERVED
+def served() -> list[ServedCall]:
+    """The calls that were served in this test."""
+    SERVED_CALLS.clear()
+    return SERVED_CALLS
 
 
 @pytest.fixture
-def authorization(front: Front) -> str:
-    return f"Bearer {front.env.issuer.token(ME)}"
+def authorization(gateway: GatewayClient) -> str:
+    return f"Bearer {gateway.env.issuer.token(ME)}"
 
 
 async def get(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> int:
@@ -111,8 +114,8 @@ async def get(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> in
 
 
 @pytest.mark.parametrize("header", IDENTITIES)
-async def test_no_header_makes_somebody_else(
-    front: Front, http: httpx.AsyncClient, authorization: str, served: list[Served], header: str
+async def test_no_header_changes_the_caller(
+    gateway: GatewayClient, http: httpx.AsyncClient, authorization: str, served: list[ServedCall], header: str
 ) -> None:
     for value in (
         VICTIM,
@@ -123,42 +126,42 @@ async def test_no_header_makes_somebody_else(
         assert await get(http, "/v1/users/me", headers) == 200
         assert await get(http, f"/v1/users/{VICTIM}", headers) == 403
         assert await get(http, "/v1/users/me", {header: value}) == 401
-        stub = UserServiceStub(front.channel)
+        stub = UserServiceStub(gateway.channel)
         metadata = (*headers.items(),)
         await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
         denied = await expect_error(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
         assert denied.reason == "ACCESS_DENIED"
         denied = await expect_error(stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata[1:]))
         assert denied.reason == "TOKEN_MISSING"
-    assert set(served) == {Served("GetUser", ME)}
+    assert set(served) == {ServedCall("GetUser", ME)}
 
 
 @pytest.mark.parametrize("header", PATHS)
-async def test_no_header_makes_another_path(
-    front: Front, http: httpx.AsyncClient, authorization: str, served: list[Served], header: str
+async def test_no_header_changes_the_path(
+    gateway: GatewayClient, http: httpx.AsyncClient, authorization: str, served: list[ServedCall], header: str
 ) -> None:
     headers = {"authorization": authorization}
     for path in (f"/v1/users/{VICTIM}", "/meno.access.v1.AccountFeedService/WatchAccountEvents"):
         assert await get(http, "/v1/users/me", {**headers, header: path}) == 200
         assert await get(http, f"/v1/users/{VICTIM}", {**headers, header: "/v1/users/me"}) == 403
-    assert set(served) == {Served("GetUser", ME)}
+    assert set(served) == {ServedCall("GetUser", ME)}
 
 
-async def test_no_header_makes_another_method(
-    http: httpx.AsyncClient, authorization: str, served: list[Served]
+async def test_no_header_changes_the_method(
+    http: httpx.AsyncClient, authorization: str, served: list[ServedCall]
 ) -> None:
     headers = {"authorization": authorization, **dict.fromkeys(METHODS, "DELETE")}
     assert await get(http, "/v1/users/me", headers) == 200
     assert await get(http, "/v1/users/me?_method=DELETE", headers) == 400
-    assert served == [Served("GetUser", ME)]
+    assert served == [ServedCall("GetUser", ME)]
 
 
 @pytest.mark.parametrize("authority", ["identity_service", "127.0.0.1:1", "keys", "x" * 255])
-async def test_no_authority_leads_elsewhere(
-    front: Front, authorization: str, served: list[Served], authority: str
+async def test_the_authority_does_not_change_the_route(
+    gateway: GatewayClient, authorization: str, served: list[ServedCall], authority: str
 ) -> None:
     options = (("grpc.default_authority", authority),)
-    async with grpc.aio.insecure_channel(front.address, options) as channel:
+    async with grpc.aio.insecure_channel(gateway.address, options) as channel:
         metadata = (("authorization", authorization),)
         stub = UserServiceStub(channel)
         denied = await expect_error(stub.GetUser(GetUserRequest(user_id=VICTIM), metadata=metadata))
@@ -166,7 +169,7 @@ async def test_no_authority_leads_elsewhere(
         feed: Any = channel.unary_stream("/meno.access.v1.AccountFeedService/WatchAccountEvents")
         assert (await expect_error(feed(b"", metadata=metadata))).reason == "ACCESS_DENIED"
         await stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata)
-    assert served == [Served("GetUser", ME)]
+    assert served == [ServedCall("GetUser", ME)]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,7 @@ async def test_no_authority_leads_elsewhere(
         ("/v1/users/%6de", 200, ["GetUser"]),
         ("//v1//users//me", 200, ["GetUser"]),
         ("http://identity-service/v1/users/{victim}", 403, []),
-        # Whichever of the two wins is what is judged and what is served.
+        # Path and query name different users. The checked one is also the served one.
         ("/v1/users/me?user_id={victim}", 403, []),
         ("/v1/users/me?userId={victim}", 403, []),
         ("/v1/users/{victim}?user_id=me", 200, ["GetUser"]),
@@ -194,13 +197,18 @@ async def test_no_authority_leads_elsewhere(
         ("/meno.access.v1.AccountFeedService/WatchAccountEvents", 404, []),
     ],
 )
-async def test_a_path_is_judged_as_it_is_served(
-    front: Front, authorization: str, served: list[Served], path: str, status: int, found: list[str]
+async def test_the_checked_path_is_the_served_path(
+    gateway: GatewayClient,
+    authorization: str,
+    served: list[ServedCall],
+    path: str,
+    status: int,
+    found: list[str],
 ) -> None:
     request = _request(f"GET {path.format(victim=VICTIM)} HTTP/1.1", f"authorization: {authorization}")
-    answer = await _exchange(front, request)
+    answer = await _exchange(gateway, request)
     assert _statuses(answer) == [status]
-    assert served == [Served(rpc, ME) for rpc in found]
+    assert served == [ServedCall(rpc, ME) for rpc in found]
 
 
 @pytest.mark.parametrize(
@@ -220,13 +228,13 @@ async def test_a_path_is_judged_as_it_is_served(
         ["connection: content-length", "content-length: 2", "transfer-encoding: chunked"],
     ],
 )
-async def test_nothing_is_smuggled_behind_a_body(
-    front: Front, authorization: str, served: list[Served], framing: list[str]
+async def test_no_request_is_smuggled_behind_a_body(
+    gateway: GatewayClient, authorization: str, served: list[ServedCall], framing: list[str]
 ) -> None:
     hidden = _request(f"GET /v1/users/{VICTIM} HTTP/1.1", f"authorization: {authorization}")
     for body in (b"{}", b"0\r\n\r\n"):
         request = _request("POST /v1/auth:signIn HTTP/1.1", "content-type: application/json", *framing)
-        answer = await _exchange(front, request + body + hidden)
+        answer = await _exchange(gateway, request + body + hidden)
         assert _statuses(answer) in ([400], [501])
         assert b"REQUEST_MALFORMED" in answer
     assert served == []
@@ -248,22 +256,22 @@ async def test_nothing_is_smuggled_behind_a_body(
         (["expect: 100-continue"], 200),
     ],
 )
-async def test_no_trick_with_a_connection_changes_who_calls(
-    front: Front, authorization: str, served: list[Served], headers: list[str], status: int
+async def test_connection_headers_do_not_change_the_caller(
+    gateway: GatewayClient, authorization: str, served: list[ServedCall], headers: list[str], status: int
 ) -> None:
     request = _request("GET /v1/users/me HTTP/1.1", f"authorization: {authorization}", *headers)
-    answer = await _exchange(front, request)
+    answer = await _exchange(gateway, request)
     assert _statuses(answer)[-1:] == [status]
-    assert served == [Served("GetUser", ME)] * (status == 200)
+    assert served == [ServedCall("GetUser", ME)] * (status == 200)
 
 
 @pytest.mark.parametrize(
     "line", ["CONNECT identity_service:443 HTTP/1.1", "TRACE /v1/users/me HTTP/1.1", "OPTIONS * HTTP/1.1"]
 )
-async def test_other_verbs_of_http_lead_nowhere(
-    front: Front, authorization: str, served: list[Served], line: str
+async def test_other_http_methods_are_rejected(
+    gateway: GatewayClient, authorization: str, served: list[ServedCall], line: str
 ) -> None:
-    answer = await _exchange(front, _request(line, f"authorization: {authorization}"))
+    answer = await _exchange(gateway, _request(line, f"authorization: {authorization}"))
     assert _statuses(answer) in ([400], [404])
     assert ME.encode() not in answer
     assert authorization.encode() not in answer
@@ -273,8 +281,8 @@ async def test_other_verbs_of_http_lead_nowhere(
 @pytest.mark.parametrize(
     "content_type", ["application/grpc", "application/grpc-web+proto", "application/json"]
 )
-async def test_what_only_services_call_is_not_routed_in_any_protocol(
-    http: httpx.AsyncClient, authorization: str, served: list[Served], content_type: str
+async def test_rpcs_only_for_services_are_not_routed_in_any_protocol(
+    http: httpx.AsyncClient, authorization: str, served: list[ServedCall], content_type: str
 ) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
     headers = {"authorization": authorization, "content-type": content_type, "x-grpc-web": "1"}
@@ -288,11 +296,11 @@ def _request(line: str, *headers: str) -> bytes:
     return "".join(f"{part}\r\n" for part in (line, "host: meno", *headers, "")).encode("latin-1")
 
 
-async def _exchange(front: Front, request: bytes) -> bytes:
-    """Everything that is answered to these bytes, until nothing more can come."""
-    host, _, port = front.address.partition(":")
+async def _exchange(gateway: GatewayClient, request: bytes) -> bytes:
+    """Sends raw bytes and returns everything that is received until the connection closes."""
+    host, _, port = gateway.address.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    # A request that ends the connection, so that nobody has to wait whether there are more answers.
+    # A last request that closes the connection, so that reading ends without a timeout.
     writer.write(request + _request("GET /v1/nothing HTTP/1.1", "connection: close"))
     try:
         return await reader.read()
@@ -303,7 +311,7 @@ async def _exchange(front: Front, request: bytes) -> bytes:
 
 
 def _statuses(answer: bytes) -> list[int]:
-    """The status of every answer but that to the request which ends the connection."""
+    """Returns the status of every response except that to the last request."""
     found = [int(status) for status in re.findall(rb"^HTTP/1\.1 ([2-5]\d\d)", answer, re.MULTILINE)]
     ended = b"METHOD_NOT_FOUND" in answer.rpartition(b"HTTP/1.1")[2]
     return found[:-1] if ended and len(found) > 1 else found

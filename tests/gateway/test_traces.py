@@ -1,4 +1,4 @@
-"""Every call has an id and a trace of its own, under which gateway and services log it."""
+"""Every call has a request id and a trace id, under which the gateway and the services log it."""
 
 import asyncio
 import re
@@ -12,34 +12,33 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from chassis.peers import forwarded
+from chassis.peers import forwarded as forwarded_metadata
 from chassis.testing import bearer
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
-from tests.gateway.front import Front
-from tests.gateway.front import front as start_front
+from tests.gateway.gateway_client import GatewayClient, start_gateway
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACE_PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])")
 SECRET = "a-secret-in-the-query"
 
 
-class Seen:
-    """What a service got, bound for its log, and would hand on."""
+class Recorder:
+    """Records the metadata of a call, its log context, and the metadata of outgoing calls."""
 
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
         self.bound: dict[str, Any] = {}
-        self.handed_on: dict[str, Any] = {}
+        self.forwarded: dict[str, Any] = {}
 
-    def look(self, context: Any) -> None:
+    def record(self, context: Any) -> None:
         self.metadata = dict(context.invocation_metadata())
         self.bound = structlog.contextvars.get_contextvars()
-        self.handed_on = dict(forwarded()["metadata"])
+        self.forwarded = dict(forwarded_metadata()["metadata"])
 
 
 class Collector(grpc.GenericRpcHandler):
-    """Takes whatever is reported, as bytes."""
+    """Receives reports as bytes."""
 
     def __init__(self) -> None:
         self.reports: asyncio.Queue[bytes] = asyncio.Queue()
@@ -53,8 +52,8 @@ class Collector(grpc.GenericRpcHandler):
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return Seen()
+def seen() -> Recorder:
+    return Recorder()
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -68,51 +67,51 @@ async def collector() -> AsyncIterator[tuple[Collector, str]]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def front(tmp_path_factory: pytest.TempPathFactory, seen: Seen) -> AsyncIterator[Front]:
-    """A gateway that reports to nobody."""
-    async with start_front(tmp_path_factory.mktemp("front"), answers={"GetUser": seen.look}) as front:
-        yield front
+async def gateway(tmp_path_factory: pytest.TempPathFactory, seen: Recorder) -> AsyncIterator[GatewayClient]:
+    """A gateway without a trace collector."""
+    async with start_gateway(tmp_path_factory.mktemp("gateway"), hooks={"GetUser": seen.record}) as gateway:
+        yield gateway
 
 
-async def call(front: Front, *headers: tuple[str, str]) -> str:
-    """Makes a call with these headers; returns the id that its answer names."""
-    token = bearer(front.env.issuer.token(str(uuid.uuid4())))
-    how: Any = {"metadata": (*token["metadata"], *headers)}
-    made: Any = UserServiceStub(front.channel).GetUser(GetUserRequest(user_id="me"), **how)
+async def call(gateway: GatewayClient, *headers: tuple[str, str]) -> str:
+    """Makes a call with headers. Returns the request id of the response."""
+    token = bearer(gateway.env.issuer.token(str(uuid.uuid4())))
+    options: Any = {"metadata": (*token["metadata"], *headers)}
+    made: Any = UserServiceStub(gateway.channel).GetUser(GetUserRequest(user_id="me"), **options)
     await made
     return str(dict(await made.initial_metadata())["x-request-id"])
 
 
-async def line(front: Front, request_id: str) -> dict[str, Any]:
-    """What the access log says of a call."""
+async def wait_for_line(gateway: GatewayClient, request_id: str) -> dict[str, Any]:
+    """Returns the line of a call in the access log, as soon as it is written."""
     count = 1
     while True:
-        lines = await front.logged(count)
+        lines = await gateway.read_access_log(count)
         found = [one for one in lines if one["request_id"] == request_id]
         if found:
             return found[0]
         count = len(lines) + 1
 
 
-async def test_a_call_begins_a_trace_under_which_everybody_logs_it(front: Front, seen: Seen) -> None:
-    request_id = await call(front)
+async def test_a_call_without_a_trace_starts_one(gateway: GatewayClient, seen: Recorder) -> None:
+    request_id = await call(gateway)
     match = TRACE_PARENT.fullmatch(seen.metadata["traceparent"])
     assert match is not None
-    assert match[3] == "00", "nobody is told to report it"
-    logged = await line(front, request_id)
+    assert match[3] == "00", "the sampled flag is not set"
+    logged = await wait_for_line(gateway, request_id)
     assert logged["trace_id"] == seen.bound["trace_id"] == match[1]
     assert logged["request_id"] == seen.bound["request_id"] == request_id
-    assert seen.handed_on["traceparent"] == seen.metadata["traceparent"]
-    assert seen.handed_on["x-request-id"] == request_id
+    assert seen.forwarded["traceparent"] == seen.metadata["traceparent"]
+    assert seen.forwarded["x-request-id"] == request_id
 
 
-async def test_a_call_goes_on_with_the_trace_of_its_caller(front: Front, seen: Seen) -> None:
-    request_id = await call(front, ("traceparent", f"00-{TRACE}-{SPAN}-01"), ("tracestate", "vendor=1"))
+async def test_a_call_continues_the_trace_of_its_caller(gateway: GatewayClient, seen: Recorder) -> None:
+    request_id = await call(gateway, ("traceparent", f"00-{TRACE}-{SPAN}-01"), ("tracestate", "vendor=1"))
     match = TRACE_PARENT.fullmatch(seen.metadata["traceparent"])
     assert match is not None
     assert (match[1], match[2] != SPAN, match[3]) == (TRACE, True, "00")
     assert seen.bound["trace_id"] == TRACE
-    assert (await line(front, request_id))["trace_id"] == TRACE
+    assert (await wait_for_line(gateway, request_id))["trace_id"] == TRACE
 
 
 @pytest.mark.parametrize(
@@ -129,9 +128,9 @@ async def test_a_call_goes_on_with_the_trace_of_its_caller(front: Front, seen: S
         "",
     ],
 )
-async def test_a_hostile_trace_does_no_harm(front: Front, seen: Seen, sent: str) -> None:
+async def test_hostile_trace_headers_are_harmless(gateway: GatewayClient, seen: Recorder, sent: str) -> None:
     request_id = await call(
-        front,
+        gateway,
         ("traceparent", sent),
         ("tracestate", "a=b," * 500),
         ("baggage", "user_id=somebody-else,role=ADMIN," + "x" * 4000),
@@ -142,31 +141,33 @@ async def test_a_hostile_trace_does_no_harm(front: Front, seen: Seen, sent: str)
     assert re.fullmatch("[0-9a-f]{32}", seen.bound["trace_id"])
     assert set(seen.bound["trace_id"]) != {"0"}
     assert seen.bound.keys() <= {"request_id", "trace_id", "service"}
-    assert TRACE_PARENT.fullmatch(seen.handed_on["traceparent"])
-    assert seen.handed_on.keys() == {"x-request-id", "traceparent", "authorization"}
-    logged = await line(front, request_id)
+    assert TRACE_PARENT.fullmatch(seen.forwarded["traceparent"])
+    assert seen.forwarded.keys() == {"x-request-id", "traceparent", "authorization"}
+    logged = await wait_for_line(gateway, request_id)
     assert logged["trace_id"] in {None, seen.bound["trace_id"]}
 
 
 @pytest.mark.parametrize("sent", ["mine", "x" * 6000, 'x", "user_id": "somebody else', str(uuid.UUID(int=0))])
-async def test_nobody_chooses_the_id_of_a_call(front: Front, seen: Seen, sent: str) -> None:
-    request_id = await call(front, ("x-request-id", sent))
+async def test_a_caller_cannot_choose_the_request_id(
+    gateway: GatewayClient, seen: Recorder, sent: str
+) -> None:
+    request_id = await call(gateway, ("x-request-id", sent))
     assert request_id != sent
-    # Random throughout: no digit of it tells whether the call is traced.
+    # Version 4: the id does not encode whether the call is traced.
     assert uuid.UUID(request_id).version == 4
     assert seen.bound["request_id"] == request_id
 
 
-async def test_an_operator_may_have_traces_reported(
+async def test_traces_are_reported_to_a_collector(
     tmp_path_factory: pytest.TempPathFactory, collector: tuple[Collector, str]
 ) -> None:
     handler, address = collector
-    directory = tmp_path_factory.mktemp("front")
-    async with start_front(directory, trace_collector=address, traced_percent=100.0) as front:
-        token = front.env.issuer.token(str(uuid.uuid4()))
+    directory = tmp_path_factory.mktemp("gateway")
+    async with start_gateway(directory, trace_collector=address, traced_percent=100.0) as gateway:
+        token = gateway.env.issuer.token(str(uuid.uuid4()))
         headers = {"authorization": f"Bearer {token}", "traceparent": f"00-{TRACE}-{SPAN}-00"}
-        async with httpx.AsyncClient(base_url=f"http://{front.address}", headers=headers) as http:
-            # Five spans are reported at once, fewer only after a while.
+        async with httpx.AsyncClient(base_url=f"http://{gateway.address}", headers=headers) as http:
+            # Envoy reports five spans immediately, fewer only after a delay.
             for _ in range(5):
                 reply = await http.get("/v1/users/me/sessions", params={"pageToken": SECRET})
                 assert reply.status_code == 200

@@ -1,6 +1,6 @@
-"""The real Envoy before servers that have the real chain and contracts, and answer with nothing.
+"""Runs Envoy in front of servers with the real interceptors and contracts and with empty handlers.
 
-What such a server answers shows one thing alone: whether the call was let in.
+A reply of such a server shows only whether the call was permitted.
 """
 
 import importlib
@@ -30,12 +30,12 @@ from deploy.stack.layout import SERVICES, Ports
 from deploy.stack.programs import Program
 from deploy.stack.stack import envoy_binary
 
-Answer = Callable[[Any], None]
-"""What a handler does with its context before it answers: it may look, or refuse."""
-NOTHING: Mapping[str, Answer] = {}
+Hook = Callable[[Any], None]
+"""Receives the context of a call before the reply. It may raise an error."""
+NO_HOOKS: Mapping[str, Hook] = {}
 Manager = dict[str, Any]
-"""The settings of Envoy's HTTP connection manager."""
-# As the stack runs it: at the level below, field extraction writes a line for every call.
+"""The settings of the HTTP connection manager of Envoy."""
+# The log level of the stack. At the next lower level, field extraction logs every call.
 FLAGS = [
     "--disable-hot-restart",
     "--concurrency",
@@ -48,99 +48,99 @@ FLAGS = [
 CLUSTERS = {"access": "identity_service", **{name.removesuffix("_service"): name for name in SERVICES}}
 
 
-class Front:
-    """A gateway, and the servers behind it."""
+class GatewayClient:
+    """A running gateway with channels to it and to the servers behind it."""
 
     def __init__(
         self,
         env: TestEnvironment,
         address: str,
         channel: grpc.aio.Channel,
-        behind: dict[str, grpc.aio.Channel],
+        servers: dict[str, grpc.aio.Channel],
         access_log: Path,
     ) -> None:
         self.env = env
         self.address = address
-        """Of the gateway, for gRPC; with `http://` before it, for HTTP."""
+        """Host and port of the gateway."""
         self.channel = channel
-        """To the gateway."""
-        self._behind = behind
+        """Channel to the gateway."""
+        self._servers = servers
         self._access_log = access_log
 
-    def straight(self, rpc: Rpc) -> grpc.aio.Channel:
-        """The channel that leaves the gateway out."""
-        return self._behind[rpc.upstream]
+    def direct(self, rpc: Rpc) -> grpc.aio.Channel:
+        """Returns the channel that bypasses the gateway."""
+        return self._servers[rpc.upstream]
 
-    async def logged(self, calls: int) -> list[dict[str, Any]]:
-        """The access log, once it has so many lines."""
+    async def read_access_log(self, calls: int) -> list[dict[str, Any]]:
+        """Returns the access log as soon as it has the given number of lines."""
 
-        async def whole() -> bool:
+        async def is_complete() -> bool:
             return len(self._access_log.read_text().splitlines()) >= calls
 
-        assert await readiness.wait_until(whole, lambda: True, seconds=10)
+        assert await readiness.wait_until(is_complete, lambda: True, seconds=10)
         return [json.loads(line) for line in self._access_log.read_text().splitlines()]
 
 
 @asynccontextmanager
-async def front(
+async def start_gateway(
     directory: Path,
     *,
-    answers: Mapping[str, Answer] = NOTHING,
-    amend: Callable[[Manager], None] | None = None,
-    **decided: Any,
-) -> AsyncIterator[Front]:
-    """Starts servers for every contract, and Envoy with the configuration generated for them.
+    hooks: Mapping[str, Hook] = NO_HOOKS,
+    modify: Callable[[Manager], None] | None = None,
+    **options: Any,
+) -> AsyncIterator[GatewayClient]:
+    """Starts servers for every contract, and Envoy with the generated configuration.
 
-    RPCs in `answers` do that in place of answering with nothing; `amend` changes the public
-    connection manager for a test; `decided` is what else an operator decides.
+    `hooks` are called by the RPCs with these names. `modify` changes the public connection manager.
+    `options` are further settings of the gateway.
     """
     env = TestEnvironment(directory / "certificates")
     async with AsyncExitStack() as stack:
         security = await stack.enter_async_context(env.security())
         ops_port = await stack.enter_async_context(healthy())
-        behind, endpoints = {}, {}
+        servers, endpoints = {}, {}
         for service in SERVICES:
-            app = App(services=[*_answering(service, env, answers)], security=security)
+            app = App(services=[*_registrations(service, env, hooks)], security=security)
             running = await stack.enter_async_context(env.serve(app, service))
-            behind[service] = running.channel("gateway")
+            servers[service] = running.channel("gateway")
             endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
         env.credentials("gateway")
         public_port, keys, admin = free_ports(3)
         ports = Ports(public_port, keys, admin, services={})
-        gateway = Gateway(
+        config = Gateway(
             descriptors=descriptors(),
             tls_directory=directory / "certificates" / "gateway",
             services=endpoints,
-            # As it is deployed, where the machine can.
+            # The default of a deployment, if the machine supports IPv6.
             host="::" if socket.has_dualstack_ipv6() else "127.0.0.1",
             port=ports.gateway,
             keys_port=ports.keys,
             admin_port=ports.admin,
             allowed_origins=["https://learn.example.org"],
             access_log=str(directory / "access.log"),
-            **decided,
+            **options,
         )
-        settings = configuration(gateway)
-        if amend:
+        settings = configuration(config)
+        if modify:
             [public, _] = settings["static_resources"]["listeners"]
-            amend(public["filter_chains"][0]["filters"][0]["typed_config"])
+            modify(public["filter_chains"][0]["filters"][0]["typed_config"])
         await stack.enter_async_context(envoy(settings, directory, ports))
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
-        yield Front(env, address, channel, behind, directory / "access.log")
+        yield GatewayClient(env, address, channel, servers, directory / "access.log")
 
 
-def lift_limits(manager: Manager) -> None:
-    """For tests that call far more often than anybody may."""
-    every = manager["http_filters"]
-    manager["http_filters"] = [one for one in every if "local_ratelimit" not in one["name"]]
-    assert len(manager["http_filters"]) < len(every)
+def remove_rate_limits(manager: Manager) -> None:
+    """Removes the rate limits, for tests that exceed them."""
+    filters = manager["http_filters"]
+    manager["http_filters"] = [one for one in filters if "local_ratelimit" not in one["name"]]
+    assert len(manager["http_filters"]) < len(filters)
 
 
 @asynccontextmanager
 async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> AsyncIterator[None]:
-    """Runs Envoy with this configuration until the body ends."""
+    """Runs Envoy with a configuration for the body."""
     config = directory / "envoy.json"
     config.write_text(json.dumps(settings))
     program = Program(
@@ -160,44 +160,44 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
         process.wait()
 
 
-def _answering(
-    service: str, env: TestEnvironment, answers: Mapping[str, Answer]
+def _registrations(
+    service: str, env: TestEnvironment, hooks: Mapping[str, Hook]
 ) -> Iterator[ServiceRegistration]:
-    """Every gRPC service of one of ours, each RPC with an empty answer unless told; the keys are real."""
+    """Yields the gRPC services of a service with empty handlers. Only GetJsonWebKeys has a real reply."""
     for package, owner in CLUSTERS.items():
         if owner != service:
             continue
         for contract in _contracts(f"meno.{package}.v1"):
             [descriptor] = contract.DESCRIPTOR.services_by_name.values()
             handlers = {
-                method.name: _handler(method, answers.get(method.name)) for method in descriptor.methods
+                method.name: _handler(method, hooks.get(method.name)) for method in descriptor.methods
             }
             if "GetJsonWebKeys" in handlers:
                 handlers["GetJsonWebKeys"] = keys_of(env)
-            yield registration.service(contract, type("AnswersNothing", (), handlers)())
+            yield registration.service(contract, type("EmptyServicer", (), handlers)())
 
 
-def _handler(method: Any, answer: Answer | None) -> Any:
+def _handler(method: Any, hook: Hook | None) -> Any:
     reply = GetMessageClass(method.output_type)
 
-    async def once(self: object, request: Any, context: Any) -> Any:
+    async def unary(self: object, request: Any, context: Any) -> Any:
         if method.client_streaming:
             async for _ in request:
                 pass
-        if answer:
-            answer(context)
+        if hook:
+            hook(context)
         return reply()
 
     async def stream(self: object, request: Any, context: Any) -> AsyncIterator[Any]:
-        if answer:
-            answer(context)
+        if hook:
+            hook(context)
         yield reply()
 
-    return stream if method.server_streaming else once
+    return stream if method.server_streaming else unary
 
 
 def keys_of(env: TestEnvironment) -> Any:
-    """A handler that answers with the house's keys."""
+    """Returns a handler that replies with the keys of the token issuer."""
 
     async def keys(self: object, request: Any, context: Any) -> HttpBody:
         return HttpBody(content_type="application/json", data=json.dumps(env.issuer.key_set()).encode())
@@ -214,7 +214,7 @@ def _contracts(package: str) -> Iterator[ModuleType]:
 
 @asynccontextmanager
 async def healthy() -> AsyncIterator[int]:
-    """A health server that reports SERVING."""
+    """Runs a health server that reports SERVING. Yields its port."""
     server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -226,7 +226,7 @@ async def healthy() -> AsyncIterator[int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
+    """Returns ports that no process listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

@@ -1,4 +1,4 @@
-"""What a caller sees when the gateway refuses, or translates, in each protocol."""
+"""Errors and translations of the gateway in each protocol."""
 
 import asyncio
 import base64
@@ -20,21 +20,21 @@ from meno.content.v1.resources_pb2 import Material
 from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
-from tests.gateway.front import Front
+from tests.gateway.gateway_client import GatewayClient
 
 CLASS = "018f0000-0000-7000-8000-0000000000c1"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def http(front: Front) -> Any:
-    async with httpx.AsyncClient(base_url=f"http://{front.address}") as client:
+async def http(gateway: GatewayClient) -> Any:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as client:
         yield client
 
 
 @pytest.fixture
-def token(front: Front) -> str:
-    """Of a person whom no other test knows, so that no other test uses up their calls."""
-    return front.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
+def token(gateway: GatewayClient) -> str:
+    """The token of a user of only this test, so that tests do not share rate limits."""
+    return gateway.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
 
 
 def authorized(token: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def authorized(token: str) -> dict[str, str]:
 
 
 def reason(reply: httpx.Response) -> str:
-    """The reason of a JSON error, which has a code, a message and details and nothing else."""
+    """Returns the reason of a JSON error, which must have only a code, a message and details."""
     body = reply.json()
     assert set(body) == {"code", "message", "details"}
     assert body["message"]
@@ -51,44 +51,42 @@ def reason(reply: httpx.Response) -> str:
     return str(info["reason"])
 
 
-async def test_json_and_grpc_name_the_same_refusals(
-    front: Front, http: httpx.AsyncClient, token: str
+async def test_json_and_grpc_errors_have_the_same_reasons(
+    gateway: GatewayClient, http: httpx.AsyncClient, token: str
 ) -> None:
-    expired = front.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
+    expired = gateway.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
     cases = [
         (None, 401, "UNAUTHENTICATED", "TOKEN_MISSING"),
         ("nonsense", 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
         (expired, 401, "UNAUTHENTICATED", "TOKEN_EXPIRED"),
-        (_of_unknown_key(token), 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
+        (_with_unknown_key(token), 401, "UNAUTHENTICATED", "TOKEN_INVALID"),
         (token, 403, "PERMISSION_DENIED", "ACCESS_DENIED"),
     ]
-    stub = UserServiceStub(front.channel)
-    somebody = str(uuid.uuid4())
-    for sent, status, code, why in cases:
-        reply = await http.get(f"/v1/users/{somebody}", headers=authorized(sent) if sent else {})
-        assert (reply.status_code, reason(reply)) == (status, why)
-        how = bearer(sent) if sent else {}
-        denied = await expect_error(stub.GetUser(GetUserRequest(user_id=somebody), **how))
-        assert (denied.code, denied.reason) == (code, why)
+    stub = UserServiceStub(gateway.channel)
+    user_id = str(uuid.uuid4())
+    for sent, status, code, expected in cases:
+        reply = await http.get(f"/v1/users/{user_id}", headers=authorized(sent) if sent else {})
+        assert (reply.status_code, reason(reply)) == (status, expected)
+        options = bearer(sent) if sent else {}
+        denied = await expect_error(stub.GetUser(GetUserRequest(user_id=user_id), **options))
+        assert (denied.code, denied.reason) == (code, expected)
 
 
-def _of_unknown_key(token: str) -> str:
-    """The token under the id of a key that nobody has published."""
-    header = {"alg": "ES256", "typ": "at+jwt", "kid": "nobody's"}
+def _with_unknown_key(token: str) -> str:
+    """Returns the token with the id of an unpublished key."""
+    header = {"alg": "ES256", "typ": "at+jwt", "kid": "unknown"}
     encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
     return f"{encoded}.{token.partition('.')[2]}"
 
 
-async def test_headers_beyond_what_services_take_are_refused_in_our_words(
-    http: httpx.AsyncClient, token: str
-) -> None:
+async def test_oversized_headers_have_a_json_error(http: httpx.AsyncClient, token: str) -> None:
     headers = {**authorized(token), "x-filler": "x" * 31 * 1024}
     reply = await http.get("/v1/users/me", headers=headers)
     assert (reply.status_code, reason(reply)) == (431, "MESSAGE_TOO_LARGE")
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "why"),
+    ("method", "path", "body", "status", "expected"),
     [
         ("GET", "/v1/nothing", None, 404, "METHOD_NOT_FOUND"),
         ("PUT", "/v1/users/me", "{}", 404, "METHOD_NOT_FOUND"),
@@ -99,28 +97,28 @@ async def test_headers_beyond_what_services_take_are_refused_in_our_words(
         ("PATCH", "/v1/users/me", '{"user_id": "somebody else"}', 400, "REQUEST_MALFORMED"),
     ],
 )
-async def test_bad_input_gets_a_clear_json_error(
-    http: httpx.AsyncClient, token: str, method: str, path: str, body: str | None, status: int, why: str
+async def test_invalid_input_has_a_json_error(
+    http: httpx.AsyncClient, token: str, method: str, path: str, body: str | None, status: int, expected: str
 ) -> None:
     reply = await http.request(method, path, content=body, headers=authorized(token))
-    assert (reply.status_code, reason(reply)) == (status, why)
+    assert (reply.status_code, reason(reply)) == (status, expected)
 
 
-async def test_an_rpc_for_services_alone_is_not_routed(front: Front, token: str) -> None:
+async def test_an_rpc_only_for_services_is_not_routed(gateway: GatewayClient, token: str) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
-    call: Any = front.channel.unary_unary(path)
+    call: Any = gateway.channel.unary_unary(path)
     denied = await expect_error(call(b"", **bearer(token)))
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
-async def test_a_public_rpc_ignores_an_expired_token(front: Front, http: httpx.AsyncClient) -> None:
-    expired = front.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
+async def test_a_public_rpc_ignores_an_expired_token(gateway: GatewayClient, http: httpx.AsyncClient) -> None:
+    expired = gateway.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
     body = {"identifier": "somebody", "password": "something"}
     reply = await http.post("/v1/auth:signIn", json=body, headers=authorized(expired))
     assert reply.status_code == 200
 
 
-async def test_a_stream_comes_as_server_sent_events(http: httpx.AsyncClient, token: str) -> None:
+async def test_a_stream_is_sent_as_server_sent_events(http: httpx.AsyncClient, token: str) -> None:
     path = f"/v1/users/me/sessions/{uuid.uuid4()}/events:watch"
     reply = await http.get(path, headers=authorized(token))
     assert reply.headers["content-type"].startswith("text/event-stream")
@@ -134,7 +132,7 @@ async def test_a_file_is_uploaded_in_one_http_request(http: httpx.AsyncClient, t
     assert (reply.status_code, set(reply.json())) == (200, set(_json_names(Material())))
 
 
-async def test_a_request_of_nearly_8_mib_passes_the_transcoder(http: httpx.AsyncClient, token: str) -> None:
+async def test_a_request_of_almost_8_mib_passes_the_transcoder(http: httpx.AsyncClient, token: str) -> None:
     body = json.dumps({"title": "x" * 3_900_000})
     reply = await http.post("/v1/classes", content=body, headers=authorized(token))
     assert (reply.status_code, reason(reply)) == (400, "FIELD_INVALID")
@@ -143,7 +141,7 @@ async def test_a_request_of_nearly_8_mib_passes_the_transcoder(http: httpx.Async
     assert (reply.status_code, reason(reply)) == (400, "MESSAGE_TOO_LARGE")
 
 
-async def test_browsers_speak_grpc_web(front: Front, http: httpx.AsyncClient, token: str) -> None:
+async def test_grpc_web_is_supported(gateway: GatewayClient, http: httpx.AsyncClient, token: str) -> None:
     message = GetUserRequest(user_id="me").SerializeToString()
     headers = {**authorized(token), "content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
     url = "/meno.identity.v1.UserService/GetUser"
@@ -161,19 +159,19 @@ async def test_only_allowed_origins_may_call_from_a_browser(http: httpx.AsyncCli
         assert (reply.headers.get("access-control-allow-origin") == origin) is allowed
 
 
-async def test_a_person_may_ask_twenty_times_a_minute(front: Front, token: str) -> None:
-    stub = ChatServiceStub(front.channel)
+async def test_a_user_may_ask_20_times_a_minute(gateway: GatewayClient, token: str) -> None:
+    stub = ChatServiceStub(gateway.channel)
     request = AskRequest(user_id="me", chat_id=str(uuid.uuid4()), text="Why?")
     outcomes = [await _outcome(stub.Ask(request, **bearer(token))) for _ in range(25)]
     assert outcomes[:20] == ["OK"] * 20
     denied = await expect_error(stub.Ask(request, **bearer(token)))
     assert (denied.code, denied.reason) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
     assert denied.detail(RetryInfo).retry_delay.seconds > 0
-    other = front.env.issuer.token(str(uuid.uuid4()))
+    other = gateway.env.issuer.token(str(uuid.uuid4()))
     assert await _outcome(stub.Ask(request, **bearer(other))) == "OK"
 
 
-async def test_sign_ins_are_counted_by_address(http: httpx.AsyncClient) -> None:
+async def test_sign_ins_are_limited_by_address(http: httpx.AsyncClient) -> None:
     body = {"identifier": "somebody", "password": "something"}
     for _ in range(50):
         replies = await asyncio.gather(*(http.post("/v1/auth:signIn", json=body) for _ in range(50)))
@@ -184,7 +182,7 @@ async def test_sign_ins_are_counted_by_address(http: httpx.AsyncClient) -> None:
     assert all(int(reply.headers["retry-after"]) > 0 for reply in refusals)
 
 
-async def test_every_answer_carries_its_request_id(http: httpx.AsyncClient, token: str) -> None:
+async def test_every_response_has_a_request_id(http: httpx.AsyncClient, token: str) -> None:
     reply = await http.get(
         "/v1/users/me", headers={**authorized(token), "x-request-id": "chosen by the client"}
     )

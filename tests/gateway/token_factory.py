@@ -1,4 +1,4 @@
-"""Tokens as an enemy writes them: every part of one by hand, or as the house would write it."""
+"""Builds valid and manipulated tokens for attacks."""
 
 import base64
 import hmac
@@ -17,7 +17,7 @@ from chassis.testing import FakeTokenIssuer
 
 
 class Absent:
-    """In place of a value: no such name at all."""
+    """A value that stands for a missing name."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -26,13 +26,13 @@ class Absent:
 ABSENT = Absent()
 HEADER: Mapping[str, Any] = {"alg": tokens.ALGORITHM, "typ": tokens.TYPE, "kid": "test"}
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Of the group of P-256."""
+"""The order of the group of P-256."""
 
 Sign = Callable[[bytes], bytes]
 
 
-class Forge:
-    """Has the house's key, to sign what the house would never write, and keys that are not the house's."""
+class TokenFactory:
+    """Signs arbitrary tokens with the key of the issuer, or with foreign keys."""
 
     def __init__(self, issuer: FakeTokenIssuer) -> None:
         self.key: Any = issuer.key.private_key
@@ -41,9 +41,9 @@ class Forge:
         self.user_id = str(uuid.uuid4())
 
     def claims(self, **claims: Any) -> dict[str, Any]:
-        """What a token says, with some of it otherwise, or ABSENT."""
+        """Returns valid claims with changes. ABSENT removes a claim."""
         now = int(time.time())
-        whole = {
+        complete = {
             "iss": tokens.ISSUER,
             "aud": tokens.AUDIENCE,
             "iat": now,
@@ -56,39 +56,39 @@ class Forge:
             "rv": 0,
             **claims,
         }
-        return {name: value for name, value in whole.items() if value is not ABSENT}
+        return {name: value for name, value in complete.items() if value is not ABSENT}
 
     def token(
         self, *, header: Any = HEADER, claims: Any = None, sign: Sign | None = None, **changed: Any
     ) -> str:
-        """A token whose parts are values, or bytes as they are; signed by the house unless told."""
+        """Returns a token. Its parts are values, or raw bytes. It is signed by the issuer unless `sign` is set."""
         payload = self.claims(**changed) if claims is None else claims
         signed = f"{encoded(header)}.{encoded(payload)}"
         return f"{signed}.{base64url((sign or self.sign)(signed.encode()))}"
 
-    def under(self, sign: Sign | None = None, **parameters: Any) -> str:
-        """A token with another header."""
+    def with_header(self, sign: Sign | None = None, **parameters: Any) -> str:
+        """Returns a token with changed header parameters."""
         changed = {**HEADER, **parameters}
         return self.token(
             header={name: value for name, value in changed.items() if value is not ABSENT}, sign=sign
         )
 
     def sign(self, signed: bytes) -> bytes:
-        """As the house does: r and s beside each other."""
+        """Signs like the issuer: r and s concatenated."""
         return pair(*signature(self.key, signed))
 
     def sign_foreign(self, signed: bytes) -> bytes:
-        """With a key that the house has never seen."""
+        """Signs with a key that the issuer does not publish."""
         return pair(*signature(self.foreign, signed))
 
     def foreign_jwk(self) -> dict[str, str]:
-        """The public half of that key, under the id of the house's."""
+        """Returns the public part of the foreign key under the key id of the issuer."""
         numbers = self.foreign.public_key().public_numbers()
         x, y = (base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
         return {"kty": "EC", "crv": "P-256", "kid": "test", "x": x, "y": y}
 
-    def sealed(self, algorithm: str, form: str) -> str:
-        """A token whose HMAC takes the public key, in one of its forms, for the secret."""
+    def with_hmac(self, algorithm: str, form: str) -> str:
+        """Returns a token with an HMAC whose secret is the public key in one of its forms."""
         public = self.key.public_key()
         secret = {
             "pem": public.public_bytes(
@@ -102,19 +102,19 @@ class Forge:
             "empty": b"",
         }[form]
         digest = f"sha{algorithm[2:]}"
-        return self.under(lambda signed: hmac.digest(secret, signed, digest), alg=algorithm)
+        return self.with_header(lambda signed: hmac.digest(secret, signed, digest), alg=algorithm)
 
     def with_exp(self, number: str) -> str:
-        """A token whose end is spelled like this, which no value of Python is."""
+        """Returns a token whose expiry is the given JSON number, which Python may not support."""
         text = json.dumps(self.claims(exp="here")).replace('"here"', number)
         return self.token(claims=text.encode())
 
     def sized(self, size: int) -> str:
-        """A good token of just so many bytes, but for what fills it."""
-        grown = self.claims(fill="")
-        missing = size - len(self.token(claims=grown))
+        """Returns a valid token of the given size in bytes. Raises AssertionError if there is none."""
+        padded = self.claims(fill="")
+        missing = size - len(self.token(claims=padded))
         for length in range(max(0, missing * 3 // 4 - 8), missing):
-            token = self.token(claims={**grown, "fill": "x" * length})
+            token = self.token(claims={**padded, "fill": "x" * length})
             if len(token) >= size:
                 return token
         raise AssertionError(f"there is no token of {size} bytes")
@@ -134,7 +134,7 @@ def rsa_signature(signed: bytes) -> bytes:
 
 
 def curve_signature(curve: ec.EllipticCurve, size: int, hashed: hashes.HashAlgorithm) -> Sign:
-    """Signs with a new key of another curve."""
+    """Returns a function that signs with a new key of the given curve."""
     key = ec.generate_private_key(curve)
     return lambda signed: pair(*decode_dss_signature(key.sign(signed, ec.ECDSA(hashed))), size)
 
