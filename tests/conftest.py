@@ -1,4 +1,4 @@
-"""One running stack for all tests of a worker that ask for it."""
+"""The running stack of a worker, and clients of it."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -7,19 +7,19 @@ import pytest
 import pytest_asyncio
 
 from deploy.stack.layout import Layout
-from tests import running
-from tests.school import School
+from tests import local_stack
+from tests.installation import Installation
 
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
-    """The stack of this worker."""
-    with running.stack(tmp_path_factory.mktemp("stack")) as started:
+    """A running stack. All tests that use it run in one worker; see the root conftest.py."""
+    with local_stack.start(tmp_path_factory.mktemp("stack")) as started:
         yield started
 
 
 @pytest_asyncio.fixture
-async def school(layout: Layout) -> AsyncIterator[School]:
-    """The people of a test."""
+async def installation(layout: Layout) -> AsyncIterator[Installation]:
+    """A client of the stack that creates users and their data."""
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        yield School(layout, channel)
+        yield Installation(layout, channel)

@@ -8,11 +8,11 @@ import pytest_asyncio
 
 from chassis.tls import TlsCredentials
 from deploy.stack.layout import SERVICES, Layout
-from tests import running
-from tests.access import world as worlds
-from tests.access.world import World
-from tests.contracts.declared import Rpc
-from tests.school import School
+from tests import local_stack
+from tests.access import dataset as datasets
+from tests.access.dataset import Dataset
+from tests.contracts.rpcs import Rpc
+from tests.installation import Installation
 
 
 class Ways:
@@ -36,7 +36,7 @@ def serving(rpc: Rpc) -> str:
 @pytest_asyncio.fixture(scope="session")
 async def ways(layout: Layout) -> AsyncIterator[Ways]:
     """To the stack of this worker."""
-    ports = running.state(layout).services
+    ports = local_stack.load_state(layout).services
     async with AsyncExitStack() as stack:
         behind = {}
         for service in SERVICES:
@@ -50,12 +50,12 @@ async def ways(layout: Layout) -> AsyncIterator[Ways]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def school(layout: Layout, ways: Ways) -> School:
+async def installation(layout: Layout, ways: Ways) -> Installation:
     """Makes people and what is theirs."""
-    return School(layout, ways.gateway)
+    return Installation(layout, ways.gateway)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def world(school: School) -> World:
+async def dataset(installation: Installation) -> Dataset:
     """Everybody and everything."""
-    return await worlds.make(school)
+    return await datasets.create(installation)

@@ -10,12 +10,12 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.certificates import CertificateAuthority
 from chassis.tls import TlsCredentials
 from deploy.stack.layout import SERVICES, Layout
-from tests import running
+from tests import local_stack
 from tests.access import oracle, requests
-from tests.access.calling import call
+from tests.access.calls import call
 from tests.access.conftest import Ways, serving
 from tests.access.test_matrix import RPCS
-from tests.school import School
+from tests.installation import Installation
 
 INSIDE = {name: rpc for name, rpc in RPCS.items() if oracle.Ways(rpc.grants).inside}
 SERVED = {"INVALID_ARGUMENT FIELD_INVALID", "OK"}
@@ -55,11 +55,11 @@ async def test_a_service_lets_in_the_services_that_it_is_for(ways: Ways, name: s
 
 
 @pytest.mark.parametrize("name", INSIDE)
-async def test_nobody_gets_there_from_outside(ways: Ways, school: School, name: str) -> None:
+async def test_nobody_gets_there_from_outside(ways: Ways, installation: Installation, name: str) -> None:
     rpc = INSIDE[name]
     assert not oracle.Ways(rpc.grants).routed
     request = requests.whole(rpc.name, {})
-    for token in ("", (await school.admin()).tokens.access_token):
+    for token in ("", (await installation.create_admin()).tokens.access_token):
         through = await call(ways.gateway, rpc, request, token)
         assert (through.status, through.reached) == (oracle.status("ACCESS_DENIED"), False)
         straight = await call(ways.straight(rpc), rpc, request, token)
@@ -83,7 +83,7 @@ async def test_without_a_certificate_of_the_house_nobody_speaks_to_a_service(
         for name, rpc in RPCS.items()
         if name.endswith("DataRightsService.ExportUserData") and serving(rpc) == service
     ]
-    address = f"127.0.0.1:{running.state(layout).services[service][0]}"
+    address = f"127.0.0.1:{local_stack.load_state(layout).services[service][0]}"
     CertificateAuthority().issue("gateway", tmp_path / "foreign")
     foreign = TlsCredentials(tmp_path / "foreign").channel_credentials()
     env = (layout.tls("gateway") / "ca.pem").read_bytes()

@@ -14,14 +14,14 @@ import pytest
 from google.protobuf.message import Message
 
 from deploy.gateway.contracts import descriptors
-from tests.access import oracle, requests, rulings
-from tests.access.calling import Outcome, call
+from tests.access import expectations, oracle, requests
+from tests.access.calls import Outcome, call
 from tests.access.conftest import Ways
+from tests.access.dataset import Dataset, mark
+from tests.access.expectations import ENTERED, NOT_FOUND, OK
 from tests.access.oracle import Persona
-from tests.access.places import NAMES, OTHERS, OWN, Target, ids, resource_fields, targets
-from tests.access.rulings import ENTERED, NOT_FOUND, OK
-from tests.access.world import World, mark
-from tests.contracts.declared import Declared, Rpc
+from tests.access.targets import NAMES, OTHERS, OWN, Target, ids, resource_fields, targets
+from tests.contracts.rpcs import Declared, Rpc
 
 RPCS = {rpc.name.removeprefix("meno."): rpc for rpc in Declared(descriptors().read_bytes()).rpcs()}
 ROUTED = {name: rpc for name, rpc in RPCS.items() if rpc.routed}
@@ -74,38 +74,38 @@ def test_everything_that_a_request_names_is_in_the_world() -> None:
 
 
 @pytest.mark.parametrize("name", MARKED)
-async def test_a_mark_is_seen_where_it_may_be(world: World, ways: Ways, name: str) -> None:
+async def test_a_mark_is_seen_where_it_may_be(dataset: Dataset, ways: Ways, name: str) -> None:
     """Otherwise none would be missed where it may not."""
     rpc = ROUTED[name]
-    [owner] = [persona for persona in world.personas if persona.name == "owner"]
-    request = requests.whole(rpc.name, ids(rpc, Target(OWN), world.places["owner"]))
+    [owner] = [persona for persona in dataset.personas if persona.name == "owner"]
+    request = requests.whole(rpc.name, ids(rpc, Target(OWN), dataset.places["owner"]))
     reply = (await call(ways.gateway, rpc, request, owner.token)).reply
     assert mark("owner").encode() in reply
-    assert mark("owner") in world.secrets["classmate"]
+    assert mark("owner") in dataset.secrets["classmate"]
 
 
 @pytest.mark.parametrize("name", ROUTED)
-async def test_every_cell(world: World, ways: Ways, name: str) -> None:
+async def test_every_cell(dataset: Dataset, ways: Ways, name: str) -> None:
     rpc = ROUTED[name]
-    cells = [*_cells(rpc, name, world)]
+    cells = [*_cells(rpc, name, dataset)]
     _complete(cells)
-    if name in rulings.BY_STAND_INS:
-        cells = [await _by_stand_in(rpc, world, cell) for cell in cells]
+    if name in expectations.BY_STAND_INS:
+        cells = [await _by_stand_in(rpc, dataset, cell) for cell in cells]
     outcomes = await _outcomes(ways, rpc, cells)
     wrong = [
         f"{cell}: {problem}"
         for cell, outcome in zip(cells, outcomes, strict=True)
-        for problem in _problems(world, cell, outcome)
+        for problem in _problems(dataset, cell, outcome)
     ]
     assert not wrong, "\n".join([f"{len(wrong)} of {len(cells)} cells of {name}", *sorted(wrong)])
     _indistinguishable(cells, outcomes)
 
 
-def _cells(rpc: Rpc, name: str, world: World) -> Iterator[Cell]:
+def _cells(rpc: Rpc, name: str, dataset: Dataset) -> Iterator[Cell]:
     ways = oracle.Ways(rpc.grants)
-    for persona in world.personas:
+    for persona in dataset.personas:
         for target in targets(rpc):
-            request = requests.whole(rpc.name, ids(rpc, target, world.places[persona.name]))
+            request = requests.whole(rpc.name, ids(rpc, target, dataset.places[persona.name]))
             asked = requests.texts(request)
             for path in ("through", "straight"):
                 refusal = oracle.refusal(ways, persona, asked, through=path == "through")
@@ -120,23 +120,23 @@ def _cells(rpc: Rpc, name: str, world: World) -> Iterator[Cell]:
 
 def _expected(rpc: Rpc, name: str, persona: Persona, target: Target) -> str:
     """What a call that is let in comes to. A write reaches what is there only as a broken request."""
-    found = rulings.exception(name, persona, target)
+    found = expectations.exception(name, persona, target)
     if found:
         return found
-    if name in rulings.BY_STAND_INS:
+    if name in expectations.BY_STAND_INS:
         return OK
     if not target.is_there and (rpc.identity or resource_fields(rpc)):
         return NOT_FOUND
     return OK if rpc.verb.startswith(READS) else ENTERED
 
 
-async def _by_stand_in(rpc: Rpc, world: World, cell: Cell) -> Cell:
+async def _by_stand_in(rpc: Rpc, dataset: Dataset, cell: Cell) -> Cell:
     """The same cell, but for a persona and a target that nobody else needs; where it is let in."""
     if cell.refusal:
         return cell
-    persona = await world.stand_in(cell.persona)
-    aimed_at = {OWN: persona, OTHERS: await world.stand_in(cell.persona)}.get(cell.target.scope)
-    found = ids(rpc, cell.target, world.places[cell.persona.name])
+    persona = await dataset.stand_in(cell.persona)
+    aimed_at = {OWN: persona, OTHERS: await dataset.stand_in(cell.persona)}.get(cell.target.scope)
+    found = ids(rpc, cell.target, dataset.places[cell.persona.name])
     request = requests.whole(rpc.name, found | ({"user_id": aimed_at.user_id} if aimed_at else {}))
     return cell._replace(persona=persona, request=request)
 
@@ -160,16 +160,16 @@ async def _outcomes(ways: Ways, rpc: Rpc, cells: list[Cell]) -> list[Outcome]:
     return [found[number] for number in range(len(cells))]
 
 
-def _problems(world: World, cell: Cell, outcome: Outcome) -> Iterator[str]:
+def _problems(dataset: Dataset, cell: Cell, outcome: Outcome) -> Iterator[str]:
     if cell.refusal:
         if outcome.status != oracle.status(cell.refusal):
             yield f"{outcome} ({outcome.status.message}) in place of {cell.refusal}"
         elif cell.path == "through" and cell.refusal != "TOKEN_REVOKED" and outcome.reached:
             yield "the gateway handed it on"
         return
-    if not rulings.satisfies(outcome, cell.expected):
+    if not expectations.satisfies(outcome, cell.expected):
         yield f"{outcome} in place of {cell.expected}"
-    for secret in world.secrets[cell.persona.name]:
+    for secret in dataset.secrets[cell.persona.name]:
         if secret.encode() in outcome.reply:
             yield "the answer holds what is somebody else's"
 

@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 
 from deploy.stack.layout import ROOT
-from tests.benchmarks import databases, events, load, people, reads, retrieval, whole
-from tests.benchmarks.neighbours import Neighbours
+from tests.benchmarks import databases, events, load, people, reads, retrieval, system
+from tests.benchmarks.noise import Neighbours
 from tests.benchmarks.report import Row, Say, save, table
 
 FILE = ROOT / "build" / "bench.json"
-NAMES = ("reads", "people", "events", "retrieval", *whole.PARTS)
+NAMES = ("reads", "people", "events", "retrieval", *system.PARTS)
 
 
 console = Console(highlight=False, soft_wrap=True)
@@ -69,8 +69,8 @@ def _work(
         yield "events", lambda say: events.measure()
     if "retrieval" in chosen:
         yield "retrieval", lambda say: retrieval.measure(quick=quick, say=say)
-    if parts := [part for part in whole.PARTS if part in chosen]:
-        yield ", ".join(parts), lambda say: whole.measure(parts, quick=quick, say=say)
+    if parts := [part for part in system.PARTS if part in chosen]:
+        yield ", ".join(parts), lambda say: system.measure(parts, quick=quick, say=say)
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
 from session_service.app import build_app
 from session_service.settings import Settings
 from tests.benchmarks import databases
-from tests.benchmarks.bars import LATE_EVENT
 from tests.benchmarks.report import Row
+from tests.benchmarks.thresholds import LATE_EVENT
 
 EARLY = 10
 LATE = 10_000

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.stack.layout import ROOT
-from tests.running import free_port
+from tests.local_stack import free_port
 
 PATIENCE = 30
 

@@ -26,10 +26,10 @@ from meno.identity.v1 import user_service_pb2 as users
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
 from tests.benchmarks import databases, people_serving
-from tests.benchmarks.bars import LATE_PAGE, READ_AGAINST_PEER, SIGN_IN
 from tests.benchmarks.load import Load, Target
 from tests.benchmarks.peering import PATIENCE, framed, get, peer, process
 from tests.benchmarks.report import Row, Say
+from tests.benchmarks.thresholds import LATE_PAGE, READ_AGAINST_PEER, SIGN_IN
 
 MEMBERS = 5_000
 CLASSES = 20
@@ -54,7 +54,7 @@ INSERT INTO user_settings (user_id, time_zone) VALUES ('{user_id}', 'Asia/Kolkat
 
 
 @dataclass(frozen=True)
-class School:
+class Installation:
     """A teacher of a large class, and of some more."""
 
     token: str
@@ -85,17 +85,17 @@ def measure(load: Load, *, quick: bool, say: Say) -> list[Row]:
             port = json.loads(ours.stdout.readline())["port"]
             with people_serving.channel(directory, port) as channel:
                 say(f"a class of {MEMBERS}")
-                school = _school(channel, url)
+                installation = _school(channel, url)
                 keys = KeySetServiceStub(channel).GetJsonWebKeys(GetJsonWebKeysRequest()).data
                 with peer("identity", url, json.loads(keys)) as (peer_url, _):
-                    rows = [*_reads(load, port, channel, peer_url, school, quick=quick, say=say)]
+                    rows = [*_reads(load, port, channel, peer_url, installation, quick=quick, say=say)]
                 say("pages")
-                rows.append(_pages(channel, school))
+                rows.append(_pages(channel, installation))
                 say("sign-ins")
                 return [*rows, _sign_ins(channel)]
 
 
-def _school(channel: grpc.Channel, url: str) -> School:
+def _school(channel: grpc.Channel, url: str) -> Installation:
     signing, teaching = AuthServiceStub(channel), ClassServiceStub(channel)
     name = f"t{uuid.uuid4().hex[:12]}"
     request = auth.SignUpRequest(
@@ -117,46 +117,58 @@ def _school(channel: grpc.Channel, url: str) -> School:
         connection.execute(_FILL.format(members=MEMBERS, class_id=class_id, user_id=user_id).encode())
         connection.execute("VACUUM ANALYZE")
     tokens = signing.RefreshTokens(auth.RefreshTokensRequest(refresh_token=tokens.refresh_token))
-    return School(tokens.access_token, user_id, class_id)
+    return Installation(tokens.access_token, user_id, class_id)
 
 
-def _every_read(school: School) -> Iterator[Read]:
-    user, of = f"/v1/users/{school.user_id}", f"/v1/classes/{school.class_id}"
+def _every_read(installation: Installation) -> Iterator[Read]:
+    user, of = f"/v1/users/{installation.user_id}", f"/v1/classes/{installation.class_id}"
     service = "/meno.identity.v1."
-    yield Read("GetUser", f"{service}UserService/GetUser", users.GetUserRequest(user_id=school.user_id), user)
+    yield Read(
+        "GetUser", f"{service}UserService/GetUser", users.GetUserRequest(user_id=installation.user_id), user
+    )
     yield Read(
         "GetSettings",
         f"{service}UserService/GetSettings",
-        users.GetSettingsRequest(user_id=school.user_id),
+        users.GetSettingsRequest(user_id=installation.user_id),
         f"{user}/settings",
     )
     yield Read(
-        "GetClass", f"{service}ClassService/GetClass", classes.GetClassRequest(class_id=school.class_id), of
+        "GetClass",
+        f"{service}ClassService/GetClass",
+        classes.GetClassRequest(class_id=installation.class_id),
+        of,
     )
     yield Read(
         f"ListClasses ({CLASSES})",
         f"{service}ClassService/ListClasses",
-        classes.ListClassesRequest(user_id=school.user_id),
+        classes.ListClassesRequest(user_id=installation.user_id),
         f"{user}/classes",
     )
     yield Read(
         f"ListMemberships (50 of {MEMBERS:,})",
         f"{service}ClassService/ListMemberships",
-        classes.ListMembershipsRequest(class_id=school.class_id),
+        classes.ListMembershipsRequest(class_id=installation.class_id),
         f"{of}/memberships",
     )
 
 
 def _reads(
-    load: Load, port: int, channel: grpc.Channel, peer_url: str, school: School, *, quick: bool, say: Say
+    load: Load,
+    port: int,
+    channel: grpc.Channel,
+    peer_url: str,
+    installation: Installation,
+    *,
+    quick: bool,
+    say: Say,
 ) -> Iterator[Row]:
     """Each read in turn with the peer's, in short rounds, forwards and backwards by turns."""
     rounds, seconds = (3, 0.7) if quick else (7, 1.0)
-    for read in _every_read(school):
+    for read in _every_read(installation):
         say(read.name)
         targets = {
-            "ours": _ours(port, channel, read, school.token),
-            "peer": _peers(peer_url, read, school.token),
+            "ours": _ours(port, channel, read, installation.token),
+            "peer": _peers(peer_url, read, installation.token),
         }
         expected = {name: load.run(target, 300) for name, target in targets.items()}
         rates: dict[str, list[float]] = {name: [] for name in targets}
@@ -193,12 +205,12 @@ def _peers(url: str, read: Read, token: str) -> Target:
     return Target(url + read.path, headers, None, len(body))
 
 
-def _pages(channel: grpc.Channel, school: School) -> Row:
+def _pages(channel: grpc.Channel, installation: Installation) -> Row:
     """The last pages of a large class against its first."""
-    listing, how = ClassServiceStub(channel), _bearer(school.token)
+    listing, how = ClassServiceStub(channel), _bearer(installation.token)
 
     def page(token: str) -> tuple[float, str]:
-        request = classes.ListMembershipsRequest(class_id=school.class_id, page_token=token)
+        request = classes.ListMembershipsRequest(class_id=installation.class_id, page_token=token)
         began = time.perf_counter()
         reply = listing.ListMemberships(request, metadata=how)
         return time.perf_counter() - began, reply.next_page_token

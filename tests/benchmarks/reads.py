@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.benchmarks.bars import GATEWAY_SHARE, THROUGH_AGAINST_EMPTY, THROUGH_AGAINST_PEER
 from tests.benchmarks.load import Load, Target
 from tests.benchmarks.report import Row, Say
 from tests.benchmarks.targets import Targets, targets
+from tests.benchmarks.thresholds import GATEWAY_SHARE, THROUGH_AGAINST_EMPTY, THROUGH_AGAINST_PEER
 
 WARM_UP = 2000
 """Calls before the first round."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from tests.benchmarks.bars import BARS, Bar
+from tests.benchmarks.thresholds import BARS, Bar
 
 Say: TypeAlias = Callable[[str], None]
 """Shows what is being done."""

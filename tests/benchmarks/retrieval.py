@@ -13,7 +13,10 @@ import numpy
 import uvloop
 
 from tests.benchmarks import databases, libraries
-from tests.benchmarks.bars import (
+from tests.benchmarks.course import DATA
+from tests.benchmarks.libraries import Document, Library, Question
+from tests.benchmarks.report import Row, Say
+from tests.benchmarks.thresholds import (
     HIT_5,
     HIT_10,
     INGESTION,
@@ -21,9 +24,6 @@ from tests.benchmarks.bars import (
     RECIPROCAL_RANK,
     ROWS_RETURNED,
 )
-from tests.benchmarks.course import DATA
-from tests.benchmarks.libraries import Document, Library, Question
-from tests.benchmarks.report import Row, Say
 
 OTHER_CLASSES = 50
 SAMPLE = 200

@@ -19,8 +19,8 @@ from meno.identity.v1.auth_service_pb2 import SignOutEverywhereRequest
 from meno.identity.v1.class_service_pb2 import CreateClassRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.session.v1.session_service_pb2 import ListSessionsRequest
-from tests.benchmarks.bars import LARGE_TOKEN, REVOCATION
 from tests.benchmarks.report import Row, Say
+from tests.benchmarks.thresholds import LARGE_TOKEN, REVOCATION
 from tests.people import Person
 
 CLASSES = 200

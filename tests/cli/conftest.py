@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from deploy.cli import prompts
 from deploy.cli.app import cli
 from deploy.stack.layout import Layout
-from tests import running
+from tests import local_stack
 
 PASSWORD = "a long walk in the rain"
 
@@ -22,7 +22,7 @@ def meno(layout: Layout) -> Meno:
     """Runs a command in this process. Keyword arguments become environment variables."""
 
     def run(*arguments: str, **environment: str) -> Result:
-        target = running.at(layout)
+        target = local_stack.cli_environment(layout)
         return CliRunner().invoke(cli, arguments, env={"MENO_PASSWORD": PASSWORD, **target, **environment})
 
     return run
@@ -45,7 +45,7 @@ def type_answer(meno: Meno, monkeypatch: pytest.MonkeyPatch) -> TypeAnswer:
 def administrator(layout: Layout) -> str:
     """The login name of an administrator that `create-admin` has created."""
     name = f"root-{uuid.uuid4().hex[:8]}"
-    made = running.meno(layout, "user", "create-admin", name, MENO_PASSWORD=PASSWORD)
+    made = local_stack.run_meno(layout, "user", "create-admin", name, MENO_PASSWORD=PASSWORD)
     assert made.returncode == 0, made.stderr
     return name
 

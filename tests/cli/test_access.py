@@ -26,7 +26,7 @@ from deploy.stack.layout import Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
-from tests import running
+from tests import local_stack
 from tests.cli.conftest import PASSWORD, Meno, error_line
 
 
@@ -54,7 +54,7 @@ def test_the_password_prompt_hides_the_password(layout: Layout, admin: str) -> N
     # start_new_session, because the prompt would otherwise use the terminal of the test run.
     signing_in = subprocess.Popen(
         command,
-        env=running.at(layout),
+        env=local_stack.cli_environment(layout),
         stdin=child_end,
         stdout=child_end,
         stderr=child_end,
@@ -73,11 +73,11 @@ def test_the_password_prompt_hides_the_password(layout: Layout, admin: str) -> N
 
 
 def test_a_one_time_code_signs_in(layout: Layout, client: Client, meno: Meno, admin: str) -> None:
-    address = f"{uuid.uuid4().hex}@school.example"
+    address = f"{uuid.uuid4().hex}@installation.example"
     message = meno("sign-in", address, "--code").stderr
     assert f"a code was sent to {address}: run the command again with MENO_CODE" in message
     # The code is sent after the response.
-    while not (code := running.code_sent(layout, address)):
+    while not (code := local_stack.find_one_time_code(layout, address)):
         continue
     wrong = f"{(int(code) + 1) % 1_000_000:06}"
     assert "CODE_INVALID" in error_line(meno("sign-in", address, "--code", MENO_CODE=wrong))
@@ -169,13 +169,15 @@ def test_a_remote_installation_has_its_own_sign_in(layout: Layout, meno: Meno, a
 
 
 def test_an_unreachable_url_is_reported(meno: Meno, admin: str) -> None:
-    url = f"http://localhost:{running.free_port()}"
+    url = f"http://localhost:{local_stack.free_port()}"
     assert f"{url} does not answer" in error_line(meno("sign-in", admin, "--url", url))
 
 
 def test_a_url_without_tls_is_reported(layout: Layout, admin: str) -> None:
     address = f"localhost:{layout.port}"
-    done = running.meno(layout, "sign-in", admin, "--url", f"https://{address}", MENO_PASSWORD=PASSWORD)
+    done = local_stack.run_meno(
+        layout, "sign-in", admin, "--url", f"https://{address}", MENO_PASSWORD=PASSWORD
+    )
     [message] = done.stderr.strip().splitlines()
     assert f"give --url http://{address}" in message
 

@@ -13,7 +13,7 @@ from deploy.cli import output, prompts, roster
 from deploy.cli.credentials import read, write
 from deploy.stack.errors import CliError
 from deploy.stack.layout import Layout
-from tests import running
+from tests import local_stack
 from tests.cli.conftest import Meno, error_line
 
 
@@ -149,7 +149,7 @@ def test_the_demo_asks_before_it_uses_a_running_stack(meno: Meno, admin: str) ->
 
 
 def test_up_reports_a_stack_that_runs_at_another_port(layout: Layout, meno: Meno, admin: str) -> None:
-    done = meno("up", "--port", str(running.free_port()))
+    done = meno("up", "--port", str(local_stack.free_port()))
     assert f"Meno already runs at http://localhost:{layout.port}" in error_line(done)
     assert done.stdout == ""
     again = meno("up", "--port", str(layout.port)).stdout

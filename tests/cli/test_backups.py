@@ -25,10 +25,10 @@ from meno.chat.v1.resources_pb2 import SourceMode
 from meno.identity.v1.class_service_pb2 import ListClassesRequest
 from meno.identity.v1.user_service_pb2 import EraseUserRequest
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
-from tests import running
+from tests import local_stack
 from tests.cli.conftest import Meno, error_line
+from tests.installation import Installation, wait_until_erased, wait_until_studied
 from tests.people import Person
-from tests.school import School, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -53,12 +53,12 @@ class Backup:
 async def backup(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backup]:
     """A backup of users, a class with a file, a session and a chat."""
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        school = School(layout, channel)
-        teacher = await school.teacher()
+        installation = Installation(layout, channel)
+        teacher = await installation.sign_up_teacher()
         student = await Person.sign_up(channel, NAME, GlobalRole.GLOBAL_ROLE_STUDENT)
-        made = await school.new_class(teacher)
-        await school.join(student, made)
-        await school.material(teacher, made, "# Birds\n\nCormorants dry their wings.")
+        made = await installation.create_class(teacher)
+        await installation.join_class(student, made)
+        await installation.upload_material(teacher, made, "# Birds\n\nCormorants dry their wings.")
         await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
         chat = await student.chats.CreateChat(
             CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_CLASS, class_id=made.class_id),
@@ -67,9 +67,9 @@ async def backup(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> As
         asked = AskRequest(user_id="me", chat_id=chat.chat_id, text=QUESTION)
         async for _ in student.chats.Ask(asked, **student.auth):
             pass
-        await once_they_study(student)
+        await wait_until_studied(student)
         directory = tmp_path_factory.mktemp("backups") / "first"
-        done = running.meno(layout, "backup", str(directory))
+        done = local_stack.run_meno(layout, "backup", str(directory))
         assert done.returncode == 0, done.stderr
         yield Backup(directory, teacher, student)
 
@@ -79,26 +79,26 @@ async def test_a_restore_undoes_all_changes_except_erasures(
 ) -> None:
     assert (NAME in contents(backup.directory), QUESTION in contents(backup.directory)) == (True, True)
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        school = School(layout, channel)
+        installation = Installation(layout, channel)
         erase = EraseUserRequest(user_id="me", confirmation="ERASE")
         await backup.student.users.EraseUser(erase, **backup.student.auth)
-        new_teacher = await school.teacher()
-        await school.new_class(new_teacher)
+        new_teacher = await installation.sign_up_teacher()
+        await installation.create_class(new_teacher)
 
     assert "Meno is running" in error_line(meno("restore", str(backup.directory)))
-    done = running.meno(layout, "restore", str(backup.directory), "--yes")
+    done = local_stack.run_meno(layout, "restore", str(backup.directory), "--yes")
     assert (done.returncode, "1 user was" in done.stdout) == (0, True), done.stderr
 
     async with grpc.aio.insecure_channel(f"localhost:{layout.port}") as channel:
-        admin = await School(layout, channel).admin()
-        await once_erased(admin, backup.student.tokens.user.user_id)
+        admin = await Installation(layout, channel).create_admin()
+        await wait_until_erased(admin, backup.student.tokens.user.user_id)
         for person in (backup.teacher, new_teacher):
             request = ListClassesRequest(user_id="me")
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await admin.classes.ListClasses(request, **person.auth)
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
     again = tmp_path / "again"
-    assert running.meno(layout, "backup", str(again)).returncode == 0
+    assert local_stack.run_meno(layout, "backup", str(again)).returncode == 0
     assert differences(backup.manifest, manifest.read(again)) == EXPECTED
     assert {*manifest.read(again).stored_files} == {*backup.manifest.stored_files}
     text = contents(again)
@@ -123,7 +123,7 @@ EXPECTED = {
 def test_a_changed_byte_is_rejected_before_anything_is_changed(
     layout: Layout, backup: Backup, meno: Meno, tmp_path: Path
 ) -> None:
-    started = running.state(layout).supervisor
+    started = local_stack.load_state(layout).supervisor
     damaged = Path(shutil.copytree(backup.directory, tmp_path / "damaged"))
     for file in (damaged / "chat.dump", damaged / manifest.NAME, next(damaged.glob("storage/*/*"))):
         original = file.read_bytes()
@@ -133,13 +133,13 @@ def test_a_changed_byte_is_rejected_before_anything_is_changed(
         file.write_bytes(original)
     (damaged / "session.dump").unlink()
     assert "session.dump is missing" in error_line(meno("restore", str(damaged), "--yes"))
-    assert running.state(layout).supervisor == started
+    assert local_stack.load_state(layout).supervisor == started
 
 
 @pytest.fixture(scope="module")
 def other_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
     """An empty stack, as on another machine."""
-    layout = Layout(tmp_path_factory.mktemp("other"), running.free_port())
+    layout = Layout(tmp_path_factory.mktemp("other"), local_stack.free_port())
     yield layout
     Postgres(layout.directory).remove()
 
@@ -147,7 +147,7 @@ def other_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
 def test_another_machine_restores_a_backup_and_keeps_it_if_the_next_restore_fails(
     other_machine: Layout, backup: Backup, tmp_path: Path
 ) -> None:
-    done = running.meno(other_machine, "restore", str(backup.directory), "--yes")
+    done = local_stack.run_meno(other_machine, "restore", str(backup.directory), "--yes")
     assert done.returncode == 0, done.stderr
     before = records(other_machine)
     assert before["users"] > 0
@@ -159,7 +159,7 @@ def test_another_machine_restores_a_backup_and_keeps_it_if_the_next_restore_fail
     broken = Path(shutil.copytree(backup.directory, tmp_path / "broken"))
     replace_file(broken, "chat.dump", b"PGDMP and nothing else")
     replace_file(broken, "storage/another/file", b"unknown")
-    done = running.meno(other_machine, "restore", str(broken), "--yes")
+    done = local_stack.run_meno(other_machine, "restore", str(broken), "--yes")
     assert (done.returncode, "pg_restore of chat" in done.stderr) == (1, True), done.stderr
     assert records(other_machine) == before
     assert sorted(other_machine.storage.rglob("*")) == files
@@ -172,7 +172,7 @@ def test_a_backup_whose_contents_differ_from_its_manifest_is_rejected(
     listed = manifest.read(other)
     listed.databases["identity"].rows["users"] += 1
     listed.write(other)
-    done = running.meno(other_machine, "restore", str(other), "--yes")
+    done = local_stack.run_meno(other_machine, "restore", str(other), "--yes")
     assert (done.returncode, "rows of users" in done.stderr) == (1, True), done.stderr
 
 

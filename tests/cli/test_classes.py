@@ -96,7 +96,7 @@ def test_the_example_in_the_docs_is_a_valid_roster(meno: Meno, admin: str, tmp_p
 
 def address() -> str:
     """Returns a new e-mail address."""
-    return f"{uuid.uuid4().hex}@school.example"
+    return f"{uuid.uuid4().hex}@installation.example"
 
 
 def write_roster(directory: Path, email: str) -> None:

@@ -10,7 +10,7 @@ from deploy.doctor.findings import Status
 from deploy.stack.layout import Layout
 from deploy.stack.postgres import Postgres
 from deploy.stack.stack import Stack
-from tests import running
+from tests import local_stack
 from tests.cli.conftest import Meno
 
 
@@ -24,7 +24,7 @@ def test_a_running_stack_has_no_problems(meno: Meno, layout: Layout) -> None:
 
 
 def test_checks_that_need_a_running_stack_are_skipped(tmp_path: Path) -> None:
-    done = running.meno(Layout(tmp_path / "stack"), "doctor")
+    done = local_stack.run_meno(Layout(tmp_path / "stack"), "doctor")
     assert (done.returncode, "the stack is not running" in done.stdout) == (0, True)
     assert not (tmp_path / "stack").exists()
 
@@ -39,14 +39,14 @@ def test_secrets_that_other_users_can_read_are_found(tmp_path: Path) -> None:
 
 
 def test_processes_unknown_to_the_supervisor_are_found(layout: Layout) -> None:
-    state = running.state(layout)
+    state = local_stack.load_state(layout)
     gateway = state.programs.pop("gateway")
     [finding] = [one for one in machine.run_checks(layout, state) if one.name == "processes"]
     assert (finding.status, str(gateway.pid) in finding.hint) == (Status.PROBLEM, True)
 
 
 def test_stuck_messages_and_old_keys_are_found(layout: Layout) -> None:
-    stack, postgres = Stack.running(layout, running.state(layout)), Postgres(layout.directory)
+    stack, postgres = Stack.running(layout, local_stack.load_state(layout)), Postgres(layout.directory)
     opened = {
         access.database: psycopg.connect(postgres.url(access.database, access.owner))
         for access in stack.accesses

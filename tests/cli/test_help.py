@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from deploy.cli.app import cli
 from deploy.stack.layout import Layout
-from tests import running
+from tests import local_stack
 
 GROUPS = ("Stack", "Users", "Classes", "Access", "Operation")
 
@@ -26,18 +26,18 @@ def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
 
 def test_clean_asks_before_it_deletes_anything(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "stack")
-    assert running.meno(layout, "clean").stdout == "There is nothing to delete.\n"
+    assert local_stack.run_meno(layout, "clean").stdout == "There is nothing to delete.\n"
     layout.directory.mkdir()
-    assert "give --yes" in running.meno(layout, "clean").stderr
+    assert "give --yes" in local_stack.run_meno(layout, "clean").stderr
     assert layout.directory.exists()
-    assert running.meno(layout, "clean", "--yes").returncode == 0
+    assert local_stack.run_meno(layout, "clean", "--yes").returncode == 0
     assert not layout.directory.exists()
 
 
 def test_characters_that_the_terminal_lacks_become_question_marks(tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     for arguments in (["--help"], ["class", "show", "Algèbre"]):
-        done = running.meno(Layout(tmp_path), *arguments, **ascii_only)
+        done = local_stack.run_meno(Layout(tmp_path), *arguments, **ascii_only)
         assert "Error" not in done.stderr
 
 
@@ -70,7 +70,7 @@ def test_every_command_has_a_help_text_with_an_example() -> None:
     ],
 )
 def test_invalid_usage_exits_with_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, arguments, env=running.at(Layout(tmp_path)))
+    done = CliRunner().invoke(cli, arguments, env=local_stack.cli_environment(Layout(tmp_path)))
     assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
 
 
@@ -92,6 +92,6 @@ def test_invalid_usage_exits_with_status_2(arguments: list[str], message: str, t
     ],
 )
 def test_an_error_is_one_line_with_the_next_step(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = running.meno(Layout(tmp_path / "stack"), *arguments)
+    done = local_stack.run_meno(Layout(tmp_path / "stack"), *arguments)
     [line] = done.stderr.strip().splitlines()
     assert (done.returncode, done.stdout, message in line.replace(".venv/bin/meno", "meno")) == (1, "", True)

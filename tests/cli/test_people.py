@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from deploy.stack.layout import Layout
-from tests import running
+from tests import local_stack
 from tests.cli.conftest import Meno, TypeAnswer, error_line
 
 
 @pytest.fixture
 def ana(meno: Meno, admin: str) -> dict[str, Any]:
     """A user whom an administrator created."""
-    address = f"ana-{uuid.uuid4().hex[:8]}@school.example"
+    address = f"ana-{uuid.uuid4().hex[:8]}@installation.example"
     made = meno("user", "create", "Ana Rao", "--email", address, "--role", "teacher", "--json")
     found: dict[str, Any] = json.loads(made.stdout)
     return found
@@ -75,7 +75,7 @@ def test_a_promotion_takes_effect_at_the_next_call(
     remote = {"MENO_URL": f"http://localhost:{layout.port}", "XDG_CONFIG_HOME": str(tmp_path)}
     address = ana["email"]
     assert "a code was sent to" in error_line(meno("sign-in", address, "--code", **remote))
-    while not (code := running.code_sent(layout, address)):
+    while not (code := local_stack.find_one_time_code(layout, address)):
         continue
     assert meno("sign-in", address, "--code", **remote, MENO_CODE=code).exit_code == 0
     assert "You are signed in as" in error_line(meno("config", "list", **remote))
@@ -91,4 +91,6 @@ def test_a_promotion_takes_effect_at_the_next_call(
     ],
 )
 def test_field_errors_state_the_rule(meno: Meno, admin: str, options: tuple[str, ...], message: str) -> None:
-    assert message in error_line(meno("user", "create", "Ana", "--email", "ana@school.example", *options))
+    assert message in error_line(
+        meno("user", "create", "Ana", "--email", "ana@installation.example", *options)
+    )

@@ -1,4 +1,4 @@
-"""What every contract keeps to. Each rule yields the name of what breaks it, and how."""
+"""The rules of contracts. Each rule yields the names of the elements that violate it."""
 
 import keyword
 import re
@@ -10,31 +10,35 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
 from deploy.stack.layout import SERVICES
 from meno.access.v1 import access_pb2
-from tests.contracts.declared import Declared, Rpc, behaves, rules_of
+from tests.contracts.rpcs import Declared, Rpc, behaves, rules_of
 
 Rule = Callable[[Declared], Iterator[str]]
 
-REPEATABLE: Mapping[str, str] = {
-    "meno.identity.v1.AuthService.ChangePassword": "with the same passwords it changes nothing",
-    "meno.identity.v1.AuthService.LinkCredentials": "linking the same again changes nothing",
-    "meno.identity.v1.AuthService.MergeGuest": "a guest is merged once, and whom into stays known",
-    "meno.identity.v1.AuthService.RefreshTokens": "each refresh token serves once",
-    "meno.identity.v1.AuthService.RequestOneTimeCode": "a new code ends the one before",
-    "meno.identity.v1.AuthService.SignInAsGuest": "a guest whose answer was lost is forgotten by and by",
+IDEMPOTENT_WITHOUT_REQUEST_ID: Mapping[str, str] = {
+    "meno.identity.v1.AuthService.ChangePassword": "a repetition with the same passwords changes nothing",
+    "meno.identity.v1.AuthService.LinkCredentials": "linking the same credentials again changes nothing",
+    "meno.identity.v1.AuthService.MergeGuest": "a guest is merged once, and the target is stored",
+    "meno.identity.v1.AuthService.RefreshTokens": "each refresh token can be used once",
+    "meno.identity.v1.AuthService.RequestOneTimeCode": "a new code replaces the previous one",
+    "meno.identity.v1.AuthService.SignInAsGuest": "an unused guest is erased later",
     "meno.identity.v1.AuthService.SignOut": "signing out again changes nothing",
     "meno.identity.v1.AuthService.SignOutEverywhere": "signing out again changes nothing",
 }
-"""The writes without a request_id, and why a repetition is safe."""
+"""The writes without a request_id, each with the reason why a repetition is safe."""
 
 RULES: list[Rule] = []
 
+STATUS_CODES = {code.value[0] for code in grpc.StatusCode} - {grpc.StatusCode.OK.value[0]}
+
 _READS = ("Get", "BatchGet", "List", "Watch", "Resume", "Resolve", "Export", "Verify")
-_ASKS = ("Search", "Test")
-"""Reads whose question is too long for a path, or goes further than to ourselves."""
+_READS_BY_POST = ("Search", "Test")
+"""Reads with a request that is too long for a path, or that call another system."""
 _VARIABLE = re.compile(r"\{([^}]+)\}")
-_SECRET = re.compile(r"password|secret|(?<!page_)token|hash|answer_key|api_key|private|credential|hidden")
-_ENDLESS = re.compile(r"(?<!\\)[*+]")
-_WRITTEN_BY_US = {"create_time", "update_time", "publish_time", "etag"}
+_SECRET = re.compile(
+    r"password|secret|(?<!page_)(?<!output_)token|hash|answer_key|api_key|private|credential|hidden"
+)
+_UNBOUNDED = re.compile(r"(?<!\\)[*+]")
+_OUTPUT_FIELDS = {"create_time", "update_time", "publish_time", "etag"}
 
 
 def rule(check: Rule) -> Rule:
@@ -43,29 +47,29 @@ def rule(check: Rule) -> Rule:
 
 
 @rule
-def every_rpc_has_a_way_in(declared: Declared) -> Iterator[str]:
+def every_rpc_has_a_grant(declared: Declared) -> Iterator[str]:
     yield from (rpc.name for rpc in declared.rpcs() if not rpc.grants)
 
 
 @rule
-def every_way_in_is_one_that_is_understood(declared: Declared) -> Iterator[str]:
+def every_grant_is_valid(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         for grant in rpc.grants:
             named = {field.name for field, _ in grant.ListFields()}
-            alone = named & {"public", "service"}
-            person = named & {"signed_in", "owner", "member_of", "role"}
-            if (alone and len(named) > 1) or (not alone and not person):
-                yield f"{rpc.name}: {sorted(named)} is no way in"
+            exclusive = named & {"public", "service"}
+            user = named & {"signed_in", "owner", "member_of", "role"}
+            if (exclusive and len(named) > 1) or (not exclusive and not user):
+                yield f"{rpc.name}: {sorted(named)} is not a valid grant"
             if ("guest" in named and "signed_in" not in named) or (
                 "at_least" in named and "member_of" not in named
             ):
-                yield f"{rpc.name}: {sorted(named)} lacks what it qualifies"
+                yield f"{rpc.name}: {sorted(named)} qualifies an absent field"
             if grant.service and grant.service not in SERVICES:
                 yield f"{rpc.name}: there is no {grant.service}"
 
 
 @rule
-def who_may_call_is_read_from_plain_strings(declared: Declared) -> Iterator[str]:
+def identity_fields_are_singular_strings(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         fields = {field.name: field for field in rpc.request.field}
         yield from (f"{rpc.name}: {name}" for name in rpc.identity if not _is_plain(fields.get(name)))
@@ -77,53 +81,57 @@ def everything_is_commented(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def writes_are_repeatable(declared: Declared) -> Iterator[str]:
+def writes_have_a_request_id(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         [*found] = (field for field in rpc.request.field if field.name == "request_id")
-        if bool(found) != (not _reads(rpc) and rpc.name not in REPEATABLE):
+        if bool(found) != (not _reads(rpc) and rpc.name not in IDEMPOTENT_WITHOUT_REQUEST_ID):
             yield rpc.name
         if any(not rules_of(field).string.uuid for field in found):
-            yield f"{rpc.name}: request_id is any text"
+            yield f"{rpc.name}: request_id is not a UUID"
 
 
 @rule
-def lists_come_in_pages(declared: Declared) -> Iterator[str]:
+def lists_have_pages(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         asked = {field.name: field for field in rpc.request.field}
-        told = {field.name: field for field in rpc.answer.field}
+        answered = {field.name: field for field in rpc.answer.field}
         repeated = [field for field in rpc.answer.field if field.label == field.LABEL_REPEATED]
         paged = (
-            {"page_size", "page_token"} <= asked.keys() and "next_page_token" in told and len(repeated) == 1
+            {"page_size", "page_token"} <= asked.keys()
+            and "next_page_token" in answered
+            and len(repeated) == 1
         )
         if rpc.verb.startswith("List") and not paged:
             yield rpc.name
         if "page_token" in asked and not rpc.verb.startswith("List"):
-            yield f"{rpc.name} is paged and no List"
+            yield f"{rpc.name} has pages and is not a List"
 
 
 @rule
-def changes_do_not_overwrite_what_was_not_read(declared: Declared) -> Iterator[str]:
+def updates_have_one_form(declared: Declared) -> Iterator[str]:
+    """Yields updates without resource, update_mask and etag, and deletions without etag."""
     for rpc in declared.rpcs():
         asked = {field.name: field for field in rpc.request.field}
-        told = {field.name for field in rpc.answer.field}
-        if not rpc.verb.startswith(("Update", "Delete")):
-            continue
-        if "etag" not in asked or (rpc.verb.startswith("Update") and "etag" not in told):
+        if rpc.verb.startswith(("Update", "Delete")) and "etag" not in asked:
             yield f"{rpc.name}: etag"
-        # A request with the fields themselves, not the resource, changes those that are set.
-        if rpc.method.output_type in {field.type_name for field in asked.values()} and not (
-            (mask := asked.get("update_mask")) and rules_of(mask).field_mask
-        ):
+        if not rpc.verb.startswith("Update"):
+            continue
+        if "etag" not in {field.name for field in rpc.answer.field}:
+            yield f"{rpc.name}: the resource has no etag"
+        if rpc.method.output_type not in {field.type_name for field in asked.values()}:
+            yield f"{rpc.name}: resource"
+        mask = asked.get("update_mask")
+        if mask is None or not rules_of(mask).field_mask:
             yield f"{rpc.name}: update_mask"
 
 
 @rule
-def what_leaves_the_house_has_a_path(declared: Declared) -> Iterator[str]:
+def routed_rpcs_have_an_http_path(declared: Declared) -> Iterator[str]:
     yield from (rpc.name for rpc in declared.rpcs() if rpc.routed != bool(rpc.http))
 
 
 @rule
-def verbs_say_what_is_done(declared: Declared) -> Iterator[str]:
+def http_verbs_match_the_name(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         for verb, _, body in rpc.http:
             if verb != _verb(rpc) or bool(body) != (verb not in ("get", "delete")):
@@ -131,7 +139,7 @@ def verbs_say_what_is_done(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def paths_hold_the_fields_that_decide_access(declared: Declared) -> Iterator[str]:
+def paths_contain_the_identity_fields(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         fields = {field.name: field for field in rpc.request.field}
         for _, path, _ in rpc.http:
@@ -143,7 +151,7 @@ def paths_hold_the_fields_that_decide_access(declared: Declared) -> Iterator[str
 
 
 @rule
-def no_two_rpcs_answer_one_request(declared: Declared) -> Iterator[str]:
+def http_routes_are_unique(declared: Declared) -> Iterator[str]:
     places = [
         (verb, _VARIABLE.sub("{}", path), rpc.name) for rpc in declared.rpcs() for verb, path, _ in rpc.http
     ]
@@ -152,7 +160,7 @@ def no_two_rpcs_answer_one_request(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def request_fields_say_whether_they_are_needed(declared: Declared) -> Iterator[str]:
+def request_fields_are_required_or_optional(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         for field in rpc.request.field:
             if not behaves(field, "REQUIRED", "OPTIONAL"):
@@ -168,15 +176,15 @@ def request_fields_are_bounded(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def callers_do_not_write_what_we_write(declared: Declared) -> Iterator[str]:
+def output_fields_are_output_only(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         for path, field in declared.within(rpc.request):
-            if "." in path and field.name in _WRITTEN_BY_US and not behaves(field, "OUTPUT_ONLY"):
+            if "." in path and field.name in _OUTPUT_FIELDS and not behaves(field, "OUTPUT_ONLY"):
                 yield f"{rpc.name}: {path}"
 
 
 @rule
-def secrets_are_carried_by_secret_rpcs_alone(declared: Declared) -> Iterator[str]:
+def only_secret_rpcs_transport_secrets(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         for message in (rpc.request, rpc.answer):
             for path, field in declared.within(message):
@@ -185,7 +193,7 @@ def secrets_are_carried_by_secret_rpcs_alone(declared: Declared) -> Iterator[str
 
 
 @rule
-def guessing_is_limited(declared: Declared) -> Iterator[str]:
+def public_secret_rpcs_are_rate_limited(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         limited = rpc.method.options.Extensions[access_pb2.limit].per_address_per_minute
         if rpc.secret and any(grant.public for grant in rpc.grants) and not limited:
@@ -193,10 +201,10 @@ def guessing_is_limited(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def streams_say_how_they_end(declared: Declared) -> Iterator[str]:
+def streams_have_done_and_error(declared: Declared) -> Iterator[str]:
     for rpc in declared.rpcs():
         steps = {field.name: field for field in rpc.answer.field if field.HasField("oneof_index")}
-        # What only services follow never ends by itself.
+        # A stream for services never completes.
         endings = {"done", "error"} if rpc.routed else {"error"}
         if not rpc.method.server_streaming:
             continue
@@ -205,26 +213,26 @@ def streams_say_how_they_end(declared: Declared) -> Iterator[str]:
 
 
 @rule
-def reasons_travel_with_a_code(declared: Declared) -> Iterator[str]:
+def error_reasons_have_a_status_code(declared: Declared) -> Iterator[str]:
     for name, enum in declared.enums():
         for value in enum.value if enum.name == "ErrorReason" else ():
             code = value.options.Extensions[access_pb2.code]
-            if value.number and code not in grpc.StatusCode.__members__:
+            if value.number and code not in STATUS_CODES:
                 yield f"{name}.{value.name}: {code!r}"
 
 
 @rule
-def no_name_is_a_word_of_python(declared: Declared) -> Iterator[str]:
+def no_field_is_a_python_keyword(declared: Declared) -> Iterator[str]:
     for name, message in declared.messages():
         yield from (f"{name}.{field.name}" for field in message.field if keyword.iskeyword(field.name))
 
 
 def _reads(rpc: Rpc) -> bool:
-    return rpc.verb.startswith((*_READS, *_ASKS))
+    return rpc.verb.startswith((*_READS, *_READS_BY_POST))
 
 
 def _verb(rpc: Rpc) -> str:
-    """The HTTP verb of an RPC's name."""
+    """Returns the HTTP verb for the name of an RPC."""
     if rpc.verb.startswith(_READS):
         return "get"
     if rpc.verb.startswith("Update"):
@@ -233,7 +241,7 @@ def _verb(rpc: Rpc) -> str:
 
 
 def _is_plain(field: FieldDescriptorProto | None) -> bool:
-    """A string that is there once, and outside of alternatives."""
+    """Returns whether a field is a singular string outside of a oneof."""
     return (
         field is not None
         and field.type == field.TYPE_STRING
@@ -246,15 +254,15 @@ def _is_bounded(field: FieldDescriptorProto) -> bool:
     rules = rules_of(field)
     if rules.HasField("map"):
         sides = (rules.map.keys.string.pattern, rules.map.values.string.pattern)
-        return bool(rules.map.max_pairs) and all(side and not _ENDLESS.search(side) for side in sides)
+        return bool(rules.map.max_pairs) and all(side and not _UNBOUNDED.search(side) for side in sides)
     if field.label == field.LABEL_REPEATED and not rules.repeated.max_items:
         return False
     checked = rules.repeated.items if field.label == field.LABEL_REPEATED else rules
     match field.type:
         case field.TYPE_STRING:
             text = checked.string
-            endless = not text.pattern or _ENDLESS.search(text.pattern)
-            return bool(text.max_len or text.uuid or text.const or not endless)
+            unbounded = not text.pattern or _UNBOUNDED.search(text.pattern)
+            return bool(text.max_len or text.uuid or text.const or not unbounded)
         case field.TYPE_BYTES:
             return bool(checked.bytes.max_len)
         case field.TYPE_ENUM:

@@ -1,4 +1,4 @@
-"""The contracts keep to every rule, and what breaks a rule is found."""
+"""The contracts follow every rule, and each rule finds a violation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from deploy.gateway.contracts import descriptors
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow, ClassRole
 from tests.contracts import rules
-from tests.contracts.declared import Declared, rules_of
+from tests.contracts.rpcs import Declared, rules_of
 from tests.contracts.rules import RULES, Rule
 
 GET_SESSION = "session.v1.SessionService.GetSession"
@@ -29,14 +29,14 @@ Change = Callable[[Declared], Any]
 
 
 def allow(declared: Declared, rpc: str, **grant: Any) -> None:
-    """Opens an RPC in one way alone."""
+    """Replaces the grants of an RPC by one grant."""
     options = declared[rpc].options
     options.ClearExtension(access_pb2.allow)
     options.Extensions[access_pb2.allow].append(Allow(**grant))
 
 
 def route(declared: Declared, rpc: str, **rule: str) -> None:
-    """Gives an RPC another verb, path or body."""
+    """Replaces the HTTP mapping of an RPC."""
     options = declared[rpc].options
     options.ClearExtension(annotations_pb2.http)
     for name, value in rule.items():
@@ -61,7 +61,7 @@ def drop(declared: Declared, field: str) -> None:
 
 
 def validate(declared: Declared, field: str) -> Any:
-    """The field's rules, emptied."""
+    """Removes the validation rules of a field and returns the empty rules."""
     declared[field].options.ClearExtension(validate_pb2.field)
     return rules_of(declared[field])
 
@@ -70,11 +70,11 @@ def unmark(declared: Declared, field: str) -> None:
     declared[field].options.ClearExtension(field_behavior_pb2.field_behavior)
 
 
-BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
-    rules.every_rpc_has_a_way_in: [
+VIOLATIONS: Mapping[Rule, list[tuple[str, Change]]] = {
+    rules.every_rpc_has_a_grant: [
         (GET_SESSION, lambda d: d[GET_SESSION].options.ClearExtension(access_pb2.allow))
     ],
-    rules.every_way_in_is_one_that_is_understood: [
+    rules.every_grant_is_valid: [
         (GET_SESSION, lambda d: allow(d, GET_SESSION)),
         (GET_SESSION, lambda d: allow(d, GET_SESSION, public=True, owner="user_id")),
         (GET_SESSION, lambda d: allow(d, GET_SESSION, owner="user_id", guest=True)),
@@ -84,7 +84,7 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
         ),
         (FEED, lambda d: allow(d, FEED, service="mail_service")),
     ],
-    rules.who_may_call_is_read_from_plain_strings: [
+    rules.identity_fields_are_singular_strings: [
         (GET_SESSION, lambda d: allow(d, GET_SESSION, owner="learner_id")),
         (GET_SESSION, lambda d: alter(d, "session.v1.GetSessionRequest.user_id", label=Field.LABEL_REPEATED)),
         (GET_SESSION, lambda d: alter(d, "session.v1.GetSessionRequest.user_id", type=Field.TYPE_BYTES)),
@@ -92,36 +92,38 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
     ],
     rules.everything_is_commented: [
         ("chat.v1.Chat.mood", lambda d: add(d, "chat.v1.Chat", "mood")),
-        ("content.v1.Body.Lesson.mood", lambda d: add(d, "content.v1.Body.Lesson", "mood")),
+        ("content.v1.ContentBody.Lesson.mood", lambda d: add(d, "content.v1.ContentBody.Lesson", "mood")),
         ("chat.v1.ChatService.Sing", lambda d: d["chat.v1.ChatService"].method.add(name="Sing")),
         (
-            "session.v1.Phase.PHASE_LOST",
-            lambda d: d["session.v1.Phase"].value.add(name="PHASE_LOST", number=99),
+            "session.v1.SessionPhase.SESSION_PHASE_LOST",
+            lambda d: d["session.v1.SessionPhase"].value.add(name="SESSION_PHASE_LOST", number=99),
         ),
     ],
-    rules.writes_are_repeatable: [
+    rules.writes_have_a_request_id: [
         (CREATE, lambda d: drop(d, "session.v1.CreateSessionRequest.request_id")),
         (CREATE, lambda d: validate(d, "session.v1.CreateSessionRequest.request_id")),
         (GET_SESSION, lambda d: add(d, "session.v1.GetSessionRequest", "request_id")),
         ("identity.v1.AuthService.SignOut", lambda d: add(d, "identity.v1.SignOutRequest", "request_id")),
     ],
-    rules.lists_come_in_pages: [
+    rules.lists_have_pages: [
         (LIST, lambda d: drop(d, "session.v1.ListSessionsRequest.page_size")),
         (LIST, lambda d: drop(d, "session.v1.ListSessionsRequest.page_token")),
         (LIST, lambda d: drop(d, "session.v1.ListSessionsResponse.next_page_token")),
         (LIST, lambda d: drop(d, "session.v1.ListSessionsResponse.sessions")),
         (GET_SESSION, lambda d: add(d, "session.v1.GetSessionRequest", "page_token")),
     ],
-    rules.changes_do_not_overwrite_what_was_not_read: [
+    rules.updates_have_one_form: [
         (UPDATE_DRAFT, lambda d: drop(d, "content.v1.UpdateDraftRequest.etag")),
         (UPDATE_DRAFT, lambda d: drop(d, "content.v1.Content.etag")),
         (UPDATE, lambda d: drop(d, "identity.v1.UpdateUserRequest.update_mask")),
+        (UPDATE, lambda d: drop(d, "identity.v1.UpdateUserRequest.user")),
+        (UPDATE, lambda d: validate(d, "identity.v1.UpdateUserRequest.update_mask")),
     ],
-    rules.what_leaves_the_house_has_a_path: [
+    rules.routed_rpcs_have_an_http_path: [
         (GET_SESSION, lambda d: d[GET_SESSION].options.ClearExtension(annotations_pb2.http)),
         (FEED, lambda d: route(d, FEED, get="/v1/accounts")),
     ],
-    rules.verbs_say_what_is_done: [
+    rules.http_verbs_match_the_name: [
         (
             GET_SESSION,
             lambda d: route(d, GET_SESSION, post="/v1/users/{user_id}/sessions/{session_id}", body="*"),
@@ -129,15 +131,15 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
         (CREATE, lambda d: route(d, CREATE, post="/v1/users/{user_id}/sessions")),
         (UPDATE, lambda d: route(d, UPDATE, put="/v1/users/{user_id}", body="*")),
     ],
-    rules.paths_hold_the_fields_that_decide_access: [
+    rules.paths_contain_the_identity_fields: [
         (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/sessions/{session_id}")),
         (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/sessions/{id}")),
         (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/sessions/{user_id}")),
     ],
-    rules.no_two_rpcs_answer_one_request: [
+    rules.http_routes_are_unique: [
         (GET_SESSION, lambda d: route(d, GET_SESSION, get="/v1/users/{user_id}/chats/{session_id}"))
     ],
-    rules.request_fields_say_whether_they_are_needed: [
+    rules.request_fields_are_required_or_optional: [
         (GET_SESSION, lambda d: unmark(d, "session.v1.GetSessionRequest.session_id"))
     ],
     rules.request_fields_are_bounded: [
@@ -163,17 +165,19 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
             ),
         ),
     ],
-    rules.callers_do_not_write_what_we_write: [(UPDATE, lambda d: unmark(d, "identity.v1.User.update_time"))],
-    rules.secrets_are_carried_by_secret_rpcs_alone: [
+    rules.output_fields_are_output_only: [(UPDATE, lambda d: unmark(d, "identity.v1.User.update_time"))],
+    rules.only_secret_rpcs_transport_secrets: [
         (SIGN_IN, lambda d: d[SIGN_IN].options.ClearExtension(access_pb2.secret)),
         ("identity.v1.UserService.GetUser", lambda d: add(d, "identity.v1.User", "password_hash")),
         (
             "content.v1.ContentService.ListContents",
-            lambda d: add(d, "content.v1.Body.Lesson", "hidden_prompt"),
+            lambda d: add(d, "content.v1.ContentBody.Lesson", "hidden_prompt"),
         ),
     ],
-    rules.guessing_is_limited: [(SIGN_IN, lambda d: d[SIGN_IN].options.ClearExtension(access_pb2.limit))],
-    rules.streams_say_how_they_end: [
+    rules.public_secret_rpcs_are_rate_limited: [
+        (SIGN_IN, lambda d: d[SIGN_IN].options.ClearExtension(access_pb2.limit))
+    ],
+    rules.streams_have_done_and_error: [
         ("chat.v1.ChatService.Ask", lambda d: drop(d, "chat.v1.AnswerStep.done")),
         (FEED, lambda d: drop(d, "access.v1.WatchAccountEventsResponse.error")),
         (
@@ -181,7 +185,7 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
             lambda d: alter(d, "chat.v1.AnswerStep.error", type_name=".meno.chat.v1.Message"),
         ),
     ],
-    rules.reasons_travel_with_a_code: [
+    rules.error_reasons_have_a_status_code: [
         (
             "chat.v1.ErrorReason.ERROR_REASON_NOT_CLASS_MEMBER",
             lambda d: d["chat.v1.ErrorReason.ERROR_REASON_NOT_CLASS_MEMBER"].options.ClearExtension(
@@ -189,9 +193,9 @@ BREAKS: Mapping[Rule, list[tuple[str, Change]]] = {
             ),
         )
     ],
-    rules.no_name_is_a_word_of_python: [("chat.v1.Chat.from", lambda d: add(d, "chat.v1.Chat", "from"))],
+    rules.no_field_is_a_python_keyword: [("chat.v1.Chat.from", lambda d: add(d, "chat.v1.Chat", "from"))],
 }
-"""For each rule, what is changed, and the name that is found to break it then."""
+"""Rule to changes that violate it, each with the name that the rule then yields."""
 
 
 @pytest.fixture
@@ -200,7 +204,7 @@ def declared() -> Declared:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_contracts_keep_to(rule: Rule, declared: Declared) -> None:
+def test_the_contracts_follow_the_rule(rule: Rule, declared: Declared) -> None:
     assert [*rule(declared)] == []
 
 
@@ -208,18 +212,18 @@ def test_the_contracts_keep_to(rule: Rule, declared: Declared) -> None:
     ("rule", "name", "change"),
     [
         pytest.param(rule, *one, id=f"{rule.__name__}-{one[0]}")
-        for rule, breaks in BREAKS.items()
-        for one in breaks
+        for rule, changes in VIOLATIONS.items()
+        for one in changes
     ],
 )
-def test_what_breaks_a_rule_is_found(declared: Declared, rule: Rule, name: str, change: Change) -> None:
+def test_a_violation_is_found(declared: Declared, rule: Rule, name: str, change: Change) -> None:
     change(declared)
     assert [found for found in rule(declared) if found.startswith(f"meno.{name}")]
 
 
-def test_every_rule_can_be_broken() -> None:
-    assert BREAKS.keys() == {*RULES}
+def test_every_rule_has_a_violation() -> None:
+    assert VIOLATIONS.keys() == {*RULES}
 
 
-def test_what_is_repeatable_without_an_id_exists(declared: Declared) -> None:
-    assert rules.REPEATABLE.keys() <= {rpc.name for rpc in declared.rpcs()}
+def test_every_exception_names_an_existing_rpc(declared: Declared) -> None:
+    assert rules.IDEMPOTENT_WITHOUT_REQUEST_ID.keys() <= {rpc.name for rpc in declared.rpcs()}

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the contracts declare, and nothing else."""
+"""The OpenAPI document describes exactly the contracts."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def openapi() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def operations(openapi: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every operation by its id."""
+    """Operation id to operation."""
     return {operation["operationId"]: operation for _, _, operation in every_operation(openapi)}
 
 
@@ -85,7 +85,7 @@ def test_every_routed_rpc_appears_once_with_the_verb_and_path_of_its_contract(
     assert sorted(described) == sorted(declared)
 
 
-def test_what_only_services_may_call_does_not_appear(openapi: dict[str, Any]) -> None:
+def test_rpcs_for_services_are_omitted(openapi: dict[str, Any]) -> None:
     assert "WatchAccountEvents" not in json.dumps(openapi)
 
 
@@ -109,7 +109,7 @@ def test_every_path_variable_is_described(openapi: dict[str, Any]) -> None:
         assert in_path == re.findall(r"\{([a-z_]+)\}", path)
 
 
-def test_every_operation_says_what_it_does_and_who_may_call_it(openapi: dict[str, Any]) -> None:
+def test_every_operation_has_a_summary_and_its_callers(openapi: dict[str, Any]) -> None:
     for _, _, operation in every_operation(openapi):
         assert operation["summary"]
         assert "**Callers:**" in operation["description"].split("\n\n")[-1]
@@ -131,7 +131,7 @@ def test_the_document_is_the_same_in_every_process() -> None:
     assert digests == {here}
 
 
-def test_server_streams_alone_are_event_streams(operations: dict[str, dict[str, Any]]) -> None:
+def test_only_server_streams_are_event_streams(operations: dict[str, dict[str, Any]]) -> None:
     for rpc in RPCS:
         content = operations[rpc.selector.removeprefix("meno.")]["responses"]["200"]["content"]
         assert ([*content] == ["text/event-stream"]) == rpc.server_streaming, rpc.selector
@@ -154,7 +154,7 @@ def test_public_operations_need_no_token_and_all_others_do(
     assert "identity.v1.AuthService.SignIn" in public
 
 
-def test_ways_in_are_told_in_words_and_for_programs(operations: dict[str, dict[str, Any]]) -> None:
+def test_grants_are_described_in_words_and_as_data(operations: dict[str, dict[str, Any]]) -> None:
     operation = operations["content.v1.ContentService.PublishContent"]
     assert operation["x-meno-access"] == [{"member_of": "class_id", "at_least": "TEACHER"}]
     assert operation["description"].endswith(
@@ -165,7 +165,7 @@ def test_ways_in_are_told_in_words_and_for_programs(operations: dict[str, dict[s
     assert operation["description"].endswith("with at least the role TEACHER, even if the class is archived.")
 
 
-def test_a_limit_of_its_own_is_told(operations: dict[str, dict[str, Any]]) -> None:
+def test_a_rate_limit_is_described(operations: dict[str, dict[str, Any]]) -> None:
     assert "20 calls a minute for each user" in operations["chat.v1.ChatService.Ask"]["description"]
 
 
@@ -177,7 +177,7 @@ def test_required_fields_and_bounds_of_a_body(operations: dict[str, dict[str, An
     assert (email["format"], email["maxLength"]) == ("email", 200)
     assert role["$ref"] == "#/components/schemas/meno.access.v1.GlobalRole"
     assert role["not"] == {"enum": ["GLOBAL_ROLE_UNASSIGNED", "GLOBAL_ROLE_ADMIN"]}
-    assert "give a login_name, an email or a phone" in schema["description"]
+    assert "at least one of login_name, email and phone must be set" in schema["description"]
 
 
 def test_fields_of_the_path_are_not_in_the_body(operations: dict[str, dict[str, Any]]) -> None:
@@ -187,7 +187,7 @@ def test_fields_of_the_path_are_not_in_the_body(operations: dict[str, dict[str, 
     assert (events["minItems"], events["maxItems"]) == (1, 100)
 
 
-def test_a_field_that_names_the_caller_takes_me(operations: dict[str, dict[str, Any]]) -> None:
+def test_a_field_that_identifies_the_caller_accepts_me(operations: dict[str, dict[str, Any]]) -> None:
     [user, session] = operations["session.v1.SessionService.GetSession"]["parameters"]
     assert user["schema"]["anyOf"] == [
         {"type": "string", "format": "uuid"},
@@ -212,7 +212,9 @@ def test_64_bit_integers_are_strings(openapi: dict[str, Any], operations: dict[s
     assert session["phase"]["readOnly"] is True
 
 
-def test_a_file_is_the_body_and_its_fields_are_the_query(operations: dict[str, dict[str, Any]]) -> None:
+def test_an_uploaded_file_is_the_body_and_its_fields_are_query_parameters(
+    operations: dict[str, dict[str, Any]],
+) -> None:
     upload = operations["content.v1.MaterialService.UploadMaterial"]
     assert [*upload["requestBody"]["content"]] == ["application/octet-stream"]
     parameters = parameters_of(upload)
@@ -220,10 +222,10 @@ def test_a_file_is_the_body_and_its_fields_are_the_query(operations: dict[str, d
     assert parameters["fileName"]["required"] is True
 
 
-def test_the_reasons_that_a_comment_names_are_documented(operations: dict[str, dict[str, Any]]) -> None:
+def test_the_reasons_in_a_comment_are_documented(operations: dict[str, dict[str, Any]]) -> None:
     responses = operations["identity.v1.UserService.UpdateUser"]["responses"]
     assert [*responses] == ["200", "404", "409", "default"]
-    assert "`USER_NOT_FOUND` (NOT_FOUND): There is no such person." in responses["404"]["description"]
+    assert "`USER_NOT_FOUND` (NOT_FOUND): The user does not exist." in responses["404"]["description"]
     example = responses["409"]["content"]["application/json"]["examples"]["ETAG_MISMATCH"]["value"]
     assert (example["code"], example["details"][0]["reason"]) == (10, "ETAG_MISMATCH")
 
@@ -243,6 +245,6 @@ def test_comments_name_only_reasons_that_are_declared(operations: dict[str, dict
 
 
 def test_enumerations_document_each_value(openapi: dict[str, Any]) -> None:
-    phase = openapi["components"]["schemas"]["meno.session.v1.Phase"]
+    phase = openapi["components"]["schemas"]["meno.session.v1.SessionPhase"]
     assert phase["enum"][1] == "SESSION_PHASE_INTAKE"
-    assert "- `SESSION_PHASE_INTAKE`: What does the learner want?" in phase["description"]
+    assert "- `SESSION_PHASE_INTAKE`: The goal of the learner is determined." in phase["description"]

@@ -15,7 +15,7 @@ from chassis.database import Statement, statement
 from chassis.testing import Postgres
 from deploy.stack.layout import SERVICES
 from identity_service.tables import Membership, SignIn, User
-from tests.data import growth, statements
+from tests.data import statements, volume_data
 from tests.data.plans import Planner, Scan
 from tests.data.schema import Schema
 
@@ -84,7 +84,7 @@ class Filled:
     """A service's database with rows in it."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", service: str) -> None:
-        growth.fill(connection, service)
+        volume_data.fill(connection, service)
         self.service = service
         self.schema = Schema(connection)
         self.planner = Planner(connection)
@@ -135,7 +135,7 @@ def test_what_the_chassis_asks_is_planned_too() -> None:
 
 def test_every_table_that_grows_has_rows(filled: Filled) -> None:
     grows = filled.schema.tables() - CONSTANT.keys()
-    assert grows == growth.ROWS[filled.service].keys()
+    assert grows == volume_data.ROWS[filled.service].keys()
 
 
 def test_statements_keep_to_one_person_or_class(filled: Filled) -> None:

@@ -7,18 +7,18 @@ import pytest
 from deploy.stack.layout import Layout
 from deploy.stack.postgres import Postgres
 from deploy.stack.state import is_running
-from tests import running
+from tests import local_stack
 
 pytestmark = pytest.mark.timeout(180)
 
 
 def test_the_demo_succeeds_and_stops_the_stack(tmp_path: Path) -> None:
     try:
-        done = running.command("demo", directory=tmp_path)
+        done = local_stack.run_module("demo", directory=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert not is_running(Layout(tmp_path))
         for text in ("does not answer this question", "verified citations", "rejected calls"):
             assert text in done.stdout
     finally:
-        running.command("clean", "--yes", directory=tmp_path)
+        local_stack.run_module("clean", "--yes", directory=tmp_path)
         Postgres(tmp_path).remove()

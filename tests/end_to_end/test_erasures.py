@@ -19,8 +19,8 @@ from meno.identity.v1.user_service_pb2 import EraseUserRequest, UpdateUserReques
 from meno.session.v1.event_service_pb2 import AppendEventsRequest
 from meno.session.v1.resources_pb2 import Event, EventKind, Goal
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
+from tests.installation import Installation, new_id, wait_until_erased, wait_until_studied
 from tests.people import Person
-from tests.school import School, new_id, once_erased, once_they_study
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -30,11 +30,13 @@ def _word() -> str:
     return f"w{uuid.uuid4().hex[:16]}"
 
 
-async def test_a_dump_of_everything_has_no_trace_of_who_was_erased(layout: Layout, school: School) -> None:
+async def test_a_dump_of_everything_has_no_trace_of_who_was_erased(
+    layout: Layout, installation: Installation
+) -> None:
     name, email, said = _word(), f"{_word()}@example.org", _word()
     phone = f"+1{secrets.randbelow(10**10):010}"
     words = [name, email, phone, said]
-    auth = AuthServiceStub(school.channel)
+    auth = AuthServiceStub(installation.channel)
     signing_up = SignUpRequest(
         login_name=name,
         display_name=name.title(),
@@ -43,23 +45,23 @@ async def test_a_dump_of_everything_has_no_trace_of_who_was_erased(layout: Layou
         password=secrets.token_urlsafe(16),
         request_id=new_id(),
     )
-    person = Person(school.channel, await auth.SignUp(signing_up))
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    await school.join(person, made)
+    person = Person(installation.channel, await auth.SignUp(signing_up))
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    await installation.join_class(person, made)
     await _talk(person, made.class_id, said)
     for identifier in words[:3]:
         wrong = SignInRequest(identifier=identifier, password="not at all their password")
         assert (await expect_error(auth.SignIn(wrong))).reason == "CREDENTIALS_INVALID"
     for address in (email, phone):
         await auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
-    await once_they_study(person)
+    await wait_until_studied(person)
     assert set(words) == _found(layout, words)
 
     erase = EraseUserRequest(user_id="me", confirmation="ERASE", request_id=new_id())
     await person.users.EraseUser(erase, **person.auth)
-    admin = await school.admin()
-    await once_erased(admin, person.tokens.user.user_id)
+    admin = await installation.create_admin()
+    await wait_until_erased(admin, person.tokens.user.user_id)
     assert _found(layout, words) == set()
 
 

@@ -23,8 +23,8 @@ from meno.session.v1.session_service_pb2 import (
     CreateSessionRequest,
 )
 from tests.end_to_end.writes import CASES
+from tests.installation import Installation, new_id
 from tests.people import Person
-from tests.school import School, new_id
 
 TIMES = 20
 LIMITS = {"Ask": 20, "ImportRoster": 10}
@@ -39,8 +39,8 @@ def test_every_write_has_its_case() -> None:
 
 
 @pytest.mark.parametrize("rpc", sorted(CASES))
-async def test_twenty_at_once_have_one_effect_and_equal_answers(school: School, rpc: str) -> None:
-    (method, request, person), count = await CASES[rpc](school)
+async def test_twenty_at_once_have_one_effect_and_equal_answers(installation: Installation, rpc: str) -> None:
+    (method, request, person), count = await CASES[rpc](installation)
     request.request_id = new_id()
     before = await count() if count else 0
     # The last time comes below.
@@ -53,8 +53,8 @@ async def test_twenty_at_once_have_one_effect_and_equal_answers(school: School, 
     assert str(again) == str(answers[0])
 
 
-async def test_the_same_id_for_another_request_is_refused(school: School) -> None:
-    student = await school.student()
+async def test_the_same_id_for_another_request_is_refused(installation: Installation) -> None:
+    student = await installation.sign_up_student()
     request = CreateSessionRequest(user_id="me", request_id=new_id())
     await student.sessions.CreateSession(request, **student.auth)
     request.goal.text = "something else"

@@ -12,8 +12,8 @@ from meno.identity.v1.resources_pb2 import Class
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, WatchEventsRequest
 from meno.session.v1.resources_pb2 import Event, EventKind
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
+from tests.installation import Installation, new_id
 from tests.people import Person
-from tests.school import School, new_id
 
 LICHEN = """# Lichen
 
@@ -25,9 +25,11 @@ keeps it from drying out.
 QUESTION = "What is a lichen a partnership of?"
 
 
-async def test_what_is_unpublished_is_gone_for_the_student_and_for_the_tutor(school: School) -> None:
-    teacher, student, made = await _classroom(school)
-    lesson = await school.taught(teacher, made, LICHEN)
+async def test_what_is_unpublished_is_gone_for_the_student_and_for_the_tutor(
+    installation: Installation,
+) -> None:
+    teacher, student, made = await _classroom(installation)
+    lesson = await installation.create_taught_lesson(teacher, made, LICHEN)
     where = {"class_id": made.class_id, "content_id": lesson.content_id}
     chat = await _chat(student, made)
     answer = await _ask(student, chat)
@@ -40,9 +42,11 @@ async def test_what_is_unpublished_is_gone_for_the_student_and_for_the_tutor(sch
     assert (list(answer.citations), answer.grounded) == ([], False)
 
 
-async def test_a_removed_member_is_refused_by_every_service_and_their_streams_end(school: School) -> None:
-    teacher, student, made = await _classroom(school)
-    lesson = await school.taught(teacher, made, LICHEN)
+async def test_a_removed_member_is_refused_by_every_service_and_their_streams_end(
+    installation: Installation,
+) -> None:
+    teacher, student, made = await _classroom(installation)
+    lesson = await installation.create_taught_lesson(teacher, made, LICHEN)
     chat = await _chat(student, made)
     session = await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
     own: dict[str, Any] = {"user_id": "me", "session_id": session.session_id}
@@ -72,11 +76,11 @@ async def test_a_removed_member_is_refused_by_every_service_and_their_streams_en
     assert (await expect_error(_ask(student, chat))).code == "PERMISSION_DENIED"
 
 
-async def _classroom(school: School) -> tuple[Person, Person, Class]:
+async def _classroom(installation: Installation) -> tuple[Person, Person, Class]:
     """A teacher, a student, and the class that they are in."""
-    teacher, student = await school.teacher(), await school.student()
-    made = await school.new_class(teacher)
-    await school.join(student, made)
+    teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
+    made = await installation.create_class(teacher)
+    await installation.join_class(student, made)
     return teacher, student, made
 
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from meno.chat.v1.chat_service_pb2 import AskRequest, CreateChatRequest
 from meno.chat.v1.resources_pb2 import SourceMode
 from meno.session.v1.session_service_pb2 import CreateSessionRequest
-from tests.school import School, once_they_study
+from tests.installation import Installation, wait_until_studied
 
 
-async def test_who_asks_or_begins_a_session_has_a_streak(school: School) -> None:
-    asks, begins = await school.student(), await school.student()
+async def test_who_asks_or_begins_a_session_has_a_streak(installation: Installation) -> None:
+    asks, begins = await installation.sign_up_student(), await installation.sign_up_student()
     before = datetime.now(UTC)
     chat = await asks.chats.CreateChat(
         CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL), **asks.auth
@@ -19,6 +19,6 @@ async def test_who_asks_or_begins_a_session_has_a_streak(school: School) -> None
         pass
     await begins.sessions.CreateSession(CreateSessionRequest(user_id="me"), **begins.auth)
     for person in (asks, begins):
-        user = await once_they_study(person)
+        user = await wait_until_studied(person)
         assert user.streak_days == 1
         assert user.last_active_time.ToDatetime(UTC) >= before

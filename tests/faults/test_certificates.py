@@ -9,14 +9,14 @@ from cryptography import x509
 from chassis import certificates
 from deploy.stack.layout import SERVICES, Layout, choose_ports
 from deploy.stack.stack import GATEWAY, Stack
-from tests import running
+from tests import local_stack
 
 NAMES = (*SERVICES, GATEWAY)
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    layout = Layout(tmp_path, running.free_port())
+    layout = Layout(tmp_path, local_stack.free_port())
     return Stack(layout, choose_ports(layout))
 
 
@@ -68,7 +68,7 @@ def test_all_are_issued_anew_when_one_file_is_missing(stack: Stack, missing: str
 def test_issuing_that_a_full_disk_breaks_off_leaves_those_that_were_there(
     stack: Stack, soon_over: set[int]
 ) -> None:
-    with running.full_disk(), pytest.raises(OSError, match="File too large"):
+    with local_stack.full_disk(), pytest.raises(OSError, match="File too large"):
         stack.issue_certificates()
     assert _issued(stack) == soon_over
     stack.issue_certificates()

@@ -22,9 +22,9 @@ from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest
 from meno.session.v1.resources_pb2 import Event, EventKind, Session
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
-from tests import running
+from tests import local_stack
+from tests.installation import Installation, new_id
 from tests.people import Person
-from tests.school import School, new_id
 
 PROGRAMS = ("postgres", *SERVICES, "gateway")
 GONE_WITHIN = 15
@@ -86,25 +86,25 @@ class Learner:
 
 
 @pytest_asyncio.fixture
-async def learner(school: School) -> Learner:
-    person = await school.student()
+async def learner(installation: Installation) -> Learner:
+    person = await installation.sign_up_student()
     session = await person.sessions.CreateSession(CreateSessionRequest(user_id="me"), **person.auth)
     return Learner(person, session)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_a_killed_program_loses_nothing_and_the_next_call_works(
-    layout: Layout, school: School, learner: Learner, program: str
+    layout: Layout, installation: Installation, learner: Learner, program: str
 ) -> None:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
     writing = asyncio.create_task(learner.write())
     await learner.wrote(5)
-    killed = running.kill(layout, program)
+    killed = local_stack.kill(layout, program)
     await asyncio.to_thread(killed.wait, GONE_WITHIN)
     if program == "gateway":
         # What is sent into a connection that is gone, before its end is seen, is lost with it.
-        await school.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        await installation.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
     await _a_call_to_each(teacher, made)
     await learner.wrote(ROUNDS_AFTER)
     writing.cancel()
@@ -112,7 +112,7 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     stored = await learner.stored()
     assert stored[: len(learner.acknowledged)] == learner.acknowledged
     assert len(set(stored)) == len(stored) <= len(learner.acknowledged) + 1
-    restarted = running.state(layout).programs[program]
+    restarted = local_stack.load_state(layout).programs[program]
     assert (restarted.pid != killed.pid, restarted.restarts > 0) == (True, True)
 
 
@@ -122,36 +122,40 @@ def test_a_service_has_the_time_that_it_takes_to_stop() -> None:
 
 
 async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layout: Layout) -> None:
-    before = running.state(layout).programs["session_service"]
+    before = local_stack.load_state(layout).programs["session_service"]
     log = layout.log("session_service")
     kept = log.rename(log.with_suffix(".kept"))
     log.mkdir()
-    running.kill(layout, "session_service")
-    await running.until(lambda: "starting session_service again" in layout.log("supervisor").read_text())
+    local_stack.kill(layout, "session_service")
+    await local_stack.wait_until(
+        lambda: "starting session_service again" in layout.log("supervisor").read_text()
+    )
     log.rmdir()
     kept.rename(log)
-    await running.until(lambda: running.state(layout).programs["session_service"].pid != before.pid)
+    await local_stack.wait_until(
+        lambda: local_stack.load_state(layout).programs["session_service"].pid != before.pid
+    )
 
 
 async def test_programs_are_kept_though_what_runs_cannot_be_noted(layout: Layout) -> None:
-    supervisor = running.state(layout).supervisor
+    supervisor = local_stack.load_state(layout).supervisor
     in_the_way = layout.state.with_suffix(".new")
     in_the_way.mkdir()
-    noted = running.state(layout).programs["chat_service"]
-    running.kill(layout, "chat_service")
-    await running.until(lambda: _serving(supervisor) - {noted.pid} != set())
+    noted = local_stack.load_state(layout).programs["chat_service"]
+    local_stack.kill(layout, "chat_service")
+    await local_stack.wait_until(lambda: _serving(supervisor) - {noted.pid} != set())
     [unnoted] = _serving(supervisor) - {noted.pid}
     in_the_way.rmdir()
     psutil.Process(unnoted).kill()
-    await running.until(
-        lambda: running.state(layout).programs["chat_service"].pid not in {noted.pid, unnoted}
+    await local_stack.wait_until(
+        lambda: local_stack.load_state(layout).programs["chat_service"].pid not in {noted.pid, unnoted}
     )
 
 
 async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
-    layout: Layout, school: School, learner: Learner
+    layout: Layout, installation: Installation, learner: Learner
 ) -> None:
-    before = running.state(layout)
+    before = local_stack.load_state(layout)
     programs = _programs(before)
     os.kill(before.supervisor, signal.SIGKILL)
     await asyncio.to_thread(_are_gone, programs)
@@ -162,7 +166,7 @@ async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
 
 
 async def test_up_ends_what_a_supervisor_and_its_reaper_left_when_both_were_killed(layout: Layout) -> None:
-    before = running.state(layout)
+    before = local_stack.load_state(layout)
     programs = _programs(before)
     supervisor = psutil.Process(before.supervisor)
     [reaper] = [child for child in supervisor.children() if "deploy.stack.reaper" in child.cmdline()]
@@ -184,7 +188,7 @@ async def test_of_two_who_start_it_at_once_one_waits_for_the_other(layout: Layou
 
 
 async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) -> None:
-    before = running.state(layout)
+    before = local_stack.load_state(layout)
     slow = psutil.Process(before.programs["chat_service"].pid)
     slow.suspend()
     down = asyncio.create_task(asyncio.to_thread(control.down, layout))

@@ -17,7 +17,7 @@ from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, Layout
 from deploy.stack.postgres import Postgres
 from deploy.stack.state import is_running
-from tests import running
+from tests import local_stack
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def _starts(cluster: Postgres) -> None:
 def test_a_port_in_use(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
-        line = _one_line(running.command("up", directory=directory, port=port), directory)
+        line = _one_line(local_stack.run_module("up", directory=directory, port=port), directory)
     assert f"port {port} is in use" in line
     assert "PORT=" in line
 
@@ -55,7 +55,7 @@ def test_a_start_that_failed_is_forgotten_by_the_next(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         for owner in (first, second):
             port = owner.getsockname()[1]
-            line = _one_line(running.command("up", directory=directory, port=port), directory)
+            line = _one_line(local_stack.run_module("up", directory=directory, port=port), directory)
             assert f"port {port} is in use" in line
 
 
@@ -63,7 +63,7 @@ def test_a_data_directory_of_another_version(directory: Path) -> None:
     cluster = Postgres(directory)
     cluster.prepare()
     (cluster.data / "PG_VERSION").write_text("17\n")
-    line = _one_line(running.command("up", directory=directory), directory)
+    line = _one_line(local_stack.run_module("up", directory=directory), directory)
     assert "was created by PostgreSQL 17, but version 18 is installed" in line
     assert "make clean" in line
 
@@ -104,7 +104,7 @@ async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path
     script = "import pathlib; from deploy.stack.postgres import Postgres; "
     script += f"Postgres(pathlib.Path({str(directory)!r})).prepare()"
     making = psutil.Popen([sys.executable, "-c", script], cwd=ROOT)
-    await running.until(lambda: any(made.glob("*/PG_VERSION")))
+    await local_stack.wait_until(lambda: any(made.glob("*/PG_VERSION")))
     for process in [*making.children(recursive=True), making]:
         process.kill()
     making.wait()
@@ -122,7 +122,7 @@ async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path
 def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
     directory: Path, secret: Callable[[Path], str]
 ) -> None:
-    with running.full_disk(), pytest.raises(OSError, match="File too large"):
+    with local_stack.full_disk(), pytest.raises(OSError, match="File too large"):
         secret(directory)
     secret(directory)
     [file] = [file for file in directory.rglob("*") if file.is_file()]
@@ -152,7 +152,7 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
             **os.environ,
             "PYTHONPATH": str(hiding),
             "MENO_LOCAL_DIRECTORY": str(directory),
-            "PORT": str(running.free_port()),
+            "PORT": str(local_stack.free_port()),
         },
         capture_output=True,
         text=True,
@@ -172,7 +172,7 @@ def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_directory_that_cannot_be_written(directory: Path) -> None:
     (directory / "file").write_text("")
-    line = _one_line(running.command("up", directory=directory / "file" / "stack"), directory)
+    line = _one_line(local_stack.run_module("up", directory=directory / "file" / "stack"), directory)
     assert "cannot write" in line
 
 
@@ -194,5 +194,5 @@ def test_an_old_python_is_told_so() -> None:
 
 
 def test_a_stack_that_does_not_run_is_said_to_be_down(directory: Path) -> None:
-    assert running.command("status", directory=directory).returncode == 3
-    assert "was not running" in running.command("down", directory=directory).stdout
+    assert local_stack.run_module("status", directory=directory).returncode == 3
+    assert "was not running" in local_stack.run_module("down", directory=directory).stdout

@@ -10,7 +10,7 @@ import pytest
 from deploy.stack import orphans
 from deploy.stack.layout import ROOT
 from deploy.stack.orphans import Reaper
-from tests import running
+from tests import local_stack
 
 GONE_WITHIN = 15
 
@@ -25,9 +25,9 @@ async def test_a_reaper_that_cannot_be_replaced_at_once_is_replaced_later(
     first = reaper.pid
     monkeypatch.setattr(orphans, "ROOT", tmp_path / "missing")
     os.kill(first, signal.SIGKILL)
-    await running.until(lambda: "cannot restart the reaper" in caplog.text)
+    await local_stack.wait_until(lambda: "cannot restart the reaper" in caplog.text)
     monkeypatch.setattr(orphans, "ROOT", ROOT)
-    await running.until(lambda: reaper.pid != first)
+    await local_stack.wait_until(lambda: reaper.pid != first)
     # For the reaper this is the end of its supervisor.
     await reaper.stop()
     async with asyncio.timeout(GONE_WITHIN):

@@ -16,8 +16,8 @@ from deploy.stack.layout import SERVICES, Layout, choose_ports
 from deploy.stack.postgres import Postgres
 from deploy.stack.programs import Program
 from deploy.stack.stack import Stack
+from tests.local_stack import free_port
 from tests.packaging import environments
-from tests.running import free_port
 
 PATIENCE = 60
 OPS = 1

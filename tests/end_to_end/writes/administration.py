@@ -8,15 +8,15 @@ from meno.identity.v1 import admin_service_pb2 as admin
 from meno.identity.v1 import resources_pb2 as identity_resources
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.end_to_end.writes.case import Cases
-from tests.school import School, new_id
+from tests.installation import Installation, new_id
 
 CASES = Cases()
 
 
 @CASES.of("SetConfigEntry")
-async def _set_config_entry(school: School) -> Any:
-    person = await school.admin()
-    stub = AdminServiceStub(school.channel)
+async def _set_config_entry(installation: Installation) -> Any:
+    person = await installation.create_admin()
+    stub = AdminServiceStub(installation.channel)
     key = "guest_purge_days"
     entry = await stub.GetConfigEntry(admin.GetConfigEntryRequest(key=key), **person.auth)
     # With the etag that was read, a second effect would be refused. The value is the one that holds.
@@ -24,25 +24,25 @@ async def _set_config_entry(school: School) -> Any:
     return (stub.SetConfigEntry, request, person), None
 
 
-async def _backend(school: School) -> tuple[Any, Any, identity_resources.ModelBackend]:
+async def _backend(installation: Installation) -> tuple[Any, Any, identity_resources.ModelBackend]:
     """An administrator's stub, who they are, and a backend of theirs."""
-    person = await school.admin()
-    stub = AdminServiceStub(school.channel)
+    person = await installation.create_admin()
+    stub = AdminServiceStub(installation.channel)
     request = admin.CreateModelBackendRequest(
         name=new_id(), provider=identity_resources.MODEL_PROVIDER_OPENAI
     )
     return stub, person, await stub.CreateModelBackend(request, **person.auth)
 
 
-async def _model(school: School) -> tuple[Any, Any, identity_resources.Model]:
-    stub, person, backend = await _backend(school)
+async def _model(installation: Installation) -> tuple[Any, Any, identity_resources.Model]:
+    stub, person, backend = await _backend(installation)
     request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name="small")
     return stub, person, await stub.CreateModel(request, **person.auth)
 
 
 @CASES.of("CreateModelBackend")
-async def _create_backend(school: School) -> Any:
-    stub, person, _ = await _backend(school)
+async def _create_backend(installation: Installation) -> Any:
+    stub, person, _ = await _backend(installation)
 
     async def count() -> int:
         listed = await stub.ListModelBackends(admin.ListModelBackendsRequest(page_size=1000), **person.auth)
@@ -55,8 +55,8 @@ async def _create_backend(school: School) -> Any:
 
 
 @CASES.of("UpdateModelBackend")
-async def _update_backend(school: School) -> Any:
-    stub, person, made = await _backend(school)
+async def _update_backend(installation: Installation) -> Any:
+    stub, person, made = await _backend(installation)
     # With the etag that was read, a second effect would be refused.
     request = admin.UpdateModelBackendRequest(
         backend_id=made.backend_id,
@@ -68,15 +68,15 @@ async def _update_backend(school: School) -> Any:
 
 
 @CASES.of("DeleteModelBackend")
-async def _delete_backend(school: School) -> Any:
-    stub, person, made = await _backend(school)
+async def _delete_backend(installation: Installation) -> Any:
+    stub, person, made = await _backend(installation)
     request = admin.DeleteModelBackendRequest(backend_id=made.backend_id)
     return (stub.DeleteModelBackend, request, person), None
 
 
 @CASES.of("CreateModel")
-async def _create_model(school: School) -> Any:
-    stub, person, backend = await _backend(school)
+async def _create_model(installation: Installation) -> Any:
+    stub, person, backend = await _backend(installation)
 
     async def count() -> int:
         listed = await stub.ListModels(admin.ListModelsRequest(page_size=1000), **person.auth)
@@ -87,8 +87,8 @@ async def _create_model(school: School) -> Any:
 
 
 @CASES.of("UpdateModel")
-async def _update_model(school: School) -> Any:
-    stub, person, made = await _model(school)
+async def _update_model(installation: Installation) -> Any:
+    stub, person, made = await _model(installation)
     request = admin.UpdateModelRequest(
         model_id=made.model_id,
         model=identity_resources.Model(temperature=0),
@@ -99,14 +99,14 @@ async def _update_model(school: School) -> Any:
 
 
 @CASES.of("DeleteModel")
-async def _delete_model(school: School) -> Any:
-    stub, person, made = await _model(school)
+async def _delete_model(installation: Installation) -> Any:
+    stub, person, made = await _model(installation)
     return (stub.DeleteModel, admin.DeleteModelRequest(model_id=made.model_id), person), None
 
 
 @CASES.of("SetComponentModel")
-async def _set_component(school: School) -> Any:
-    stub, person, made = await _model(school)
+async def _set_component(installation: Installation) -> Any:
+    stub, person, made = await _model(installation)
     component = identity_resources.MODEL_COMPONENT_EVAL_SIMULATOR
     request = admin.SetComponentModelRequest(component=component, model_id=made.model_id)
     return (stub.SetComponentModel, request, person), None

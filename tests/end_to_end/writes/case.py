@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tests.installation import Installation
 from tests.people import Person
-from tests.school import School
 
 Write = tuple[Callable[..., Any], Any, Person]
-Case = Callable[[School], Awaitable[tuple[Write, Callable[[], Awaitable[int]] | None]]]
+Case = Callable[[Installation], Awaitable[tuple[Write, Callable[[], Awaitable[int]] | None]]]
 """Makes ready one write, and what counts its effects: one more after it than before."""
 
 

@@ -11,15 +11,15 @@ from meno.chat.v1.chat_service_pb2 import (
 )
 from meno.chat.v1.resources_pb2 import Chat, SourceMode
 from tests.end_to_end.writes.case import Cases
+from tests.installation import Installation
 from tests.people import Person
-from tests.school import School
 
 CASES = Cases()
 
 
 @CASES.of("CreateChat")
-async def _create_chat(school: School) -> Any:
-    student = await school.student()
+async def _create_chat(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
 
     async def count() -> int:
         listed = await student.chats.ListChats(ListChatsRequest(user_id="me"), **student.auth)
@@ -35,8 +35,8 @@ async def _chat(student: Person) -> Chat:
 
 
 @CASES.of("Ask")
-async def _ask(school: School) -> Any:
-    student = await school.student()
+async def _ask(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     chat = await _chat(student)
 
     async def count() -> int:
@@ -47,8 +47,8 @@ async def _ask(school: School) -> Any:
 
 
 @CASES.of("StopAnswer")
-async def _stop(school: School) -> Any:
-    student = await school.student()
+async def _stop(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     chat = await _chat(student)
     request = AskRequest(user_id="me", chat_id=chat.chat_id, text="Why?")
     async for step in student.chats.Ask(request, **student.auth):

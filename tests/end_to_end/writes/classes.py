@@ -25,15 +25,15 @@ from meno.identity.v1.class_service_pb2 import (
 )
 from meno.identity.v1.resources_pb2 import Class, JoinPolicy
 from tests.end_to_end.writes.case import Cases
+from tests.installation import Installation, new_id
 from tests.people import Person
-from tests.school import School, new_id
 
 CASES = Cases()
 
 
 @CASES.of("CreateClass")
-async def _create_class(school: School) -> Any:
-    teacher = await school.teacher()
+async def _create_class(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
 
     async def count() -> int:
         listed = await teacher.classes.ListClasses(ListClassesRequest(user_id="me"), **teacher.auth)
@@ -42,85 +42,85 @@ async def _create_class(school: School) -> Any:
     return (teacher.classes.CreateClass, CreateClassRequest(title="Once"), teacher), count
 
 
-async def _made_by(school: School) -> tuple[Person, Class]:
-    teacher = await school.teacher()
-    return teacher, await school.new_class(teacher)
+async def _made_by(installation: Installation) -> tuple[Person, Class]:
+    teacher = await installation.sign_up_teacher()
+    return teacher, await installation.create_class(teacher)
 
 
 @CASES.of("UpdateClass")
-async def _update_class(school: School) -> Any:
-    teacher, made = await _made_by(school)
+async def _update_class(installation: Installation) -> Any:
+    teacher, made = await _made_by(installation)
     # With the etag that was read, a second effect would be refused.
     request = UpdateClassRequest(class_id=made.class_id, class_info=Class(title="New"), etag=made.etag)
     return (teacher.classes.UpdateClass, request, teacher), None
 
 
 @CASES.of("ArchiveClass")
-async def _archive_class(school: School) -> Any:
-    admin, (_, made) = await school.admin(), await _made_by(school)
+async def _archive_class(installation: Installation) -> Any:
+    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
     return (admin.classes.ArchiveClass, ArchiveClassRequest(class_id=made.class_id), admin), None
 
 
 @CASES.of("UnarchiveClass")
-async def _unarchive_class(school: School) -> Any:
-    admin, (_, made) = await school.admin(), await _made_by(school)
+async def _unarchive_class(installation: Installation) -> Any:
+    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
     await admin.classes.ArchiveClass(ArchiveClassRequest(class_id=made.class_id), **admin.auth)
     return (admin.classes.UnarchiveClass, UnarchiveClassRequest(class_id=made.class_id), admin), None
 
 
 @CASES.of("DeleteClass")
-async def _delete_class(school: School) -> Any:
-    admin, (_, made) = await school.admin(), await _made_by(school)
+async def _delete_class(installation: Installation) -> Any:
+    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
     return (admin.classes.DeleteClass, DeleteClassRequest(class_id=made.class_id), admin), None
 
 
 @CASES.of("UndeleteClass")
-async def _undelete_class(school: School) -> Any:
-    admin, (_, made) = await school.admin(), await _made_by(school)
+async def _undelete_class(installation: Installation) -> Any:
+    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
     await admin.classes.DeleteClass(DeleteClassRequest(class_id=made.class_id), **admin.auth)
     return (admin.classes.UndeleteClass, UndeleteClassRequest(class_id=made.class_id), admin), None
 
 
 @CASES.of("RotateJoinCode")
-async def _rotate_join_code(school: School) -> Any:
-    teacher, made = await _made_by(school)
+async def _rotate_join_code(installation: Installation) -> Any:
+    teacher, made = await _made_by(installation)
     return (teacher.classes.RotateJoinCode, RotateJoinCodeRequest(class_id=made.class_id), teacher), None
 
 
 @CASES.of("AddMembership")
-async def _add_membership(school: School) -> Any:
-    admin, (_, made) = await school.admin(), await _made_by(school)
-    user_id = (await school.student()).tokens.user.user_id
+async def _add_membership(installation: Installation) -> Any:
+    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
+    user_id = (await installation.sign_up_student()).tokens.user.user_id
     request = AddMembershipRequest(class_id=made.class_id, user_id=user_id)
     return (admin.classes.AddMembership, request, admin), None
 
 
-async def _waiting(school: School) -> tuple[Person, dict[str, str]]:
+async def _waiting(installation: Installation) -> tuple[Person, dict[str, str]]:
     """A teacher, and somebody who waits to be let into their class."""
-    teacher, made = await _made_by(school)
+    teacher, made = await _made_by(installation)
     approval = Class(join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
     policy = UpdateClassRequest(class_id=made.class_id, class_info=approval)
     await teacher.classes.UpdateClass(policy, **teacher.auth)
-    student = await school.student()
-    await school.join(student, made)
+    student = await installation.sign_up_student()
+    await installation.join_class(student, made)
     return teacher, {"class_id": made.class_id, "user_id": student.tokens.user.user_id}
 
 
 @CASES.of("ApproveMembership")
-async def _approve_membership(school: School) -> Any:
-    teacher, waits = await _waiting(school)
+async def _approve_membership(installation: Installation) -> Any:
+    teacher, waits = await _waiting(installation)
     return (teacher.classes.ApproveMembership, ApproveMembershipRequest(**waits), teacher), None
 
 
 @CASES.of("RejectMembership")
-async def _reject_membership(school: School) -> Any:
-    teacher, waits = await _waiting(school)
+async def _reject_membership(installation: Installation) -> Any:
+    teacher, waits = await _waiting(installation)
     return (teacher.classes.RejectMembership, RejectMembershipRequest(**waits), teacher), None
 
 
 @CASES.of("ImportRoster")
-async def _import_roster(school: School) -> Any:
-    admin = await school.admin()
+async def _import_roster(installation: Installation) -> Any:
+    admin = await installation.create_admin()
     packed = BytesIO()
     with ZipFile(packed, "w") as roster:
         versions = "manifest.version,1.0\noneroster.version,1.2\nfile.users,delta\n"
@@ -132,9 +132,9 @@ async def _import_roster(school: School) -> Any:
 
 
 @CASES.of("JoinClass")
-async def _join_class(school: School) -> Any:
-    teacher, student = await school.teacher(), await school.student()
-    made = await school.new_class(teacher)
+async def _join_class(installation: Installation) -> Any:
+    teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
+    made = await installation.create_class(teacher)
     return (
         student.classes.JoinClass,
         JoinClassRequest(user_id="me", join_code=made.join_code),
@@ -143,28 +143,28 @@ async def _join_class(school: School) -> Any:
 
 
 @CASES.of("LeaveClass")
-async def _leave_class(school: School) -> Any:
-    teacher, student = await school.teacher(), await school.student()
-    made = await school.new_class(teacher)
-    await school.join(student, made)
+async def _leave_class(installation: Installation) -> Any:
+    teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
+    made = await installation.create_class(teacher)
+    await installation.join_class(student, made)
     request = LeaveClassRequest(class_id=made.class_id, user_id="me")
     return (student.classes.LeaveClass, request, student), None
 
 
 @CASES.of("RemoveMembership")
-async def _remove_membership(school: School) -> Any:
-    teacher, student = await school.teacher(), await school.student()
-    made = await school.new_class(teacher)
-    await school.join(student, made)
+async def _remove_membership(installation: Installation) -> Any:
+    teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
+    made = await installation.create_class(teacher)
+    await installation.join_class(student, made)
     request = RemoveMembershipRequest(class_id=made.class_id, user_id=student.tokens.user.user_id)
     return (teacher.classes.RemoveMembership, request, teacher), None
 
 
 @CASES.of("SetMembershipRole")
-async def _set_membership_role(school: School) -> Any:
-    teacher, student = await school.teacher(), await school.student()
-    made = await school.new_class(teacher)
-    await school.join(student, made)
+async def _set_membership_role(installation: Installation) -> Any:
+    teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
+    made = await installation.create_class(teacher)
+    await installation.join_class(student, made)
     request = SetMembershipRoleRequest(
         class_id=made.class_id, user_id=student.tokens.user.user_id, role=ClassRole.CLASS_ROLE_TEACHER
     )

@@ -19,17 +19,17 @@ from meno.content.v1.material_service_pb2 import (
 )
 from meno.content.v1.resources_pb2 import Content, ContentBody
 from tests.end_to_end.writes.case import Cases
+from tests.installation import Installation
 from tests.people import Person
-from tests.school import School
 
 CASES = Cases()
 PDF = HttpBody(content_type="application/pdf", data=b"%PDF-1.4 and no more")
 
 
 @CASES.of("CreateContent")
-async def _create_content(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
+async def _create_content(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
 
     async def count() -> int:
         listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
@@ -42,10 +42,10 @@ async def _create_content(school: School) -> Any:
 
 
 @CASES.of("UpdateDraft")
-async def _update_draft(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    lesson = await school.lesson(teacher, made, publish=False)
+async def _update_draft(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, made, publish=False)
     request = UpdateDraftRequest(
         class_id=made.class_id, content_id=lesson.content_id, content=Content(title="New"), etag=lesson.etag
     )
@@ -53,27 +53,27 @@ async def _update_draft(school: School) -> Any:
 
 
 @CASES.of("PublishContent")
-async def _publish(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    lesson = await school.lesson(teacher, made, publish=False)
+async def _publish(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, made, publish=False)
     request = PublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
     return (teacher.contents.PublishContent, request, teacher), None
 
 
 @CASES.of("UnpublishContent")
-async def _unpublish(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    lesson = await school.lesson(teacher, made)
+async def _unpublish(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, made)
     request = UnpublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
     return (teacher.contents.UnpublishContent, request, teacher), None
 
 
 @CASES.of("UploadMaterial")
-async def _upload(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
+async def _upload(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
 
     async def count() -> int:
         listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
@@ -84,20 +84,20 @@ async def _upload(school: School) -> Any:
 
 
 @CASES.of("RetryProcessing")
-async def _retry(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    material = await school.material(teacher, made, " \n")
+async def _retry(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    material = await installation.upload_material(teacher, made, " \n")
     request = RetryProcessingRequest(class_id=made.class_id, material_id=material.material_id)
     return (teacher.materials.RetryProcessing, request, teacher), None
 
 
 @CASES.of("AttachMaterial")
-async def _attach(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    lesson = await school.lesson(teacher, made)
-    material = await school.material(teacher, made, "A text.")
+async def _attach(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, made)
+    material = await installation.upload_material(teacher, made, "A text.")
     request = AttachMaterialRequest(
         class_id=made.class_id, content_id=lesson.content_id, material_id=material.material_id
     )
@@ -105,10 +105,10 @@ async def _attach(school: School) -> Any:
 
 
 @CASES.of("DetachMaterial")
-async def _detach(school: School) -> Any:
-    teacher = await school.teacher()
-    made = await school.new_class(teacher)
-    lesson = await school.taught(teacher, made, "A text.")
+async def _detach(installation: Installation) -> Any:
+    teacher = await installation.sign_up_teacher()
+    made = await installation.create_class(teacher)
+    lesson = await installation.create_taught_lesson(teacher, made, "A text.")
     [material_id] = (await _draft(teacher, made.class_id, lesson.content_id)).material_ids
     request = DetachMaterialRequest(
         class_id=made.class_id, content_id=lesson.content_id, material_id=material_id

@@ -18,14 +18,14 @@ from meno.identity.v1.user_service_pb2 import (
     UpdateUserRequest,
 )
 from tests.end_to_end.writes.case import Cases
-from tests.school import School, new_id
+from tests.installation import Installation, new_id
 
 CASES = Cases()
 
 
 @CASES.of("UpdateUser")
-async def _update_user(school: School) -> Any:
-    student = await school.student()
+async def _update_user(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     users = student.users
     etag = student.tokens.user.etag
     # With the etag that was read, a second effect would be refused.
@@ -37,23 +37,23 @@ async def _update_user(school: School) -> Any:
 
 
 @CASES.of("CompleteOnboarding")
-async def _complete_onboarding(school: School) -> Any:
-    student = await school.student()
+async def _complete_onboarding(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     request = CompleteOnboardingRequest(user_id="me", age=9, grade=4, board="CBSE", time_zone="Asia/Kolkata")
     return (student.users.CompleteOnboarding, request, student), None
 
 
 @CASES.of("UpdateSettings")
-async def _update_settings(school: School) -> Any:
-    student = await school.student()
+async def _update_settings(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     # With the etag of the defaults, a second effect would be refused.
     request = UpdateSettingsRequest(user_id="me", settings=UserSettings(time_zone="Asia/Kolkata"), etag="0")
     return (student.users.UpdateSettings, request, student), None
 
 
 @CASES.of("CreateUser")
-async def _create_user(school: School) -> Any:
-    admin, email = await school.admin(), f"{new_id()}@example.org"
+async def _create_user(installation: Installation) -> Any:
+    admin, email = await installation.create_admin(), f"{new_id()}@example.org"
 
     async def count() -> int:
         return len((await admin.users.ListUsers(ListUsersRequest(identifier=email), **admin.auth)).users)
@@ -64,38 +64,38 @@ async def _create_user(school: School) -> Any:
 
 
 @CASES.of("DeleteUser")
-async def _delete_user(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _delete_user(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     request = DeleteUserRequest(user_id=student.tokens.user.user_id, etag=student.tokens.user.etag)
     return (admin.users.DeleteUser, request, admin), None
 
 
 @CASES.of("UndeleteUser")
-async def _undelete_user(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _undelete_user(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     await student.users.DeleteUser(DeleteUserRequest(user_id="me"), **student.auth)
     request = UndeleteUserRequest(user_id=student.tokens.user.user_id)
     return (admin.users.UndeleteUser, request, admin), None
 
 
 @CASES.of("SetGlobalRole")
-async def _set_global_role(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _set_global_role(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     teacher = GlobalRole.GLOBAL_ROLE_TEACHER
     request = SetGlobalRoleRequest(user_id=student.tokens.user.user_id, role=teacher)
     return (admin.users.SetGlobalRole, request, admin), None
 
 
 @CASES.of("DeactivateUser")
-async def _deactivate_user(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _deactivate_user(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     request = DeactivateUserRequest(user_id=student.tokens.user.user_id)
     return (admin.users.DeactivateUser, request, admin), None
 
 
 @CASES.of("ReactivateUser")
-async def _reactivate_user(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _reactivate_user(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     out = DeactivateUserRequest(user_id=student.tokens.user.user_id)
     await admin.users.DeactivateUser(out, **admin.auth)
     request = ReactivateUserRequest(user_id=student.tokens.user.user_id)
@@ -103,7 +103,7 @@ async def _reactivate_user(school: School) -> Any:
 
 
 @CASES.of("EraseUser")
-async def _erase_user(school: School) -> Any:
-    admin, student = await school.admin(), await school.student()
+async def _erase_user(installation: Installation) -> Any:
+    admin, student = await installation.create_admin(), await installation.sign_up_student()
     request = EraseUserRequest(user_id=student.tokens.user.user_id, confirmation="ERASE")
     return (admin.users.EraseUser, request, admin), None

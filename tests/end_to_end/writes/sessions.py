@@ -6,15 +6,15 @@ from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsReq
 from meno.session.v1.resources_pb2 import Event, EventKind, Session, SessionAction
 from meno.session.v1.session_service_pb2 import ApplyActionRequest, CreateSessionRequest, ListSessionsRequest
 from tests.end_to_end.writes.case import Cases
+from tests.installation import Installation, new_id
 from tests.people import Person
-from tests.school import School, new_id
 
 CASES = Cases()
 
 
 @CASES.of("CreateSession")
-async def _create_session(school: School) -> Any:
-    student = await school.student()
+async def _create_session(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
 
     async def count() -> int:
         listed = await student.sessions.ListSessions(ListSessionsRequest(user_id="me"), **student.auth)
@@ -28,8 +28,8 @@ async def _session(student: Person) -> Session:
 
 
 @CASES.of("ApplyAction")
-async def _apply(school: School) -> Any:
-    student = await school.student()
+async def _apply(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     session = await _session(student)
     request = ApplyActionRequest(
         user_id="me",
@@ -41,8 +41,8 @@ async def _apply(school: School) -> Any:
 
 
 @CASES.of("AppendEvents")
-async def _append(school: School) -> Any:
-    student = await school.student()
+async def _append(installation: Installation) -> Any:
+    student = await installation.sign_up_student()
     session = await _session(student)
 
     async def count() -> int:

@@ -10,7 +10,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from tests.contracts.declared import Rpc
+from tests.contracts.rpcs import Rpc
 
 _PATIENCE = 30.0
 # What differs between any two calls.

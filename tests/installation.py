@@ -1,4 +1,4 @@
-"""The people of a test of the whole system."""
+"""A client of a whole installation: creates users, classes, lessons and materials through the gateway."""
 
 import asyncio
 import uuid
@@ -22,32 +22,35 @@ from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import CreateClassRequest, JoinClassRequest
 from meno.identity.v1.resources_pb2 import Class, User
 from meno.identity.v1.user_service_pb2 import GetErasureRequest, GetUserRequest
+from tests.local_stack import GUARD_SECONDS
 from tests.people import Person
 
+_INTERVAL_SECONDS = 0.02
 
-class School:
-    """Everybody who takes part, at the front door."""
+
+class Installation:
+    """An installation under test, called through its gateway."""
 
     def __init__(self, layout: Layout, channel: grpc.aio.Channel) -> None:
         self.layout = layout
         self.channel = channel
 
-    async def student(self) -> Person:
-        """Somebody new who learns."""
+    async def sign_up_student(self) -> Person:
+        """Signs up a new student."""
         return await Person.sign_up(self.channel, "Student", GlobalRole.GLOBAL_ROLE_STUDENT)
 
-    async def teacher(self) -> Person:
-        """Somebody new who teaches."""
+    async def sign_up_teacher(self) -> Person:
+        """Signs up a new teacher."""
         return await Person.sign_up(self.channel, "Teacher", GlobalRole.GLOBAL_ROLE_TEACHER)
 
-    async def guest(self) -> Person:
-        """Somebody new whom nobody knows."""
+    async def sign_in_guest(self) -> Person:
+        """Signs in a new guest."""
         tokens = await AuthServiceStub(self.channel).SignInAsGuest(SignInAsGuestRequest())
         return Person(self.channel, tokens)
 
-    async def admin(self) -> Person:
-        """Somebody new who runs the installation, made one as `create-admin` makes them."""
-        person = await self.student()
+    async def create_admin(self) -> Person:
+        """Signs up a new user and makes it an administrator, as `create-admin` does."""
+        person = await self.sign_up_student()
         url = Postgres(self.layout.directory).url("identity", SUPERUSER)
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute(
@@ -56,80 +59,80 @@ class School:
         await person.refresh()
         return person
 
-    async def new_class(self, teacher: Person) -> Class:
-        """A class of this teacher."""
-        made = await teacher.classes.CreateClass(CreateClassRequest(title="Class"), **teacher.auth)
+    async def create_class(self, teacher: Person) -> Class:
+        """Creates a class of this teacher."""
+        created_class = await teacher.classes.CreateClass(CreateClassRequest(title="Class"), **teacher.auth)
         await teacher.refresh()
-        return made
+        return created_class
 
-    async def join(self, student: Person, made: Class) -> None:
-        """Makes somebody a student of a class."""
-        request = JoinClassRequest(user_id="me", join_code=made.join_code)
+    async def join_class(self, student: Person, created_class: Class) -> None:
+        """Makes a user a student of a class."""
+        request = JoinClassRequest(user_id="me", join_code=created_class.join_code)
         await student.classes.JoinClass(request, **student.auth)
         await student.refresh()
 
-    async def lesson(self, teacher: Person, made: Class, *, publish: bool = True) -> Content:
-        """A lesson of a class."""
+    async def create_lesson(self, teacher: Person, created_class: Class, *, publish: bool = True) -> Content:
+        """Creates a lesson of a class, and publishes it by default."""
         body = ContentBody(lesson=ContentBody.Lesson(text="Read."))
-        request = CreateContentRequest(class_id=made.class_id, title="Lesson", body=body)
+        request = CreateContentRequest(class_id=created_class.class_id, title="Lesson", body=body)
         lesson = await teacher.contents.CreateContent(request, **teacher.auth)
         if publish:
-            await self.publish(teacher, made, lesson.content_id)
+            await self.publish(teacher, created_class, lesson.content_id)
         return lesson
 
-    async def publish(self, teacher: Person, made: Class, content_id: str) -> None:
-        """Shows a draft to the students."""
-        request = PublishContentRequest(class_id=made.class_id, content_id=content_id)
+    async def publish(self, teacher: Person, created_class: Class, content_id: str) -> None:
+        """Publishes a draft."""
+        request = PublishContentRequest(class_id=created_class.class_id, content_id=content_id)
         await teacher.contents.PublishContent(request, **teacher.auth)
 
-    async def material(self, teacher: Person, made: Class, text: str) -> Material:
-        """Uploads a text and waits until the tutor can quote it."""
+    async def upload_material(self, teacher: Person, created_class: Class, text: str) -> Material:
+        """Uploads a text and waits until it is processed."""
         pieces = [
             UploadMaterialRequest(
-                class_id=made.class_id,
+                class_id=created_class.class_id,
                 file_name="text.md",
                 file=HttpBody(content_type="text/markdown", data=text.encode()),
             )
         ]
         material = await teacher.materials.UploadMaterial(iter(pieces), **teacher.auth)
-        watch = WatchMaterialRequest(class_id=made.class_id, material_id=material.material_id)
+        watch = WatchMaterialRequest(class_id=created_class.class_id, material_id=material.material_id)
         async for step in teacher.materials.WatchMaterial(watch, **teacher.auth):
             material = step.done if step.HasField("done") else step.material
         return material
 
-    async def taught(self, teacher: Person, made: Class, text: str) -> Content:
-        """A published lesson with published material."""
-        material = await self.material(teacher, made, text)
-        lesson = await self.lesson(teacher, made, publish=False)
+    async def create_taught_lesson(self, teacher: Person, created_class: Class, text: str) -> Content:
+        """Creates a published lesson with published material."""
+        material = await self.upload_material(teacher, created_class, text)
+        lesson = await self.create_lesson(teacher, created_class, publish=False)
         attach = AttachMaterialRequest(
-            class_id=made.class_id, content_id=lesson.content_id, material_id=material.material_id
+            class_id=created_class.class_id, content_id=lesson.content_id, material_id=material.material_id
         )
         await teacher.materials.AttachMaterial(attach, **teacher.auth)
         for content_id in (material.material_id, lesson.content_id):
-            await self.publish(teacher, made, content_id)
+            await self.publish(teacher, created_class, content_id)
         return lesson
 
 
-async def once_they_study(person: Person) -> User:
-    """The person, as soon as it is known that they studied."""
-    async with asyncio.timeout(10):
+async def wait_until_studied(person: Person) -> User:
+    """Returns the user when their study activity has reached identity_service."""
+    async with asyncio.timeout(GUARD_SECONDS):
         while True:
             user = await person.users.GetUser(GetUserRequest(user_id="me"), **person.auth)
             if user.streak_days:
                 return user
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
 
-async def once_erased(admin: Person, user_id: str) -> None:
-    """Returns when every service has said that it holds nothing of a person."""
-    async with asyncio.timeout(30):
+async def wait_until_erased(admin: Person, user_id: str) -> None:
+    """Returns when every service has reported the erasure of a user."""
+    async with asyncio.timeout(GUARD_SECONDS):
         while True:
             found = await admin.users.GetErasure(GetErasureRequest(user_id=user_id), **admin.auth)
             if found.HasField("complete_time"):
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 def new_id() -> str:
-    """A request_id."""
+    """Returns a new request_id."""
     return str(uuid.uuid4())

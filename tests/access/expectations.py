@@ -7,9 +7,9 @@ there is asked for whole, and NOT_FOUND.
 
 from collections.abc import Mapping
 
-from tests.access.calling import Outcome
+from tests.access.calls import Outcome
 from tests.access.oracle import Persona
-from tests.access.places import Target
+from tests.access.targets import Target
 
 OK, NOT_FOUND, ENTERED = "OK", "NOT_FOUND", "FIELD_INVALID"
 

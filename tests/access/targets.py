@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.access import requests
-from tests.contracts.declared import Rpc
+from tests.contracts.rpcs import Rpc
 
 Place = Mapping[str, str]
 """An id for each field that names something, all of one owner and one class."""
@@ -127,4 +127,4 @@ NAMES = frozenset(
         "key",
     }
 )
-"""The fields that name something of the world."""
+"""The fields that name something of the dataset."""

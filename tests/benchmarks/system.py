@@ -15,15 +15,15 @@ from deploy.stack.layout import SERVICES, Layout
 from deploy.stack.postgres import Postgres
 from deploy.stack.state import State
 from tests.benchmarks import asking, course, rights
-from tests.benchmarks.bars import (
+from tests.benchmarks.report import Row, Say
+from tests.benchmarks.thresholds import (
     FIRST_WORDS_MEDIAN,
     FIRST_WORDS_P95,
     LATER_START,
     MEMORY_EMBEDDING,
     MEMORY_IDLE,
 )
-from tests.benchmarks.report import Row, Say
-from tests.running import free_port
+from tests.local_stack import free_port
 
 START, MEMORY, RIGHTS, ASK = PARTS = ("start", "memory", "rights", "ask")
 """What can be measured of it."""

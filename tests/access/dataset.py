@@ -43,9 +43,9 @@ from meno.session.v1.event_service_pb2 import AppendEventsRequest
 from meno.session.v1.resources_pb2 import Event, EventKind, Goal
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, ListSessionsRequest
 from tests.access.oracle import Persona
-from tests.access.places import Place, Places
+from tests.access.targets import Place, Places
+from tests.installation import Installation
 from tests.people import Person
-from tests.school import School
 
 STUDENT, TEACHER = ClassRole.CLASS_ROLE_STUDENT, ClassRole.CLASS_ROLE_TEACHER
 LEARNERS = ("owner", "classmate", "other student", "removed member", "deactivated", "guest", "deleted person")
@@ -59,7 +59,7 @@ def mark(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class Dataset:
     """Who calls, and at what."""
 
     personas: tuple[Persona, ...]
@@ -67,14 +67,14 @@ class World:
     """By the persona's name."""
     secrets: Mapping[str, frozenset[str]]
     """The marks of what a persona must never see."""
-    school: School
+    installation: Installation
 
     async def stand_in(self, persona: Persona) -> Persona:
         """Somebody new with the same role, in no class, who is needed for nothing else."""
-        person = await self.school.guest()
+        person = await self.installation.sign_in_guest()
         user_id = person.tokens.user.user_id
         await sql(
-            self.school,
+            self.installation,
             "identity",
             "UPDATE users SET role = %s, guest = %s WHERE user_id = %s",
             persona.role,
@@ -85,9 +85,9 @@ class World:
         return replace(persona, user_id=user_id, token=person.tokens.access_token)
 
 
-async def make(school: School) -> World:
-    """Builds the world. Takes a few seconds, of which most go into passwords and material."""
-    builder = _Builder(school)
+async def create(installation: Installation) -> Dataset:
+    """Builds the dataset. Takes a few seconds, of which most go into passwords and material."""
+    builder = _Builder(installation)
     await builder.people()
     await builder.classes()
     await asyncio.gather(
@@ -96,12 +96,12 @@ async def make(school: School) -> World:
         builder.models(),
     )
     await builder.end_what_ends()
-    return builder.world()
+    return builder.dataset()
 
 
 class _Builder:
-    def __init__(self, school: School) -> None:
-        self.school = school
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         self.at: dict[str, Person] = {}
         self.made: dict[str, Class] = {}
         self.things: dict[str, dict[str, str]] = {}
@@ -112,11 +112,11 @@ class _Builder:
     async def people(self) -> None:
         """Signs everybody up."""
         names = [*(name for name in LEARNERS if name != "guest"), "unassigned"]
-        students = await asyncio.gather(*(self.school.student() for _ in names))
-        teachers = await asyncio.gather(*(self.school.teacher() for _ in TEACHERS))
+        students = await asyncio.gather(*(self.installation.sign_up_student() for _ in names))
+        teachers = await asyncio.gather(*(self.installation.sign_up_teacher() for _ in TEACHERS))
         self.at = dict(zip(names, students, strict=True)) | dict(zip(TEACHERS, teachers, strict=True))
-        self.at["admin"] = await self.school.admin()
-        self.at["guest"] = await self.school.guest()
+        self.at["admin"] = await self.installation.create_admin()
+        self.at["guest"] = await self.installation.sign_in_guest()
 
     async def classes(self) -> None:
         """Opens the classes and fills them."""
@@ -127,9 +127,9 @@ class _Builder:
             "deleted": ("class teacher", ["owner"]),
         }
         for name, (teacher, learners) in members.items():
-            self.made[name] = await self.school.new_class(self.at[teacher])
+            self.made[name] = await self.installation.create_class(self.at[teacher])
             await asyncio.gather(
-                *(self.school.join(self.at[learner], self.made[name]) for learner in learners)
+                *(self.installation.join_class(self.at[learner], self.made[name]) for learner in learners)
             )
         member = {"C": "classmate", "D": "other student", "archived": "classmate", "deleted": "owner"}
         for name, made in self.made.items():
@@ -165,9 +165,9 @@ class _Builder:
         made = self.made[name]
         teacher = self.at["other teacher" if name == "D" else "class teacher"]
         for things in (self.things, self.gone):
-            material = await self.school.material(teacher, made, TEXT.format(mark=mark(name)))
-            await self.school.publish(teacher, made, material.material_id)
-            lesson = await self.school.lesson(teacher, made)
+            material = await self.installation.upload_material(teacher, made, TEXT.format(mark=mark(name)))
+            await self.installation.publish(teacher, made, material.material_id)
+            lesson = await self.installation.create_lesson(teacher, made)
             draft = UpdateDraftRequest(
                 class_id=made.class_id,
                 content_id=lesson.content_id,
@@ -186,7 +186,7 @@ class _Builder:
     async def models(self) -> None:
         """A model and where it is, and one of each that is then deleted."""
         admin = self.at["admin"]
-        stub = AdminServiceStub(self.school.channel)
+        stub = AdminServiceStub(self.installation.channel)
         for things in (self.things, self.gone):
             backend = await stub.CreateModelBackend(
                 CreateModelBackendRequest(
@@ -225,7 +225,7 @@ class _Builder:
         await asyncio.gather(self.at["deactivated"].refresh(), *(person.refresh() for person in staying))
         await self._shut_out()
 
-    def world(self) -> World:
+    def dataset(self) -> Dataset:
         """Everything that is known now."""
         classes = {name: made.class_id for name, made in self.made.items()}
         in_c = {"classes": {classes["C"]: STUDENT}}
@@ -251,11 +251,11 @@ class _Builder:
             for name, facts in rights.items()
         ]
         personas.append(Persona("anonymous"))
-        return World(
+        return Dataset(
             personas=tuple(personas),
             places={persona.name: self._places(persona) for persona in personas},
             secrets={persona.name: self._secrets(persona) for persona in personas},
-            school=self.school,
+            installation=self.installation,
         )
 
     def id_of(self, name: str) -> str:
@@ -306,7 +306,7 @@ class _Builder:
     async def _chunk(self, material_id: str) -> str:
         """A passage of a material, whose id no RPC but an answer tells."""
         select = "SELECT chunk_id FROM material_chunks WHERE material_id = %s LIMIT 1"
-        [row] = await sql(self.school, "content", select, material_id)
+        [row] = await sql(self.installation, "content", select, material_id)
         return str(row[0])
 
     async def _delete_rows(self) -> None:
@@ -314,13 +314,13 @@ class _Builder:
         own = [things for name, things in self.gone.items() if "chat_id" in things]
         for things in own:
             await sql(
-                self.school,
+                self.installation,
                 "session",
                 "UPDATE sessions SET deleted_at = now() WHERE session_id = %s",
                 things["session_id"],
             )
             await sql(
-                self.school,
+                self.installation,
                 "chat",
                 "UPDATE chats SET deleted_at = now() WHERE chat_id = %s",
                 things["chat_id"],
@@ -329,7 +329,7 @@ class _Builder:
             for name in ("content_id", "material_id"):
                 if name in things:
                     await sql(
-                        self.school,
+                        self.installation,
                         "content",
                         "UPDATE contents SET deleted_at = now() WHERE content_id = %s",
                         things[name],
@@ -363,9 +363,9 @@ class _Builder:
             assert (await eventually_error(attempt)).reason == "TOKEN_REVOKED"
 
 
-async def sql(school: School, database: str, statement: str, *values: object) -> list[Any]:
+async def sql(installation: Installation, database: str, statement: str, *values: object) -> list[Any]:
     """Runs a statement on one of the databases of the stack."""
-    url = Postgres(school.layout.directory).url(database, SUPERUSER)
+    url = Postgres(installation.layout.directory).url(database, SUPERUSER)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
