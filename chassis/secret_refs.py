@@ -1,87 +1,90 @@
-"""Where the key of a model is: a reference, `env:NAME` or `file:PATH`, and never the key itself.
+"""References to API keys: `env:NAME` or `file:PATH`, never the key itself.
 
-Who may write a reference is not always whom the machine trusts with its secrets. So a reference leads
-to no variable that is the service's own, and to no file outside of the directory that holds such keys.
+An administrator who may enter a reference does not thereby get access to the secrets of the machine. A
+reference therefore cannot name a variable of the services, or a file outside of the key directory.
 """
 
 import os
 import re
 from pathlib import Path
 
-MAX_LENGTH = 4096
-"""Characters of the longest key."""
+MAX_KEY_CHARACTERS = 4096
 
-# Settings are read whatever their case; libpq and the clients of file stores read variables of their own.
-_OF_SERVICES = ("MENO_", "PG", "AWS_", "AZURE_STORAGE_")
-# What Kubernetes puts into /run/secrets by itself.
-_OF_PLATFORM = "kubernetes.io"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What is no key may not leave in a header, nor in what is said of a faulty one.
+# Settings are case-insensitive. libpq and the clients of file stores read variables of their own.
+_RESERVED_PREFIXES = ("MENO_", "PG", "AWS_", "AZURE_STORAGE_")
+# Kubernetes mounts the token of the service account into /run/secrets.
+_KUBERNETES_DIRECTORY = "kubernetes.io"
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Other content must not be sent in a header or occur in an error message.
 _KEY = re.compile(r"[!-~]+")
 
 
 class SecretUnavailable(ValueError):
-    """Why a reference is refused, or leads to no key. It never shows what is there."""
+    """A reference that is not allowed or does not lead to a key. The text never contains the content."""
 
 
 def check(reference: str, directory: Path) -> None:
-    """Passes a reference that may be followed, whether or not anything is there, and an empty one.
+    """Checks that a reference is allowed, whether or not a key exists. An empty reference is allowed.
 
-    `directory` holds the files that references may lead to; a relative path begins there. Raises SecretUnavailable.
+    `directory` is the key directory, to which paths are relative. Raises SecretUnavailable.
     """
-    kind, _, where = reference.partition(":")
+    kind, _, target = reference.partition(":")
     if not reference:
         return
     if kind == "env":
-        _check_name(where)
+        _check_variable_name(target)
     elif kind == "file":
-        _check_path(where, directory)
+        _check_path(target, directory)
     else:
-        raise SecretUnavailable("write env:NAME or file:PATH, never the key itself")
+        raise SecretUnavailable("must be env:NAME or file:PATH, not the key itself")
 
 
 def read(reference: str, directory: Path) -> str:
-    """The key that a reference leads to on this machine; empty for an empty reference. Raises SecretUnavailable."""
+    """Returns the key of a reference on this machine; empty for an empty reference.
+
+    Raises SecretUnavailable if the reference is not allowed or does not lead to a key.
+    """
     check(reference, directory)
     if not reference:
         return ""
-    kind, _, where = reference.partition(":")
-    key = _variable(where) if kind == "env" else _content(directory / where, directory)
-    if not _KEY.fullmatch(key) or len(key) > MAX_LENGTH:
-        raise SecretUnavailable("it does not lead to a key: one line of letters, digits and signs")
+    kind, _, target = reference.partition(":")
+    key = _read_variable(target) if kind == "env" else _read_file(directory / target, directory)
+    if not _KEY.fullmatch(key) or len(key) > MAX_KEY_CHARACTERS:
+        raise SecretUnavailable("must lead to a key: one line of printable ASCII characters without spaces")
     return key
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise SecretUnavailable("env: is followed by the name of a variable")
-    if name.upper().startswith(_OF_SERVICES):
-        raise SecretUnavailable(f"variables that begin with {', '.join(_OF_SERVICES)} are the services' own")
+def _check_variable_name(name: str) -> None:
+    if not _VARIABLE_NAME.fullmatch(name):
+        raise SecretUnavailable("must contain the name of an environment variable after env:")
+    if name.upper().startswith(_RESERVED_PREFIXES):
+        prefixes = ", ".join(_RESERVED_PREFIXES)
+        raise SecretUnavailable(f"must not name a variable of the services (prefixes {prefixes})")
 
 
 def _check_path(path: str, directory: Path) -> None:
     if "\0" in path or ".." in Path(path).parts or not _is_below(directory / path, directory):
-        raise SecretUnavailable(f"the file lies in {directory}, and the path does not lead out of it")
+        raise SecretUnavailable(f"must be a path of a file in {directory}")
 
 
 def _is_below(file: Path, directory: Path) -> bool:
-    inside = file.relative_to(directory).parts if file.is_relative_to(directory) else ()
-    return bool(inside) and _OF_PLATFORM not in inside
+    parts = file.relative_to(directory).parts if file.is_relative_to(directory) else ()
+    return bool(parts) and _KUBERNETES_DIRECTORY not in parts
 
 
-def _variable(name: str) -> str:
+def _read_variable(name: str) -> str:
     if name not in os.environ:
-        raise SecretUnavailable("there is no such variable on this machine")
+        raise SecretUnavailable("the referenced environment variable does not exist on this machine")
     return os.environ[name].strip()
 
 
-def _content(file: Path, directory: Path) -> str:
+def _read_file(file: Path, directory: Path) -> str:
     try:
-        found = file.resolve()
-        # A link inside of the directory is how secrets are mounted; one that leads out of it is not.
-        if not _is_below(found, directory.resolve()) or not found.is_file():
-            raise SecretUnavailable(f"there is no such file in {directory} on this machine")
-        with found.open(encoding="utf-8", errors="replace") as content:
-            return content.read(2 * MAX_LENGTH).strip()
+        resolved = file.resolve()
+        # Links inside of the directory are allowed, because Kubernetes mounts secrets as links.
+        if not _is_below(resolved, directory.resolve()) or not resolved.is_file():
+            raise SecretUnavailable(f"the referenced file does not exist in {directory} on this machine")
+        with resolved.open(encoding="utf-8", errors="replace") as content:
+            return content.read(2 * MAX_KEY_CHARACTERS).strip()
     except (OSError, RuntimeError) as error:
-        raise SecretUnavailable("the file cannot be read on this machine") from error
+        raise SecretUnavailable("the referenced file cannot be read on this machine") from error

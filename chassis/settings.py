@@ -1,4 +1,4 @@
-"""What an operator sets: environment variables, all beginning with MENO_."""
+"""The settings of a service: environment variables with the prefix MENO_."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,32 +8,43 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """What every service needs to run. A service adds its own in a subclass."""
+    """The settings of every service. A service adds its own in a subclass."""
 
     model_config = SettingsConfigDict(env_prefix="MENO_", extra="ignore")
 
-    database_url: SecretStr = Field(description="postgresql:// URL of the role that serves")
+    database_url: SecretStr = Field(description="postgresql:// URL of the database, with the serving role")
     owner_database_url: SecretStr | None = Field(
-        default=None, description="postgresql:// URL of the role that migrates; default: database_url"
+        default=None,
+        description="postgresql:// URL with the owner role, which migrates; default: MENO_DATABASE_URL",
     )
-    max_connections: int = Field(default=10, ge=1, description="database connections of one process")
+    max_connections: int = Field(
+        default=10, ge=1, description="maximum number of database connections per process"
+    )
 
-    host: str = Field(default="[::]", description="address to listen on")
+    host: str = Field(default="[::]", description="address on which RPCs are served")
     ports: Annotated[tuple[int, ...], NoDecode] = Field(
-        default=(9000,), description="one port for each worker process, separated by commas"
+        default=(9000,), description="ports of the worker processes, one each, separated by commas"
     )
-    ops_host: str = Field(default="[::]", description="address for health and reflection, in plain text")
+    ops_host: str = Field(default="[::]", description="address of health and reflection, without TLS")
     ops_ports: Annotated[tuple[int, ...], NoDecode] = Field(
-        default=(9090,), description="one port for the health of each worker process"
+        default=(9090,), description="ports of health and reflection, one per worker process"
     )
-    drain_seconds: float = Field(default=20, ge=0, description="time that running calls get on SIGTERM")
+    drain_seconds: float = Field(
+        default=20, ge=0, description="seconds that running calls have to finish after SIGTERM"
+    )
 
-    tls_directory: Path = Field(description="holds ca.pem, cert.pem and key.pem; read again on a change")
-    secret: SecretStr = Field(min_length=32, description="keys digests; the same for every replica")
+    tls_directory: Path = Field(
+        description="directory of ca.pem, cert.pem and key.pem; changed files are reloaded"
+    )
+    secret: SecretStr = Field(
+        min_length=32, description="secret key of digests; must be the same on all replicas of a service"
+    )
 
     identity_address: str = Field(default="identity:9000", description="host:port of identity_service")
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="minimum level of log lines: DEBUG, INFO, WARNING or ERROR"
+    )
 
     @field_validator("ports", "ops_ports", mode="before")
     @classmethod
@@ -42,5 +53,5 @@ class Settings(BaseSettings):
 
     @property
     def migration_url(self) -> str:
-        """Where migrations run."""
+        """The URL with which migrations run."""
         return (self.owner_database_url or self.database_url).get_secret_value()

@@ -1,4 +1,4 @@
-"""JSON objects that callers fill as they like, in bounds: as messages, and as the database keeps them."""
+"""JSON objects that callers define (google.protobuf.Struct), as canonical JSON for the database."""
 
 import json
 import math
@@ -8,56 +8,59 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 MAX_BYTES = 16 * 1024
 MAX_DEPTH = 8
-"""Objects and lists within each other, the object itself being the first."""
+"""The maximum number of nested objects and lists, including the outermost object."""
 
-# Beyond it not every whole number is a double.
-_EXACT = 2**53
+# Above this limit, a double does not represent every integer.
+_MAX_EXACT_INTEGER = 2**53
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 class TooLarge(ValueError):
-    """An object of more bytes or levels than are kept."""
+    """The object exceeds MAX_BYTES or MAX_DEPTH."""
 
 
 class UnsupportedValue(ValueError):
-    """An object that no JSON of the database can hold; it says why."""
+    """The object contains a value that jsonb cannot store. The text states the rule, for a field error."""
 
 
-def to_canonical_json(given: Struct) -> str:
-    """An object as JSON, always spelled the same. Raises TooLarge or Unstorable."""
-    spelled = _spell(_object(given, MAX_DEPTH))
-    if len(spelled.encode()) > MAX_BYTES:
+def to_canonical_json(struct: Struct) -> str:
+    """Returns an object as canonical JSON: equal objects have equal texts.
+
+    Raises TooLarge or UnsupportedValue.
+    """
+    text = _dump(_object(struct, MAX_DEPTH))
+    if len(text.encode()) > MAX_BYTES:
         raise TooLarge
-    return spelled
+    return text
 
 
 def canonicalize(stored: str) -> str:
-    """What the database made of an object's JSON, spelled as `text` does."""
-    return _spell(json.loads(stored, parse_int=_number, parse_float=_number))
+    """Returns the JSON text of a jsonb value as the canonical JSON that was stored."""
+    return _dump(json.loads(stored, parse_int=_number, parse_float=_number))
 
 
 def from_json(stored: str) -> Struct:
-    """An object that the database holds."""
-    found = Struct()
-    found.update(json.loads(stored, parse_int=float))
-    return found
+    """Returns the JSON text of a jsonb object as a Struct."""
+    struct = Struct()
+    struct.update(json.loads(stored, parse_int=float))
+    return struct
 
 
-def _spell(value: Json) -> str:
+def _dump(value: Json) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _object(from_json: Struct, levels: int) -> dict[str, Json]:
+def _object(struct: Struct, levels: int) -> dict[str, Json]:
     if not levels:
         raise TooLarge
-    return {_storable(name): _value(value, levels - 1) for name, value in from_json.fields.items()}
+    return {_text(name): _value(value, levels - 1) for name, value in struct.fields.items()}
 
 
 def _value(value: Value, levels: int) -> Json:
     match value.WhichOneof("kind"):
         case "string_value":
-            return _storable(value.string_value)
+            return _text(value.string_value)
         case "number_value":
             return _number(value.number_value)
         case "bool_value":
@@ -71,19 +74,19 @@ def _value(value: Value, levels: int) -> Json:
         case "list_value":
             raise TooLarge
         case _:
-            raise UnsupportedValue("a value says what it is, be it null")
+            raise UnsupportedValue("value has no kind set (use null_value)")
 
 
 def _number(given: float | str) -> int | float:
     number = float(given)
-    if number.is_integer() and abs(number) < _EXACT:
+    if number.is_integer() and abs(number) < _MAX_EXACT_INTEGER:
         return int(number)
     if not math.isfinite(number):
-        raise UnsupportedValue("a number is finite")
+        raise UnsupportedValue("a number must be finite")
     return number
 
 
-def _storable(given: str) -> str:
+def _text(given: str) -> str:
     if "\0" in given:
-        raise UnsupportedValue("a text holds no NUL character")
+        raise UnsupportedValue("a text must not contain the NUL character")
     return given

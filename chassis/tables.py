@@ -1,4 +1,4 @@
-"""How every service's tables are spelled: names of constraints, and the types behind Python's."""
+"""Conventions for the tables of all services: names of constraints, and column types of Python types."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ TYPES: dict[Any, Any] = {
     datetime: DateTime(timezone=True),
     dict[str, Any]: JSONB,
 }
-"""For `type_annotation_map`. Timestamps are UTC; ids are declared as UUID and are strings in Python."""
+"""The `type_annotation_map`. Timestamps are in UTC. Ids are declared as UUID and are strings in Python."""
 
 _NAMING = {
     "pk": "%(table_name)s_pkey",
@@ -25,10 +25,10 @@ _NAMING = {
 
 
 def person_index(table: str, column: str) -> Index:
-    """An index on a column that names a person in few rows, for telling and erasing them."""
+    """Returns a partial index on a rarely set column with a user id. Exports and erasures use it."""
     return Index(f"{table}_{column}_idx", column, postgresql_where=text(f"{column} IS NOT NULL"))
 
 
 def metadata() -> MetaData:
-    """The metadata of one service, with the names that PostgreSQL itself would choose."""
+    """Returns the metadata of a service. Constraints get the names that PostgreSQL itself chooses."""
     return MetaData(naming_convention=_NAMING)

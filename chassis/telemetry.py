@@ -1,10 +1,10 @@
-"""Structured logs: one JSON object a line on the standard error, under the request's id."""
+"""Structured logs: one JSON object per line on standard error, with the request id of the call."""
 
 import logging
 import re
 import sys
 
-# structlog imports rich wherever it finds it, which is 5 MiB that lines of JSON do not need.
+# structlog imports rich if it is installed. JSON logs do not need it, and it takes 5 MiB of memory.
 _has_rich = "rich" in sys.modules
 if not _has_rich:
     sys.modules["rich"] = None  # type: ignore[assignment]
@@ -13,13 +13,12 @@ import structlog  # noqa: E402
 if not _has_rich:
     del sys.modules["rich"]
 
-
-# Where PostgreSQL quotes the values of a row: `DETAIL:  Key (email)=(…) already exists.`
-_QUOTES_ROWS = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
+# The lines in which PostgreSQL quotes values of a row: `DETAIL:  Key (email)=(…) already exists.`
+_LINES_WITH_VALUES = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Sends structlog's and the standard library's records to the standard error as JSON."""
+    """Configures structlog and the standard library to log JSON to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,7 +45,7 @@ def configure(service: str, level: str = "INFO") -> None:
 def redact_row_values(
     logger: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Leaves out of a traceback what PostgreSQL quotes of people's data."""
+    """Removes the row values (personal data) that PostgreSQL quotes from a traceback."""
     if "exception" in event:
-        event["exception"] = _QUOTES_ROWS.sub(r"\1: left out", event["exception"])
+        event["exception"] = _LINES_WITH_VALUES.sub(r"\1: redacted", event["exception"])
     return event

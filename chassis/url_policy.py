@@ -1,8 +1,9 @@
-"""Where a model may be: outside of the house, but for the hosts that an operator names.
+"""Decides which URLs a service may call: public hosts, and private hosts that an operator has allow-listed.
 
-Who may write an address is not always who may reach what the service reaches: databases, other
-services, what a cloud tells its machines. An address is judged as it is written, strictly, so that no
-two readers understand it differently; the host's own addresses are judged when it is connected to.
+An administrator who may enter a URL does not thereby get access to everything that the service can reach:
+databases, other services, the metadata server of a cloud. This module checks the text of a URL. It is strict,
+so that no two parsers interpret an accepted URL differently. The addresses of a host name are checked when
+`safe_http` connects.
 """
 
 import re
@@ -10,7 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, 
 from typing import NamedTuple
 
 PORTS = {"http": 80, "https": 443}
-"""Of the schemes."""
+"""The default ports of the schemes."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _URL = re.compile(
@@ -20,84 +21,89 @@ _URL = re.compile(
     r"(?:/[A-Za-z0-9._~!$&'()*+,;=:%-]*)*",
     re.ASCII,
 )
-# Resolvers read these as numbers of an address: 127.1, 0x7f.1, 2130706433.
+# Resolvers interpret such hosts as IPv4 addresses: 127.1, 0x7f.1, 2130706433.
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
-_NAMES_INSIDE = frozenset({"arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost"})
-_TRANSLATED = IPv6Network("64:ff9b::/96")
-# What clouds tell their machines is at addresses that are registered like any other.
-_OF_CLOUDS = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
-_MAX_NAME = 253
+_PRIVATE_TOP_LEVEL_DOMAINS = frozenset(
+    {"arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost"}
+)
+# NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
+_NAT64 = IPv6Network("64:ff9b::/96")
+# Metadata servers of clouds have these addresses, which Python considers global.
+_CLOUD_METADATA_NETWORKS = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
+_MAX_HOST_CHARACTERS = 253
 _MAX_PORT = 65_535
 
 
-class AddressRefused(ValueError):
-    """What is wrong with an address, for who wrote it."""
+class UrlNotAllowed(ValueError):
+    """A URL that a service must not call. The text states the rule, for a field error."""
 
 
 class Endpoint(NamedTuple):
-    """Where an address leads."""
+    """The target of a URL."""
 
     scheme: str
     host: str
-    """In lower case, an IPv6 address without brackets."""
+    """In lower case. An IPv6 address has no brackets."""
     port: int
 
 
 def check(url: str, private_hosts: frozenset[str]) -> Endpoint:
-    """Where an address leads, if a service may go there. Raises AddressRefused.
+    """Returns the endpoint of a URL that a service may call. Raises UrlNotAllowed.
 
-    `private_hosts` are those that it may go to wherever they are, and without TLS: `host` or `host:port`.
+    `private_hosts` are allow-listed as `host` or `host:port`. They may have private addresses and no TLS.
     """
-    written = _URL.fullmatch(url)
-    if written is None:
-        raise AddressRefused(
-            "must be like https://api.example.com/v1: a host in ASCII, no name or password, no ? and no #"
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise UrlNotAllowed(
+            "must have the form https://api.example.com/v1, with an ASCII host and without user, query or fragment"
         )
-    scheme = written["scheme"].lower()
-    place = Endpoint(scheme, written["host"].lower().strip("[]"), int(written["port"] or PORTS[scheme]))
-    if not 0 < place.port <= _MAX_PORT or len(place.host) > _MAX_NAME:
-        raise AddressRefused("has no port or host that can be")
-    if not is_allowlisted(place, private_hosts):
-        _check_outside(place)
-    return place
+    scheme = match["scheme"].lower()
+    endpoint = Endpoint(scheme, match["host"].lower().strip("[]"), int(match["port"] or PORTS[scheme]))
+    if not 0 < endpoint.port <= _MAX_PORT or len(endpoint.host) > _MAX_HOST_CHARACTERS:
+        raise UrlNotAllowed("has an invalid host or port")
+    if not is_allowlisted(endpoint, private_hosts):
+        _check_public(endpoint)
+    return endpoint
 
 
-def is_allowlisted(place: Endpoint, private_hosts: frozenset[str]) -> bool:
-    """Whether an operator has named the host, with its port or, for the scheme's own port, without."""
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    names = {f"{host}:{place.port}"}
-    if place.port == PORTS[place.scheme]:
+def is_allowlisted(endpoint: Endpoint, private_hosts: frozenset[str]) -> bool:
+    """Returns whether an operator has allow-listed the host: with its port, or without the default port."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    names = {f"{host}:{endpoint.port}"}
+    if endpoint.port == PORTS[endpoint.scheme]:
         names.add(host)
     return not names.isdisjoint(private_hosts)
 
 
 def is_global(address: str) -> bool:
-    """Whether an IP address is one of the public internet, in whatever other address it is wrapped."""
-    found = ip_address(address)
-    if isinstance(found, IPv6Address):
-        if found.scope_id is not None or found.is_site_local:
+    """Returns whether an IP address is public. An IPv4 address inside of an IPv6 address must be public too."""
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        if ip.scope_id is not None or ip.is_site_local:
             return False
-        inner = found.ipv4_mapped or found.sixtofour
-        if found in _TRANSLATED:
-            inner = IPv4Address(int(found) & 0xFFFF_FFFF)
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is not None:
-            found = inner
-    special = found.is_multicast or found.is_reserved or found.is_link_local or found.is_unspecified
-    return found.is_global and not special and not any(found in network for network in _OF_CLOUDS)
+            ip = inner
+    special = ip.is_multicast or ip.is_reserved or ip.is_link_local or ip.is_unspecified
+    return ip.is_global and not special and not any(ip in network for network in _CLOUD_METADATA_NETWORKS)
 
 
-def _check_outside(place: Endpoint) -> None:
-    if place.scheme != "https":
-        raise AddressRefused("must begin with https, but for hosts that MENO_PRIVATE_MODEL_HOSTS names")
-    if not _may_be_outside(place.host):
-        raise AddressRefused("leads into the house; an operator names such hosts in MENO_PRIVATE_MODEL_HOSTS")
+def _check_public(endpoint: Endpoint) -> None:
+    if endpoint.scheme != "https":
+        raise UrlNotAllowed(
+            "must begin with https, unless the host is allow-listed in MENO_PRIVATE_MODEL_HOSTS"
+        )
+    if not _is_public_host(endpoint.host):
+        raise UrlNotAllowed("resolves to a private address; allow-list it in MENO_PRIVATE_MODEL_HOSTS")
 
 
-def _may_be_outside(host: str) -> bool:
-    """Whether a host is one of the public internet, as far as its name tells."""
+def _is_public_host(host: str) -> bool:
+    """Returns whether a host can be public, judged by its text. Raises UrlNotAllowed for an unusual IP address."""
     if ":" in host or _ENDS_IN_NUMBER.fullmatch(host):
         try:
             return is_global(str(IPv6Address(host) if ":" in host else IPv4Address(host)))
         except AddressValueError as error:
-            raise AddressRefused("is no IP address as it is usually written") from error
-    return "." in host and host.rpartition(".")[2] not in _NAMES_INSIDE
+            raise UrlNotAllowed("must contain an IP address in its standard form") from error
+    return "." in host and host.rpartition(".")[2] not in _PRIVATE_TOP_LEVEL_DOMAINS

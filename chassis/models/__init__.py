@@ -1,1 +1,1 @@
-"""Language models behind one interface. A model is imported only when it is used."""
+"""Language models. A client is imported only if it is used, because its libraries are optional."""

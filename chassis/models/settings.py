@@ -1,4 +1,4 @@
-"""What an operator sets for a service that asks models."""
+"""Settings of services that call language models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +12,18 @@ from chassis.settings import Settings
 
 
 class KeySettings(Settings):
-    """The settings of a service that reads keys by reference."""
+    """The settings of a service that reads API keys by reference."""
 
     key_directory: Path = Field(
         default=Path("/run/secrets"),
-        description="holds the keys that `file:` references lead to, and no other secrets",
+        description="directory of the API keys for `file:` references; must not contain other secrets",
     )
 
     def key(self, setting: str) -> str:
-        """The key that a setting refers to; empty where it is not set. Exits with a line where there is none."""
+        """Returns the API key to which a setting refers, or an empty string if the setting is empty.
+
+        Exits with an error message if the key is unavailable.
+        """
         try:
             return secret_refs.read(getattr(self, setting), self.key_directory)
         except SecretUnavailable as error:
@@ -28,11 +31,11 @@ class KeySettings(Settings):
 
 
 class ModelSettings(KeySettings):
-    """The settings of a service that goes where an administrator says."""
+    """The settings of a service that calls models at URLs of an administrator."""
 
     private_model_hosts: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
-        description="hosts of models that are inside, or speak without TLS: localhost:11434, separated by commas",
+        description="model hosts that may have private addresses or no TLS, such as localhost:11434; comma-separated",
     )
 
     @field_validator("private_model_hosts", mode="before")

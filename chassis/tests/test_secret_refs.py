@@ -99,7 +99,7 @@ def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_t
 )
 def test_what_could_not_be_sent_as_a_key_is_none(directory: Path, content: str) -> None:
     (directory / "openai").write_text(content)
-    with pytest.raises(SecretUnavailable, match="does not lead to a key"):
+    with pytest.raises(SecretUnavailable, match="must lead to a key"):
         secret_refs.read("file:openai", directory)
 
 
@@ -110,6 +110,6 @@ def test_a_setting_that_leads_to_no_key_ends_the_service_with_its_name(directory
     settings = Settings(
         database_url="postgresql://", secret="s" * 32, tls_directory=directory, key_directory=directory
     )
-    with pytest.raises(SystemExit, match="MENO_SOME_KEY: there is no such variable"):
+    with pytest.raises(SystemExit, match="MENO_SOME_KEY: the referenced environment variable does not exist"):
         settings.key("some_key")
     assert Settings.model_validate({**settings.model_dump(), "some_key": "file:openai"}).key("some_key")

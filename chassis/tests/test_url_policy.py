@@ -17,7 +17,7 @@ from chassis import url_policy
 from chassis.certificates import CertificateAuthority
 from chassis.models.settings import ModelSettings
 from chassis.safe_http import NameResolutionError, PrivateAddressError, PublicAddressTransport
-from chassis.url_policy import AddressRefused, Endpoint
+from chassis.url_policy import Endpoint, UrlNotAllowed
 
 NOBODY = frozenset[str]()
 NAMED = frozenset({"localhost:11434", "gpu", "[fd00::1]:8000", "10.0.0.5"})
@@ -59,7 +59,7 @@ def test_an_address_of_the_internet_is_accepted(url: str, place: Endpoint) -> No
 )
 def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> None:
     url_policy.check(url, NAMED)
-    with pytest.raises(AddressRefused):
+    with pytest.raises(UrlNotAllowed):
         url_policy.check(url, NOBODY)
 
 
@@ -76,7 +76,7 @@ def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> N
     ],
 )
 def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
-    with pytest.raises(AddressRefused):
+    with pytest.raises(UrlNotAllowed):
         url_policy.check(url, NAMED)
 
 
@@ -185,7 +185,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
     ],
 )
 def test_what_leads_into_the_house_or_can_be_read_in_two_ways_is_refused(url: str) -> None:
-    with pytest.raises(AddressRefused):
+    with pytest.raises(UrlNotAllowed):
         url_policy.check(url, NOBODY)
 
 
@@ -200,7 +200,7 @@ def test_an_address_of_the_house_is_one_in_every_wrapping(address: Any) -> None:
 def test_whatever_is_accepted_is_read_alike_by_the_client(url: str) -> None:
     try:
         place = url_policy.check(url, NOBODY)
-    except AddressRefused:
+    except UrlNotAllowed:
         return
     read = httpx2.URL(url)
     assert (read.scheme, read.host, read.port or 443) == place

@@ -16,7 +16,7 @@ from chassis.models.openai_compatible import ModelEndpoint
 from chassis.secret_refs import SecretUnavailable
 from chassis.testing import TestEnvironment
 from chassis.tests.model_server import ModelServer, model_server
-from chassis.url_policy import AddressRefused
+from chassis.url_policy import UrlNotAllowed
 from chat_service.settings import Settings
 from chat_service.tests.conftest import NewServer, Server, collect, kinds, reason
 from chat_service.tests.fake_identity import BUILTIN, ComponentNotConfigured, FakeIdentity, serve_identity
@@ -136,9 +136,9 @@ def test_a_provider_without_a_base_url_has_its_public_address(
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"provider": 99}, AddressRefused),
-        ({"base_url": "http://localhost:11434/v1"}, AddressRefused),
-        ({"base_url": "https://169.254.169.254/v1"}, AddressRefused),
+        ({"provider": 99}, UrlNotAllowed),
+        ({"base_url": "http://localhost:11434/v1"}, UrlNotAllowed),
+        ({"base_url": "https://169.254.169.254/v1"}, UrlNotAllowed),
         ({"key_reference": "env:MENO_SECRET"}, SecretUnavailable),
         ({"key_reference": "file:/etc/hostname"}, SecretUnavailable),
         ({"key_reference": "env:NOT_THERE"}, SecretUnavailable),
@@ -246,7 +246,7 @@ async def test_a_tutor_without_a_readable_key_fails_its_answers_until_the_key_is
     identity.response = model_at(model, key_reference="file:openai")
     await tutor.refresh()
     assert await ask(server) == "MODEL_FAILED"
-    assert "there is no such file" in capfd.readouterr().out
+    assert "the referenced file does not exist" in capfd.readouterr().out
     for key in (KEY, f"{KEY}-changed"):
         (tmp_path / "openai").write_text(key)
         await tutor.refresh()

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from chassis import secret_refs, url_policy
 from chassis.models.openai_compatible import ModelEndpoint
-from chassis.url_policy import AddressRefused
+from chassis.url_policy import UrlNotAllowed
 from chat_service.settings import Settings
 from chat_service.tutors.extractive import ExtractiveTutor
 from chat_service.tutors.language_model import LanguageModelTutor
@@ -61,12 +61,12 @@ def from_model(model: ResolvedModel, settings: Settings) -> TutorConfig:
     """Returns the configuration for a model that an administrator chose.
 
     Addresses and key references are checked again here, against the settings of this process.
-    Raises SecretUnavailable or AddressRefused.
+    Raises SecretUnavailable or UrlNotAllowed.
     """
     if model.provider == ModelProvider.MODEL_PROVIDER_BUILTIN:
         return TutorConfig()
     if model.provider not in _BASE_URLS:
-        raise AddressRefused("this version does not support the provider")
+        raise UrlNotAllowed("this version does not support the provider")
     base_url = model.base_url or _BASE_URLS[model.provider]
     url_policy.check(base_url, settings.private_model_hosts)
     endpoint = ModelEndpoint(

@@ -14,7 +14,7 @@ import structlog
 from chassis.background import run_forever
 from chassis.errors import ServiceUnavailable, StatusError, to_status_error
 from chassis.secret_refs import SecretUnavailable
-from chassis.url_policy import AddressRefused
+from chassis.url_policy import UrlNotAllowed
 from chat_service.tutors.config import TutorConfig
 from chat_service.tutors.language_model import LanguageModelTutor
 from chat_service.tutors.types import ChatTurn, Passage, Tutor, TutorFailed
@@ -37,7 +37,7 @@ class Resolve(Protocol):
 
 
 ConfigFactory: TypeAlias = Callable[[ResolvedModel], TutorConfig]
-"""Returns the configuration for a model. Raises SecretUnavailable or AddressRefused."""
+"""Returns the configuration for a model. Raises SecretUnavailable or UrlNotAllowed."""
 
 
 class TutorNotResolved(Exception):
@@ -152,7 +152,7 @@ class ConfiguredTutor:
             if self._active is not None and self._active.config == config:
                 return
             active = ActiveTutor(await asyncio.to_thread(config.create), config)
-        except (SecretUnavailable, AddressRefused, ImportError) as error:
+        except (SecretUnavailable, UrlNotAllowed, ImportError) as error:
             problem = str(error)
             active = ActiveTutor(FailingTutor(lambda: TutorFailed(problem)), problem=problem)
         await self._replace(active)

@@ -103,10 +103,10 @@ async def test_a_missing_key_is_reported(backend: Provider) -> None:
 @pytest.mark.parametrize(
     ("key_reference", "problem"),
     [
-        ("env:NOT_THERE", "there is no such variable on this machine"),
-        ("file:openai", "there is no such file"),
-        ("env:MENO_SECRET", "are the services' own"),
-        ("file:/etc/hostname", "the path does not lead out of it"),
+        ("env:NOT_THERE", "the referenced environment variable does not exist on this machine"),
+        ("file:openai", "the referenced file does not exist"),
+        ("env:MENO_SECRET", "must not name a variable of the services"),
+        ("file:/etc/hostname", "must be a path of a file in"),
     ],
 )
 async def test_an_unreadable_key_is_reported_and_no_request_is_sent(

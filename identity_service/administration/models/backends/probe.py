@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis import secret_refs, url_policy
 from chassis.secret_refs import SecretUnavailable
-from chassis.url_policy import AddressRefused
+from chassis.url_policy import UrlNotAllowed
 from identity_service.administration.models.backends.protocols import PROTOCOLS, Protocol
 from identity_service.administration.models.backends.rules import BUILTIN, BUILTIN_MODELS
 from identity_service.administration.models.backends.types import BackendFields, EgressPolicy, ProbeResult
@@ -59,7 +59,7 @@ async def _list_models(backend: BackendFields, policy: EgressPolicy) -> list[str
     try:
         url_policy.check(url, policy.private_hosts)
         key = secret_refs.read(backend.key_reference, policy.key_directory)
-    except AddressRefused as error:
+    except UrlNotAllowed as error:
         raise ProbeError(f"base_url {error}.") from error
     except SecretUnavailable as error:
         raise ProbeError(f"The key cannot be read by identity_service: {error}.") from error

@@ -3,7 +3,7 @@
 from chassis import secret_refs, url_policy
 from chassis.errors import FieldInvalid
 from chassis.secret_refs import SecretUnavailable
-from chassis.url_policy import AddressRefused
+from chassis.url_policy import UrlNotAllowed
 from identity_service.administration.models.backends.types import EgressPolicy
 
 BUILTIN = "BUILTIN"
@@ -24,7 +24,7 @@ def check_backend(
     try:
         if base_url:
             url_policy.check(base_url, policy.private_hosts)
-    except AddressRefused as error:
+    except UrlNotAllowed as error:
         raise FieldInvalid.of(f"{path}base_url", str(error), "backend.base_url") from error
     try:
         secret_refs.check(key_reference, policy.key_directory)
