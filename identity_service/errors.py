@@ -43,8 +43,8 @@ class PasswordCommon(IdentityError):
 class PasswordBreached(IdentityError):
     def __init__(self) -> None:
         super().__init__(
-            "This password appears in a list of stolen passwords. Choose another one, and change it wherever you "
-            "use it."
+            "This password appears in a list of stolen passwords. Choose another one, and change it on "
+            "other sites that use it."
         )
 
 

@@ -14,7 +14,7 @@ HEARTBEAT_SECONDS = 1.0
 
 
 class Feed:
-    """The account feed, for the interceptors of this service and for the other services."""
+    """The account feed. The interceptors of this service and the other services follow it."""
 
     def __init__(self, database: Database, notifier: Notifier) -> None:
         self._database = database

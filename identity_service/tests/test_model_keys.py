@@ -77,5 +77,5 @@ async def test_an_unreachable_backend_is_reported_in_the_response(models: Models
     request = admin.TestModelBackendRequest(backend_id=created.backend_id)
     tested = await models.call("TestModelBackend", request)
     assert (tested.reachable, [*tested.model_names]) == (False, [])
-    assert "no such variable" in tested.problem
+    assert "environment variable does not exist" in tested.problem
     assert backend.asked == []

@@ -62,7 +62,7 @@ async def _list_models(backend: BackendFields, policy: EgressPolicy) -> list[str
     except UrlNotAllowed as error:
         raise ProbeError(f"base_url {error}.") from error
     except SecretUnavailable as error:
-        raise ProbeError(f"The key cannot be read by identity_service: {error}.") from error
+        raise ProbeError(f"identity_service cannot read key_reference: {error}.") from error
     names = protocol.parse_names(await _request(protocol, url, key, policy), key)
     if names is None:
         raise ProbeError(

@@ -34,7 +34,7 @@ class BackendRow(NamedTuple):
 
 
 class EgressPolicy(NamedTuple):
-    """What backends may refer to."""
+    """The addresses and secrets to which backends may refer."""
 
     key_directory: Path
     """The directory that contains the files of `file:` references."""
