@@ -129,13 +129,13 @@ def _print_claims(text: str, *, json: bool) -> None:
     output.print_fields(_to_fields(found.claims))
 
 
-def _check(client: Client, given: str, *, json: bool) -> None:
+def _check(client: Client, token: str, *, json: bool) -> None:
     import json as json_module
 
     from deploy.cli import claims
     from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest
 
-    text = given.strip().removeprefix("Bearer ").strip()
+    text = token.strip().removeprefix("Bearer ").strip()
     body = client.call_public(client.keys.GetJsonWebKeys, GetJsonWebKeysRequest())
     checks = claims.check_token(text, json_module.loads(body.data))
     valid = all(check.passed for check in checks)

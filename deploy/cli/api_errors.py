@@ -54,17 +54,17 @@ def retry_delay_seconds(error: Any) -> int:
 
 def to_cli_error(error: Any, target: Target) -> CliError:
     """Returns the error to show for a failed call."""
-    why, message = reason(error), (error.details() or "").strip()
+    error_reason, message = reason(error), (error.details() or "").strip()
     violations = [_format_violation(one) for one in _detail(error, BadRequest()).field_violations]
-    if not why:
+    if not error_reason:
         return _connection_error(error, message, target)
-    if why == "ACCESS_DENIED":
-        return ApiError(f"{message} {_signed_in_hint(target)}".strip(), why)
+    if error_reason == "ACCESS_DENIED":
+        return ApiError(f"{message} {_signed_in_hint(target)}".strip(), error_reason)
     if violations:
         message = "; ".join(violations)
     if seconds := retry_delay_seconds(error):
         message += f" Try again in {seconds} s."
-    return ApiError(f"{message} ({why})", why)
+    return ApiError(f"{message} ({error_reason})", error_reason)
 
 
 def _format_violation(violation: Any) -> str:

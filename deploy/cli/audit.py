@@ -117,7 +117,7 @@ def _print_broken(sequence: int, known: int) -> None:
 
 
 def _table(found: "list[AuditEntry]") -> Table:
-    rows = output.table("#", "time", "action", "to", "by", "details", whole=("to", "by"))
+    rows = output.table("#", "time", "action", "to", "by", "details", no_wrap=("to", "by"))
     for entry in found:
         when = to_datetime(entry.occur_time)
         row = (entry.sequence, when, _action(entry), _to(entry), _by(entry), _details(entry))
@@ -127,7 +127,7 @@ def _table(found: "list[AuditEntry]") -> Table:
 
 def _narrow_table(found: "list[AuditEntry]") -> Table:
     """Returns a table with several lines for each entry."""
-    rows = output.table("#", "time", "entry", whole=("time",))
+    rows = output.table("#", "time", "entry", no_wrap=("time",))
     for entry in found:
         to = f"to {_to(entry)}" if _to(entry) else ""
         lines = (" ".join((_action(entry), _details(entry))), to, f"by {_by(entry)}")

@@ -71,7 +71,7 @@ def list_classes(
     if json:
         output.print_json([to_dict(one) for one in found])
         return
-    rows = output.table("id", "title", "state", "joining", "created", whole=("id", "state"))
+    rows = output.table("id", "title", "state", "joining", "created", no_wrap=("id", "state"))
     for one in found:
         row = (one.class_id, one.title, _state(one), _joining(one), format_day(one.create_time))
         rows.add_row(*map(output.cell, row))
@@ -163,7 +163,7 @@ def members(
     if json:
         output.print_json([to_dict(one) for one in found])
         return
-    rows = output.table("id", "name", "role", "since", "roster", whole=("id", "role"))
+    rows = output.table("id", "name", "role", "since", "roster", no_wrap=("id", "role"))
     for one in found:
         since = format_day(one.create_time)
         row = (one.user_id, one.display_name, _role(one), since, "yes" if one.rostered else "")
@@ -185,7 +185,7 @@ def archive(client: Client, class_id: ClassId, *, json: Json = False) -> None:
 
     changed = client.call(client.classes.ArchiveClass, ArchiveClassRequest(class_id=class_id))
     _print_change(
-        changed, "was archived and is read-only", json=json, after=f"meno class unarchive {class_id}"
+        changed, "was archived and is read-only", json=json, undo=f"meno class unarchive {class_id}"
     )
 
 
@@ -214,7 +214,7 @@ def delete_class(client: Client, class_id: ClassId, *, yes: Yes = False, json: J
     if not yes:
         prompts.confirm(f"Delete {_get_class(client, class_id).title} for all its members?", yes=yes)
     deleted = client.call(client.classes.DeleteClass, DeleteClassRequest(class_id=class_id))
-    _print_change(deleted, "was deleted", json=json, after=f"meno class undelete {class_id}")
+    _print_change(deleted, "was deleted", json=json, undo=f"meno class undelete {class_id}")
 
 
 @classes.command("undelete")
@@ -265,31 +265,31 @@ def add(
     from meno.identity.v1.class_service_pb2 import AddMembershipRequest, SetMembershipRoleRequest
 
     user_id = client.resolve_user_id(who)
-    before = _find_member(client, class_id, user_id)
-    wanted = role.proto_value if role else ClassRole.CLASS_ROLE_UNSPECIFIED
-    if before is None:
-        request = AddMembershipRequest(class_id=class_id, user_id=user_id, role=wanted)
+    previous = _find_member(client, class_id, user_id)
+    new_role = role.proto_value if role else ClassRole.CLASS_ROLE_UNSPECIFIED
+    if previous is None:
+        request = AddMembershipRequest(class_id=class_id, user_id=user_id, role=new_role)
         membership = client.call(client.classes.AddMembership, request)
-    elif role and before.role != wanted:
-        change = SetMembershipRoleRequest(class_id=class_id, user_id=user_id, role=wanted)
+    elif role and previous.role != new_role:
+        change = SetMembershipRoleRequest(class_id=class_id, user_id=user_id, role=new_role)
         membership = client.call(client.classes.SetMembershipRole, change)
     else:
-        membership = before
-    if membership != before and user_id == client.signed_in.user_id:
+        membership = previous
+    if membership != previous and user_id == client.signed_in.user_id:
         client.renew()
     if json:
         output.print_json(to_dict(membership))
         return
     name, title = membership.display_name, _get_class(client, class_id).title
     role_name = _role(membership)
-    if before is None:
+    if previous is None:
         output.print_text(
             "{} was added to {} as {}. This takes effect when the token of the user is refreshed.",
             name,
             title,
             role_name,
         )
-    elif membership.role != before.role:
+    elif membership.role != previous.role:
         output.print_text("{} is now {} in {}.", name, role_name, title)
     else:
         output.print_text("{} is already {} in {}.", name, role_name, title)
@@ -379,13 +379,13 @@ def _list_all(client: Client, limit: int, *, deleted: bool) -> "list[Class]":
         return _list_by_user(client, "me", limit)
 
 
-def _print_change(changed: "Class", what: str, *, json: bool, after: str = "") -> None:
+def _print_change(changed: "Class", change: str, *, json: bool, undo: str = "") -> None:
     if json:
         output.print_json(to_dict(changed))
         return
-    output.print_text("{} {}.", changed.title, what)
-    if after:
-        output.print_next_step(after, "undoes it")
+    output.print_text("{} {}.", changed.title, change)
+    if undo:
+        output.print_next_step(undo, "undoes it")
 
 
 def _role(member: "Membership") -> str:

@@ -216,7 +216,7 @@ class Client:
 
     def store_sign_in(self, name: str, tokens: "Tokens") -> None:
         """Stores a new sign-in. Raises CliError if it cannot be written."""
-        with credentials.locked(self.target.credentials):
+        with credentials.refresh_lock(self.target.credentials):
             self._store(name, tokens)
 
     def access_token(self, rejected: str = "") -> str:
@@ -224,7 +224,7 @@ class Client:
         stored = self.signed_in
         if stored.fresh and stored.access_token != rejected:
             return stored.access_token
-        with credentials.locked(self.target.credentials):
+        with credentials.refresh_lock(self.target.credentials):
             # Another command may have refreshed the token before this one got the lock.
             stored = self.signed_in
             if stored.fresh and stored.access_token != rejected:
@@ -260,10 +260,10 @@ class Client:
         expires = tokens.access_token_expire_time.seconds
         # The expiry is stored by the local clock, because the clock of the installation may differ.
         lifetime = expires - _issued_at(tokens.access_token, expires)
-        kept = Credentials(
+        new = Credentials(
             tokens.user.user_id, name, tokens.refresh_token, tokens.access_token, time.time() + lifetime
         )
-        credentials.save(self.target.credentials, kept)
+        credentials.save(self.target.credentials, new)
         return tokens.access_token
 
     def _call_with_retries(
@@ -306,10 +306,10 @@ class Client:
         """Returns the token that was rejected. Raises the error if a new token cannot help."""
         from deploy.cli import api_errors
 
-        why, stored = api_errors.reason(error), self.signed_in.access_token
+        reason, stored = api_errors.reason(error), self.signed_in.access_token
         # The user may have gained a right after the token was issued.
-        gained = why == _DENIED and _rights(self.access_token(rejected=stored)) != _rights(stored)
-        if not gained and why not in _TOKEN_ERRORS:
+        gained = reason == _DENIED and _rights(self.access_token(rejected=stored)) != _rights(stored)
+        if not gained and reason not in _TOKEN_ERRORS:
             raise error
         return stored
 

@@ -36,7 +36,7 @@ def list_config(client: Client, *, json: Json = False) -> None:
     if json:
         output.print_json([to_dict(entry) for entry in found])
         return
-    rows = output.table("key", "value", "purpose", whole=("key",))
+    rows = output.table("key", "value", "purpose", no_wrap=("key",))
     for entry in found:
         style = "bold" if entry.HasField("update_time") else ""
         rows.add_row(
@@ -156,7 +156,7 @@ def list_models(client: Client, *, json: Json = False) -> None:
             }
         )
         return
-    rows = output.table("component", "model", "backend", "purpose", whole=("component",))
+    rows = output.table("component", "model", "backend", "purpose", no_wrap=("component",))
     for component in components:
         model = found.get(component.model_id)
         backend = backends.get(model.backend_id) if model else None
@@ -183,7 +183,7 @@ def list_backends(client: Client, *, json: Json = False) -> None:
     if json:
         output.print_json([to_dict(backend) for backend in found])
         return
-    rows = output.table("id", "name", "provider", "address", "key", "enabled", whole=("id",))
+    rows = output.table("id", "name", "provider", "address", "key", "enabled", no_wrap=("id",))
     for backend in found:
         provider = ModelProvider.Name(backend.provider).removeprefix("MODEL_PROVIDER_")
         enabled = "yes" if backend.enabled else "no"

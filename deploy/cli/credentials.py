@@ -50,7 +50,7 @@ def save(file: Path, credentials: Credentials) -> None:
 
 
 @contextlib.contextmanager
-def locked(file: Path) -> Iterator[None]:
+def refresh_lock(file: Path) -> Iterator[None]:
     """Holds the lock of a sign-in for the body.
 
     A refresh token can be used only once, so only one command may refresh at a time.

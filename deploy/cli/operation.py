@@ -211,7 +211,7 @@ def _print_findings(found: "list[Finding]") -> None:
         Status.PROBLEM: Text("✗", style="bold red"),
         Status.SKIPPED: Text("–", style="dim"),
     }
-    rows = output.table("", "check", "", whole=("check",))
+    rows = output.table("", "check", "", no_wrap=("check",))
     for finding in found:
         dim = "dim" if finding.status is Status.SKIPPED else ""
         detail = output.cell(finding.detail, style=dim)

@@ -54,11 +54,11 @@ def cell(value: object, style: str = "") -> Text:
     return Text(sanitize(str(value)), style=style)
 
 
-def table(*columns: str, whole: Iterable[str] = ()) -> Table:
-    """Returns an empty table. Columns in `whole`, such as ids, are never truncated or wrapped."""
+def table(*columns: str, no_wrap: Iterable[str] = ()) -> Table:
+    """Returns an empty table. Columns in `no_wrap`, such as ids, are never truncated or wrapped."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, no_wrap=column in whole, overflow="ignore" if column in whole else "fold")
+        made.add_column(column, no_wrap=column in no_wrap, overflow="ignore" if column in no_wrap else "fold")
     return made
 
 
@@ -124,12 +124,12 @@ def command_path() -> str:
     return str(installed.relative_to(here) if installed.is_relative_to(here) else installed)
 
 
-def print_next_step(command: str, why: str = "") -> None:
+def print_next_step(command: str, purpose: str = "") -> None:
     """Prints the suggested next command, which begins with `meno`, and what it does."""
     qualified = _qualified(command_path() + command.removeprefix("meno"))
     hint = Text("next: ", style="dim") + Text(qualified, style="bold")
-    if why:
-        hint += Text(f"  {why}", style="dim")
+    if purpose:
+        hint += Text(f"  {purpose}", style="dim")
     console.print(hint, soft_wrap=True)
 
 

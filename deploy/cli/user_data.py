@@ -131,7 +131,7 @@ def _print_erasure(found: "Erasure", *, json: bool) -> None:
         output.print_json(to_dict(found))
         return
     receipts = {receipt.service: receipt for receipt in found.receipts}
-    rows = output.table("", "service", "rows", "erased", whole=("service",))
+    rows = output.table("", "service", "rows", "erased", no_wrap=("service",))
     for service in SERVICES:
         receipt = receipts.get(service)
         if receipt is None:

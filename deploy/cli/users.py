@@ -106,7 +106,7 @@ def list_users(
     if json:
         output.print_json([to_dict(user) for user in found])
         return
-    rows = output.table("id", "name", "sign-in identifier", "role", whole=("id",))
+    rows = output.table("id", "name", "sign-in identifier", "role", no_wrap=("id",))
     for user in found:
         identifier = user.login_name or user.email or user.phone
         state = _state(user).lower()
@@ -204,7 +204,7 @@ def deactivate(client: Client, who: Who, *, yes: Yes = False, json: Json = False
     user_id = client.resolve_user_id(who)
     _confirm_own_account(client, user_id, yes=yes)
     user = client.call(client.users.DeactivateUser, DeactivateUserRequest(user_id=user_id))
-    _print_change(user, "was deactivated", json=json, after=f"meno user reactivate {who}")
+    _print_change(user, "was deactivated", json=json, undo=f"meno user reactivate {who}")
 
 
 @users.command("reactivate")
@@ -233,13 +233,13 @@ def delete_user(client: Client, who: Who, *, yes: Yes = False, json: Json = Fals
     if not yes:
         prompts.confirm(f"Delete the account of {client.get_user(who).display_name}?", yes=yes)
     user = client.call(client.users.DeleteUser, DeleteUserRequest(user_id=user_id))
-    what = "was deleted"
+    change = "was deleted"
     if user.HasField("purge_time"):
-        what += f", and will be erased on {user.purge_time.ToDatetime():%Y-%m-%d}"
+        change += f", and will be erased on {user.purge_time.ToDatetime():%Y-%m-%d}"
     if user_id == own:
-        _print_change(user, f"{what}; only an administrator can restore it", json=json)
+        _print_change(user, f"{change}; only an administrator can restore it", json=json)
     else:
-        _print_change(user, what, json=json, after=f"meno user undelete {user_id}")
+        _print_change(user, change, json=json, undo=f"meno user undelete {user_id}")
 
 
 @users.command("undelete")
@@ -263,13 +263,13 @@ def _confirm_own_account(client: Client, user_id: str, *, yes: bool) -> None:
         )
 
 
-def _print_change(user: "User", what: str, *, json: bool, after: str = "") -> None:
+def _print_change(user: "User", change: str, *, json: bool, undo: str = "") -> None:
     if json:
         output.print_json(to_dict(user))
         return
-    output.print_text("{} {}.", user.display_name, what)
-    if after:
-        output.print_next_step(after, "undoes it")
+    output.print_text("{} {}.", user.display_name, change)
+    if undo:
+        output.print_next_step(undo, "undoes it")
 
 
 def _print_user(user: "User", *, json: bool) -> None:

@@ -48,7 +48,7 @@ async def create_lesson(teacher: User, course: list[Path], console: Console) -> 
     )
     await teacher.refresh()
     console.print(f"  class [bold]{made.title}[/], join code [bold]{made.join_code}[/]")
-    about = ContentBody(module=ContentBody.Module(summary="What moves the water along our coasts."))
+    about = ContentBody(module=ContentBody.Module(summary="How the Moon and the Sun move the sea."))
     module = await _create(teacher, made, "The sea and the Moon", "", about)
     text = ContentBody(
         lesson=ContentBody.Lesson(text="Read the four chapters, then ask.", objectives=["explain the tides"])

@@ -93,7 +93,7 @@ async def study(student: User, lesson: Lesson, console: Console) -> Session:
     if names != ["INTAKE", "PLANNING", "LEARNING"]:
         raise ExpectationFailed(f"the session went through the phases {names}")
     payload = Struct()
-    payload.update({"chapter": "What moves the sea"})
+    payload.update({"chapter": "Every coast its own tide"})
     kinds = (EventKind.EVENT_KIND_PRESENT, EventKind.EVENT_KIND_CHECK, EventKind.EVENT_KIND_ADVANCE)
     events = [Event(client_event_id=_request_id(), kind=kind, step=1, payload=payload) for kind in kinds]
     append = AppendEventsRequest(

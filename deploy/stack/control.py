@@ -63,18 +63,18 @@ def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console
     Raises CliError if the start fails or takes too long.
     """
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-    shown = 0
+    shown_count = 0
     with console.status("starting") as status:
         while time.monotonic() < deadline:
             # Checked before the state is read, so that the state of an ended supervisor is its final one.
             ended = supervisor.poll() is not None if supervisor else not is_running(layout)
             state = load(layout)
             if state is not None and (supervisor is None or state.supervisor == supervisor.pid):
-                # The steps of a stack that was already running are not shown.
-                steps = state.done[shown:] if supervisor or shown or not state.ready else ()
+                # The steps of a stack that was already running are not shown_count.
+                steps = state.done[shown_count:] if supervisor or shown_count or not state.ready else ()
                 for line in steps:
                     console.print(f"  [green]✓[/] {line}")
-                shown = len(state.done)
+                shown_count = len(state.done)
                 status.update(state.step)
                 if state.error:
                     raise CliError(state.error)

@@ -136,11 +136,11 @@ def choose_ports(layout: Layout) -> Ports:
 
 def environment() -> dict[str, str]:
     """Returns the environment of a program: that of this process without its MENO_ settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
     return {
-        **kept,
+        **inherited,
         "PYTHONUNBUFFERED": "1",
-        "PATH": os.pathsep.join([_scripts_directory(), kept.get("PATH", "")]),
+        "PATH": os.pathsep.join([_scripts_directory(), inherited.get("PATH", "")]),
     }
 
 

@@ -36,8 +36,8 @@ def standalone_database(layout: Layout) -> Iterator[Postgres]:
     with try_lock(layout) as locked:
         if not locked:
             raise CliError("Meno is running, or another command is using its data: see `meno status`")
-        before = load(layout)
-        orphans.kill_leftovers(before.programs.values() if before else ())
+        previous = load(layout)
+        orphans.kill_leftovers(previous.programs.values() if previous else ())
         postgres = Postgres(layout.directory)
         postgres.prepare()
         with _running(postgres):

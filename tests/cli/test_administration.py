@@ -169,7 +169,7 @@ def test_an_interrupt_at_a_prompt_changes_nothing(
 
 
 def test_a_row_takes_two_lines_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = output.table("id", "name", whole=("id",))
+    shown = output.table("id", "name", no_wrap=("id",))
     shown.add_row(output.cell(str(uuid.uuid4())), output.cell("a long name of a class of many"))
     monkeypatch.setattr(output.console, "width", 200)
     assert output.fit_columns(shown) is shown

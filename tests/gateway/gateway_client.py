@@ -7,7 +7,7 @@ import importlib
 import json
 import pkgutil
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -29,10 +29,13 @@ from deploy.stack import readiness
 from deploy.stack.layout import SERVICES, Ports
 from deploy.stack.programs import Program
 from deploy.stack.stack import envoy_binary
+from tests.local_stack import GUARD_SECONDS
 
 Hook = Callable[[Any], None]
 """Receives the context of a call before the reply. It may raise an error."""
 NO_HOOKS: Mapping[str, Hook] = {}
+SIGN_INS = 20
+"""The limit that `limit_sign_ins` sets."""
 Manager = dict[str, Any]
 """The settings of the HTTP connection manager of Envoy."""
 # The log level of the stack. At the next lower level, field extraction logs every call.
@@ -77,7 +80,7 @@ class GatewayClient:
         async def is_complete() -> bool:
             return len(self._access_log.read_text().splitlines()) >= calls
 
-        assert await readiness.wait_until(is_complete, lambda: True, seconds=10)
+        assert await readiness.wait_until(is_complete, lambda: True, seconds=GUARD_SECONDS)
         return [json.loads(line) for line in self._access_log.read_text().splitlines()]
 
 
@@ -138,6 +141,32 @@ def remove_rate_limits(manager: Manager) -> None:
     assert len(manager["http_filters"]) < len(filters)
 
 
+def limit_sign_ins(manager: Manager) -> None:
+    """Lowers the rate limit of SignIn to `SIGN_INS` calls.
+
+    The limit of the contract is 300 a minute. A client on a busy machine makes too few calls to exceed it, because
+    the bucket is refilled five times a second.
+    """
+    [by_person] = [
+        one for one in manager["http_filters"] if one["name"].endswith("local_ratelimit.by_person")
+    ]
+    rpc = {"key": "rpc", "value": "/meno.identity.v1.AuthService/SignIn"}
+    [limit] = [one for one in by_person["typed_config"]["descriptors"] if rpc in one["entries"]]
+    limit["token_bucket"] = {"max_tokens": SIGN_INS, "tokens_per_fill": 1, "fill_interval": "60s"}
+
+
+async def call_until_rejected(call: Callable[[int], Awaitable[str]], attempts: int) -> tuple[int, str]:
+    """Calls until a call is rejected. Returns the number of permitted calls and the outcome of the last one.
+
+    The number varies, because the bucket is refilled meanwhile.
+    """
+    for number in range(attempts):
+        outcome = await call(number)
+        if outcome != "OK":
+            return number, outcome
+    raise AssertionError("no call was rejected")
+
+
 @asynccontextmanager
 async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> AsyncIterator[None]:
     """Runs Envoy with a configuration for the body."""
@@ -151,7 +180,7 @@ async def envoy(settings: dict[str, Any], directory: Path, ports: Ports) -> Asyn
     process = program.start()
     try:
         alive = await readiness.wait_until(
-            lambda: readiness.gateway_serves(ports), lambda: process.poll() is None, 30
+            lambda: readiness.gateway_serves(ports), lambda: process.poll() is None, GUARD_SECONDS
         )
         assert alive, program.log.read_text()[-2000:]
         yield

@@ -186,7 +186,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     ],
 )
 @given(data=st.data())
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_gateway_and_service_permit_the_same_calls(gateway: GatewayClient, data: st.DataObject) -> None:
     rpc = data.draw(st.sampled_from(RPCS))
     principal = data.draw(st.sampled_from(PRINCIPALS))

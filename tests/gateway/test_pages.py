@@ -22,6 +22,7 @@ from deploy.stack import readiness
 from deploy.stack.layout import SERVICES
 from deploy.stack.programs import Program
 from deploy.stack.stack import envoy_binary
+from tests.local_stack import GUARD_SECONDS
 
 UUID = "018f0000-0000-7000-8000-0000000000c1"
 
@@ -61,7 +62,7 @@ async def gateway(
     program = Program(name="envoy", command=command, log=directory / "envoy.log")
     process = program.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{public}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{public}", timeout=GUARD_SECONDS) as client:
 
             async def listens() -> bool:
                 try:
@@ -70,7 +71,7 @@ async def gateway(
                     return False
                 return reply.is_success
 
-            alive = await readiness.wait_until(listens, lambda: process.poll() is None, 30)
+            alive = await readiness.wait_until(listens, lambda: process.poll() is None, GUARD_SECONDS)
             assert alive, program.log.read_text()[-2000:]
             yield client
     finally:

@@ -21,7 +21,8 @@ from meno.content.v1.material_service_pb2 import UploadMaterialRequest
 from meno.content.v1.material_service_pb2_grpc import MaterialServiceStub
 from meno.identity.v1.user_service_pb2 import GetSettingsRequest, GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
-from tests.gateway.gateway_client import GatewayClient, start_gateway
+from tests.gateway.gateway_client import GatewayClient, call_until_rejected, start_gateway
+from tests.local_stack import GUARD_SECONDS
 
 CLASS = "018f0000-0000-7000-8000-0000000000c1"
 PER_PERSON, PER_ADDRESS = 30, 90
@@ -56,7 +57,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
 
 @pytest_asyncio.fixture
 async def http(gateway: GatewayClient) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as client:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as client:
         yield client
 
 
@@ -192,7 +193,7 @@ async def test_without_a_proxy_callers_cannot_choose_their_address(
     spoofed = ("x-forwarded-for", "x-real-ip", "x-envoy-external-address", "true-client-ip", "forwarded")
     async with (
         start_gateway(tmp_path_factory.mktemp("gateway")) as gateway,
-        httpx.AsyncClient(base_url=f"http://{gateway.address}") as http,
+        httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as http,
     ):
         token = {"authorization": f"Bearer {gateway.env.issuer.token(str(uuid.uuid4()))}"}
 
@@ -218,15 +219,7 @@ def test_the_limits_match_the_documentation() -> None:
 
 
 async def _call_until_rejected(call: Callable[[int], Awaitable[str]]) -> tuple[int, str]:
-    """Calls until a call is rejected. Returns the number of permitted calls and the outcome of the last one.
-
-    The number varies, because the bucket is refilled meanwhile.
-    """
-    for number in range(5 * PER_ADDRESS):
-        outcome = await call(number)
-        if outcome != "OK":
-            return number, outcome
-    raise AssertionError("no call was rejected")
+    return await call_until_rejected(call, attempts=5 * PER_ADDRESS)
 
 
 async def _get_user(

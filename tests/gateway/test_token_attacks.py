@@ -21,6 +21,7 @@ from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.attacks import ATTACKS, PLACEMENTS, Attack, Headers, now, signed
 from tests.gateway.gateway_client import GatewayClient
 from tests.gateway.token_factory import ORDER, TokenFactory, pair
+from tests.local_stack import GUARD_SECONDS
 
 [GET_USER] = (rpc for rpc in routed_rpcs(descriptors()) if rpc.name == "GetUser")
 
@@ -70,7 +71,7 @@ async def test_valid_tokens_are_accepted(
 
 async def test_a_token_in_a_query_or_a_form_is_ignored(gateway: GatewayClient, factory: TokenFactory) -> None:
     token = factory.token()
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as http:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as http:
         replies = [
             await http.get("/v1/users/me", params={name: token})
             for name in ("access_token", "authorization", "jwt")
@@ -98,7 +99,7 @@ async def test_oversized_headers_are_rejected(gateway: GatewayClient, factory: T
     await stub.GetUser(
         GetUserRequest(user_id="me"), metadata=(("authorization", f"Bearer {factory.token()}"),)
     )
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}") as http:
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as http:
         reply = await http.get("/v1/users/me", headers=dict(metadata))
     assert (reply.status_code, reply.json()["details"][0]["reason"]) == (431, "MESSAGE_TOO_LARGE")
 

@@ -17,6 +17,7 @@ from chassis.testing import bearer
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.gateway_client import GatewayClient, start_gateway
+from tests.local_stack import GUARD_SECONDS
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACE_PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])")
@@ -166,13 +167,15 @@ async def test_traces_are_reported_to_a_collector(
     async with start_gateway(directory, trace_collector=address, traced_percent=100.0) as gateway:
         token = gateway.env.issuer.token(str(uuid.uuid4()))
         headers = {"authorization": f"Bearer {token}", "traceparent": f"00-{TRACE}-{SPAN}-00"}
-        async with httpx.AsyncClient(base_url=f"http://{gateway.address}", headers=headers) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS, headers=headers
+        ) as http:
             # Envoy reports five spans immediately, fewer only after a delay.
             for _ in range(5):
                 reply = await http.get("/v1/users/me/sessions", params={"pageToken": SECRET})
                 assert reply.status_code == 200
         report = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD_SECONDS):
             while bytes.fromhex(TRACE) not in report:
                 report = await handler.reports.get()
     assert b"/meno.session.v1.SessionService/ListSessions" in report

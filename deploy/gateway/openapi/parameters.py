@@ -30,7 +30,7 @@ def in_query(request: Descriptor, without: Collection[str], schemas: Schemas) ->
     return [
         _parameter(field, name, "query", schemas) | ({"required": True} if rules.is_required(field) else {})
         for name, field in _leaves(request, "", (request.full_name,))
-        if name.partition(".")[0] not in {request.fields_by_name[given].json_name for given in without}
+        if name.partition(".")[0] not in {request.fields_by_name[excluded].json_name for excluded in without}
     ]
 
 

@@ -64,11 +64,11 @@ def keywords(rules: FieldRules, enum: EnumDescriptor | None = None) -> Schema:
     kind = rules.WhichOneof("type")
     if kind is None or rules.ignore == Ignore.IGNORE_ALWAYS:
         return {}
-    given = getattr(rules, kind)
+    declared_rules = getattr(rules, kind)
     if kind == "enum":
-        return _enum(given, enum) if enum is not None else {}
+        return _enum(declared_rules, enum) if enum is not None else {}
     translate = _TRANSLATIONS.get(kind)
-    return translate(given) if translate else {}
+    return translate(declared_rules) if translate else {}
 
 
 def describe(declared: FieldDescriptor | Descriptor) -> list[str]:
@@ -78,13 +78,13 @@ def describe(declared: FieldDescriptor | Descriptor) -> list[str]:
     return [f"Rule: {rule.message}." for rule in rules.cel if rule.message]
 
 
-def _string(given: Any) -> Schema:
-    schema = _set(given, _LENGTHS) | _choice(given)
-    if given.HasField("len"):
-        schema |= {"minLength": given.len, "maxLength": given.len}
-    if _matches_word(given.pattern):
+def _string(declared_rules: Any) -> Schema:
+    schema = _set(declared_rules, _LENGTHS) | _choice(declared_rules)
+    if declared_rules.HasField("len"):
+        schema |= {"minLength": declared_rules.len, "maxLength": declared_rules.len}
+    if _matches_word(declared_rules.pattern):
         schema["examples"] = [_STRING]
-    known = given.WhichOneof("well_known")
+    known = declared_rules.WhichOneof("well_known")
     return schema | ({"format": _FORMATS[known]} if known in _FORMATS else {})
 
 
@@ -94,12 +94,12 @@ def _matches_word(pattern: str) -> bool:
     return bool(pattern) and r"\p" not in known and bool(re.search(known, _STRING))
 
 
-def _enum(given: Any, enum: EnumDescriptor) -> Schema:
+def _enum(declared_rules: Any, enum: EnumDescriptor) -> Schema:
     def names(numbers: list[int]) -> list[str]:
         return [enum.values_by_number[number].name for number in numbers]
 
-    allowed = getattr(given, "in") or [
-        value.number for value in enum.values if value.number not in given.not_in
+    allowed = getattr(declared_rules, "in") or [
+        value.number for value in enum.values if value.number not in declared_rules.not_in
     ]
     if len(allowed) == len(enum.values):
         return {}
@@ -107,26 +107,28 @@ def _enum(given: Any, enum: EnumDescriptor) -> Schema:
     return {"not": {"enum": names(excluded)}, "examples": names(allowed)[:1]}
 
 
-def _64_bit(given: Any) -> Schema:
+def _64_bit(declared_rules: Any) -> Schema:
     """Returns a pattern for unsigned values. JSON represents these types as strings, without bounds."""
-    positive = (given.HasField("gte") and given.gte >= 0) or (given.HasField("gt") and given.gt >= -1)
+    positive = (declared_rules.HasField("gte") and declared_rules.gte >= 0) or (
+        declared_rules.HasField("gt") and declared_rules.gt >= -1
+    )
     return {"pattern": "^[0-9]+$"} if positive else {}
 
 
-def _number(given: Any) -> Schema:
-    return _set(given, _BOUNDS)
+def _number(declared_rules: Any) -> Schema:
+    return _set(declared_rules, _BOUNDS)
 
 
-def _repeated(given: Any) -> Schema:
-    return _set(given, _ITEMS) | ({"uniqueItems": True} if given.unique else {})
+def _repeated(declared_rules: Any) -> Schema:
+    return _set(declared_rules, _ITEMS) | ({"uniqueItems": True} if declared_rules.unique else {})
 
 
-def _map(given: Any) -> Schema:
-    return _set(given, _PAIRS)
+def _map(declared_rules: Any) -> Schema:
+    return _set(declared_rules, _PAIRS)
 
 
-def _field_mask(given: Any) -> Schema:
-    if not (allowed := getattr(given, "in")):
+def _field_mask(declared_rules: Any) -> Schema:
+    if not (allowed := getattr(declared_rules, "in")):
         return {}
     path = "|".join(_camel_case(name) for name in allowed)
     return {"pattern": f"^(({path})(,({path}))*)?$", "examples": [",".join(map(_camel_case, allowed))]}
@@ -137,17 +139,21 @@ def _camel_case(path: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _choice(given: Any) -> Schema:
+def _choice(declared_rules: Any) -> Schema:
     schema: Schema = {}
-    if allowed := list(getattr(given, "in")):
+    if allowed := list(getattr(declared_rules, "in")):
         schema["enum"] = allowed
-    if given.not_in:
-        schema["not"] = {"enum": list(given.not_in)}
+    if declared_rules.not_in:
+        schema["not"] = {"enum": list(declared_rules.not_in)}
     return schema
 
 
-def _set(given: Any, names: dict[str, str]) -> Schema:
-    return {keyword: getattr(given, name) for name, keyword in names.items() if given.HasField(name)}
+def _set(declared_rules: Any, names: dict[str, str]) -> Schema:
+    return {
+        keyword: getattr(declared_rules, name)
+        for name, keyword in names.items()
+        if declared_rules.HasField(name)
+    }
 
 
 def _behaves(field: FieldDescriptor, behaviour: FieldBehavior.ValueType) -> bool:
