@@ -1,25 +1,38 @@
-"""Starts one embedded PostgreSQL for the whole run, and hands it to every worker of it."""
+"""Starts one embedded PostgreSQL for the whole test run, which all workers use."""
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from deploy.stack.postgres import SUPERUSER, Postgres
 
-_VARIABLE = "MENO_TEST_POSTGRES"
+_URL_VARIABLE = "MENO_TEST_POSTGRES"
+_STACK_TESTS = (
+    "tests/access/",
+    "tests/cli/",
+    "tests/end_to_end/",
+    "tests/faults/test_kills.py",
+    "tests/gateway/test_logs.py",
+)
+"""The tests that use the fixture `layout`, which fails in others."""
+
+# A slow example is no fault of the code: the machine may be busy.
+settings.register_profile("meno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("meno")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or os.environ.get(_VARIABLE):
+    if hasattr(config, "workerinput") or os.environ.get(_URL_VARIABLE):
         return
     directory = Path(tempfile.mkdtemp(prefix="meno-tests-"))
     server = Postgres(directory, durable=False)
     server.prepare()
     process = server.program().start()
-    server.wait(process)
-    os.environ[_VARIABLE] = server.url("postgres", SUPERUSER)
 
     def stop() -> None:
         process.send_signal(server.program().stop_signal)
@@ -27,3 +40,22 @@ def pytest_configure(config: pytest.Config) -> None:
         server.remove()
 
     config.add_cleanup(stop)
+    server.wait(process)
+    os.environ[_URL_VARIABLE] = server.url("postgres", SUPERUSER)
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Sends the tests of a file to one worker, and the tests that use the stack to the same worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(_STACK_TESTS) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Scheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def stack_tests() -> tuple[str, ...]:
+    """The beginnings of the node ids of the tests that share the stack."""
+    return _STACK_TESTS

@@ -73,7 +73,7 @@ def restore(
     directory: Directory = DIRECTORY,
     json: Json = False,
 ) -> None:
-    """Replace all data by those of a backup.
+    """Replace all data with those of a backup.
 
     Every checksum is verified first. The current data are kept until the
     restored data are complete and the stack runs with them. If anything
@@ -98,7 +98,7 @@ def restore(
     found = verified.manifest
     if not json:
         _print_summary(found)
-    prompts.confirm(f"Replace all data in {layout.directory} by the backup of {found.created}?", yes=yes)
+    prompts.confirm(f"Replace all data in {layout.directory} with the backup of {found.created}?", yes=yes)
     with output.Steps() as steps:
         restored = restoring.restore(layout, verified, again, steps, output.errors)
     _reset_local_files(layout, found)
