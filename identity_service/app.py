@@ -16,7 +16,7 @@ from chassis.server import App
 from chassis.tokens import Tokens
 from identity_service.account_feed.feed import Feed
 from identity_service.account_feed.servicer import AccountFeedServicer
-from identity_service.administration.audit.commands import local_handler
+from identity_service.administration.audit.commands import create_local_handler
 from identity_service.administration.audit.servicer import AuditServicer
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.administration.config.servicer import ConfigServicer
@@ -100,7 +100,7 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
         identity = IdentityClient(
             security,
             feed.follow,
-            message_handlers={audit.KIND: local_handler(database)},
+            message_handlers={audit.KIND: create_local_handler(database)},
             followers=[
                 partial(signer.run, notifier, security.tokens.refresh),
                 partial(security.revocations.follow, feed.follow),

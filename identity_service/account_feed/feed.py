@@ -31,7 +31,7 @@ class Feed:
         epoch = await store.get_epoch(self._database)
         yield WatchAccountEventsResponse(epoch=epoch)
         sequence = after.sequence if after.epoch == epoch else 0
-        sequence = sequence or await store.last_sequence_before(self._database, max_age)
+        sequence = sequence or await store.get_last_sequence_before(self._database, max_age)
         with self._notifier.subscribe(store.CHANNEL) as subscription:
             while True:
                 while rows := await store.list_after(self._database, sequence):

@@ -84,7 +84,7 @@ LIST_AFTER = statement(
 )
 # A replay begins after the last event that is older than the age. Sequence and time ascend together, so this is
 # the event with the highest sequence.
-LAST_SEQUENCE_BEFORE = statement(
+GET_LAST_SEQUENCE_BEFORE = statement(
     select(func.coalesce(func.max(AccountEvent.sequence), 0)).where(
         AccountEvent.created_at < func.now() - bindparam("age", type_=Interval)
     ),
@@ -141,9 +141,9 @@ async def list_after(executor: Executor, sequence: int) -> list[EventRow]:
     return await executor.all(LIST_AFTER, after_sequence=sequence)
 
 
-async def last_sequence_before(executor: Executor, age: timedelta) -> int:
+async def get_last_sequence_before(executor: Executor, age: timedelta) -> int:
     """Returns the sequence of the last event that is older than `age`, or 0."""
-    return await executor.one(LAST_SEQUENCE_BEFORE, age=age) or 0
+    return await executor.one(GET_LAST_SEQUENCE_BEFORE, age=age) or 0
 
 
 async def get_epoch(executor: Executor) -> str:

@@ -9,10 +9,10 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.errors import FieldInvalid
 from identity_service.people.preferences import rules as preference_rules
-from identity_service.people.preferences.messages import update_changes as preference_changes
+from identity_service.people.preferences.messages import read_changes as preference_changes
 from identity_service.people.preferences.types import Preferences
 from identity_service.people.users import rules
-from identity_service.people.users.messages import onboarding_changes, update_changes
+from identity_service.people.users.messages import read_changes, read_onboarding_changes
 from identity_service.people.users.types import Profile
 from meno.identity.v1.resources_pb2 import APP_THEME_DARK, User, UserSettings
 from meno.identity.v1.user_service_pb2 import (
@@ -27,7 +27,7 @@ PREFERENCES = Preferences("dark", True, {"mail": True}, "Asia/Kolkata", True)
 
 def update_profile(user: dict[str, Any], mask: list[str]) -> Profile:
     request = UpdateUserRequest(user=User(**user), update_mask=FieldMask(paths=mask))
-    return rules.apply_changes(PROFILE, update_changes(request), path="user.")
+    return rules.apply_changes(PROFILE, read_changes(request), path="user.")
 
 
 def update_preferences(settings: dict[str, Any], mask: list[str]) -> Preferences:
@@ -70,7 +70,7 @@ def test_a_blank_name_is_refused(field: str) -> None:
 
 def test_onboarding_keeps_the_fields_that_it_does_not_set() -> None:
     request = CompleteOnboardingRequest(age=9, grade=4, board="ICSE", about_me="New.")
-    changed = rules.apply_changes(PROFILE, onboarding_changes(request))
+    changed = rules.apply_changes(PROFILE, read_onboarding_changes(request))
     assert changed == PROFILE._replace(age=9, grade=4, board="ICSE", about_me="New.")
 
 

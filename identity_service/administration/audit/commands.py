@@ -26,7 +26,7 @@ async def append(transaction: Transaction, entries: Iterable[EntryRow]) -> None:
         head = ChainHead(row.sequence, row.digest)
 
 
-def local_handler(database: Database) -> MessageHandler:
+def create_local_handler(database: Database) -> MessageHandler:
     """Returns the outbox handler that appends the entries of this service to the chain."""
 
     async def append_entries(messages: Sequence[OutboxMessage]) -> None:

@@ -12,7 +12,7 @@ class ConfigReader:
 
     def __init__(self, *, signup_role: str, offered_roles: Collection[str]) -> None:
         """The parameters are defaults from the environment."""
-        self.keys = rules.config_keys(signup_role=signup_role, offered_roles=offered_roles)
+        self.keys = rules.create_config_keys(signup_role=signup_role, offered_roles=offered_roles)
 
     async def value(self, executor: Executor, key: str) -> Any:
         """Returns the value of a key. Raises KeyError if there is no such key."""

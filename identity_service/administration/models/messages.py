@@ -32,6 +32,6 @@ def to_fields(request: CreateModelRequest) -> ModelFields:
     return ModelFields(request.model_name, temperature, max_output_tokens)
 
 
-def update_changes(request: UpdateModelRequest) -> dict[str, Any]:
+def read_changes(request: UpdateModelRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
     return field_masks.changes(request.model, request.update_mask, ModelFields._fields)

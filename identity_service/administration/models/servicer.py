@@ -7,7 +7,7 @@ from chassis.calls import Context
 from chassis.database import Database
 from chassis.idempotency import write
 from identity_service.administration.models import commands, store
-from identity_service.administration.models.messages import to_fields, to_message, update_changes
+from identity_service.administration.models.messages import read_changes, to_fields, to_message
 from meno.identity.v1.admin_service_pb2 import (
     CreateModelRequest,
     DeleteModelRequest,
@@ -42,7 +42,7 @@ class ModelServicer:
     async def UpdateModel(self, request: UpdateModelRequest, context: Context) -> Model:
         async with write(self._database) as transaction:
             row = await commands.update_model(
-                transaction, request.model_id, request.etag, update_changes(request)
+                transaction, request.model_id, request.etag, read_changes(request)
             )
             return transaction.respond(to_message(row))
 

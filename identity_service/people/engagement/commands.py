@@ -9,7 +9,7 @@ from identity_service.people.engagement.types import Engagement
 
 async def get_engagement(executor: Executor, today: date, days: int) -> Engagement:
     """Returns the statistics of the last `days` days of UTC, up to and including today."""
-    dates = rules.last_days(today, days)
+    dates = rules.list_last_days(today, days)
     since = datetime.combine(dates[0], time(), UTC)
     until = datetime.combine(dates[-1], time(), UTC) + timedelta(days=1)
     return Engagement(

@@ -8,6 +8,6 @@ DEFAULT_DAYS = 30
 """The default of `GetEngagementStatsRequest.days`."""
 
 
-def last_days(today: date, count: int) -> list[date]:
+def list_last_days(today: date, count: int) -> list[date]:
     """Returns the last `count` days up to and including today, oldest first."""
     return [today - timedelta(days=ago) for ago in reversed(range(count))]

@@ -32,7 +32,7 @@ def to_message(row: PreferencesRow) -> UserSettings:
     )
 
 
-def update_changes(request: UpdateSettingsRequest) -> dict[str, Any]:
+def read_changes(request: UpdateSettingsRequest) -> dict[str, Any]:
     """Returns the preferences that an update changes; None stands for an empty field.
 
     Raises FieldInvalid for notifications that cannot be stored.

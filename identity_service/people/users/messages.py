@@ -68,12 +68,12 @@ def to_user_name(row: NameRow) -> BatchGetUsersResponse.UserName:
     return BatchGetUsersResponse.UserName(**row._asdict())
 
 
-def update_changes(request: UpdateUserRequest) -> dict[str, Any]:
+def read_changes(request: UpdateUserRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
     return field_masks.changes(request.user, request.update_mask, Profile._fields)
 
 
-def onboarding_changes(request: CompleteOnboardingRequest) -> dict[str, Any]:
+def read_onboarding_changes(request: CompleteOnboardingRequest) -> dict[str, Any]:
     """Returns the profile fields that the request sets."""
     return {name: value for name in Profile._fields if (value := getattr(request, name, None))}
 

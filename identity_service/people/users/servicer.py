@@ -11,10 +11,10 @@ from identity_service.people.users import commands, store
 from identity_service.people.users.creation import NewAccount
 from identity_service.people.users.messages import (
     ROLES,
-    onboarding_changes,
+    read_changes,
+    read_onboarding_changes,
     to_message,
     to_user_name,
-    update_changes,
 )
 from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import (
@@ -46,14 +46,14 @@ class UserServicer:
     async def UpdateUser(self, request: UpdateUserRequest, context: Context) -> User:
         async with write(self._database) as transaction:
             row = await commands.update_profile(
-                transaction, request.user_id, request.etag, update_changes(request)
+                transaction, request.user_id, request.etag, read_changes(request)
             )
             return transaction.respond(to_message(row, datetime.now(UTC)))
 
     async def CompleteOnboarding(self, request: CompleteOnboardingRequest, context: Context) -> User:
         async with write(self._database) as transaction:
             row = await commands.complete_onboarding(
-                transaction, request.user_id, onboarding_changes(request), request.time_zone
+                transaction, request.user_id, read_onboarding_changes(request), request.time_zone
             )
             return transaction.respond(to_message(row, datetime.now(UTC)))
 

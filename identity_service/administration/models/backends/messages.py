@@ -44,6 +44,6 @@ def to_fields(request: CreateModelBackendRequest) -> BackendFields:
     return BackendFields(request.name, provider, request.base_url, request.key_reference)
 
 
-def update_changes(request: UpdateModelBackendRequest) -> dict[str, Any]:
+def read_changes(request: UpdateModelBackendRequest) -> dict[str, Any]:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
     return field_masks.changes(request.backend, request.update_mask, _UPDATABLE)

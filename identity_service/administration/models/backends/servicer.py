@@ -8,10 +8,10 @@ from chassis.database import Database
 from chassis.idempotency import write
 from identity_service.administration.models.backends import commands, probe, store
 from identity_service.administration.models.backends.messages import (
+    read_changes,
     to_fields,
     to_message,
     to_test,
-    update_changes,
 )
 from identity_service.administration.models.backends.types import EgressPolicy
 from meno.identity.v1.admin_service_pb2 import (
@@ -52,7 +52,7 @@ class BackendServicer:
     async def UpdateModelBackend(self, request: UpdateModelBackendRequest, context: Context) -> ModelBackend:
         async with write(self._database) as transaction:
             row = await commands.update_backend(
-                transaction, self._policy, request.backend_id, request.etag, update_changes(request)
+                transaction, self._policy, request.backend_id, request.etag, read_changes(request)
             )
             return transaction.respond(to_message(row))
 
