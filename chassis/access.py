@@ -1,6 +1,6 @@
 """Evaluates the `allow` options of an RPC on the decoded request.
 
-The gateway evaluates the same options on the encoded request. A property test compares the decisions.
+The gateway evaluates the same options on the encoded request. A property test compares the decisions of both.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from chassis.errors import AccessDenied, TokenMissing
 from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
 
 ME = "me"
+"""The value of an owner field that stands for the caller's id."""
 
 Grant: TypeAlias = Callable[[Message, Caller | None, str | None], bool]
 """Returns whether a request is permitted, given the calling user and the calling service."""
@@ -26,10 +27,10 @@ class Access:
         self._subjects = method.subjects
         self._grants = tuple(_grant(allow) for allow in method.grants)
         self.needs_token = not any(allow.public or allow.service for allow in method.grants)
-        self.takes_token = not method.public_only
-        self.asks_peer = any(allow.service for allow in method.grants)
+        self.uses_token = not method.public_only
+        self.needs_peer = any(allow.service for allow in method.grants)
 
-    def name_caller(self, request: Message, caller: Caller | None) -> None:
+    def replace_me(self, request: Message, caller: Caller | None) -> None:
         """Replaces `me` by the caller's id in the fields that identify the caller."""
         if caller is None:
             return
@@ -86,19 +87,21 @@ def _user_conditions(allow: Allow) -> list[Callable[[Message, Caller], bool]]:
     if allow.role:
         role = role_name(allow.role)
         conditions.append(lambda request, caller: caller.role == role)
-    if field := allow.owner:
-        conditions.append(lambda request, caller: getattr(request, field) == caller.user_id)
-    if group := allow.member_of:
-        conditions.append(_member(group, class_roles_from(allow.at_least), archived=allow.archived))
+    if owner_field := allow.owner:
+        conditions.append(lambda request, caller: getattr(request, owner_field) == caller.user_id)
+    if class_field := allow.member_of:
+        conditions.append(_is_member(class_field, class_roles_from(allow.at_least), archived=allow.archived))
     if not (allow.signed_in or allow.role or allow.owner or allow.member_of):
         conditions.append(lambda request, caller: False)
     return conditions
 
 
-def _member(group: str, enough: frozenset[str], *, archived: bool) -> Callable[[Message, Caller], bool]:
+def _is_member(
+    class_field: str, roles: frozenset[str], *, archived: bool
+) -> Callable[[Message, Caller], bool]:
     if archived:
         return lambda request, caller: (
-            caller.classes.get(getattr(request, group)) in enough
-            or caller.archived.get(getattr(request, group)) in enough
+            caller.classes.get(getattr(request, class_field)) in roles
+            or caller.archived.get(getattr(request, class_field)) in roles
         )
-    return lambda request, caller: caller.classes.get(getattr(request, group)) in enough
+    return lambda request, caller: caller.classes.get(getattr(request, class_field)) in roles

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import psycopg
 import sqlalchemy.exc
@@ -12,13 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from chassis import telemetry
-from chassis.server import AppFactory, run
+from chassis.server import AnySettings, AppFactory, run
 from chassis.settings import Settings
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
 
-
-def service_cli(service: str, kind: type[Settings], create_app: AppFactory) -> typer.Typer:
+def service_cli(service: str, kind: type[AnySettings], create_app: AppFactory[AnySettings]) -> typer.Typer:
     """Returns the command line of a service, to which the service may add commands."""
     cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
 

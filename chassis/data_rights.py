@@ -101,8 +101,8 @@ class _Compiled:
             self.erase = statement(update(rule.table).where(is_user).values({rule.column: null()}))
         self.reassign: Statement[None] | None = None
         if guests:
-            becomes: dict[str, Any] = {rule.column: bindparam("into_user_id")}
-            self.reassign = statement(update(rule.table).where(is_user).values(becomes))
+            owner: dict[str, Any] = {rule.column: bindparam("into_user_id")}
+            self.reassign = statement(update(rule.table).where(is_user).values(owner))
 
 
 class Rules:
@@ -114,39 +114,41 @@ class Rules:
         self._compiled = [_Compiled(rule, guests=guests) for rule in rules]
 
     def statements(self) -> Iterator[tuple[str, Statement[Any]]]:
-        """Yields every statement with a name, for the tests that check all statements."""
-        for one in self._compiled:
-            where = f"{one.rule.name}.{one.rule.column}"
-            if not one.rule.not_exported:
-                yield from ((f"{where}.first", one.first), (f"{where}.next", one.next))
-            if one.erase is not None:
-                yield f"{where}.erase", one.erase
-            if one.reassign is not None:
-                yield f"{where}.reassign", one.reassign
+        """Yields every statement with its name. Tests check all of them."""
+        for compiled in self._compiled:
+            prefix = f"{compiled.rule.name}.{compiled.rule.column}"
+            if not compiled.rule.not_exported:
+                yield from ((f"{prefix}.first", compiled.first), (f"{prefix}.next", compiled.next))
+            if compiled.erase is not None:
+                yield f"{prefix}.erase", compiled.erase
+            if compiled.reassign is not None:
+                yield f"{prefix}.reassign", compiled.reassign
 
     async def export_rows(
         self, executor: Executor, user_id: str
     ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yields every exported row of a user with the name of its table. Rows are read in batches."""
-        for one in self._compiled:
-            if one.rule.not_exported:
+        for compiled in self._compiled:
+            if compiled.rule.not_exported:
                 continue
-            rows = await executor.all(one.first, user_id=user_id)
+            rows = await executor.all(compiled.first, user_id=user_id)
             while rows:
                 for row in rows:
                     yield (
-                        one.rule.name,
-                        {name: row[name] for name in row if name not in one.rule.excluded_columns},
+                        compiled.rule.name,
+                        {name: row[name] for name in row if name not in compiled.rule.excluded_columns},
                     )
-                after = {f"after_{name}": rows[-1][name] for name in one.key}
-                rows = await executor.all(one.next, user_id=user_id, **after) if len(rows) == _BATCH else []
+                after = {f"after_{name}": rows[-1][name] for name in compiled.key}
+                rows = (
+                    await executor.all(compiled.next, user_id=user_id, **after) if len(rows) == _BATCH else []
+                )
 
     def excluded_columns(self) -> dict[str, str]:
         """Returns the columns and tables that are not exported, each with the reason."""
         return _IDEMPOTENCY_TABLES | {
-            f"{rule.name}.{name}": why
+            f"{rule.name}.{name}": reason
             for rule in self.rules
-            for name, why in (
+            for name, reason in (
                 *rule.excluded_columns.items(),
                 *(((rule.column, rule.not_exported),) if rule.not_exported else ()),
             )
@@ -155,17 +157,17 @@ class Rules:
     async def erase(self, transaction: Transaction, user_id: str) -> int:
         """Erases a user and returns the number of rows that were deleted or changed."""
         rows = await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
-        for one in self._compiled:
-            if one.erase is not None:
-                rows += await transaction.run(one.erase, user_id=user_id)
+        for compiled in self._compiled:
+            if compiled.erase is not None:
+                rows += await transaction.run(compiled.erase, user_id=user_id)
         return rows
 
     async def reassign(self, transaction: Transaction, user_id: str, into_user_id: str) -> None:
         """Reassigns the rows of a guest to another user."""
         await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
-        for one in self._compiled:
-            if one.reassign is not None:
-                await transaction.run(one.reassign, user_id=user_id, into_user_id=into_user_id)
+        for compiled in self._compiled:
+            if compiled.reassign is not None:
+                await transaction.run(compiled.reassign, user_id=user_id, into_user_id=into_user_id)
 
     async def on_user_erased(self, transaction: Transaction, event: AccountEvent) -> None:
         """Handles `user_erased`: erases the user, records it in the audit log and reports it to identity_service."""
@@ -197,7 +199,7 @@ class DataRights:
         async for collection, fields in self._rules.export_rows(self._database, request.user_id):
             records += 1
             record = ExportUserDataResponse.Record(collection=collection)
-            ParseDict(_plain(fields), record.fields)
+            ParseDict(_to_struct_fields(fields), record.fields)
             yield ExportUserDataResponse(record=record)
         summary = ExportUserDataResponse.Summary(
             records=records, excluded_columns=self._rules.excluded_columns()
@@ -205,7 +207,7 @@ class DataRights:
         yield ExportUserDataResponse(done=summary)
 
 
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+def _to_struct_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Returns fields for a Struct. Integers that a double cannot represent exactly become strings."""
     return {name: str(value) if _is_large(value) else value for name, value in fields.items()}
 

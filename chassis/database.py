@@ -36,14 +36,14 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
 
 Row = TypeVar("Row")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _POOL_TIMEOUT_SECONDS = 10.0
 _MAX_WAITING = 200
 _SERVER_SHUTDOWN_STATES = frozenset({"57P01", "57P02", "57P03"})
 _POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
-# Without these, a connection to a server that vanished would wait for minutes.
+# Without these, a connection to a server that is gone without a reset would wait for minutes.
 _CONNECT_OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 20_000}
 
 psycopg.adapters.register_loader("uuid", TextLoader)
@@ -54,7 +54,7 @@ class Statement(Generic[Row]):
     """A compiled statement and the type of its rows."""
 
     registry: ClassVar[list["Statement[Any]"]] = []
-    """Every statement of the process, for the tests that check all statements."""
+    """Every statement of the process. Tests check all of them."""
 
     def __init__(self, clause: CompilerElement, row: type[Row]) -> None:
         compiled = clause.compile(dialect=_DIALECT)
@@ -67,7 +67,7 @@ class Statement(Generic[Row]):
         self._literals = _literals(compiled)
         Statement.registry.append(self)
 
-    def parameters(self, values: dict[str, Any]) -> dict[str, Any]:
+    def parameters(self, values: dict[str, object]) -> dict[str, object]:
         """Returns the literals of the statement merged with the parameters of a call."""
         return {**self._literals, **values} if self._literals else values
 
@@ -93,10 +93,10 @@ def columns(row: type[Any], table: Any) -> list[ColumnElement[Any]]:
 class Executor(Protocol):
     """Runs statements: the database or one of its transactions."""
 
-    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+    async def one(self, query: Statement[Row], **values: object) -> Row | None:
         """Returns the first row, or None."""
 
-    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+    async def all(self, query: Statement[Row], **values: object) -> list[Row]:
         """Returns every row."""
 
 
@@ -111,15 +111,15 @@ class Transaction:
         """Notifies the subscribers of `key` after the commit, and only then."""
         self.notifications[key] = None
 
-    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+    async def one(self, query: Statement[Row], **values: object) -> Row | None:
         """Returns the first row, or None."""
         return next(iter(await self.all(query, **values)), None)
 
-    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+    async def all(self, query: Statement[Row], **values: object) -> list[Row]:
         """Returns every row."""
         return await self.connection.all(query, values)
 
-    async def run(self, query: Statement[Any], **values: Any) -> int:
+    async def run(self, query: Statement[Any], **values: object) -> int:
         """Executes a statement and returns the number of affected rows."""
         return await self.connection.run(query, values)
 
@@ -131,7 +131,7 @@ class Connection(AsyncConnection[Any]):
     def _cursor(self) -> AsyncCursor[Any]:
         return self.cursor()
 
-    async def all(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
+    async def all(self, query: Statement[Row], values: dict[str, object]) -> list[Row]:
         """Executes a prepared statement and returns its rows."""
         cursor = self._cursor
         cursor.row_factory = query.row_factory
@@ -139,7 +139,7 @@ class Connection(AsyncConnection[Any]):
         rows: list[Row] = await cursor.fetchall()
         return rows
 
-    async def run(self, query: Statement[Any], values: dict[str, Any]) -> int:
+    async def run(self, query: Statement[Any], values: dict[str, object]) -> int:
         """Executes a prepared statement and returns the number of affected rows."""
         cursor = self._cursor
         await cursor.execute(query.sql, query.parameters(values), prepare=True)
@@ -184,18 +184,18 @@ class Database:
         """Closes every connection."""
         await self._pool.close()
 
-    async def one(self, query: Statement[Row], **values: Any) -> Row | None:
+    async def one(self, query: Statement[Row], **values: object) -> Row | None:
         """Returns the first row of a read, or None."""
         return next(iter(await self.all(query, **values)), None)
 
-    async def all(self, query: Statement[Row], **values: Any) -> list[Row]:
+    async def all(self, query: Statement[Row], **values: object) -> list[Row]:
         """Returns every row of a read."""
-        return await self._retry_if_is_connection_lost(partial(self._read, query, values))
+        return await self._retry_if_connection_lost(partial(self._read, query, values))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Opens a transaction. It commits when the body ends and rolls back when the body raises."""
-        connection = await self._retry_if_is_connection_lost(self._begin)
+        connection = await self._retry_if_connection_lost(self._begin)
         transaction = Transaction(connection)
         try:
             try:
@@ -211,7 +211,7 @@ class Database:
             for key in transaction.notifications:
                 self.notify(key)
 
-    async def _read(self, query: Statement[Row], values: dict[str, Any]) -> list[Row]:
+    async def _read(self, query: Statement[Row], values: dict[str, object]) -> list[Row]:
         # `with pool.connection()` would send a COMMIT, which autocommit does not need.
         connection = await self._connection()
         try:
@@ -220,16 +220,14 @@ class Database:
             await self._pool.putconn(connection)
 
     async def _connection(self) -> Connection:
-        """Takes a connection from the pool.
-
-        Python 3.11 loses a cancellation that arrives together with the awaited connection (asyncio.wait_for).
-        A background task would then never end, so that the cancellation is raised here.
-        """
+        """Takes a connection from the pool. Raises CancelledError if the task was cancelled meanwhile."""
+        # asyncio.wait_for of Python 3.11 loses a cancellation that arrives together with the awaited connection.
+        # A cancelled background task would then never end.
         task = asyncio.current_task()
         assert task is not None, "must be called in a task"
-        before = task.cancelling()
+        cancellations = task.cancelling()
         connection = await self._pool.getconn()
-        if task.cancelling() > before:
+        if task.cancelling() > cancellations:
             await self._pool.putconn(connection)
             raise asyncio.CancelledError
         return connection
@@ -243,7 +241,7 @@ class Database:
             raise
         return connection
 
-    async def _retry_if_is_connection_lost(self, attempt: Callable[[], Awaitable[Done]]) -> Done:
+    async def _retry_if_connection_lost(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await attempt()
         except psycopg.OperationalError as error:
@@ -260,14 +258,14 @@ def _is_connection_lost(error: psycopg.OperationalError) -> bool:
     return error.sqlstate is None or error.sqlstate in _SERVER_SHUTDOWN_STATES
 
 
-def _literals(compiled: SQLCompiler) -> dict[str, Any]:
+def _literals(compiled: SQLCompiler) -> dict[str, object]:
     """Returns the literal values of a statement. Raises ValueError for constructs that fail silently."""
     if compiled.insert_prefetch or compiled.update_prefetch:
         names = [column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch)]
         raise ValueError(
             f"Python-side defaults are not supported for {names}: give a value or a server_default"
         )
-    literals = {}
+    literals: dict[str, object] = {}
     required = {compiled.bind_names[bind] for bind in compiled.bind_names if bind.required}
     for bind, name in compiled.bind_names.items():
         if bind.expanding:

@@ -158,17 +158,16 @@ async def write(database: Database) -> AsyncIterator[WriteTransaction]:
     Raises Replayed, which the server turns into the stored response, and RequestIdReused.
     """
     async with database.transaction() as transaction:
-        effect = WriteTransaction(transaction, calls.current().idempotency_key)
-        await effect.begin()
-        yield effect
-        await effect.finish()
+        write_transaction = WriteTransaction(transaction, calls.current().idempotency_key)
+        await write_transaction.begin()
+        yield write_transaction
+        await write_transaction.finish()
 
 
 async def replay(database: Database) -> None:
-    """Returns normally if the current request was not processed before.
+    """Raises Replayed if the current request was processed before, or RequestIdReused for another request.
 
-    It serves writes whose preconditions no longer hold although the write succeeded once. Raises Replayed
-    and RequestIdReused.
+    A write calls it before checks that its own first execution makes fail.
     """
     key = calls.current().idempotency_key
     if key is not None:

@@ -81,8 +81,8 @@ _outbox = table(
 )
 
 ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
-# Only one relay delivers at a time, which keeps the order. A message that is committed late is found at
-# the next look.
+# Only one relay delivers at a time, which preserves the order. A message that is committed late is delivered
+# in a later batch.
 TRY_LOCK = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
 LIST_NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), OutboxMessage)
 DELETE_DELIVERED = statement(
@@ -108,7 +108,7 @@ def rpc_handler(rpc: Callable[..., Awaitable[Message]], request: type[Message]) 
 
 
 class ThrottledOutbox:
-    """Sends at most one message for each key in each interval, as far as this process knows."""
+    """Sends at most one message for each key in each interval. Other processes are not considered."""
 
     def __init__(self, kind: str, interval: timedelta, clock: Callable[[], float] = time.time) -> None:
         """`clock` returns seconds since the epoch; intervals are aligned to the epoch."""
@@ -172,8 +172,8 @@ class Relay:
             if not await lock.one(TRY_LOCK):
                 return False
             messages = await lock.all(LIST_NEXT)
-            for kind, run in groupby(messages, lambda message: message.kind):
-                batch = [*run]
+            for kind, group in groupby(messages, lambda message: message.kind):
+                batch = [*group]
                 await self._handlers[kind](batch)
                 async with self._database.transaction() as transaction:
                     await transaction.run(DELETE_DELIVERED, positions=[message.position for message in batch])

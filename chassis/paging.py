@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -29,12 +29,19 @@ Start = TypeVar("Start", bound=tuple[Key, ...])
 _MAX_BIGINT = 2**63 - 1
 
 
-def size(request: Any) -> int:
+class PagedRequest(Protocol):
+    """The request message of a list."""
+
+    page_size: int
+    page_token: str
+
+
+def size(request: PagedRequest) -> int:
     """Returns the number of rows of a page: 50 by default, at most 1,000."""
     return min(request.page_size or DEFAULT_SIZE, MAX_SIZE)
 
 
-def decode_page_token(request: Any, start: Start) -> Start:
+def decode_page_token(request: PagedRequest, start: Start) -> Start:
     """Returns the key after which the page begins: that of the page token, or `start` without one.
 
     Raises PageTokenInvalid if the token is damaged or belongs to another request.
@@ -63,7 +70,7 @@ def count_within_bytes(sizes: Iterable[int]) -> int:
 
 
 def page(
-    request: Any, rows: list[Row], key: Callable[[Row], Sequence[object]], max_rows: int = MAX_SIZE
+    request: PagedRequest, rows: list[Row], key: Callable[[Row], Sequence[object]], max_rows: int = MAX_SIZE
 ) -> tuple[list[Row], str]:
     """Splits `size(request) + 1` rows into a page and the token of the next page (empty at the end).
 
@@ -76,7 +83,7 @@ def page(
     return rows[:limit], token(request, key(rows[limit - 1]))
 
 
-def token(request: Message, key: Sequence[object]) -> str:
+def token(request: PagedRequest, key: Sequence[object]) -> str:
     """Returns the page token of the page after a key."""
     values = json.dumps([_binding(request), *map(_text, key)])
     return base64.urlsafe_b64encode(values.encode()).decode()
@@ -95,8 +102,9 @@ def _text(key: object) -> str:
     return key.isoformat() if isinstance(key, datetime) else str(key)
 
 
-def _binding(request: Message) -> str:
+def _binding(request: PagedRequest) -> str:
     """Returns a digest of the request's type and of every field except those of paging."""
+    assert isinstance(request, Message)
     query = type(request)()
     query.CopyFrom(request)
     query.ClearField("page_token")

@@ -1,7 +1,7 @@
 """Calls to other services: mutual TLS, the caller's deadline and token, retries of UNAVAILABLE."""
 
 import json
-from typing import Any
+from typing import TypedDict
 
 import grpc
 
@@ -39,13 +39,21 @@ _OPTIONS = (
 )
 
 
+class CallArguments(TypedDict):
+    """The arguments of a call beside its request."""
+
+    metadata: tuple[tuple[str, str], ...]
+    timeout: float | None
+    """Seconds until the deadline."""
+
+
 def channel(address: str, service: str, credentials: TlsCredentials) -> grpc.aio.Channel:
-    """Returns a channel to `service`, whose certificate must contain its name."""
+    """Returns a channel to `service`. The certificate of the server must contain the name of the service."""
     options = (*_OPTIONS, ("grpc.ssl_target_name_override", service))
     return grpc.aio.secure_channel(address, credentials.channel_credentials(), options)
 
 
-def forwarded() -> dict[str, Any]:
+def forwarded() -> CallArguments:
     """Returns call arguments that forward the token, ids and deadline of the current call.
 
     await content.GetContent(request, **forwarded())

@@ -35,21 +35,21 @@ def service(contract: ModuleType, *servicers: object) -> ServiceRegistration:
     """Registers the one service of a compiled contract file, composed from `servicers`.
 
     A servicer implements an RPC if it has a method of that name. Raises TypeError if an RPC is implemented by
-    no servicer or by several, or if a servicer has a method in the spelling of an RPC that the contract lacks.
+    no servicer or by several, or if a servicer has a method with the name of an RPC that does not exist.
     """
     [descriptor] = contract.DESCRIPTOR.services_by_name.values()
     implementations: dict[str, list[object]] = {method.name: [] for method in descriptor.methods}
     for servicer in servicers:
         for name in _rpc_names(type(servicer)):
             if name not in implementations:
-                raise TypeError(f"{type(servicer).__name__}.{name} is no RPC of {descriptor.full_name}")
+                raise TypeError(f"{type(servicer).__name__}.{name} is not an RPC of {descriptor.full_name}")
             implementations[name].append(servicer)
     methods = {}
     for name, implementing in implementations.items():
         if len(implementing) != 1:
-            found = ", ".join(type(servicer).__name__ for servicer in implementing) or "no servicer"
+            found = ", ".join(type(servicer).__name__ for servicer in implementing) or "none"
             raise TypeError(
-                f"{descriptor.full_name}.{name} is implemented by {found}; it must be exactly one"
+                f"{descriptor.full_name}.{name} must be implemented by exactly one servicer, not by {found}"
             )
         methods[name] = getattr(implementing[0], name)
     return ServiceRegistration(descriptor, methods)

@@ -1,4 +1,4 @@
-"""The state by which the interceptors judge calls."""
+"""The state with which the interceptors authenticate and authorise calls."""
 
 from dataclasses import dataclass, field
 
@@ -13,4 +13,4 @@ class SecurityContext:
     tokens: Tokens
     revocations: RevocationList
     secret: bytes = field(repr=False)
-    """The key of the digests that compare repeated requests."""
+    """The key of the digests with which repeated requests are compared."""

@@ -1,4 +1,4 @@
-"""The process of a service: its RPCs over mutual TLS on one port, health and reflection on another.
+"""The process of a service: RPCs over mutual TLS on one port, health and reflection on another.
 
 The process reports SERVING after the account feed is replayed. On SIGTERM it first reports NOT_SERVING, and
 then finishes the calls in flight.
@@ -9,10 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import grpc
 import structlog
@@ -34,7 +34,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    # Above the limit of the chain, so that a message that is too large gets our error and not gRPC's.
+    # Above the limit of the chain, so that a message that is too large gets the error of the chain.
     ("grpc.max_receive_message_length", 9 * 1024 * 1024),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -42,6 +42,8 @@ OPTIONS = (
 )
 
 log = structlog.get_logger()
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class App:
     """Tasks that run as long as the process. If one ends, the process ends."""
 
 
-AppFactory: TypeAlias = Callable[[Any], AbstractAsyncContextManager[App]]
-"""A service's composition root: settings in, app out; closes everything at the end."""
+AppFactory: TypeAlias = Callable[[AnySettings], AbstractAsyncContextManager[App]]
+"""A service's composition root. It opens the app of the settings, and closes everything at the end."""
 
 
 def create_server(app: App) -> grpc.aio.Server:
@@ -67,7 +69,7 @@ def create_server(app: App) -> grpc.aio.Server:
     return server
 
 
-def run(create_app: AppFactory, settings: Settings) -> int:
+def run(create_app: AppFactory[AnySettings], settings: AnySettings) -> int:
     """Serves until SIGTERM or SIGINT and returns the exit status.
 
     One port is served by this process. Several ports are served by one child process each.
@@ -78,7 +80,7 @@ def run(create_app: AppFactory, settings: Settings) -> int:
     return 0
 
 
-async def _serve(create_app: AppFactory, settings: Settings) -> None:
+async def _serve(create_app: AppFactory[AnySettings], settings: AnySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -133,12 +135,10 @@ async def _await(task: BackgroundTask) -> None:
 
 
 @asynccontextmanager
-async def _serve_operations(
-    app: App, settings: Settings
-) -> AsyncIterator[Callable[[Any], Coroutine[Any, Any, None]]]:
+async def _serve_operations(app: App, settings: Settings) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
     """Serves health and reflection in plain text for probes and operators, never on the public port.
 
-    Yields a function that sets the health status of every service.
+    Yields a function that sets the health status of every service of the app.
     """
     names = [service.descriptor.full_name for service in app.services]
     checks = health.HealthServicer()
@@ -147,7 +147,7 @@ async def _serve_operations(
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
     _bind(server, f"{settings.ops_host}:{settings.ops_ports[0]}", None)
 
-    async def report(status: Any) -> None:
+    async def report(status: int) -> None:
         for name in ("", *names):
             await checks.set(name, status)
 

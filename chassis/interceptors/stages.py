@@ -53,7 +53,7 @@ class Stage:
 def authentication(security: SecurityContext, method: Method) -> RequestHook | None:
     """Sets the caller of the call from its access token."""
     access = Access(method)
-    if not access.takes_token:
+    if not access.uses_token:
         return None
 
     async def authenticate(call: Call, message: Message) -> None:
@@ -69,8 +69,8 @@ def access(security: SecurityContext, method: Method) -> RequestHook:
     rule = Access(method)
 
     async def check(call: Call, message: Message) -> None:
-        rule.name_caller(message, call.caller)
-        rule.check(message, call.caller, calls.peer(call.context) if rule.asks_peer else None)
+        rule.replace_me(message, call.caller)
+        rule.check(message, call.caller, calls.peer(call.context) if rule.needs_peer else None)
 
     return check
 
