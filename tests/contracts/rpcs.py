@@ -32,27 +32,27 @@ class Rpc:
 
     @property
     def verb(self) -> str:
-        """What it does: `GetSession`."""
+        """The name without the service, such as `GetSession`."""
         return self.method.name
 
     @property
     def grants(self) -> list[Allow]:
-        """The ways in."""
+        """The `allow` options."""
         return [*self.method.options.Extensions[access_pb2.allow]]
 
     @property
     def routed(self) -> bool:
-        """Whether some way in is not a service's own."""
+        """Whether the gateway routes it: some grant is not for a service."""
         return any(not grant.service for grant in self.grants)
 
     @property
     def secret(self) -> bool:
-        """Whether it carries passwords or tokens."""
+        """Whether it transports passwords or tokens."""
         return bool(self.method.options.Extensions[access_pb2.secret])
 
     @property
     def identity(self) -> set[str]:
-        """The request fields that decide who may call."""
+        """The request fields that the grants name."""
         return {name for grant in self.grants for name in (grant.owner, grant.member_of) if name}
 
     @property
@@ -66,7 +66,7 @@ class Rpc:
 
 
 class Declared:
-    """Every declaration of ours, by name. What it returns may be changed."""
+    """The declarations of the contracts of Meno, by name. Tests may change them."""
 
     def __init__(self, descriptors: bytes) -> None:
         every = FileDescriptorSet.FromString(descriptors).file
@@ -76,7 +76,7 @@ class Declared:
         }
 
     def __getitem__(self, name: str) -> Any:
-        """A declaration by its name without `meno.`: a message, field, service, RPC, enum or value."""
+        """Returns a declaration by its name without `meno.`. Raises ValueError if there is none."""
         package, _, rest = f"meno.{name}".partition(".v1.")
         nodes: list[Any] = [file for file in self.files if file.package == f"{package}.v1"]
         for part in rest.split("."):
@@ -94,7 +94,7 @@ class Declared:
                     yield Rpc(f"{file.package}.{service.name}.{method.name}", method, request, answer)
 
     def messages(self) -> Iterator[tuple[str, DescriptorProto]]:
-        """Yields every message of ours with its full name."""
+        """Yields every message of Meno with its full name."""
         for file in self.files:
             yield from _nested(file.package, file.message_type)
 
@@ -105,34 +105,34 @@ class Declared:
                 yield f"{file.package}.{enum.name}", enum
 
     def within(self, message: DescriptorProto) -> Iterator[tuple[str, FieldDescriptorProto]]:
-        """Yields the fields of a message of ours and of all messages in it, each once, with their paths."""
-        # The pairs of a map have no rules of their own: they stand at its field.
-        ours = {f".{name}": found for name, found in self.messages() if not found.options.map_entry}
+        """Yields the fields of a message and of its nested messages of Meno, each once, with their paths."""
+        # The entries of a map have no rules: its field has them.
+        own = {f".{name}": found for name, found in self.messages() if not found.options.map_entry}
         seen: set[str] = set()
         waiting = [("", message)]
         while waiting:
             path, found = waiting.pop()
             for field in found.field:
                 yield f"{path}{field.name}", field
-                if field.type_name in ours.keys() - seen:
+                if field.type_name in own.keys() - seen:
                     seen.add(field.type_name)
-                    waiting.append((f"{path}{field.name}.", ours[field.type_name]))
+                    waiting.append((f"{path}{field.name}.", own[field.type_name]))
 
-    def uncommented(self) -> Iterator[str]:
-        """Yields the name of every declaration without a comment."""
+    def comments(self) -> Iterator[tuple[str, str]]:
+        """Yields the name of every declaration with its comment, which is empty if there is none."""
         for file in self.files:
             locations = file.source_code_info.location
-            commented = {tuple(place.path) for place in locations if place.leading_comments.strip()}
-            yield from (name for path, name in _places(file, (), file.package) if path not in commented)
+            comments = {tuple(place.path): place.leading_comments.strip() for place in locations}
+            yield from ((name, comments.get(path, "")) for path, name in _paths(file, (), file.package))
 
 
 def rules_of(field: FieldDescriptorProto) -> Any:
-    """What is validated."""
+    """Returns the validation rules of a field."""
     return field.options.Extensions[validate_pb2.field]
 
 
 def behaves(field: FieldDescriptorProto, *behaviours: str) -> bool:
-    """Whether a field is marked as one of these: `OUTPUT_ONLY`, say."""
+    """Returns whether a field has one of these behaviours, such as `OUTPUT_ONLY`."""
     marks = field.options.Extensions[field_behavior_pb2.field_behavior]
     return any(field_behavior_pb2.FieldBehavior.Name(mark) in behaviours for mark in marks)
 
@@ -148,21 +148,21 @@ def _nested(package: str, messages: Any) -> Iterator[tuple[str, DescriptorProto]
         yield from _nested(f"{package}.{message.name}", message.nested_type)
 
 
-def _places(node: Any, path: tuple[int, ...], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Every declaration in a node, with the path by which protoc says where it stands."""
+def _paths(node: Any, path: tuple[int, ...], name: str) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yields every declaration in a node, with its path in the source info of protoc."""
     for number, descriptor in node.DESCRIPTOR.fields_by_number.items():
         if descriptor.name not in _NAMED:
             continue
         for index, child in enumerate(getattr(node, descriptor.name)):
-            if _is_made_up(node, descriptor.name, index):
+            if _is_synthetic(node, descriptor.name, index):
                 continue
             place, child_name = (*path, number, index), f"{name}.{child.name}"
             yield place, child_name
-            yield from _places(child, place, child_name)
+            yield from _paths(child, place, child_name)
 
 
-def _is_made_up(node: Any, kind: str, index: int) -> bool:
-    """Whether nobody wrote a declaration: the pairs of a map, the alternative of one optional field."""
+def _is_synthetic(node: Any, kind: str, index: int) -> bool:
+    """Returns whether protoc created a declaration: a map entry, or the oneof of an optional field."""
     if kind == "nested_type":
         return bool(node.nested_type[index].options.map_entry)
     if kind == "oneof_decl":

@@ -28,6 +28,8 @@ IDEMPOTENT_WITHOUT_REQUEST_ID: Mapping[str, str] = {
 
 RULES: list[Rule] = []
 
+_MIN_COMMENT_WORDS = 5
+
 STATUS_CODES = {code.value[0] for code in grpc.StatusCode} - {grpc.StatusCode.OK.value[0]}
 
 _READS = ("Get", "BatchGet", "List", "Watch", "Resume", "Resolve", "Export", "Verify")
@@ -77,7 +79,11 @@ def identity_fields_are_singular_strings(declared: Declared) -> Iterator[str]:
 
 @rule
 def everything_is_commented(declared: Declared) -> Iterator[str]:
-    yield from declared.uncommented()
+    """Yields declarations without a comment, or with one that is no full sentence of five words."""
+    for name, comment in declared.comments():
+        text = comment.partition("Example:")[0].strip()
+        if len(text.split()) < _MIN_COMMENT_WORDS or not text.endswith("."):
+            yield f"{name}: {comment!r}"
 
 
 @rule
@@ -121,7 +127,7 @@ def updates_have_one_form(declared: Declared) -> Iterator[str]:
         if rpc.method.output_type not in {field.type_name for field in asked.values()}:
             yield f"{rpc.name}: resource"
         mask = asked.get("update_mask")
-        if mask is None or not rules_of(mask).field_mask:
+        if mask is None or not getattr(rules_of(mask).field_mask, "in"):
             yield f"{rpc.name}: update_mask"
 
 

@@ -66,6 +66,14 @@ def validate(declared: Declared, field: str) -> Any:
     return rules_of(declared[field])
 
 
+def comment(declared: Declared, text: str, replacement: str) -> None:
+    """Replaces the comments that equal `text`."""
+    for file in declared.files:
+        for place in file.source_code_info.location:
+            if place.leading_comments.strip() == text:
+                place.leading_comments = replacement
+
+
 def unmark(declared: Declared, field: str) -> None:
     declared[field].options.ClearExtension(field_behavior_pb2.field_behavior)
 
@@ -92,6 +100,11 @@ VIOLATIONS: Mapping[Rule, list[tuple[str, Change]]] = {
     ],
     rules.everything_is_commented: [
         ("chat.v1.Chat.mood", lambda d: add(d, "chat.v1.Chat", "mood")),
+        ("chat.v1.Chat.title", lambda d: comment(d, "The title, at most 200 characters.", "The title.")),
+        (
+            "chat.v1.Chat.title",
+            lambda d: comment(d, "The title, at most 200 characters.", "What others see of it"),
+        ),
         ("content.v1.ContentBody.Lesson.mood", lambda d: add(d, "content.v1.ContentBody.Lesson", "mood")),
         ("chat.v1.ChatService.Sing", lambda d: d["chat.v1.ChatService"].method.add(name="Sing")),
         (

@@ -76,7 +76,7 @@ def test_every_error_class_is_used(context: str) -> None:
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_declared_in_carry_what_their_reason_documents(context: str) -> None:
+def test_errors_have_the_documented_metadata_and_details(context: str) -> None:
     contracts = Contracts(descriptors())
     for error in error_classes(context):
         comment = contracts.comment(f"meno.{context}.v1.ErrorReason.ERROR_REASON_{error.reason}")
