@@ -37,7 +37,11 @@ RULES = Rules(
     Rule(Credential, excluded_columns={"password_hash": _CREDENTIAL}),
     Rule(
         SignIn,
-        excluded_columns={"current_hash": _CREDENTIAL, "previous_hash": _CREDENTIAL, "request_id": _CREDENTIAL},
+        excluded_columns={
+            "current_hash": _CREDENTIAL,
+            "previous_hash": _CREDENTIAL,
+            "request_id": _CREDENTIAL,
+        },
     ),
     Rule(SignUpRequest, not_exported="the request id of the sign-up, kept for a day"),
     Rule(UserSettings),

@@ -27,7 +27,9 @@ class Settings(ModelSettings):
         ge=timedelta(hours=1),
         description="time after which a sign-in expires if its tokens are not refreshed",
     )
-    password_threads: int = Field(default=2, ge=1, description="number of passwords that are hashed at the same time")
+    password_threads: int = Field(
+        default=2, ge=1, description="number of passwords that are hashed at the same time"
+    )
     password_blocklist: FilePath | None = Field(
         default=None,
         description="file of forbidden passwords, one per line, in plain text or as hexadecimal SHA-1",
@@ -38,7 +40,9 @@ class Settings(ModelSettings):
         "first five hexadecimal digits of the SHA-1 are sent",
     )
     key_lifetime: timedelta = Field(
-        default=timedelta(days=90), ge=timedelta(hours=1), description="time for which a key signs access tokens"
+        default=timedelta(days=90),
+        ge=timedelta(hours=1),
+        description="time for which a key signs access tokens",
     )
     public_url: HttpUrl = Field(
         default=HttpUrl("http://localhost:8080"), description="URL of the gateway for clients"
@@ -58,7 +62,9 @@ class Settings(ModelSettings):
     )
     smtp_url: SecretStr | None = Field(default=None, description="smtp[s]://user:password@host:port")
     code_from: str = Field(default="", description="sender address of e-mails with codes")
-    code_webhook_url: str = Field(default="", description="https:// URL to which codes are sent as JSON by POST")
+    code_webhook_url: str = Field(
+        default="", description="https:// URL to which codes are sent as JSON by POST"
+    )
     code_webhook_secret: SecretStr | None = Field(
         default=None, min_length=32, description="key of the HMAC signature of these requests"
     )
