@@ -31,7 +31,8 @@ class Postgres:
             migrations.upgrade(service, self.url(template))
             self._templates.add(template)
         name = f"test_{uuid.uuid4().hex}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        # Copying files takes half the CPU time of the default, which writes every block to the WAL (17 and 39 ms).
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return self.url(name)
 
     def create_empty(self) -> str:

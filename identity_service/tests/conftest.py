@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from chassis.database import Database
 from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
 from identity_service.app import create_app
 from identity_service.settings import Settings
+from identity_service.sign_in.passwords import hashing
 from identity_service.tests.issuer import LocalIssuer, local_issuer
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import ListAuditEntriesRequest
@@ -31,6 +32,7 @@ from meno.identity.v1.resources_pb2 import Class, Tokens
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 PASSWORD = "a long walk in the rain"
+PRODUCTION_MEMORY_KIB, PRODUCTION_TIME_COST = hashing._MEMORY_KIB, hashing._TIME_COST
 
 
 @dataclass
@@ -105,6 +107,22 @@ class Identity:
         request = JoinClassRequest(user_id="me", join_code=joined.join_code)
         await self.classes.JoinClass(request, **person.auth)
         await self.refresh(person)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> Iterator[None]:
+    """Makes hashing a password cheap, because almost every test signs up several users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_MEMORY_KIB", 16)
+        patch.setattr(hashing, "_TIME_COST", 1)
+        yield
+
+
+@pytest.fixture
+def production_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restores the parameters of production. A test names it before the service."""
+    monkeypatch.setattr(hashing, "_MEMORY_KIB", PRODUCTION_MEMORY_KIB)
+    monkeypatch.setattr(hashing, "_TIME_COST", PRODUCTION_TIME_COST)
 
 
 @pytest.fixture

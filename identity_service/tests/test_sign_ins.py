@@ -189,7 +189,9 @@ async def test_a_user_without_a_password_cannot_sign_in_with_one(identity: Ident
     assert (await expect_error(sign_in(identity, uma))).reason == "CREDENTIALS_INVALID"
 
 
-async def test_signing_in_replaces_a_hash_with_outdated_parameters(identity: Identity) -> None:
+async def test_signing_in_replaces_a_hash_with_outdated_parameters(
+    production_hashing: None, identity: Identity
+) -> None:
     uma = await identity.sign_up("Uma")
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     change(identity, "UPDATE credentials SET password_hash = %s", old)
