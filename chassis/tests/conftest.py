@@ -1,4 +1,4 @@
-"""A service with one RPC of every shape, as the chassis serves it."""
+"""Fixtures: a service with one RPC of every shape, served by the chassis."""
 
 import asyncio
 import importlib
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 
 class Probe(NamedTuple):
-    """The compiled contract."""
+    """The compiled contract of the test service."""
 
     messages: Any
     stubs: ModuleType
@@ -36,7 +36,7 @@ class Probe(NamedTuple):
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
-    """Compiles the contract of the tests, which nothing but them knows."""
+    """Compiles the contract of the test service, which is not part of the installed contracts."""
     output = tmp_path_factory.mktemp("probe")
     status = protoc.main(
         [
@@ -60,7 +60,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
 
 @pytest.fixture
 def database_url(postgres: Postgres) -> Iterator[str]:
-    """A database with the tables of the tests."""
+    """Creates a database with the tables of the tests, and drops it after the test."""
     url = postgres.create_empty()
     tables.create(url)
     yield url
@@ -69,7 +69,7 @@ def database_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """The database behind the probe."""
+    """Opens the database of the test service."""
     opened = Database(database_url)
     await opened.open()
     yield opened
@@ -78,7 +78,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture
 async def security(env: TestEnvironment) -> AsyncIterator[SecurityContext]:
-    """Follows the house's keys and feed."""
+    """Follows the keys and the account feed of the test environment."""
     async with env.security() as following:
         yield following
 
@@ -87,44 +87,47 @@ async def security(env: TestEnvironment) -> AsyncIterator[SecurityContext]:
 async def service(
     env: TestEnvironment, security: SecurityContext, database: Database, probe: Probe
 ) -> AsyncIterator[RunningService]:
-    """The probe, served under mutual TLS behind the chain."""
-    app = App([registration.service(probe.messages, _servicer(probe.messages, database))], security)
+    """Serves the test service over mutual TLS behind the interceptor chain."""
+    servicers = _servicers(probe.messages, database)
+    app = App([registration.service(probe.messages, *servicers)], security)
     async with env.serve(app, "probe_service") as running:
         yield running
 
 
 @pytest_asyncio.fixture
 async def stub(service: RunningService, probe: Probe) -> Any:
-    """Calls the probe as the gateway does."""
+    """Returns a stub that calls the test service as the gateway does."""
     return probe.stubs.ProbeServiceStub(service.channel())
 
 
-def _servicer(messages: Any, database: Database) -> Any:
-    """Answers every RPC with what it was asked."""
+def _servicers(messages: Any, database: Database) -> tuple[object, ...]:
+    """Returns the servicers of which the test service is composed."""
 
     async def echo(self: object, request: Any, context: Context) -> Any:
-        return messages.Answered(text=request.text or request.user_id)
+        return messages.EchoResponse(text=request.text or request.user_id)
 
-    class Servicer:
-        Open = Own = Taught = Read = Marked = OwnInClass = OwnOrAdmin = Waiting = echo
-        SignedIn = GuestsToo = Inside = Nobody = echo
+    class EchoServicer:
+        Public = Owner = ClassTeacher = ArchivedClassMember = ArchivedClassTeacher = OwnerInClass = echo
+        OwnerOrAdmin = UnassignedOwner = SignedIn = GuestOrSignedIn = FromService = Denied = echo
 
-        async def Note(self, request: Any, context: Context) -> Any:
+    class NoteServicer:
+        async def CreateNote(self, request: Any, context: Context) -> Any:
             async with write(database) as transaction:
                 await transaction.run(ADD_NOTE, user_id=request.user_id, text=request.text)
-                if request.text == "a fault of ours":
+                if request.text == "internal error":
                     raise ZeroDivisionError
-                if request.text == "refused":
+                if request.text == "denied":
                     raise AccessDenied()
-                return transaction.respond(messages.Answered(text=request.text))
+                return transaction.respond(messages.EchoResponse(text=request.text))
 
+    class StreamServicer:
         async def Watch(self, request: Any, context: Context) -> AsyncIterator[Any]:
-            yield messages.Step(text="first")
-            if request.text == "refused":
+            yield messages.WatchResponse(text="first")
+            if request.text == "denied":
                 raise AccessDenied()
             await asyncio.Event().wait()
 
-        async def Send(self, requests: AsyncIterator[Any], context: Context) -> Any:
-            return messages.Answered(text="".join([request.text async for request in requests]))
+        async def Upload(self, requests: AsyncIterator[Any], context: Context) -> Any:
+            return messages.EchoResponse(text="".join([request.text async for request in requests]))
 
-    return Servicer()
+    return EchoServicer(), NoteServicer(), StreamServicer()

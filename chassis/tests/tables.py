@@ -1,11 +1,11 @@
-"""The tables of the chassis's own tests."""
+"""The tables of the chassis tests."""
 
 from sqlalchemy import bindparam, create_engine, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.database import statement
 from chassis.feed_consumer import FeedCursor as FeedCursorTable
-from chassis.idempotency import IdempotencyKeys as RequestMemoryTable
+from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
 from chassis.outbox import Outbox as OutboxTable
 from chassis.tables import TYPES, metadata
 
@@ -23,7 +23,7 @@ class Note(Base):
     text: Mapped[str]
 
 
-class IdempotencyKeys(RequestMemoryTable, Base):
+class IdempotencyKeys(IdempotencyKeysTable, Base):
     pass
 
 

@@ -61,38 +61,38 @@ def test_the_chain_is_in_its_order() -> None:
 @pytest.mark.parametrize(
     ("rpc", "request_fields", "let_in"),
     [
-        ("Own", {"user_id": ME}, {"student", "teacher", "admin", "guest"}),
-        ("Own", {"user_id": "me"}, {"student", "teacher", "admin", "guest"}),
-        ("Own", {"user_id": str(uuid.uuid4())}, set()),
-        ("Own", {"user_id": ""}, set()),
-        ("Own", {"user_id": ME.upper()}, set()),
-        ("Taught", {"class_id": TAUGHT}, {"teacher"}),
-        ("Taught", {"class_id": ATTENDED}, set()),
-        ("Taught", {"class_id": ""}, set()),
-        ("Taught", {"class_id": ARCHIVED}, set()),
-        ("Read", {"class_id": ATTENDED}, {"student", "teacher"}),
-        ("Read", {"class_id": ARCHIVED}, {"student", "teacher"}),
-        ("Read", {"class_id": str(uuid.uuid4())}, set()),
-        ("Read", {"class_id": ""}, set()),
-        ("Marked", {"class_id": TAUGHT}, {"teacher"}),
-        ("Marked", {"class_id": ATTENDED}, set()),
-        ("Marked", {"class_id": ARCHIVED}, {"teacher"}),
-        ("OwnInClass", {"user_id": ME, "class_id": ATTENDED}, {"student", "teacher"}),
-        ("OwnInClass", {"user_id": ME, "class_id": ARCHIVED}, set()),
-        ("OwnInClass", {"user_id": ME, "class_id": str(uuid.uuid4())}, set()),
-        ("OwnInClass", {"user_id": str(uuid.uuid4()), "class_id": ATTENDED}, set()),
-        ("OwnOrAdmin", {"user_id": str(uuid.uuid4())}, {"admin"}),
-        ("Waiting", {"user_id": ME}, set(CLAIMS)),
+        ("Owner", {"user_id": ME}, {"student", "teacher", "admin", "guest"}),
+        ("Owner", {"user_id": "me"}, {"student", "teacher", "admin", "guest"}),
+        ("Owner", {"user_id": str(uuid.uuid4())}, set()),
+        ("Owner", {"user_id": ""}, set()),
+        ("Owner", {"user_id": ME.upper()}, set()),
+        ("ClassTeacher", {"class_id": TAUGHT}, {"teacher"}),
+        ("ClassTeacher", {"class_id": ATTENDED}, set()),
+        ("ClassTeacher", {"class_id": ""}, set()),
+        ("ClassTeacher", {"class_id": ARCHIVED}, set()),
+        ("ArchivedClassMember", {"class_id": ATTENDED}, {"student", "teacher"}),
+        ("ArchivedClassMember", {"class_id": ARCHIVED}, {"student", "teacher"}),
+        ("ArchivedClassMember", {"class_id": str(uuid.uuid4())}, set()),
+        ("ArchivedClassMember", {"class_id": ""}, set()),
+        ("ArchivedClassTeacher", {"class_id": TAUGHT}, {"teacher"}),
+        ("ArchivedClassTeacher", {"class_id": ATTENDED}, set()),
+        ("ArchivedClassTeacher", {"class_id": ARCHIVED}, {"teacher"}),
+        ("OwnerInClass", {"user_id": ME, "class_id": ATTENDED}, {"student", "teacher"}),
+        ("OwnerInClass", {"user_id": ME, "class_id": ARCHIVED}, set()),
+        ("OwnerInClass", {"user_id": ME, "class_id": str(uuid.uuid4())}, set()),
+        ("OwnerInClass", {"user_id": str(uuid.uuid4()), "class_id": ATTENDED}, set()),
+        ("OwnerOrAdmin", {"user_id": str(uuid.uuid4())}, {"admin"}),
+        ("UnassignedOwner", {"user_id": ME}, set(CLAIMS)),
         ("SignedIn", {}, {"student", "teacher", "admin"}),
-        ("GuestsToo", {}, {"student", "teacher", "admin", "guest"}),
-        ("Inside", {}, set()),
-        ("Nobody", {}, set()),
+        ("GuestOrSignedIn", {}, {"student", "teacher", "admin", "guest"}),
+        ("FromService", {}, set()),
+        ("Denied", {}, set()),
     ],
 )
 async def test_who_is_let_in(
     env: TestEnvironment, stub: Any, probe: Probe, rpc: str, request_fields: dict[str, str], let_in: set[str]
 ) -> None:
-    request = probe.messages.Asked(**request_fields)
+    request = probe.messages.EchoRequest(**request_fields)
     found = set()
     for name, claims in CLAIMS.items():
         call = getattr(stub, rpc)(request, **bearer(env.issuer.token(ME, **claims)))
@@ -108,22 +108,26 @@ async def test_who_is_let_in(
 async def test_me_is_written_out_before_the_handler_sees_it(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
-    answer = await stub.Own(probe.messages.Asked(user_id="me"), **bearer(env.issuer.token(ME)))
+    answer = await stub.Owner(probe.messages.EchoRequest(user_id="me"), **bearer(env.issuer.token(ME)))
     assert answer.text == ME
 
 
 async def test_without_a_token_the_caller_is_told_to_sign_in(stub: Any, probe: Probe) -> None:
-    denied = await expect_error(stub.Own(probe.messages.Asked(user_id=ME)))
+    denied = await expect_error(stub.Owner(probe.messages.EchoRequest(user_id=ME)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
 
 
 async def test_access_is_decided_before_the_fields_are_looked_at(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
-    too_long = probe.messages.Asked(user_id=str(uuid.uuid4()), text="x" * 11)
-    assert (await expect_error(stub.Own(too_long, **bearer(env.issuer.token(ME))))).reason == "ACCESS_DENIED"
+    too_long = probe.messages.EchoRequest(user_id=str(uuid.uuid4()), text="x" * 11)
+    assert (
+        await expect_error(stub.Owner(too_long, **bearer(env.issuer.token(ME))))
+    ).reason == "ACCESS_DENIED"
     too_long.user_id = ME
-    assert (await expect_error(stub.Own(too_long, **bearer(env.issuer.token(ME))))).reason == "FIELD_INVALID"
+    assert (
+        await expect_error(stub.Owner(too_long, **bearer(env.issuer.token(ME))))
+    ).reason == "FIELD_INVALID"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ async def test_a_service_is_known_by_its_certificate(
     service: RunningService, env: TestEnvironment, probe: Probe, peer: str, let_in: bool
 ) -> None:
     stub = probe.stubs.ProbeServiceStub(service.channel(peer))
-    call = stub.Inside(probe.messages.Asked(text="hello"))
+    call = stub.FromService(probe.messages.EchoRequest(text="hello"))
     if let_in:
         assert (await call).text == "hello"
     else:
@@ -157,14 +161,16 @@ async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
     env: TestEnvironment, stub: Any, probe: Probe, claims: dict[str, Any], reason: str
 ) -> None:
     token = env.issuer.token(ME, **claims)
-    for rpc in (stub.Own, stub.GuestsToo):
-        denied = await expect_error(rpc(probe.messages.Asked(user_id=ME), **bearer(token)))
+    for rpc in (stub.Owner, stub.GuestOrSignedIn):
+        denied = await expect_error(rpc(probe.messages.EchoRequest(user_id=ME), **bearer(token)))
         assert (denied.code, denied.reason) == ("UNAUTHENTICATED", reason)
 
 
 async def test_a_token_of_another_authority_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     forger = type(env.issuer)()
-    denied = await expect_error(stub.Own(probe.messages.Asked(user_id=ME), **bearer(forger.token(ME))))
+    denied = await expect_error(
+        stub.Owner(probe.messages.EchoRequest(user_id=ME), **bearer(forger.token(ME)))
+    )
     assert denied.reason == "TOKEN_INVALID"
 
 
@@ -174,81 +180,81 @@ async def test_a_token_for_another_purpose_is_refused(env: TestEnvironment, stub
     other = jwt.encode(
         {"alg": tokens.ALGORITHM, "typ": "JWT", "kid": "test"}, json.loads(text), env.issuer.key
     )
-    denied = await expect_error(stub.Own(probe.messages.Asked(user_id="me"), **bearer(other)))
+    denied = await expect_error(stub.Owner(probe.messages.EchoRequest(user_id="me"), **bearer(other)))
     assert denied.reason == "TOKEN_INVALID"
 
 
 async def test_lost_rights_are_refused_until_the_token_is_new(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
-    request = probe.messages.Asked(user_id=ME)
+    request = probe.messages.EchoRequest(user_id=ME)
     old, new = env.issuer.token(ME, rv=1), env.issuer.token(ME, rv=2)
-    await stub.Own(request, **bearer(old))
+    await stub.Owner(request, **bearer(old))
     env.feed.revoke_tokens(ME, 2)
-    denied = await eventually_error(lambda: stub.Own(request, **bearer(old)))
+    denied = await eventually_error(lambda: stub.Owner(request, **bearer(old)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_REVOKED")
-    await stub.Own(request, **bearer(new))
+    await stub.Owner(request, **bearer(new))
 
 
 @pytest.mark.parametrize("ending", ["user_erased", "user_merged"])
 async def test_no_token_of_who_is_no_more_is_accepted(
     env: TestEnvironment, stub: Any, probe: Probe, ending: str
 ) -> None:
-    gone, request = str(uuid.uuid4()), probe.messages.Asked(user_id="me")
+    gone, request = str(uuid.uuid4()), probe.messages.EchoRequest(user_id="me")
     token = env.issuer.token(gone, rv=1_000)
-    await stub.Own(request, **bearer(token))
+    await stub.Owner(request, **bearer(token))
     kind = {"user_erased": AccountEvent.UserErased, "user_merged": AccountEvent.UserMerged}[ending]
     env.feed.append(**{ending: kind(user_id=gone)})
-    assert (await eventually_error(lambda: stub.Own(request, **bearer(token)))).reason == "TOKEN_REVOKED"
+    assert (await eventually_error(lambda: stub.Owner(request, **bearer(token)))).reason == "TOKEN_REVOKED"
 
 
 async def test_a_sign_in_that_ended_is_refused_and_no_other(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
-    request = probe.messages.Asked(user_id=ME)
+    request = probe.messages.EchoRequest(user_id=ME)
     ended, other = env.issuer.token(ME, sid="ended"), env.issuer.token(ME, sid="other")
     env.feed.end_sign_in(ME, "ended")
-    assert (await eventually_error(lambda: stub.Own(request, **bearer(ended)))).reason == "TOKEN_REVOKED"
-    await stub.Own(request, **bearer(other))
+    assert (await eventually_error(lambda: stub.Owner(request, **bearer(ended)))).reason == "TOKEN_REVOKED"
+    await stub.Owner(request, **bearer(other))
 
 
 @pytest.mark.parametrize(("state", "is_seen"), [("ARCHIVED", True), ("DELETED", False), ("PURGED", False)])
 async def test_a_token_that_claims_a_closed_class_is_refused_until_it_is_in_use_again(
     env: TestEnvironment, stub: Any, probe: Probe, state: str, is_seen: bool
 ) -> None:
-    request = probe.messages.Asked(user_id=ME)
+    request = probe.messages.EchoRequest(user_id=ME)
     member = env.issuer.token(ME, classes={ATTENDED: "STUDENT"})
     reader = env.issuer.token(ME, archived={ATTENDED: "STUDENT"})
     env.feed.set_class_state(ATTENDED, ClassState.Value(f"CLASS_STATE_{state}"))
-    assert (await eventually_error(lambda: stub.Own(request, **bearer(member)))).reason == "TOKEN_REVOKED"
+    assert (await eventually_error(lambda: stub.Owner(request, **bearer(member)))).reason == "TOKEN_REVOKED"
     if is_seen:
-        await stub.Own(request, **bearer(reader))
+        await stub.Owner(request, **bearer(reader))
     else:
-        assert (await expect_error(stub.Own(request, **bearer(reader)))).reason == "TOKEN_REVOKED"
+        assert (await expect_error(stub.Owner(request, **bearer(reader)))).reason == "TOKEN_REVOKED"
     env.feed.set_class_state(ATTENDED, ClassState.CLASS_STATE_ACTIVE)
-    await eventually(lambda: stub.Own(request, **bearer(member)))
-    await stub.Own(request, **bearer(reader))
+    await eventually(lambda: stub.Owner(request, **bearer(member)))
+    await stub.Owner(request, **bearer(reader))
 
 
 @pytest.mark.parametrize("names", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])
 async def test_later_messages_of_a_stream_may_name_nobody(
     env: TestEnvironment, stub: Any, probe: Probe, names: dict[str, str]
 ) -> None:
-    piece = probe.messages.Piece
+    piece = probe.messages.UploadRequest
     token = bearer(env.issuer.token(ME, **CLAIMS["teacher"]))
-    sent = await stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b")]), **token)
+    sent = await stub.Upload(iter([piece(class_id=TAUGHT, text="a"), piece(text="b")]), **token)
     assert sent.text == "ab"
-    call = stub.Send(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **names)]), **token)
+    call = stub.Upload(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **names)]), **token)
     assert (await expect_error(call)).reason == "ACCESS_DENIED"
-    assert (await expect_error(stub.Send(iter([]), **token))).reason == "ACCESS_DENIED"
-    call = stub.Send(iter([piece(class_id=TAUGHT), piece(text="x" * 11)]), **token)
+    assert (await expect_error(stub.Upload(iter([]), **token))).reason == "ACCESS_DENIED"
+    call = stub.Upload(iter([piece(class_id=TAUGHT), piece(text="x" * 11)]), **token)
     assert (await expect_error(call)).reason == "FIELD_INVALID"
 
 
 async def test_bytes_that_are_no_request_are_refused_in_our_words(
     service: RunningService, probe: Probe
 ) -> None:
-    call: Any = service.channel().unary_unary("/probe.v1.ProbeService/Open")
+    call: Any = service.channel().unary_unary("/probe.v1.ProbeService/Public")
     assert (await expect_error(call(b"\xff\xff\xff"))).reason == "REQUEST_MALFORMED"
     assert (
         await expect_error(call(b"\x0a" + b"\x80\x80\x90\x02" + b"x" * 0x480000))
@@ -256,8 +262,8 @@ async def test_bytes_that_are_no_request_are_refused_in_our_words(
 
 
 async def test_no_text_holds_a_nul_character(env: TestEnvironment, stub: Any, probe: Probe) -> None:
-    asked = probe.messages.Asked
+    asked = probe.messages.EchoRequest
     request = asked(user_id=ME, text="a\0b", more=[asked(), asked(text="\0")], notes={"key": "\0", "\0": ""})
-    denied = await expect_error(stub.Own(request, **bearer(env.issuer.token(ME))))
+    denied = await expect_error(stub.Owner(request, **bearer(env.issuer.token(ME))))
     fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
     assert (denied.reason, fields) == ("FIELD_INVALID", {"text", "more[1].text", "notes['key']", "notes"})

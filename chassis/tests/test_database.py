@@ -1,4 +1,4 @@
-"""What is executed is what was described."""
+"""Statements, transactions and the connection pool."""
 
 import asyncio
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class NoteRow(NamedTuple):
     text: str
 
 
-def test_what_would_go_wrong_silently_is_refused_at_import() -> None:
+def test_constructs_that_fail_silently_are_rejected_at_import() -> None:
     with pytest.raises(ValueError, match="server_default"):
         statement(insert(Defaulted).values(key=bindparam("key")))
     with pytest.raises(ValueError, match="server_default"):
@@ -37,14 +37,14 @@ def test_what_would_go_wrong_silently_is_refused_at_import() -> None:
     statement(update(Note).values(text=null()))
 
 
-async def test_literals_and_given_values_meet(database: Database) -> None:
+async def test_literals_are_merged_with_the_parameters_of_a_call(database: Database) -> None:
     literal = statement(select(Note.text).where(Note.user_id == "a", Note.text == bindparam("text")), str)
     async with database.transaction() as transaction:
         await transaction.run(ADD_NOTE, user_id="a", text="x")
     assert await database.all(literal, text="x") == ["x"]
 
 
-async def test_rows_are_what_was_asked_for(database: Database) -> None:
+async def test_rows_have_the_declared_type(database: Database) -> None:
     rows = statement(select(Note.note_id, Note.text), NoteRow)
     async with database.transaction() as transaction:
         assert await transaction.run(ADD_NOTE, user_id="a", text="x") == 1
@@ -52,7 +52,7 @@ async def test_rows_are_what_was_asked_for(database: Database) -> None:
     assert await database.one(COUNT) == 1
 
 
-async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
+async def test_a_transaction_that_raises_is_rolled_back(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with database.transaction() as transaction:
             await transaction.run(ADD_NOTE, user_id="a", text="x")
@@ -60,7 +60,7 @@ async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> N
     assert await database.one(COUNT) == 0
 
 
-async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_serves_again(
+async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_is_reused(
     database: Database,
 ) -> None:
     started = asyncio.Event()
@@ -78,7 +78,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_its_connection_serves_
     assert await database.one(COUNT) == 0
 
 
-async def test_calls_that_are_given_up_at_any_moment_end_and_keep_no_connection(database_url: str) -> None:
+async def test_calls_that_are_cancelled_at_any_moment_end_and_leak_no_connection(database_url: str) -> None:
     database = Database(database_url, max_connections=2, acquire_timeout=20)
     await database.open()
 
@@ -87,22 +87,22 @@ async def test_calls_that_are_given_up_at_any_moment_end_and_keep_no_connection(
             await transaction.one(COUNT)
         await database.one(COUNT)
 
-    async def work_for_ever() -> None:
+    async def work_repeatedly() -> None:
         while True:
             await work()
 
     for turns in range(60):
-        given_up = [asyncio.create_task(work_for_ever()) for _ in range(4)]
+        cancelled = [asyncio.create_task(work_repeatedly()) for _ in range(4)]
         for _ in range(turns):
             await asyncio.sleep(0)
-        for task in given_up:
+        for task in cancelled:
             task.cancel()
-        await asyncio.gather(*given_up, return_exceptions=True)
+        await asyncio.gather(*cancelled, return_exceptions=True)
     await asyncio.gather(*(work() for _ in range(8)))
     await database.close()
 
 
-async def test_connections_that_died_in_the_pool_are_not_noticed(
+async def test_dead_pooled_connections_are_replaced_without_an_error(
     database: Database, database_url: str
 ) -> None:
     kill = (
@@ -122,7 +122,7 @@ async def test_connections_that_died_in_the_pool_are_not_noticed(
     assert await database.all(NOTES) == ["x"]
 
 
-async def test_a_pool_that_is_exhausted_is_unavailable_not_broken(database_url: str) -> None:
+async def test_an_exhausted_pool_is_reported_as_unavailable(database_url: str) -> None:
     small = Database(database_url, max_connections=1, acquire_timeout=0.05)
     await small.open()
     async with small.transaction():
@@ -134,9 +134,9 @@ async def test_a_pool_that_is_exhausted_is_unavailable_not_broken(database_url: 
     await small.close()
 
 
-def test_every_statement_is_known_to_the_registry() -> None:
+def test_every_statement_is_in_the_registry() -> None:
     from chassis.database import Statement
 
-    made = statement(select(func.count()).select_from(table("nowhere", column("x"))), int)
-    assert made in Statement.registry
-    Statement.registry.remove(made)
+    created = statement(select(func.count()).select_from(table("nowhere", column("x"))), int)
+    assert created in Statement.registry
+    Statement.registry.remove(created)

@@ -1,4 +1,4 @@
-"""What the account feed changes for good is applied once, in order, by one of several processes."""
+"""Durable effects of the account feed are applied once, in order, by one of several processes."""
 
 import asyncio
 import uuid
@@ -18,7 +18,7 @@ Apply = Callable[[], Awaitable[None]]
 
 
 def erase(feed: FakeAccountFeed) -> str:
-    """Appends an erasure and returns whose."""
+    """Appends an erasure and returns the user id."""
     user_id = str(uuid.uuid4())
     feed.append(user_erased=AccountEvent.UserErased(user_id=user_id))
     return user_id
@@ -28,20 +28,20 @@ async def note(transaction: Transaction, event: AccountEvent) -> None:
     await transaction.run(ADD_NOTE, user_id=event.user_erased.user_id, text="erased")
 
 
-def noted(database_url: str) -> list[str]:
+def list_notes(database_url: str) -> list[str]:
     with psycopg.connect(database_url) as connection:
         return [
             str(user_id) for (user_id,) in connection.execute("SELECT user_id FROM notes ORDER BY note_id")
         ]
 
 
-async def until(met: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not await asyncio.to_thread(met):
+        while not await asyncio.to_thread(condition):
             continue
 
 
-async def test_every_event_with_an_effect_is_applied_once_in_order(
+async def test_every_event_with_a_handler_is_applied_once_in_order(
     database: Database, database_url: str
 ) -> None:
     feed = FakeAccountFeed()
@@ -52,25 +52,25 @@ async def test_every_event_with_an_effect_is_applied_once_in_order(
         for _ in range(3)
     ]
     expected += [erase(feed) for _ in range(20)]
-    await until(lambda: len(noted(database_url)) >= 21)
+    await wait_until(lambda: len(list_notes(database_url)) >= 21)
     for replica in replicas:
         replica.cancel()
     await asyncio.gather(*replicas, return_exceptions=True)
-    assert noted(database_url) == expected
+    assert list_notes(database_url) == expected
 
 
-async def test_a_process_goes_on_where_the_last_one_stopped(database: Database, database_url: str) -> None:
+async def test_a_process_resumes_from_the_stored_cursor(database: Database, database_url: str) -> None:
     feed = FakeAccountFeed()
     for _ in range(2):
         erase(feed)
         following = asyncio.create_task(feed_consumer.consume(database, feed.follow, {"user_erased": note}))
-        await until(lambda: len(noted(database_url)) >= len(feed_ids(feed)))
+        await wait_until(lambda: len(list_notes(database_url)) >= len(feed_ids(feed)))
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-    assert noted(database_url) == feed_ids(feed)
+    assert list_notes(database_url) == feed_ids(feed)
 
 
-async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
+async def test_a_failed_handler_is_retried_before_later_events(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_consumer, "RETRY_DELAY_SECONDS", 0.01)
@@ -85,29 +85,27 @@ async def test_an_effect_that_fails_is_tried_again_and_holds_up_those_after_it(
     following = asyncio.create_task(
         feed_consumer.consume(database, feed.follow, {"user_erased": fails_at_first})
     )
-    await until(lambda: len(noted(database_url)) >= 2)
+    await wait_until(lambda: len(list_notes(database_url)) >= 2)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-    assert noted(database_url) == expected
+    assert list_notes(database_url) == expected
 
 
-async def test_in_a_new_epoch_the_feed_is_applied_from_its_beginning(
-    database: Database, database_url: str
-) -> None:
+async def test_a_new_epoch_is_applied_from_its_beginning(database: Database, database_url: str) -> None:
     feed = FakeAccountFeed()
     apply = partial(feed_consumer.consume, database, feed.follow, {"user_erased": note})
     before = [erase(feed), erase(feed)]
     following = asyncio.create_task(apply())
-    await until(lambda: len(noted(database_url)) >= 2)
+    await wait_until(lambda: len(list_notes(database_url)) >= 2)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     feed.begin_epoch()
     after = [erase(feed)]
     following = asyncio.create_task(apply())
-    await until(lambda: len(noted(database_url)) >= 3)
+    await wait_until(lambda: len(list_notes(database_url)) >= 3)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-    assert noted(database_url) == before + after
+    assert list_notes(database_url) == before + after
 
 
 def feed_ids(feed: FakeAccountFeed) -> list[str]:

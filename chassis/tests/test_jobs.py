@@ -1,4 +1,4 @@
-"""Jobs of workers that died are taken up again, each by one other."""
+"""Jobs of dead workers are retried, each by one other worker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,13 +21,13 @@ REPLICAS = 4
 
 @pytest_asyncio.fixture
 async def schema(database_url: str) -> AsyncIterator[str]:
-    """A database that has the queue's tables."""
+    """Creates the tables of the job queue."""
     async with jobs.queue(database_url).open_async() as app:
         await app.schema_manager.apply_schema_async()
     yield database_url
 
 
-async def test_replicas_that_look_at_once_take_up_each_job_once(schema: str) -> None:
+async def test_concurrent_replicas_retry_each_stalled_job_once(schema: str) -> None:
     done: list[int] = []
     finished = asyncio.Event()
 

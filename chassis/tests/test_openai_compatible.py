@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.models.openai_compatible import ChatMessage, ModelEndpoint, ModelRequestFailed, OpenAIClient
-from chassis.tests.model_server import DONE, ModelServer, model_server, said
+from chassis.testing.model_server import DONE, ModelServer, model_server, text_event
 
 PROMPT = [
     ChatMessage("system", "Answer briefly."),
@@ -32,14 +32,14 @@ async def ask(model: ModelServer, read_seconds: float = 5, **options: Any) -> li
 
 
 async def test_the_output_is_streamed_in_pieces(model: ModelServer) -> None:
-    model.answers("It ", "boils [1].")
+    model.respond("It ", "boils [1].")
     assert await ask(model) == ["It ", "boils [1]."]
 
 
 async def test_the_request_contains_the_messages_and_the_parameters(model: ModelServer) -> None:
-    model.answers("So.")
+    model.respond("So.")
     await ask(model)
-    [body] = model.asked
+    [body] = model.requests
     assert body["messages"] == [
         {"role": "system", "content": "Answer briefly."},
         {"role": "user", "content": "Hello"},
@@ -69,24 +69,24 @@ async def test_the_key_is_sent_to_the_endpoint_and_occurs_in_no_error_or_log(
 async def test_parameters_that_the_model_rejects_are_replaced_in_all_later_calls(
     model: ModelServer,
 ) -> None:
-    model.picky = {"max_tokens", "temperature"}
-    model.answers("So.")
+    model.rejected_parameters = {"max_tokens", "temperature"}
+    model.respond("So.")
     client = OpenAIClient(ModelEndpoint(model.url, "small", max_tokens=7))
     for _ in range(2):
         assert [piece async for piece in client.stream(PROMPT)] == ["So."]
     await client.close()
-    sent = [{*body} & {"max_tokens", "max_completion_tokens", "temperature"} for body in model.asked]
+    sent = [{*body} & {"max_tokens", "max_completion_tokens", "temperature"} for body in model.requests]
     assert sent[-2:] == [{"max_completion_tokens"}] * 2
-    assert (len(sent), model.asked[-1]["max_completion_tokens"]) == (4, 7)
+    assert (len(sent), model.requests[-1]["max_completion_tokens"]) == (4, 7)
 
 
 async def test_private_addresses_are_refused_unless_they_are_allow_listed(model: ModelServer) -> None:
-    model.answers("So.")
+    model.respond("So.")
     host = model.url.removeprefix("http://").removesuffix("/v1")
     assert await ask(model, private_hosts=frozenset({host})) == ["So."]
     with pytest.raises(ModelRequestFailed, match="PrivateAddressError"):
         await ask(model, private_hosts=frozenset())
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 async def test_redirects_are_not_followed(model: ModelServer) -> None:
@@ -94,7 +94,7 @@ async def test_redirects_are_not_followed(model: ModelServer) -> None:
     host = model.url.removeprefix("http://").removesuffix("/v1")
     with pytest.raises(ModelRequestFailed, match="307"):
         await ask(model, private_hosts=frozenset({host}))
-    assert len(model.asked) == 1
+    assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
@@ -102,7 +102,7 @@ async def test_an_error_response_fails_the_request(model: ModelServer, status: i
     model.status, model.events = status, [b'{"error": {"message": "no"}}']
     with pytest.raises(ModelRequestFailed):
         await ask(model)
-    assert len(model.asked) <= 2
+    assert len(model.requests) <= 2
 
 
 async def test_an_unreachable_endpoint_fails_the_request() -> None:
@@ -110,7 +110,7 @@ async def test_an_unreachable_endpoint_fails_the_request() -> None:
         await ask(ModelServer(url="http://127.0.0.1:1/v1"))
 
 
-@pytest.mark.parametrize("events", [[], [said("It is")]], ids=["immediately", "after output"])
+@pytest.mark.parametrize("events", [[], [text_event("It is")]], ids=["immediately", "after output"])
 async def test_a_model_that_sends_nothing_more_fails_the_request(
     model: ModelServer, events: list[bytes]
 ) -> None:
@@ -122,11 +122,11 @@ async def test_a_model_that_sends_nothing_more_fails_the_request(
 @pytest.mark.parametrize(
     "events",
     [
-        [said("It is")],
-        [said("It is"), DONE],
-        [said("It is"), said("", "content_filter"), DONE],
-        [said("It is"), b"data: {nonsense\n\n"],
-        [said("It is"), b'data: {"error": {"message": "overloaded"}}\n\n'],
+        [text_event("It is")],
+        [text_event("It is"), DONE],
+        [text_event("It is"), text_event("", "content_filter"), DONE],
+        [text_event("It is"), b"data: {nonsense\n\n"],
+        [text_event("It is"), b'data: {"error": {"message": "overloaded"}}\n\n'],
     ],
     ids=["end", "no reason", "filtered", "nonsense", "error"],
 )
@@ -145,5 +145,5 @@ async def test_an_incomplete_stream_fails_the_request_after_its_output(
 
 
 async def test_output_that_ends_at_max_tokens_is_complete(model: ModelServer) -> None:
-    model.events = [said("It is"), said("", "length"), DONE]
+    model.events = [text_event("It is"), text_event("", "length"), DONE]
     assert await ask(model) == ["It is"]

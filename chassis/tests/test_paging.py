@@ -1,4 +1,4 @@
-"""Pages hold every row once, and their tokens open nothing else."""
+"""Keyset paging: every row occurs once, and a page token is valid only for its request."""
 
 import base64
 import json
@@ -17,13 +17,13 @@ USER = "018f0000-0000-7000-8000-00000000000a"
 
 
 @given(st.sets(st.integers(1, 10_000)), st.integers(0, 7))
-def test_walking_the_pages_meets_every_row_once(rows: set[int], size: int) -> None:
+def test_the_pages_contain_every_row_once(rows: set[int], size: int) -> None:
     request = ListEventsRequest(user_id=USER, page_size=size)
     seen: list[int] = []
     while True:
         [after] = paging.decode_page_token(request, (0,))
-        following = sorted(row for row in rows if row > after)[: paging.size(request) + 1]
-        page, request.page_token = paging.page(request, following, lambda row: (row,))
+        remaining = sorted(row for row in rows if row > after)[: paging.size(request) + 1]
+        page, request.page_token = paging.page(request, remaining, lambda row: (row,))
         assert len(page) <= (size or paging.DEFAULT_SIZE)
         seen += page
         if not request.page_token:
@@ -31,11 +31,11 @@ def test_walking_the_pages_meets_every_row_once(rows: set[int], size: int) -> No
     assert seen == sorted(rows)
 
 
-def test_a_page_is_never_larger_than_a_thousand() -> None:
+def test_a_page_has_at_most_a_thousand_rows() -> None:
     assert paging.size(ListEventsRequest(page_size=5000)) == 1000
 
 
-def test_a_page_ends_before_it_grows_too_large_but_holds_one_row() -> None:
+def test_a_page_is_limited_in_bytes_and_has_at_least_one_row() -> None:
     half = paging.MAX_PAGE_BYTES // 2
     assert [paging.count_within_bytes(sizes) for sizes in ([], [3 * half], [half, half, 1], [1, 1])] == [
         1,
@@ -70,12 +70,12 @@ def test_a_damaged_token_is_refused(token: str) -> None:
 
 
 @pytest.mark.parametrize("key", [1, None, [USER], {"id": USER}])
-def test_what_is_no_text_is_no_id(key: object) -> None:
+def test_a_key_of_another_json_type_is_refused(key: object) -> None:
     with pytest.raises(PageTokenInvalid):
         paging.decode_page_token(ListEventsRequest(user_id=USER, page_token=_with(key)), (paging.MIN_UUID,))
 
 
-def test_a_token_is_bound_to_its_list() -> None:
+def test_a_token_is_refused_for_another_request() -> None:
     token = _token()
     assert paging.decode_page_token(ListEventsRequest(user_id=USER, page_token=token, page_size=9), (0,)) == (
         1,
@@ -88,7 +88,7 @@ def test_a_token_is_bound_to_its_list() -> None:
             paging.decode_page_token(other, (0,))
 
 
-def test_ids_and_numbers_come_back_as_they_went() -> None:
+def test_uuids_and_numbers_are_restored_from_a_token() -> None:
     request = ListEventsRequest(user_id=USER, page_size=1)
     start = (paging.MIN_UUID, 0)
     _, request.page_token = paging.page(request, [(USER, 7), (USER, 8)], lambda row: row)

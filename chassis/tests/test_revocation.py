@@ -1,4 +1,4 @@
-"""What a process remembers of the account feed."""
+"""The revocation list that a process derives from the account feed."""
 
 import asyncio
 import time
@@ -18,8 +18,8 @@ EARLY, LATE = "018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-0
 
 
 def caller(**claims: Any) -> Caller:
-    """Somebody whose token says little."""
-    plain: dict[str, Any] = {
+    """Returns a caller with these claims and defaults."""
+    defaults: dict[str, Any] = {
         "user_id": "me",
         "role": "STUDENT",
         "classes": {},
@@ -30,7 +30,7 @@ def caller(**claims: Any) -> Caller:
         "guest": False,
         "token": "",
     }
-    return Caller(**{**plain, **claims})
+    return Caller(**{**defaults, **claims})
 
 
 def lost(version: int, sequence: int = 7) -> WatchAccountEventsResponse:
@@ -43,7 +43,7 @@ def heartbeat(sequence: int = 7) -> WatchAccountEventsResponse:
 
 
 async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[RevocationList, list[Position]]:
-    """Follows streams that break off, one after the other; returns where each was begun."""
+    """Follows streams that break off, one after the other. Returns the list and the start of each stream."""
     followed, begun = RevocationList(), list[Position]()
     rest = iter(streams)
     ended = asyncio.Event()
@@ -64,12 +64,12 @@ async def follow(*streams: list[WatchAccountEventsResponse]) -> tuple[Revocation
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Removes the delay before a feed is followed again."""
     monkeypatch.setattr(revocation, "RETRY_DELAY_SECONDS", 0.001)
 
 
-async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:
+async def test_a_broken_feed_is_resumed_from_its_last_position() -> None:
     followed, begun = await follow(
         [WatchAccountEventsResponse(epoch=EARLY), lost(2, sequence=7)],
         [WatchAccountEventsResponse(epoch=EARLY), heartbeat(9)],
@@ -80,7 +80,7 @@ async def test_a_feed_that_breaks_off_is_taken_up_where_it_was_left() -> None:
     followed.check(caller(rights_version=2))
 
 
-async def test_what_was_withdrawn_in_another_epoch_has_never_happened() -> None:
+async def test_revocations_of_another_epoch_are_forgotten() -> None:
     followed, begun = await follow(
         [WatchAccountEventsResponse(epoch=EARLY), lost(2, sequence=7), heartbeat(7)],
         [WatchAccountEventsResponse(epoch=LATE), heartbeat(3)],
@@ -89,14 +89,14 @@ async def test_what_was_withdrawn_in_another_epoch_has_never_happened() -> None:
     followed.check(caller(rights_version=1))
 
 
-async def test_without_the_feed_nobody_is_let_in() -> None:
+async def test_calls_are_refused_before_the_feed_was_followed() -> None:
     with pytest.raises(ServiceUnavailable):
         RevocationList().check(caller())
 
 
-async def test_what_no_living_token_can_claim_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revocation_expires_when_no_valid_token_can_match_it(monkeypatch: pytest.MonkeyPatch) -> None:
     followed, _ = await follow([WatchAccountEventsResponse(epoch=EARLY), lost(2), heartbeat()])
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + revocation.REPLAY_WINDOW.total_seconds() + 1)
-    followed._minimum_versions.set("somebody else", 1)
+    followed._minimum_versions.set("another user", 1)
     assert "me" not in followed._minimum_versions

@@ -1,4 +1,4 @@
-"""Streams live no longer than the right to them, and say why they end."""
+"""Streams: they end when the token expires or is revoked, and report the reason."""
 
 import uuid
 from typing import Any
@@ -14,7 +14,7 @@ from meno.access.v1.access_pb2 import ClassState
 
 
 async def _until_error(call: Any) -> tuple[list[Any], str]:
-    """Every message of a stream that ends in an error, and the error's reason."""
+    """Returns every message of a stream that must end with an error, and the reason of the error."""
     received = []
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for step in call:
@@ -22,7 +22,7 @@ async def _until_error(call: Any) -> tuple[list[Any], str]:
     return received, parse_error(caught.value).reason
 
 
-async def _is_refused(call: Any) -> bool:
+async def _fails(call: Any) -> bool:
     try:
         await anext(aiter(call))
     except grpc.aio.AioRpcError:
@@ -30,28 +30,30 @@ async def _is_refused(call: Any) -> bool:
     return False
 
 
-async def test_a_stream_ends_when_its_token_does(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+async def test_a_stream_ends_when_its_token_expires(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     token = env.issuer.token(str(uuid.uuid4()), lifetime=2)
-    received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
+    received, reason = await _until_error(
+        stub.Watch(probe.messages.EchoRequest(user_id="me"), **bearer(token))
+    )
     assert reason == "TOKEN_EXPIRED"
     assert [step.WhichOneof("step") for step in received] == ["text", "error"]
     assert received[-1].error.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
 
 
-@pytest.mark.parametrize("lost", ["rights", "sign-in", "class"])
-async def test_a_stream_is_cut_when_what_it_stands_on_is_lost(
-    env: TestEnvironment, stub: Any, probe: Probe, lost: str
+@pytest.mark.parametrize("revoked", ["rights", "sign-in", "class"])
+async def test_a_stream_ends_when_its_token_is_revoked_and_other_streams_continue(
+    env: TestEnvironment, stub: Any, probe: Probe, revoked: str
 ) -> None:
     person, bystander, sign_in, taught = (str(uuid.uuid4()) for _ in range(4))
-    request = probe.messages.Asked(user_id="me")
+    request = probe.messages.EchoRequest(user_id="me")
     claims: dict[str, Any] = {"rv": 1, "sid": sign_in, "classes": {taught: "TEACHER"}}
-    theirs = stub.Watch(request, **bearer(env.issuer.token(person, **claims)))
+    revoked_call = stub.Watch(request, **bearer(env.issuer.token(person, **claims)))
     another = stub.Watch(request, **bearer(env.issuer.token(bystander, rv=1)))
-    # The same person elsewhere, who is in another class.
+    # The same user with a newer token of another sign-in without the class.
     elsewhere = stub.Watch(request, **bearer(env.issuer.token(person, rv=2)))
-    streams = [aiter(theirs), aiter(another), aiter(elsewhere)]
+    streams = [aiter(revoked_call), aiter(another), aiter(elsewhere)]
     assert [(await anext(stream)).text for stream in streams] == ["first"] * 3
-    match lost:
+    match revoked:
         case "rights":
             env.feed.revoke_tokens(person, 2)
         case "sign-in":
@@ -65,11 +67,13 @@ async def test_a_stream_is_cut_when_what_it_stands_on_is_lost(
         call.cancel()
 
 
-async def test_an_upload_is_cut_when_a_right_is_lost(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+async def test_an_upload_ends_when_its_token_is_revoked(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
     person, taught = str(uuid.uuid4()), str(uuid.uuid4())
     token = env.issuer.token(person, rv=1, role="TEACHER", classes={taught: "TEACHER"})
-    call = stub.Send(**bearer(token))
-    await call.write(probe.messages.Piece(class_id=taught, text="a"))
+    call = stub.Upload(**bearer(token))
+    await call.write(probe.messages.UploadRequest(class_id=taught, text="a"))
     env.feed.revoke_tokens(person, 2)
     assert (await expect_error(call)).reason == "TOKEN_REVOKED"
 
@@ -78,32 +82,32 @@ async def test_a_drain_ends_every_stream(
     env: TestEnvironment, security: SecurityContext, stub: Any, probe: Probe
 ) -> None:
     token = env.issuer.token(str(uuid.uuid4()))
-    watched = aiter(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(token)))
+    watched = aiter(stub.Watch(probe.messages.EchoRequest(user_id="me"), **bearer(token)))
     assert (await anext(watched)).text == "first"
     security.revocations.drain()
     received, reason = await _until_error(watched)
     assert (reason, received[-1].WhichOneof("step")) == ("SERVICE_UNAVAILABLE", "error")
 
 
-async def test_nobody_holds_more_than_so_many_streams_open(
+async def test_the_number_of_open_streams_of_a_user_is_limited(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
     mine, others = (bearer(env.issuer.token(str(uuid.uuid4()))) for _ in range(2))
-    request = probe.messages.Asked(user_id="me")
+    request = probe.messages.EchoRequest(user_id="me")
     watching = [stub.Watch(request, **mine) for _ in range(MAX_STREAMS)]
     for call in watching:
         await anext(aiter(call))
     assert (await expect_error(stub.Watch(request, **mine))).reason == "RATE_LIMITED"
     assert (await anext(aiter(stub.Watch(request, **others)))).text == "first"
     watching[0].cancel()
-    while await _is_refused(stub.Watch(request, **mine)):
+    while await _fails(stub.Watch(request, **mine)):
         continue
 
 
-async def test_a_refusal_within_a_stream_comes_as_its_last_message_too(
+async def test_an_error_after_the_first_message_is_also_sent_as_the_last_message(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
-    request = probe.messages.Asked(user_id="me", text="refused")
+    request = probe.messages.EchoRequest(user_id="me", text="denied")
     received, reason = await _until_error(stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4())))))
     assert (reason, received[-1].error.message) == (
         "ACCESS_DENIED",
@@ -111,7 +115,9 @@ async def test_a_refusal_within_a_stream_comes_as_its_last_message_too(
     )
 
 
-async def test_a_refusal_before_a_stream_is_no_message(stub: Any, probe: Probe) -> None:
+async def test_an_error_before_the_first_message_is_not_sent_as_a_message(stub: Any, probe: Probe) -> None:
     forged = FakeTokenIssuer().token(str(uuid.uuid4()))
-    received, reason = await _until_error(stub.Watch(probe.messages.Asked(user_id="me"), **bearer(forged)))
+    received, reason = await _until_error(
+        stub.Watch(probe.messages.EchoRequest(user_id="me"), **bearer(forged))
+    )
     assert (received, reason) == ([], "TOKEN_INVALID")

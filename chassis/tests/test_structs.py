@@ -1,4 +1,4 @@
-"""Objects of callers: what is kept comes back, and what is too much is told."""
+"""JSON objects of callers: canonical text, round trip and limits."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chassis import structs
 
-# JSON of the database knows no negative zero.
+# jsonb does not distinguish negative zero from zero.
 numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 scalars = st.none() | st.booleans() | numbers | names
@@ -25,13 +25,13 @@ objects = st.dictionaries(
 
 
 def struct(fields: dict[str, Any]) -> Struct:
-    made = Struct()
-    made.update(fields)
-    return made
+    built = Struct()
+    built.update(fields)
+    return built
 
 
 def nested(levels: int, *, lists: bool = False) -> Struct:
-    """An object of so many levels in all."""
+    """Returns an object with this number of levels."""
     value: Any = 1
     for _ in range(levels - 1):
         value = [value] if lists else {"in": value}
@@ -44,7 +44,7 @@ def depth(value: Any) -> int:
 
 
 @given(objects)
-def test_an_object_comes_back_as_it_was(fields: dict[str, Any]) -> None:
+def test_a_stored_object_is_returned_unchanged(fields: dict[str, Any]) -> None:
     if depth(fields) > structs.MAX_DEPTH:
         with pytest.raises(structs.TooLarge):
             structs.to_canonical_json(struct(fields))
@@ -53,26 +53,26 @@ def test_an_object_comes_back_as_it_was(fields: dict[str, Any]) -> None:
 
 
 @given(objects)
-def test_the_spelling_does_not_depend_on_the_order_of_the_fields(fields: dict[str, Any]) -> None:
+def test_canonical_json_does_not_depend_on_the_order_of_the_fields(fields: dict[str, Any]) -> None:
     backwards = struct(dict(reversed(fields.items())))
     if depth(fields) <= structs.MAX_DEPTH:
         assert structs.to_canonical_json(struct(fields)) == structs.to_canonical_json(backwards)
 
 
 @given(numbers)
-def test_a_number_is_the_same_however_the_database_writes_it(number: float) -> None:
-    spelled = structs.to_canonical_json(struct({"n": number}))
-    assert structs.canonicalize(f'{{"n": {number:f}}}' if number.is_integer() else spelled) == spelled
+def test_a_number_is_canonical_in_each_notation_of_the_database(number: float) -> None:
+    canonical = structs.to_canonical_json(struct({"n": number}))
+    assert structs.canonicalize(f'{{"n": {number:f}}}' if number.is_integer() else canonical) == canonical
 
 
 @pytest.mark.parametrize("lists", [False, True])
-def test_eight_levels_are_kept_and_nine_are_not(lists: bool) -> None:
+def test_eight_levels_are_accepted_and_nine_are_not(lists: bool) -> None:
     assert structs.to_canonical_json(nested(8, lists=lists))
     with pytest.raises(structs.TooLarge):
         structs.to_canonical_json(nested(9, lists=lists))
 
 
-def test_sixteen_kibibytes_are_kept_and_one_more_byte_is_not() -> None:
+def test_sixteen_kibibytes_are_accepted_and_one_more_byte_is_not() -> None:
     frame = len('{"t":""}')
     assert (
         len(structs.to_canonical_json(struct({"t": "x" * (structs.MAX_BYTES - frame)}))) == structs.MAX_BYTES
@@ -83,7 +83,7 @@ def test_sixteen_kibibytes_are_kept_and_one_more_byte_is_not() -> None:
         structs.to_canonical_json(struct({"t": "é" * ((structs.MAX_BYTES - frame) // 2 + 1)}))
 
 
-def test_true_is_not_one() -> None:
+def test_true_differs_from_one_and_integers_have_no_fraction() -> None:
     assert structs.to_canonical_json(struct({"a": True})) != structs.to_canonical_json(struct({"a": 1}))
     assert json.loads(structs.to_canonical_json(struct({"a": -0.0, "b": 3.0}))) == {"a": 0, "b": 3}
 
@@ -99,6 +99,6 @@ def test_true_is_not_one() -> None:
         Value(list_value=ListValue(values=[Value()])),
     ],
 )
-def test_what_json_cannot_hold_is_told(value: Value) -> None:
+def test_an_unsupported_value_is_an_error(value: Value) -> None:
     with pytest.raises(structs.UnsupportedValue):
         structs.to_canonical_json(Struct(fields={"field": value}))

@@ -1,4 +1,4 @@
-"""Logs tell what went wrong, and nothing of the people whom it happened to."""
+"""Logs contain errors without personal data."""
 
 import json
 import logging
@@ -14,8 +14,8 @@ EMAIL = "ada@example.org"
 
 
 @pytest.fixture
-def _settings_of_the_others() -> Iterator[None]:
-    """Puts back what the other tests log with."""
+def _restored_logging() -> Iterator[None]:
+    """Restores the logging configuration after the test."""
     kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     yield
     structlog.configure(**kept)
@@ -23,8 +23,8 @@ def _settings_of_the_others() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
 
 
-@pytest.mark.usefixtures("_settings_of_the_others")
-def test_a_traceback_quotes_no_row(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("_restored_logging")
+def test_a_traceback_contains_no_row_values(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.configure("probe_service")
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE people (email text PRIMARY KEY)")

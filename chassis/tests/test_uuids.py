@@ -1,4 +1,4 @@
-"""Ids have one spelling, wherever they stand."""
+"""UUIDs of requests are normalised to lower case."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from meno.session.v1.event_service_pb2 import AppendEventsRequest
 from meno.session.v1.resources_pb2 import Event
 
 
-def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> None:
+def test_only_fields_that_are_uuids_are_changed_to_lower_case() -> None:
     user_id, session_id, event_id = (str(uuid.uuid4()) for _ in range(3))
     payload = Struct()
     payload.update({"id": event_id.upper()})
@@ -25,7 +25,7 @@ def test_every_field_that_is_an_id_is_brought_to_lower_case_and_no_other() -> No
     assert (event.client_event_id, event.payload["id"]) == (event_id, event_id.upper())
 
 
-def test_lists_of_ids_are_too() -> None:
+def test_lists_of_uuids_are_changed_to_lower_case() -> None:
     user_ids = [str(uuid.uuid4()) for _ in range(3)]
     request = BatchGetUsersRequest(user_ids=map(str.upper, user_ids))
     normalize_uuids(request)

@@ -15,7 +15,7 @@ from chassis.errors import AccessDenied, ServiceUnavailable
 from chassis.models.openai_compatible import ModelEndpoint
 from chassis.secret_refs import SecretUnavailable
 from chassis.testing import TestEnvironment
-from chassis.tests.model_server import ModelServer, model_server
+from chassis.testing.model_server import ModelServer, model_server
 from chassis.url_policy import UrlNotAllowed
 from chat_service.settings import Settings
 from chat_service.tests.conftest import NewServer, Server, collect, kinds, reason
@@ -41,7 +41,7 @@ async def identity(env: TestEnvironment) -> AsyncIterator[FakeIdentity]:
 @pytest_asyncio.fixture
 async def model() -> AsyncIterator[ModelServer]:
     async with model_server() as running:
-        running.answers("It is so.")
+        running.respond("It is so.")
         yield running
 
 
@@ -110,7 +110,7 @@ async def test_every_provider_is_called_with_the_chosen_model_and_parameters(
     }
     identity.response = model_at(model, provider=ModelProvider.Value(f"MODEL_PROVIDER_{provider}"), **chosen)
     assert await ask(server) == "It is so."
-    [asked], [head] = model.asked, model.headers
+    [asked], [head] = model.requests, model.headers
     assert (asked["model"], asked["temperature"], asked["max_tokens"]) == ("small", 1.5, 77)
     assert head.startswith(f"POST {path}/completions")
     assert f"Bearer {KEY}\r\n" in head
@@ -263,7 +263,7 @@ async def test_a_private_host_that_is_not_allow_listed_is_refused(
 ) -> None:
     identity.response = model_at(model, base_url=model.url.replace("127.0.0.1", "localhost"))
     assert await ask(server) == "MODEL_FAILED"
-    assert model.asked == []
+    assert model.requests == []
 
 
 class RecordingTutor(LanguageModelTutor):

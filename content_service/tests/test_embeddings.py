@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.errors import ServiceUnavailable
-from chassis.tests.model_server import ModelServer, model_server
+from chassis.testing.model_server import ModelServer, model_server
 from content_service.knowledge.embeddings import OpenAIEmbedder
 
 
@@ -26,16 +26,16 @@ async def embedder(model: ModelServer) -> AsyncIterator[OpenAIEmbedder]:
 async def test_vectors_have_the_order_of_the_texts_and_length_one(
     model: ModelServer, embedder: OpenAIEmbedder
 ) -> None:
-    model.embeds([3, 4], [0, 2])
+    model.respond_with_vectors([3, 4], [0, 2])
     assert await embedder.embed_documents(["a", "b"]) == [[0.6, 0.8], [0, 1]]
-    assert (model.asked[0]["model"], model.asked[0]["input"]) == ("small", ["a", "b"])
+    assert (model.requests[0]["model"], model.requests[0]["input"]) == ("small", ["a", "b"])
     assert "authorization: bearer a key" in model.headers[0].lower()
 
 
 async def test_vectors_of_another_dimension_are_an_error(
     model: ModelServer, embedder: OpenAIEmbedder
 ) -> None:
-    model.embeds([1, 2, 3])
+    model.respond_with_vectors([1, 2, 3])
     with pytest.raises(ValueError, match="vectors of 2"):
         await embedder.embed_query("a")
 

@@ -1,0 +1,23 @@
+"""Update masks: the fields that an update changes."""
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from chassis import field_masks
+from meno.identity.v1.resources_pb2 import User
+
+UPDATABLE = ("display_name", "full_name", "nickname")
+
+
+def test_without_a_mask_the_updatable_fields_that_are_set_are_changed() -> None:
+    user = User(user_id="not updatable", display_name="Ada", nickname="Ace")
+    assert field_masks.changes(user, FieldMask(), UPDATABLE) == {"display_name": "Ada", "nickname": "Ace"}
+
+
+def test_without_a_mask_and_without_fields_nothing_is_changed() -> None:
+    assert field_masks.changes(User(), FieldMask(), UPDATABLE) == {}
+
+
+def test_a_mask_selects_the_fields_including_empty_ones() -> None:
+    user = User(display_name="Ada", nickname="Ace")
+    mask = FieldMask(paths=["display_name", "full_name"])
+    assert field_masks.changes(user, mask, UPDATABLE) == {"display_name": "Ada", "full_name": ""}
