@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from chassis import telemetry
 from chassis.server import AnySettings, AppFactory, run
-from chassis.settings import Settings
+from chassis.settings import Settings, environment
 
 
 def service_cli(service: str, kind: type[AnySettings], create_app: AppFactory[AnySettings]) -> typer.Typer:
@@ -64,7 +64,7 @@ def _format_default(default: object) -> str:
 def load(kind: type[AnySettings]) -> AnySettings:
     """Reads the settings from the environment. Exits with one line for each invalid setting."""
     try:
-        return kind()
+        return kind.model_validate(environment(kind))
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(("MENO", *(str(part) for part in problem["loc"]))).upper()

@@ -86,6 +86,6 @@ async def prepend(method: Method, first: Message, rest: AsyncIterator[bytes]) ->
 
 def _new_trace_parent() -> str:
     """Returns a new traceparent, if the caller sent none or an invalid one."""
-    # uuid4() and secrets take five times as long (16 µs), which every call without a traceparent would pay.
+    # uuid4 and secrets take 16 µs in each call without a traceparent, os.urandom 3 µs (Python 3.11, one core).
     ids = os.urandom(24).hex()
     return f"00-{ids[:32]}-{ids[32:]}-00"

@@ -1,10 +1,8 @@
 """Settings of services that call language models."""
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
 from chassis import secret_refs
 from chassis.secret_refs import SecretUnavailable
@@ -33,7 +31,7 @@ class KeySettings(Settings):
 class ModelSettings(KeySettings):
     """The settings of a service that calls models at URLs of an administrator."""
 
-    private_model_hosts: Annotated[frozenset[str], NoDecode] = Field(
+    private_model_hosts: frozenset[str] = Field(
         default=frozenset(),
         description="model hosts that may have private addresses or no TLS, such as localhost:11434; comma-separated",
     )

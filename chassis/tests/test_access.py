@@ -1,4 +1,4 @@
-"""Every way into an RPC, and every way that is shut."""
+"""Authentication and access of each kind of RPC, and requests that are refused before the servicer."""
 
 import base64
 import json
@@ -45,7 +45,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_chain_is_in_its_order() -> None:
+def test_the_chain_has_its_documented_order() -> None:
     assert [stage.name for stage in CHAIN] == [
         "telemetry",
         "errors",
@@ -59,7 +59,7 @@ def test_the_chain_is_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rpc", "request_fields", "let_in"),
+    ("rpc", "request_fields", "permitted"),
     [
         ("Owner", {"user_id": ME}, {"student", "teacher", "admin", "guest"}),
         ("Owner", {"user_id": "me"}, {"student", "teacher", "admin", "guest"}),
@@ -89,8 +89,13 @@ def test_the_chain_is_in_its_order() -> None:
         ("Denied", {}, set()),
     ],
 )
-async def test_who_is_let_in(
-    env: TestEnvironment, stub: Any, probe: Probe, rpc: str, request_fields: dict[str, str], let_in: set[str]
+async def test_only_permitted_callers_are_served(
+    env: TestEnvironment,
+    stub: Any,
+    probe: Probe,
+    rpc: str,
+    request_fields: dict[str, str],
+    permitted: set[str],
 ) -> None:
     request = probe.messages.EchoRequest(**request_fields)
     found = set()
@@ -102,24 +107,20 @@ async def test_who_is_let_in(
         except Exception:
             denied = await expect_error(getattr(stub, rpc)(request, **bearer(env.issuer.token(ME, **claims))))
             assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
-    assert found == let_in
+    assert found == permitted
 
 
-async def test_me_is_written_out_before_the_handler_sees_it(
-    env: TestEnvironment, stub: Any, probe: Probe
-) -> None:
-    answer = await stub.Owner(probe.messages.EchoRequest(user_id="me"), **bearer(env.issuer.token(ME)))
-    assert answer.text == ME
+async def test_me_is_replaced_by_the_id_of_the_caller(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    response = await stub.Owner(probe.messages.EchoRequest(user_id="me"), **bearer(env.issuer.token(ME)))
+    assert response.text == ME
 
 
-async def test_without_a_token_the_caller_is_told_to_sign_in(stub: Any, probe: Probe) -> None:
+async def test_a_call_without_a_token_is_refused_as_unauthenticated(stub: Any, probe: Probe) -> None:
     denied = await expect_error(stub.Owner(probe.messages.EchoRequest(user_id=ME)))
     assert (denied.code, denied.reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
 
 
-async def test_access_is_decided_before_the_fields_are_looked_at(
-    env: TestEnvironment, stub: Any, probe: Probe
-) -> None:
+async def test_access_is_checked_before_the_fields(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     too_long = probe.messages.EchoRequest(user_id=str(uuid.uuid4()), text="x" * 11)
     assert (
         await expect_error(stub.Owner(too_long, **bearer(env.issuer.token(ME))))
@@ -131,14 +132,14 @@ async def test_access_is_decided_before_the_fields_are_looked_at(
 
 
 @pytest.mark.parametrize(
-    ("peer", "let_in"), [("peer_service", True), ("gateway", False), ("chat_service", False)]
+    ("peer", "permitted"), [("peer_service", True), ("gateway", False), ("chat_service", False)]
 )
-async def test_a_service_is_known_by_its_certificate(
-    service: RunningService, env: TestEnvironment, probe: Probe, peer: str, let_in: bool
+async def test_a_calling_service_is_identified_by_its_certificate(
+    service: RunningService, env: TestEnvironment, probe: Probe, peer: str, permitted: bool
 ) -> None:
     stub = probe.stubs.ProbeServiceStub(service.channel(peer))
     call = stub.FromService(probe.messages.EchoRequest(text="hello"))
-    if let_in:
+    if permitted:
         assert (await call).text == "hello"
     else:
         assert (await expect_error(call)).reason == "ACCESS_DENIED"
@@ -157,7 +158,7 @@ async def test_a_service_is_known_by_its_certificate(
         ({"classes": {str(number): "STUDENT" * 58 for number in range(50)}}, "TOKEN_INVALID"),
     ],
 )
-async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
+async def test_an_invalid_token_is_refused_and_not_treated_as_anonymous(
     env: TestEnvironment, stub: Any, probe: Probe, claims: dict[str, Any], reason: str
 ) -> None:
     token = env.issuer.token(ME, **claims)
@@ -166,15 +167,15 @@ async def test_a_token_that_does_not_hold_is_refused_and_never_anonymous(
         assert (denied.code, denied.reason) == ("UNAUTHENTICATED", reason)
 
 
-async def test_a_token_of_another_authority_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
-    forger = type(env.issuer)()
+async def test_a_token_of_another_issuer_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    other_issuer = type(env.issuer)()
     denied = await expect_error(
-        stub.Owner(probe.messages.EchoRequest(user_id=ME), **bearer(forger.token(ME)))
+        stub.Owner(probe.messages.EchoRequest(user_id=ME), **bearer(other_issuer.token(ME)))
     )
     assert denied.reason == "TOKEN_INVALID"
 
 
-async def test_a_token_for_another_purpose_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+async def test_a_token_of_another_type_is_refused(env: TestEnvironment, stub: Any, probe: Probe) -> None:
     _, claims, _ = env.issuer.token(ME).split(".")
     text = base64.urlsafe_b64decode(claims + "==")
     other = jwt.encode(
@@ -184,7 +185,7 @@ async def test_a_token_for_another_purpose_is_refused(env: TestEnvironment, stub
     assert denied.reason == "TOKEN_INVALID"
 
 
-async def test_lost_rights_are_refused_until_the_token_is_new(
+async def test_a_revoked_token_is_refused_and_a_newer_one_is_accepted(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
     request = probe.messages.EchoRequest(user_id=ME)
@@ -197,18 +198,18 @@ async def test_lost_rights_are_refused_until_the_token_is_new(
 
 
 @pytest.mark.parametrize("ending", ["user_erased", "user_merged"])
-async def test_no_token_of_who_is_no_more_is_accepted(
+async def test_tokens_of_erased_and_merged_users_are_refused(
     env: TestEnvironment, stub: Any, probe: Probe, ending: str
 ) -> None:
-    gone, request = str(uuid.uuid4()), probe.messages.EchoRequest(user_id="me")
-    token = env.issuer.token(gone, rv=1_000)
+    user_id, request = str(uuid.uuid4()), probe.messages.EchoRequest(user_id="me")
+    token = env.issuer.token(user_id, rv=1_000)
     await stub.Owner(request, **bearer(token))
     kind = {"user_erased": AccountEvent.UserErased, "user_merged": AccountEvent.UserMerged}[ending]
-    env.feed.append(**{ending: kind(user_id=gone)})
+    env.feed.append(**{ending: kind(user_id=user_id)})
     assert (await eventually_error(lambda: stub.Owner(request, **bearer(token)))).reason == "TOKEN_REVOKED"
 
 
-async def test_a_sign_in_that_ended_is_refused_and_no_other(
+async def test_only_tokens_of_the_ended_sign_in_are_refused(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
     request = probe.messages.EchoRequest(user_id=ME)
@@ -218,16 +219,18 @@ async def test_a_sign_in_that_ended_is_refused_and_no_other(
     await stub.Owner(request, **bearer(other))
 
 
-@pytest.mark.parametrize(("state", "is_seen"), [("ARCHIVED", True), ("DELETED", False), ("PURGED", False)])
-async def test_a_token_that_claims_a_closed_class_is_refused_until_it_is_in_use_again(
-    env: TestEnvironment, stub: Any, probe: Probe, state: str, is_seen: bool
+@pytest.mark.parametrize(
+    ("state", "is_readable"), [("ARCHIVED", True), ("DELETED", False), ("PURGED", False)]
+)
+async def test_a_token_with_an_inactive_class_is_refused_until_the_class_is_active_again(
+    env: TestEnvironment, stub: Any, probe: Probe, state: str, is_readable: bool
 ) -> None:
     request = probe.messages.EchoRequest(user_id=ME)
     member = env.issuer.token(ME, classes={ATTENDED: "STUDENT"})
     reader = env.issuer.token(ME, archived={ATTENDED: "STUDENT"})
     env.feed.set_class_state(ATTENDED, ClassState.Value(f"CLASS_STATE_{state}"))
     assert (await eventually_error(lambda: stub.Owner(request, **bearer(member)))).reason == "TOKEN_REVOKED"
-    if is_seen:
+    if is_readable:
         await stub.Owner(request, **bearer(reader))
     else:
         assert (await expect_error(stub.Owner(request, **bearer(reader)))).reason == "TOKEN_REVOKED"
@@ -236,22 +239,22 @@ async def test_a_token_that_claims_a_closed_class_is_refused_until_it_is_in_use_
     await stub.Owner(request, **bearer(reader))
 
 
-@pytest.mark.parametrize("names", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])
-async def test_later_messages_of_a_stream_may_name_nobody(
-    env: TestEnvironment, stub: Any, probe: Probe, names: dict[str, str]
+@pytest.mark.parametrize("identity_fields", [{"class_id": TAUGHT}, {"class_id": ATTENDED}])
+async def test_later_messages_of_an_upload_must_not_set_identity_fields(
+    env: TestEnvironment, stub: Any, probe: Probe, identity_fields: dict[str, str]
 ) -> None:
     piece = probe.messages.UploadRequest
     token = bearer(env.issuer.token(ME, **CLAIMS["teacher"]))
     sent = await stub.Upload(iter([piece(class_id=TAUGHT, text="a"), piece(text="b")]), **token)
     assert sent.text == "ab"
-    call = stub.Upload(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **names)]), **token)
+    call = stub.Upload(iter([piece(class_id=TAUGHT, text="a"), piece(text="b", **identity_fields)]), **token)
     assert (await expect_error(call)).reason == "ACCESS_DENIED"
     assert (await expect_error(stub.Upload(iter([]), **token))).reason == "ACCESS_DENIED"
     call = stub.Upload(iter([piece(class_id=TAUGHT), piece(text="x" * 11)]), **token)
     assert (await expect_error(call)).reason == "FIELD_INVALID"
 
 
-async def test_bytes_that_are_no_request_are_refused_in_our_words(
+async def test_undecodable_and_too_large_requests_have_a_documented_reason(
     service: RunningService, probe: Probe
 ) -> None:
     call: Any = service.channel().unary_unary("/probe.v1.ProbeService/Public")
@@ -261,9 +264,11 @@ async def test_bytes_that_are_no_request_are_refused_in_our_words(
     ).reason == "MESSAGE_TOO_LARGE"
 
 
-async def test_no_text_holds_a_nul_character(env: TestEnvironment, stub: Any, probe: Probe) -> None:
-    asked = probe.messages.EchoRequest
-    request = asked(user_id=ME, text="a\0b", more=[asked(), asked(text="\0")], notes={"key": "\0", "\0": ""})
+async def test_nul_characters_are_refused_with_the_paths_of_their_fields(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
+    echo = probe.messages.EchoRequest
+    request = echo(user_id=ME, text="a\0b", more=[echo(), echo(text="\0")], notes={"key": "\0", "\0": ""})
     denied = await expect_error(stub.Owner(request, **bearer(env.issuer.token(ME))))
     fields = {violation.field for violation in denied.detail(BadRequest).field_violations}
     assert (denied.reason, fields) == ("FIELD_INVALID", {"text", "more[1].text", "notes['key']", "notes"})

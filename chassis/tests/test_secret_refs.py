@@ -1,4 +1,4 @@
-"""References to keys: what they may lead to, and that nothing shows where they led."""
+"""References to API keys: the allowed targets, and errors that never contain the content of a target."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SECRET = "the-service's-own-secret"
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Keys as Kubernetes mounts them, with links inside, and a secret beside them."""
+    """Creates a key directory with links, as Kubernetes mounts it, and a secret outside of the directory."""
     (tmp_path / "outside").write_text(SECRET)
     inside = tmp_path / "keys"
     (inside / "..data").mkdir(parents=True)
@@ -27,13 +27,11 @@ def directory(tmp_path: Path) -> Path:
     return inside
 
 
-def test_a_key_is_read_from_where_the_reference_leads(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_is_read_from_a_variable_or_a_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "key-of-a-variable\n")
     references = ["env:SOME_KEY", "file:openai", f"file:{directory}/openai", ""]
-    found = [secret_refs.read(reference, directory) for reference in references]
-    assert found == ["key-of-a-variable", "key-of-a-file", "key-of-a-file", ""]
+    keys = [secret_refs.read(reference, directory) for reference in references]
+    assert keys == ["key-of-a-variable", "key-of-a-file", "key-of-a-file", ""]
 
 
 @pytest.mark.parametrize(
@@ -59,15 +57,15 @@ def test_a_key_is_read_from_where_the_reference_leads(
         "file:open\0ai",
     ],
 )
-def test_what_no_reference_may_lead_to_is_refused_before_it_is_looked_for(
+def test_a_reference_that_is_not_allowed_is_refused_without_reading_it(
     directory: Path, monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
     for name in ("MENO_SECRET", "meno_secret", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, SECRET)
     reference = reference.replace("{directory}", str(directory))
-    for way in (secret_refs.check, secret_refs.read):
+    for function in (secret_refs.check, secret_refs.read):
         with pytest.raises(SecretUnavailable) as error:
-            way(reference, directory)
+            function(reference, directory)
         assert SECRET not in str(error.value)
         assert "a-key-itself" not in str(error.value)
 
@@ -84,7 +82,7 @@ def test_what_no_reference_may_lead_to_is_refused_before_it_is_looked_for(
         "file:in-circles",
     ],
 )
-def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_there(
+def test_an_unavailable_key_is_an_error_that_does_not_contain_the_content(
     directory: Path, monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
     monkeypatch.setenv("NO_KEY", f"two {SECRET}")
@@ -97,13 +95,13 @@ def test_a_reference_that_leads_to_no_key_here_says_so_without_showing_what_is_t
 @pytest.mark.parametrize(
     "content", ["", "two\nlines", "ключ", "-----BEGIN PRIVATE KEY-----\nx", "k" * 5000, "a\x00b"]
 )
-def test_what_could_not_be_sent_as_a_key_is_none(directory: Path, content: str) -> None:
+def test_content_that_cannot_be_sent_in_a_header_is_refused(directory: Path, content: str) -> None:
     (directory / "openai").write_text(content)
     with pytest.raises(SecretUnavailable, match="must lead to a key"):
         secret_refs.read("file:openai", directory)
 
 
-def test_a_setting_that_leads_to_no_key_ends_the_service_with_its_name(directory: Path) -> None:
+def test_a_setting_with_an_unavailable_key_exits_with_the_name_of_the_setting(directory: Path) -> None:
     class Settings(ModelSettings):
         some_key: str = "env:NOT_THERE"
 

@@ -1,4 +1,4 @@
-"""Addresses of models: what leads into the house is refused, however it is spelled."""
+"""URL policy and HTTP transport: private addresses are refused in every notation."""
 
 import asyncio
 import socket
@@ -19,14 +19,14 @@ from chassis.models.settings import ModelSettings
 from chassis.safe_http import NameResolutionError, PrivateAddressError, PublicAddressTransport
 from chassis.url_policy import Endpoint, UrlNotAllowed
 
-NOBODY = frozenset[str]()
-NAMED = frozenset({"localhost:11434", "gpu", "[fd00::1]:8000", "10.0.0.5"})
+NO_HOSTS = frozenset[str]()
+ALLOWLISTED = frozenset({"localhost:11434", "gpu", "[fd00::1]:8000", "10.0.0.5"})
 
 Resolve = Callable[[dict[str, list[str]]], list[str]]
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "endpoint"),
     [
         ("https://api.openai.com/v1", Endpoint("https", "api.openai.com", 443)),
         ("https://api.openai.com", Endpoint("https", "api.openai.com", 443)),
@@ -40,8 +40,8 @@ Resolve = Callable[[dict[str, list[str]]], list[str]]
         ),
     ],
 )
-def test_an_address_of_the_internet_is_accepted(url: str, place: Endpoint) -> None:
-    assert url_policy.check(url, NOBODY) == place
+def test_a_public_url_is_accepted(url: str, endpoint: Endpoint) -> None:
+    assert url_policy.check(url, NO_HOSTS) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_an_address_of_the_internet_is_accepted(url: str, place: Endpoint) -> No
         "http://10.0.0.5",
     ],
 )
-def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> None:
-    url_policy.check(url, NAMED)
+def test_an_allow_listed_host_may_be_private_and_without_tls(url: str) -> None:
+    url_policy.check(url, ALLOWLISTED)
     with pytest.raises(UrlNotAllowed):
-        url_policy.check(url, NOBODY)
+        url_policy.check(url, NO_HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_host_that_an_operator_named_is_accepted_wherever_it_is(url: str) -> N
         "http://10.0.0.5:81",
     ],
 )
-def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
+def test_a_host_that_only_resembles_an_allow_listed_one_is_refused(url: str) -> None:
     with pytest.raises(UrlNotAllowed):
-        url_policy.check(url, NAMED)
+        url_policy.check(url, ALLOWLISTED)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://",
         "https:api.openai.com",
         "https:/\\api.openai.com",
-        # Names, passwords, queries, fragments, and what hides them.
+        # Users, passwords, queries, fragments, and characters that hide them.
         "https://user@api.openai.com/v1",
         "https://user:password@api.openai.com/v1",
         "https://api.openai.com%40127.0.0.1/v1",
@@ -104,7 +104,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://api.openai.com/v1\r\nhost: localhost",
         "https://api.openai.com/v1 ",
         "\thttps://api.openai.com/v1",
-        # Hosts that resolvers and browsers read otherwise than they look.
+        # Hosts that resolvers and browsers interpret differently.
         "https://api.openai.com./v1",
         "https://localhost./v1",
         "https://.example.com/v1",
@@ -122,7 +122,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://api.openai.com:65536/v1",
         "https://api.openai.com:/v1",
         "https://api.openai.com:٤٤٣/v1",
-        # The machine itself.
+        # The loopback and unspecified addresses.
         "https://localhost/v1",
         "https://sub.localhost/v1",
         "https://127.0.0.1/v1",
@@ -149,7 +149,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://[::1%lo]/v1",
         "https://[::1",
         "https://[127.0.0.1]/v1",
-        # What is around it.
+        # Private, reserved and multicast addresses, and names of the local network.
         "https://10.0.0.1/v1",
         "https://172.16.0.1/v1",
         "https://192.168.1.1/v1",
@@ -173,7 +173,7 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://printer.local/v1",
         "https://router.lan/v1",
         "https://host.docker.internal/v1",
-        # What clouds tell their machines.
+        # Metadata servers of clouds.
         "https://169.254.169.254/latest/meta-data",
         "https://0xa9fea9fe/v1",
         "https://[::ffff:169.254.169.254]/v1",
@@ -184,30 +184,30 @@ def test_what_is_only_like_a_named_host_is_not_one(url: str) -> None:
         "https://metadata.google.internal/v1",
     ],
 )
-def test_what_leads_into_the_house_or_can_be_read_in_two_ways_is_refused(url: str) -> None:
+def test_a_private_or_ambiguous_url_is_refused(url: str) -> None:
     with pytest.raises(UrlNotAllowed):
-        url_policy.check(url, NOBODY)
+        url_policy.check(url, NO_HOSTS)
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_of_the_house_is_one_in_every_wrapping(address: Any) -> None:
+def test_an_ipv4_address_is_equally_private_inside_of_an_ipv6_address(address: Any) -> None:
     number = int(address)
     wrapped = [f"::ffff:{address}", f"64:ff9b::{address}", f"2002:{number >> 16:x}:{number & 0xFFFF:x}::"]
     assert {url_policy.is_global(each) for each in wrapped} == {url_policy.is_global(str(address))}
 
 
 @given(st.text(max_size=80) | st.from_regex(r"https?://[\w.\[\]:@%\\-]{1,40}(/.*)?", fullmatch=True))
-def test_whatever_is_accepted_is_read_alike_by_the_client(url: str) -> None:
+def test_the_http_client_interprets_an_accepted_url_in_the_same_way(url: str) -> None:
     try:
-        place = url_policy.check(url, NOBODY)
+        endpoint = url_policy.check(url, NO_HOSTS)
     except UrlNotAllowed:
         return
-    read = httpx2.URL(url)
-    assert (read.scheme, read.host, read.port or 443) == place
-    assert (read.userinfo, read.query, read.fragment) == (b"", b"", "")
+    parsed = httpx2.URL(url)
+    assert (parsed.scheme, parsed.host, parsed.port or 443) == endpoint
+    assert (parsed.userinfo, parsed.query, parsed.fragment) == (b"", b"", "")
 
 
-def test_the_setting_lists_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_setting_is_a_comma_separated_list_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MENO_PRIVATE_MODEL_HOSTS", "localhost:11434, GPU ,")
     settings = ModelSettings(database_url="postgresql://", secret="s" * 32, tls_directory=Path())
     assert settings.private_model_hosts == {"localhost:11434", "gpu"}
@@ -215,36 +215,36 @@ def test_the_setting_lists_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
-    """Tells what names mean, each time the next, and lists what was asked for."""
+    """Replaces the resolver: each name has one result per call. Returns the list of the resolved names."""
 
-    def know(names: dict[str, list[str]]) -> list[str]:
-        asked: list[str] = []
+    def replace_resolver(names: dict[str, list[str]]) -> list[str]:
+        resolved: list[str] = []
 
-        async def look_up(host: str, port: int, **_: Any) -> list[Any]:
-            asked.append(host)
+        async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+            resolved.append(host)
             if host not in names:
                 raise socket.gaierror(socket.EAI_NONAME, "unknown")
             found = names[host].pop(0).split()
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
-        return asked
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        return resolved
 
-    return know
+    return replace_resolver
 
 
 @asynccontextmanager
 async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A server that answers `so` to everything; its port, and the heads of what it was asked."""
+    """Runs a server that responds `ok`. Yields its port and the list of the received headers."""
     heads: list[bytes] = []
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nso")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1], heads
     finally:
@@ -258,39 +258,39 @@ async def get(url: str, *private_hosts: str) -> str:
         return (await client.get(url)).text
 
 
-async def test_a_name_that_leads_inside_is_not_connected_to(resolve: Resolve) -> None:
-    asked = resolve({"model.example": ["127.0.0.1", "93.184.216.34 10.0.0.1", "::ffff:127.0.0.1"]})
+async def test_a_host_with_a_private_address_is_not_connected_to(resolve: Resolve) -> None:
+    resolved = resolve({"model.example": ["127.0.0.1", "93.184.216.34 10.0.0.1", "::ffff:127.0.0.1"]})
     async with listening() as (port, heads):
         for _ in range(3):
             with pytest.raises(PrivateAddressError):
                 await get(f"http://model.example:{port}/")
-    assert (asked, heads) == (["model.example"] * 3, [])
+    assert (resolved, heads) == (["model.example"] * 3, [])
 
 
-async def test_the_address_that_was_judged_is_connected_to_and_the_name_is_not_asked_for_again(
+async def test_the_checked_address_is_used_without_a_second_resolution(
     resolve: Resolve,
 ) -> None:
-    asked = resolve({"model.example": ["127.0.0.1"]})
+    resolved = resolve({"model.example": ["127.0.0.1"]})
     async with listening() as (port, heads):
-        assert await get(f"http://model.example:{port}/v1", f"model.example:{port}") == "so"
-    assert asked == ["model.example"]
+        assert await get(f"http://model.example:{port}/v1", f"model.example:{port}") == "ok"
+    assert resolved == ["model.example"]
     assert f"host: model.example:{port}\r\n".encode() in heads[0].lower()
 
 
-async def test_where_one_address_does_not_answer_the_next_is_tried(resolve: Resolve) -> None:
+async def test_the_next_address_is_tried_if_one_does_not_respond(resolve: Resolve) -> None:
     resolve({"model.example": ["127.0.0.2 127.0.0.1"]})
     async with listening() as (port, _):
-        assert await get(f"http://model.example:{port}/", f"model.example:{port}") == "so"
+        assert await get(f"http://model.example:{port}/", f"model.example:{port}") == "ok"
 
 
-async def test_a_name_that_nobody_knows_is_told_from_one_that_leads_inside(resolve: Resolve) -> None:
+async def test_an_unknown_host_has_its_own_error(resolve: Resolve) -> None:
     resolve({})
     with pytest.raises(NameResolutionError):
         await get("https://model.example/")
 
 
 @pytest.mark.parametrize("named", ["model.example", "other.example"])
-async def test_the_certificate_is_that_of_the_name_not_of_the_address(
+async def test_the_certificate_must_contain_the_host_name(
     resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     CertificateAuthority().issue(named, tmp_path)
@@ -299,10 +299,10 @@ async def test_the_certificate_is_that_of_the_name_not_of_the_address(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     resolve({"model.example": ["127.0.0.1"]})
     async with listening(tls) as (port, heads):
-        asking = get(f"https://model.example:{port}/", f"model.example:{port}")
+        call = get(f"https://model.example:{port}/", f"model.example:{port}")
         if named == "model.example":
-            assert await asking == "so"
+            assert await call == "ok"
         else:
             with pytest.raises(httpx2.ConnectError):
-                await asking
+                await call
             assert heads == []
