@@ -1,7 +1,7 @@
 """References to API keys: `env:NAME` or `file:PATH`, never the key itself.
 
-An administrator who may enter a reference does not thereby get access to the secrets of the machine. A
-reference therefore cannot name a variable of the services, or a file outside of the key directory.
+An administrator may enter references, but must not get access to the other secrets of the machine. A reference
+therefore cannot name a variable of the services, or a file outside of the key directory.
 """
 
 import os

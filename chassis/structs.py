@@ -21,7 +21,7 @@ class TooLarge(ValueError):
 
 
 class UnsupportedValue(ValueError):
-    """The object contains a value that jsonb cannot store. The text states the rule, for a field error."""
+    """The object contains a value that jsonb cannot store. The text states the rule and is used in field errors."""
 
 
 def to_canonical_json(struct: Struct) -> str:

@@ -1,9 +1,8 @@
 """Decides which URLs a service may call: public hosts, and private hosts that an operator has allow-listed.
 
-An administrator who may enter a URL does not thereby get access to everything that the service can reach:
-databases, other services, the metadata server of a cloud. This module checks the text of a URL. It is strict,
-so that no two parsers interpret an accepted URL differently. The addresses of a host name are checked when
-`safe_http` connects.
+An administrator may enter URLs, but must not get access to everything that the service can reach: databases,
+other services, the metadata server of a cloud. This module checks the text of a URL. It is strict, so that no
+two parsers interpret an accepted URL differently. `safe_http` checks the addresses of a host when it connects.
 """
 
 import re
@@ -35,7 +34,7 @@ _MAX_PORT = 65_535
 
 
 class UrlNotAllowed(ValueError):
-    """A URL that a service must not call. The text states the rule, for a field error."""
+    """A URL that a service must not call. The text states the rule and is used in field errors."""
 
 
 class Endpoint(NamedTuple):
