@@ -1,7 +1,7 @@
-"""The people, classes and things that every call of the matrix is about; made once, through the front door.
+"""The users, classes and resources that the matrix calls. They are created once, through the gateway.
 
-Two classes that are taught, one that is archived, one that is deleted. What is somebody's own bears
-a mark, so that a stranger's answer that holds it is noticed.
+There are two active classes, an archived one and a deleted one. The data of each user and class contains a
+marker, so that the tests detect it in a response to another user.
 """
 
 import asyncio
@@ -43,37 +43,37 @@ from meno.session.v1.event_service_pb2 import AppendEventsRequest
 from meno.session.v1.resources_pb2 import Event, EventKind, Goal
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, ListSessionsRequest
 from tests.access.oracle import Persona
-from tests.access.targets import Place, Places
+from tests.access.targets import Ids, TestIds
 from tests.installation import Installation
 from tests.people import Person
 
 STUDENT, TEACHER = ClassRole.CLASS_ROLE_STUDENT, ClassRole.CLASS_ROLE_TEACHER
 LEARNERS = ("owner", "classmate", "other student", "removed member", "deactivated", "guest", "deleted person")
 TEACHERS = ("class teacher", "other teacher")
-TEXT = "# {mark}\n\nA lichen is a partnership of a fungus and an alga. {mark}.\n"
+TEXT = "# {marker}\n\nA lichen is a partnership of a fungus and an alga. {marker}.\n"
 
 
-def mark(name: str) -> str:
-    """What stands in everything that belongs to a person or a class, and nowhere else."""
+def marker(name: str) -> str:
+    """Returns the text that only the data of this user or class contains."""
     return f"mark{uuid.uuid5(uuid.NAMESPACE_OID, name).hex}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Who calls, and at what."""
+    """The callers, and the ids that they call with."""
 
     personas: tuple[Persona, ...]
-    places: Mapping[str, Places]
-    """By the persona's name."""
-    secrets: Mapping[str, frozenset[str]]
-    """The marks of what a persona must never see."""
+    ids: Mapping[str, TestIds]
+    """By the name of the persona."""
+    forbidden_markers: Mapping[str, frozenset[str]]
+    """The markers of data that a persona must never see, by the name of the persona."""
     installation: Installation
 
-    async def stand_in(self, persona: Persona) -> Persona:
-        """Somebody new with the same role, in no class, who is needed for nothing else."""
+    async def create_disposable_persona(self, persona: Persona) -> Persona:
+        """Creates a user with the same role and without a class. No other test uses it."""
         person = await self.installation.sign_in_guest()
         user_id = person.tokens.user.user_id
-        await sql(
+        await execute_sql(
             self.installation,
             "identity",
             "UPDATE users SET role = %s, guest = %s WHERE user_id = %s",
@@ -86,40 +86,40 @@ class Dataset:
 
 
 async def create(installation: Installation) -> Dataset:
-    """Builds the dataset. Takes a few seconds, of which most go into passwords and material."""
+    """Creates the dataset. This takes a few seconds, mostly for hashing passwords and processing material."""
     builder = _Builder(installation)
-    await builder.people()
-    await builder.classes()
+    await builder.create_users()
+    await builder.create_classes()
     await asyncio.gather(
-        *(builder.belongings(name) for name in (*LEARNERS, *TEACHERS, "admin")),
-        *(builder.material(name) for name in builder.made),
-        builder.models(),
+        *(builder.create_personal_data(name) for name in (*LEARNERS, *TEACHERS, "admin")),
+        *(builder.create_contents(name) for name in builder.classes),
+        builder.create_models(),
     )
-    await builder.end_what_ends()
-    return builder.dataset()
+    await builder.delete_and_revoke()
+    return builder.build()
 
 
 class _Builder:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
-        self.at: dict[str, Person] = {}
-        self.made: dict[str, Class] = {}
-        self.things: dict[str, dict[str, str]] = {}
-        """Ids by their field, of what belongs to a person, a class, or the installation."""
-        self.gone: dict[str, dict[str, str]] = {}
-        """The same of what is deleted of it."""
+        self.users: dict[str, Person] = {}
+        self.classes: dict[str, Class] = {}
+        self.ids: dict[str, dict[str, str]] = {}
+        """The resource ids by field, for each user and class and for the installation."""
+        self.deleted_ids: dict[str, dict[str, str]] = {}
+        """The same for their deleted resources."""
 
-    async def people(self) -> None:
-        """Signs everybody up."""
+    async def create_users(self) -> None:
+        """Signs up all users."""
         names = [*(name for name in LEARNERS if name != "guest"), "unassigned"]
         students = await asyncio.gather(*(self.installation.sign_up_student() for _ in names))
         teachers = await asyncio.gather(*(self.installation.sign_up_teacher() for _ in TEACHERS))
-        self.at = dict(zip(names, students, strict=True)) | dict(zip(TEACHERS, teachers, strict=True))
-        self.at["admin"] = await self.installation.create_admin()
-        self.at["guest"] = await self.installation.sign_in_guest()
+        self.users = dict(zip(names, students, strict=True)) | dict(zip(TEACHERS, teachers, strict=True))
+        self.users["admin"] = await self.installation.create_admin()
+        self.users["guest"] = await self.installation.sign_in_guest()
 
-    async def classes(self) -> None:
-        """Opens the classes and fills them."""
+    async def create_classes(self) -> None:
+        """Creates the classes and adds their members."""
         members = {
             "C": ("class teacher", ["owner", "classmate", "removed member", "deactivated"]),
             "D": ("other teacher", ["other student"]),
@@ -127,21 +127,24 @@ class _Builder:
             "deleted": ("class teacher", ["owner"]),
         }
         for name, (teacher, learners) in members.items():
-            self.made[name] = await self.installation.create_class(self.at[teacher])
+            self.classes[name] = await self.installation.create_class(self.users[teacher])
             await asyncio.gather(
-                *(self.installation.join_class(self.at[learner], self.made[name]) for learner in learners)
+                *(
+                    self.installation.join_class(self.users[learner], self.classes[name])
+                    for learner in learners
+                )
             )
         member = {"C": "classmate", "D": "other student", "archived": "classmate", "deleted": "owner"}
-        for name, made in self.made.items():
-            self.things[name] = {"class_id": made.class_id, "member_id": self.id_of(member[name])}
+        for name, created_class in self.classes.items():
+            self.ids[name] = {"class_id": created_class.class_id, "member_id": self.id_of(member[name])}
         for name in ("C", "D"):
-            self.gone[name] = {"member_id": self.id_of("removed member")}
+            self.deleted_ids[name] = {"member_id": self.id_of("removed member")}
 
-    async def belongings(self, name: str) -> None:
-        """A session and a chat of one person, and one of each that is then deleted."""
-        person = self.at[name]
-        for things in (self.things, self.gone):
-            goal = Goal(text=mark(name))
+    async def create_personal_data(self, name: str) -> None:
+        """Creates a session and a chat of one user, and one of each that `delete_and_revoke` deletes."""
+        person = self.users[name]
+        for ids in (self.ids, self.deleted_ids):
+            goal = Goal(text=marker(name))
             session = await person.sessions.CreateSession(
                 CreateSessionRequest(user_id="me", goal=goal), **person.auth
             )
@@ -150,44 +153,48 @@ class _Builder:
                 AppendEventsRequest(user_id="me", session_id=session.session_id, events=[event]),
                 **person.auth,
             )
-            opened = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL, title=mark(name))
-            chat = await person.chats.CreateChat(opened, **person.auth)
-            ask = AskRequest(user_id="me", chat_id=chat.chat_id, text=mark(name))
+            create_chat = CreateChatRequest(
+                user_id="me", source=SourceMode.SOURCE_MODE_GENERAL, title=marker(name)
+            )
+            chat = await person.chats.CreateChat(create_chat, **person.auth)
+            ask = AskRequest(user_id="me", chat_id=chat.chat_id, text=marker(name))
             steps = [step async for step in person.chats.Ask(ask, **person.auth)]
-            things[name] = {
+            ids[name] = {
                 "session_id": session.session_id,
                 "chat_id": chat.chat_id,
                 "message_id": steps[-1].done.message_id,
             }
 
-    async def material(self, name: str) -> None:
-        """A lesson of a class, published and drafted anew, with material; and one of each that is deleted."""
-        made = self.made[name]
-        teacher = self.at["other teacher" if name == "D" else "class teacher"]
-        for things in (self.things, self.gone):
-            material = await self.installation.upload_material(teacher, made, TEXT.format(mark=mark(name)))
-            await self.installation.publish(teacher, made, material.material_id)
-            lesson = await self.installation.create_lesson(teacher, made)
+    async def create_contents(self, name: str) -> None:
+        """Creates a published lesson with a new draft and a material in a class, and one of each to delete."""
+        created_class = self.classes[name]
+        teacher = self.users["other teacher" if name == "D" else "class teacher"]
+        for ids in (self.ids, self.deleted_ids):
+            material = await self.installation.upload_material(
+                teacher, created_class, TEXT.format(marker=marker(name))
+            )
+            await self.installation.publish(teacher, created_class, material.material_id)
+            lesson = await self.installation.create_lesson(teacher, created_class)
             draft = UpdateDraftRequest(
-                class_id=made.class_id,
+                class_id=created_class.class_id,
                 content_id=lesson.content_id,
                 content=Content(
-                    title=mark(name), body=ContentBody(lesson=ContentBody.Lesson(text="Read again."))
+                    title=marker(name), body=ContentBody(lesson=ContentBody.Lesson(text="Read again."))
                 ),
             )
             await teacher.contents.UpdateDraft(draft, **teacher.auth)
-            things.setdefault(name, {}).update(
+            ids.setdefault(name, {}).update(
                 content_id=lesson.content_id,
                 material_id=material.material_id,
                 revision_id=material.revision_id,
-                chunk_id=await self._chunk(material.material_id),
+                chunk_id=await self._find_chunk(material.material_id),
             )
 
-    async def models(self) -> None:
-        """A model and where it is, and one of each that is then deleted."""
-        admin = self.at["admin"]
+    async def create_models(self) -> None:
+        """Creates a model and its backend, and one of each that is then deleted."""
+        admin = self.users["admin"]
         stub = AdminServiceStub(self.installation.channel)
-        for things in (self.things, self.gone):
+        for ids in (self.ids, self.deleted_ids):
             backend = await stub.CreateModelBackend(
                 CreateModelBackendRequest(
                     name=str(uuid.uuid4()), provider=ModelProvider.MODEL_PROVIDER_BUILTIN
@@ -197,40 +204,40 @@ class _Builder:
             model = await stub.CreateModel(
                 CreateModelRequest(backend_id=backend.backend_id, model_name="built in"), **admin.auth
             )
-            things["installation"] = {"backend_id": backend.backend_id, "model_id": model.model_id}
-        ended = self.gone["installation"]
-        await stub.DeleteModel(DeleteModelRequest(model_id=ended["model_id"]), **admin.auth)
-        await stub.DeleteModelBackend(DeleteModelBackendRequest(backend_id=ended["backend_id"]), **admin.auth)
-        self.things["installation"]["key"] = "signup_role"
-        ended["key"] = "never_set"
+            ids["installation"] = {"backend_id": backend.backend_id, "model_id": model.model_id}
+        deleted = self.deleted_ids["installation"]
+        await stub.DeleteModel(DeleteModelRequest(model_id=deleted["model_id"]), **admin.auth)
+        await stub.DeleteModelBackend(
+            DeleteModelBackendRequest(backend_id=deleted["backend_id"]), **admin.auth
+        )
+        self.ids["installation"]["key"] = "signup_role"
+        deleted["key"] = "never_set"
 
-    async def end_what_ends(self) -> None:
-        """Archives, deletes, removes, shuts out; then everybody who may fetches a new token."""
-        teacher = self.at["class teacher"]
+    async def delete_and_revoke(self) -> None:
+        """Archives, deletes, removes and deactivates. Refreshes tokens when the memberships are final."""
+        teacher = self.users["class teacher"]
         remove = RemoveMembershipRequest(
-            class_id=self.made["C"].class_id, user_id=self.id_of("removed member")
+            class_id=self.classes["C"].class_id, user_id=self.id_of("removed member")
         )
         await teacher.classes.RemoveMembership(remove, **teacher.auth)
         await teacher.classes.ArchiveClass(
-            ArchiveClassRequest(class_id=self.made["archived"].class_id), **teacher.auth
+            ArchiveClassRequest(class_id=self.classes["archived"].class_id), **teacher.auth
         )
         await teacher.refresh()
         await teacher.classes.DeleteClass(
-            DeleteClassRequest(class_id=self.made["deleted"].class_id), **teacher.auth
+            DeleteClassRequest(class_id=self.classes["deleted"].class_id), **teacher.auth
         )
         await self._delete_rows()
-        staying = [
-            person for name, person in self.at.items() if name not in {"deactivated", "deleted person"}
-        ]
-        await asyncio.gather(self.at["deactivated"].refresh(), *(person.refresh() for person in staying))
-        await self._shut_out()
+        refreshing = [person for name, person in self.users.items() if name != "deleted person"]
+        await asyncio.gather(*(person.refresh() for person in refreshing))
+        await self._deactivate_delete_and_demote()
 
-    def dataset(self) -> Dataset:
-        """Everything that is known now."""
-        classes = {name: made.class_id for name, made in self.made.items()}
+    def build(self) -> Dataset:
+        """Returns the dataset."""
+        classes = {name: created_class.class_id for name, created_class in self.classes.items()}
         in_c = {"classes": {classes["C"]: STUDENT}}
         in_both = {**in_c, "archived": {classes["archived"]: STUDENT}}
-        rights: dict[str, dict[str, Any]] = {
+        permissions: dict[str, dict[str, Any]] = {
             "owner": {"role": "STUDENT", **in_both},
             "class teacher": {
                 "role": "TEACHER",
@@ -243,128 +250,132 @@ class _Builder:
             "admin": {"role": "ADMIN"},
             "guest": {"role": "STUDENT", "guest": True},
             "removed member": {"role": "STUDENT"},
-            "deactivated": {"role": "STUDENT", "shut_out": True, **in_c},
+            "deactivated": {"role": "STUDENT", "revoked": True, **in_c},
             "unassigned": {"role": "UNASSIGNED"},
         }
         personas = [
-            Persona(name, self.id_of(name), self.at[name].tokens.access_token, **facts)
-            for name, facts in rights.items()
+            Persona(name, self.id_of(name), self.users[name].tokens.access_token, **held)
+            for name, held in permissions.items()
         ]
         personas.append(Persona("anonymous"))
         return Dataset(
             personas=tuple(personas),
-            places={persona.name: self._places(persona) for persona in personas},
-            secrets={persona.name: self._secrets(persona) for persona in personas},
+            ids={persona.name: self._test_ids(persona) for persona in personas},
+            forbidden_markers={persona.name: self._forbidden_markers(persona) for persona in personas},
             installation=self.installation,
         )
 
     def id_of(self, name: str) -> str:
-        """A person's id."""
-        return self.at[name].tokens.user.user_id
+        """Returns the id of a user."""
+        return self.users[name].tokens.user.user_id
 
-    def _places(self, persona: Persona) -> Places:
-        in_d = self.made["D"].class_id in persona.classes
-        mine, theirs = ("D", "C") if in_d else ("C", "D")
-        me = persona.name if persona.name in self.at else "owner"
-        another = "classmate" if me == "owner" else "owner"
-        return Places(
-            own=self._place(me, mine),
-            others=self._place(another, theirs),
-            deleted=self._place("deleted person", "deleted") | self.gone["installation"],
-            archived=self._place(me, "archived"),
-            own_deleted=self._deleted(me, mine),
-            others_deleted=self._deleted(another, theirs),
+    def _test_ids(self, persona: Persona) -> TestIds:
+        in_d = self.classes["D"].class_id in persona.classes
+        own_class, other_class = ("D", "C") if in_d else ("C", "D")
+        user = persona.name if persona.name in self.users else "owner"
+        other_user = "classmate" if user == "owner" else "owner"
+        return TestIds(
+            own=self._existing_ids(user, own_class),
+            others=self._existing_ids(other_user, other_class),
+            deleted=self._existing_ids("deleted person", "deleted") | self.deleted_ids["installation"],
+            archived=self._existing_ids(user, "archived"),
+            own_deleted=self._deleted_ids(user, own_class),
+            others_deleted=self._deleted_ids(other_user, other_class),
         )
 
-    def _place(self, person: str, of_class: str) -> dict[str, str]:
-        own = self.things.get(person) or self.things["owner"]
+    def _existing_ids(self, user: str, class_name: str) -> dict[str, str]:
         return {
-            **self.things["installation"],
-            **own,
-            **self.things[of_class],
-            "user_id": self.id_of(person),
+            **self.ids["installation"],
+            **(self.ids.get(user) or self.ids["owner"]),
+            **self.ids[class_name],
+            "user_id": self.id_of(user),
         }
 
-    def _deleted(self, person: str, of_class: str) -> Place:
-        own = self.gone.get(person) or self.gone["owner"]
+    def _deleted_ids(self, user: str, class_name: str) -> Ids:
         return {
-            **self.gone["installation"],
-            **own,
-            **self.gone[of_class],
+            **self.deleted_ids["installation"],
+            **(self.deleted_ids.get(user) or self.deleted_ids["owner"]),
+            **self.deleted_ids[class_name],
             "user_id": self.id_of("deleted person"),
-            "class_id": self.made["deleted"].class_id,
+            "class_id": self.classes["deleted"].class_id,
         }
 
-    def _secrets(self, persona: Persona) -> frozenset[str]:
-        """An administrator sees who people are, and exports what is theirs; nobody else sees anything of others."""
-        people = {name for name in (*LEARNERS, *TEACHERS, "admin") if name != persona.name}
-        held = {*persona.classes, *persona.archived}
-        classes = {name for name, made in self.made.items() if made.class_id not in held}
-        seen = people if persona.role == "ADMIN" else set()
-        return frozenset(map(mark, (people | classes) - seen))
+    def _forbidden_markers(self, persona: Persona) -> frozenset[str]:
+        """Returns the markers of all other users and of all classes without a membership.
 
-    async def _chunk(self, material_id: str) -> str:
-        """A passage of a material, whose id no RPC but an answer tells."""
+        Only an administrator sees and exports the data of other users.
+        """
+        others = {name for name in (*LEARNERS, *TEACHERS, "admin") if name != persona.name}
+        memberships = {*persona.classes, *persona.archived}
+        classes = {
+            name for name, created_class in self.classes.items() if created_class.class_id not in memberships
+        }
+        visible = others if persona.role == "ADMIN" else set()
+        return frozenset(map(marker, (others | classes) - visible))
+
+    async def _find_chunk(self, material_id: str) -> str:
+        """Returns the id of a chunk of a material. Only answers contain such ids."""
         select = "SELECT chunk_id FROM material_chunks WHERE material_id = %s LIMIT 1"
-        [row] = await sql(self.installation, "content", select, material_id)
+        [row] = await execute_sql(self.installation, "content", select, material_id)
         return str(row[0])
 
     async def _delete_rows(self) -> None:
-        """Deletes what no RPC deletes yet."""
-        own = [things for name, things in self.gone.items() if "chat_id" in things]
-        for things in own:
-            await sql(
+        """Deletes the resources for which no RPC for deletion exists yet."""
+        personal = [ids for ids in self.deleted_ids.values() if "chat_id" in ids]
+        for ids in personal:
+            await execute_sql(
                 self.installation,
                 "session",
                 "UPDATE sessions SET deleted_at = now() WHERE session_id = %s",
-                things["session_id"],
+                ids["session_id"],
             )
-            await sql(
+            await execute_sql(
                 self.installation,
                 "chat",
                 "UPDATE chats SET deleted_at = now() WHERE chat_id = %s",
-                things["chat_id"],
+                ids["chat_id"],
             )
-        for things in self.gone.values():
+        for ids in self.deleted_ids.values():
             for name in ("content_id", "material_id"):
-                if name in things:
-                    await sql(
+                if name in ids:
+                    await execute_sql(
                         self.installation,
                         "content",
                         "UPDATE contents SET deleted_at = now() WHERE content_id = %s",
-                        things[name],
+                        ids[name],
                     )
 
-    async def _shut_out(self) -> None:
-        """Has an administrator take away what they take away."""
-        admin = self.at["admin"]
-        shut_out = DeactivateUserRequest(user_id=self.id_of("deactivated"))
-        await admin.users.DeactivateUser(shut_out, **admin.auth)
+    async def _deactivate_delete_and_demote(self) -> None:
+        """Removes permissions as an administrator."""
+        admin = self.users["admin"]
+        deactivate = DeactivateUserRequest(user_id=self.id_of("deactivated"))
+        await admin.users.DeactivateUser(deactivate, **admin.auth)
         delete = DeleteUserRequest(user_id=self.id_of("deleted person"))
         await admin.users.DeleteUser(delete, **admin.auth)
-        waiting = self.at["unassigned"]
         demote = SetGlobalRoleRequest(
             user_id=self.id_of("unassigned"), role=GlobalRole.GLOBAL_ROLE_UNASSIGNED
         )
         await admin.users.SetGlobalRole(demote, **admin.auth)
-        await waiting.refresh()
-        await self._until_everybody_knows()
+        await self.users["unassigned"].refresh()
+        await self._wait_until_revoked()
 
-    async def _until_everybody_knows(self) -> None:
-        """What was taken away reaches every service within a second."""
-        gone = self.at["deactivated"]
-        user_id, class_id = self.id_of("deactivated"), self.made["C"].class_id
+    async def _wait_until_revoked(self) -> None:
+        """Returns when every service rejects the token of the deactivated user."""
+        person = self.users["deactivated"]
+        user_id, class_id = self.id_of("deactivated"), self.classes["C"].class_id
         for attempt in (
-            partial(gone.users.GetUser, GetUserRequest(user_id=user_id), **gone.auth),
-            partial(gone.contents.ListContents, ListContentsRequest(class_id=class_id), **gone.auth),
-            partial(gone.sessions.ListSessions, ListSessionsRequest(user_id=user_id), **gone.auth),
-            partial(gone.chats.ListChats, ListChatsRequest(user_id=user_id), **gone.auth),
+            partial(person.users.GetUser, GetUserRequest(user_id=user_id), **person.auth),
+            partial(person.contents.ListContents, ListContentsRequest(class_id=class_id), **person.auth),
+            partial(person.sessions.ListSessions, ListSessionsRequest(user_id=user_id), **person.auth),
+            partial(person.chats.ListChats, ListChatsRequest(user_id=user_id), **person.auth),
         ):
             assert (await eventually_error(attempt)).reason == "TOKEN_REVOKED"
 
 
-async def sql(installation: Installation, database: str, statement: str, *values: object) -> list[Any]:
-    """Runs a statement on one of the databases of the stack."""
+async def execute_sql(
+    installation: Installation, database: str, statement: str, *values: object
+) -> list[Any]:
+    """Executes a statement in a database of the stack and returns the rows."""
     url = Postgres(installation.layout.directory).url(database, SUPERUSER)
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         cursor = await connection.execute(statement, values)

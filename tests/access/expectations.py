@@ -1,8 +1,8 @@
-"""What a call comes to that is let in, where that is not plain: each exception with its reason.
+"""The expected outcome of admitted calls that deviate from the general rules, each with its reason.
 
-A read of what is there is OK. A write of what is there is sent with a broken field, so that nothing
-happens: FIELD_INVALID proves the entry, for access comes before validation (AIP-211). What is not
-there is asked for whole, and NOT_FOUND.
+General rules: a read of an existing resource returns OK. A write to an existing resource is sent with an
+invalid field, so that it has no effect: FIELD_INVALID proves that the caller was admitted, because access is
+checked before validation (AIP-211). A valid request for a missing resource returns NOT_FOUND.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from tests.access.calls import Outcome
 from tests.access.oracle import Persona
 from tests.access.targets import Target
 
-OK, NOT_FOUND, ENTERED = "OK", "NOT_FOUND", "FIELD_INVALID"
+OK, NOT_FOUND, ADMITTED = "OK", "NOT_FOUND", "FIELD_INVALID"
 
-_NOBODY = {
-    "deleted": (OK, "of whom nothing is shown, the list is empty"),
-    "non-existent": (OK, "of whom nothing is known, the list is empty"),
+_EMPTY_LIST = {
+    "deleted": (OK, "the list of a deleted user or class is empty"),
+    "non-existent": (OK, "the list of a user or class that does not exist is empty"),
 }
 _EXPORT = {
-    "deleted": (OK, "whose account is deleted has a right to what is kept of them"),
-    "non-existent": (OK, "of whom nothing is kept, the export is empty"),
+    "deleted": (OK, "the user of a deleted account may export the data that is still stored"),
+    "non-existent": (OK, "the export of a user without data is empty"),
 }
-_DETACH = (OK, "what is not attached needs no taking away, whosever it is")
-_ERASED = (NOT_FOUND, "nobody of them was erased")
+_DETACH = (OK, "detaching a material that is not attached changes nothing")
+_NO_ERASURE = (NOT_FOUND, "the user was not erased")
 
 EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "chat.v1.DataRightsService.ExportUserData": _EXPORT,
@@ -34,43 +34,47 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "non-existent material_id in own": _DETACH,
         "other's material_id in own": _DETACH,
     },
-    "identity.v1.AuthService.ListSignIns": _NOBODY,
+    "identity.v1.AuthService.ListSignIns": _EMPTY_LIST,
     "identity.v1.ClassService.AddMembership": {
-        "deleted resource in own": (ENTERED, "who was in the class before may be added again"),
-        "deleted resource in other's": (ENTERED, "who was in the class before may be added again"),
-        "admin: other's resource in own": (ENTERED, "an administrator may add anybody"),
+        "deleted resource in own": (ADMITTED, "a former member may be added again"),
+        "deleted resource in other's": (ADMITTED, "a former member may be added again"),
+        "admin: other's resource in own": (ADMITTED, "an administrator may add any user"),
     },
-    "identity.v1.ClassService.DeleteClass": {"deleted": (OK, "deleting it again changes nothing")},
+    "identity.v1.ClassService.DeleteClass": {"deleted": (OK, "a second deletion changes nothing")},
     "identity.v1.ClassService.LeaveClass": {
-        "deleted resource in own": (ENTERED, "a membership may be ended whatever became of its class")
+        "deleted resource in own": (ADMITTED, "a member may leave a class that is deleted")
     },
-    "identity.v1.ClassService.ListClasses": _NOBODY,
-    "identity.v1.ClassService.ListMemberships": _NOBODY,
-    "identity.v1.ClassService.UndeleteClass": {"deleted": (ENTERED, "it would be there again")},
-    "identity.v1.UserService.DeleteUser": {"deleted": (OK, "deleting them again changes nothing")},
-    "identity.v1.UserService.EraseUser": {"deleted": (ENTERED, "they would be gone for good")},
-    "identity.v1.UserService.GetErasure": {"own": _ERASED, "other's": _ERASED, "deleted": _ERASED},
-    "identity.v1.UserService.GetUser": {"deleted": (OK, "an administrator sees who is deleted")},
-    "identity.v1.UserService.ListXpEntries": _NOBODY,
-    "identity.v1.UserService.UndeleteUser": {"deleted": (ENTERED, "they would be there again")},
+    "identity.v1.ClassService.ListClasses": _EMPTY_LIST,
+    "identity.v1.ClassService.ListMemberships": _EMPTY_LIST,
+    "identity.v1.ClassService.UndeleteClass": {"deleted": (ADMITTED, "the class would be restored")},
+    "identity.v1.UserService.DeleteUser": {"deleted": (OK, "a second deletion changes nothing")},
+    "identity.v1.UserService.EraseUser": {"deleted": (ADMITTED, "the user would be erased")},
+    "identity.v1.UserService.GetErasure": {
+        "own": _NO_ERASURE,
+        "other's": _NO_ERASURE,
+        "deleted": _NO_ERASURE,
+    },
+    "identity.v1.UserService.GetUser": {"deleted": (OK, "an administrator sees deleted users")},
+    "identity.v1.UserService.ListXpEntries": _EMPTY_LIST,
+    "identity.v1.UserService.UndeleteUser": {"deleted": (ADMITTED, "the user would be restored")},
 }
-"""By RPC, then by target, or by persona and target."""
+"""The code and the reason, by RPC and then by target, or by persona and target."""
 
-BY_STAND_INS: Mapping[str, str] = {
-    "identity.v1.AuthService.SignOutEverywhere": "no field of it can be broken, and it ends the caller's token"
+WITH_DISPOSABLE_PERSONAS: Mapping[str, str] = {
+    "identity.v1.AuthService.SignOutEverywhere": "it has no field that can be invalid, and it revokes the token"
 }
-"""RPCs that are called whole, by people who are needed for nothing else, and why."""
+"""RPCs that are called with valid requests by personas that no other test uses, with the reason."""
 
 
-def exception(name: str, persona: Persona, target: Target) -> str:
-    """The ruling for one RPC, persona and target, where there is one."""
-    ruled = EXCEPTIONS.get(name, {})
-    found = ruled.get(f"{persona.name}: {target}") or ruled.get(str(target)) or ("", "")
-    return found[0]
+def find_exception(name: str, persona: Persona, target: Target) -> str:
+    """Returns the expected code of an exception, or an empty text if the general rules apply."""
+    exceptions = EXCEPTIONS.get(name, {})
+    code, _ = exceptions.get(f"{persona.name}: {target}") or exceptions.get(str(target)) or ("", "")
+    return code
 
 
-def satisfies(outcome: Outcome, expected: str) -> bool:
-    """Whether an outcome is what was expected."""
-    if expected == ENTERED:
+def matches(outcome: Outcome, expected: str) -> bool:
+    """Returns whether an outcome is the expected one."""
+    if expected == ADMITTED:
         return (outcome.code, outcome.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     return outcome.code == expected

@@ -1,5 +1,6 @@
-"""Who may call what, told a second time: from the `allow` options as they stand, and from what is
-known of the people of the test. It shares no code with the services or the gateway that it judges.
+"""A second implementation of access control: it decides from the `allow` options and the known personas.
+
+It shares no code with the services and the gateway that it checks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,89 +13,91 @@ from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
 
 _REASONS = {
     "TOKEN_MISSING": (16, "Sign in, and send the access token as `authorization: Bearer …`."),
-    "TOKEN_REVOKED": (16, "Your rights have changed. Refresh the access token."),
-    "ACCESS_DENIED": (7, "Permission denied, or it might not exist."),
+    "TOKEN_REVOKED": (16, "The access token was revoked because your permissions changed. Refresh it."),
+    "ACCESS_DENIED": (7, "Permission denied, or the resource does not exist."),
 }
 
 
 @dataclass(frozen=True)
 class Persona:
-    """Somebody who calls, and what is true of them."""
+    """A caller and its permissions."""
 
     name: str
     user_id: str = ""
     token: str = field(default="", repr=False)
-    """Empty: nobody."""
+    """Empty for an anonymous caller."""
     role: str = ""
     guest: bool = False
     classes: Mapping[str, ClassRole.ValueType] = field(default_factory=dict)
     archived: Mapping[str, ClassRole.ValueType] = field(default_factory=dict)
-    shut_out: bool = False
-    """Since the token was made they have lost what it claims."""
+    revoked: bool = False
+    """Whether the user has lost a permission of the token since it was issued."""
 
 
 @dataclass(frozen=True)
-class Ways:
-    """The ways into an RPC, as its contract declares them."""
+class AccessPolicy:
+    """The grants of an RPC, as its contract declares them."""
 
     grants: Sequence[Allow]
 
     @property
     def public(self) -> bool:
-        return any(way.public for way in self.grants)
+        return any(grant.public for grant in self.grants)
 
     @property
-    def inside(self) -> set[str]:
-        """The services that may call as themselves."""
-        return {way.service for way in self.grants if way.service}
+    def services(self) -> set[str]:
+        """The services that may call the RPC as themselves."""
+        return {grant.service for grant in self.grants if grant.service}
 
     @property
     def routed(self) -> bool:
-        return any(not way.service for way in self.grants)
+        return any(not grant.service for grant in self.grants)
 
 
-def refusal(ways: Ways, persona: Persona, asked: Mapping[str, str], *, through: bool) -> str:
-    """The reason for which a call is refused before any rule; empty where it is let in.
+def expected_rejection(
+    policy: AccessPolicy, persona: Persona, fields: Mapping[str, str], *, through_gateway: bool
+) -> str:
+    """Returns the reason with which access control must reject a call, or an empty text if it admits the call.
 
-    `asked` is the request's text fields; `through` the gateway, or straight to the service.
+    `fields` contains the text fields of the request. `through_gateway` is false for a direct call to the service.
     """
-    if ways.public:
+    if policy.public:
         return ""
-    # Only the services follow the feed; what the gateway refuses never reaches them.
-    lost = "TOKEN_REVOKED" if persona.shut_out else ""
-    if any(_opens(way, persona, asked) for way in ways.grants):
-        return lost
-    if not through and lost:
-        return lost
-    nobody = not persona.token
-    if nobody and ways.routed and (through or not ways.inside):
+    # Only services follow the account feed, and calls that the gateway rejects never reach them.
+    revoked = "TOKEN_REVOKED" if persona.revoked else ""
+    if any(_is_met(grant, persona, fields) for grant in policy.grants):
+        return revoked
+    if not through_gateway and revoked:
+        return revoked
+    is_anonymous = not persona.token
+    if is_anonymous and policy.routed and (through_gateway or not policy.services):
         return "TOKEN_MISSING"
     return "ACCESS_DENIED"
 
 
 def status(reason: str) -> Status:
-    """All that an outsider is told, whatever they asked for."""
+    """Returns the complete status of a rejected call. It is the same for every target."""
     code, message = _REASONS[reason]
-    told = Status(code=code, message=message)
-    told.details.add().Pack(ErrorInfo(reason=reason, domain="meno"))
-    return told
+    rejected = Status(code=code, message=message)
+    rejected.details.add().Pack(ErrorInfo(reason=reason, domain="meno"))
+    return rejected
 
 
-def _opens(way: Allow, persona: Persona, asked: Mapping[str, str]) -> bool:
-    """Whether one way in is open: whatever it demands holds."""
-    if way.service or not persona.token:
+def _is_met(grant: Allow, persona: Persona, fields: Mapping[str, str]) -> bool:
+    """Returns whether the caller meets every condition of a grant."""
+    if grant.service or not persona.token:
         return False
-    demands = [persona.role != "UNASSIGNED" or way.unassigned]
-    if way.signed_in:
-        demands.append(not persona.guest or way.guest)
-    if way.role:
-        demands.append(f"GLOBAL_ROLE_{persona.role}" == GlobalRole.Name(way.role))
-    if way.owner:
-        demands.append(asked[way.owner] == persona.user_id)
-    if way.member_of:
-        class_id = asked[way.member_of]
-        held = [persona.classes.get(class_id, 0)]
-        if way.archived:
-            held.append(persona.archived.get(class_id, 0))
-        demands.append(max(held) >= max(way.at_least, ClassRole.CLASS_ROLE_STUDENT))
-    return all(demands)
+    conditions = [persona.role != "UNASSIGNED" or grant.unassigned]
+    if grant.signed_in:
+        conditions.append(not persona.guest or grant.guest)
+    if grant.role:
+        conditions.append(f"GLOBAL_ROLE_{persona.role}" == GlobalRole.Name(grant.role))
+    if grant.owner:
+        conditions.append(fields[grant.owner] == persona.user_id)
+    if grant.member_of:
+        class_id = fields[grant.member_of]
+        roles = [persona.classes.get(class_id, 0)]
+        if grant.archived:
+            roles.append(persona.archived.get(class_id, 0))
+        conditions.append(max(roles) >= max(grant.at_least, ClassRole.CLASS_ROLE_STUDENT))
+    return all(conditions)

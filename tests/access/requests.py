@@ -1,4 +1,4 @@
-"""Requests for any RPC, made from what its contract declares: whole ones, and ones with a broken field."""
+"""Creates requests for any RPC from the rules of its contract: valid ones, and ones with an invalid field."""
 
 import importlib
 import pkgutil
@@ -19,41 +19,42 @@ import meno
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.content.v1.resources_pb2 import ContentBody
 
-BY_HAND: Mapping[str, tuple[Mapping[str, Any], str]] = {
+EXPLICIT_VALUES: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "CreateContentRequest": (
         {"body": ContentBody(lesson=ContentBody.Lesson(text="Read."))},
-        "a rule in CEL says which kinds a body may be",
+        "a CEL rule restricts the kinds of a body",
     ),
-    "CreateChatRequest": ({"source": 3}, "a chat about nothing needs neither a class nor a lesson"),
+    "CreateChatRequest": ({"source": 3}, "a general chat requires neither a class nor a lesson"),
     "CreateUserRequest": (
-        {"email": "somebody@example.org"},
-        "a rule in CEL wants an address, which no field of its own does",
+        {"email": "person@example.org"},
+        "a CEL rule requires an address, but no single field is required",
     ),
-    "SignUpRequest": ({"login_name": "somebody"}, "a rule in CEL wants something to sign in with"),
-    "LinkCredentialsRequest": ({"login_name": "somebody"}, "a rule in CEL wants something to link"),
-    "RequestOneTimeCodeRequest": ({"address": "somebody@example.org"}, "a rule in CEL wants an address"),
+    "SignUpRequest": ({"login_name": "person"}, "a CEL rule requires an identifier"),
+    "SignInRequest": ({"login_name": "person"}, "a CEL rule requires an identifier"),
+    "LinkCredentialsRequest": ({"login_name": "person"}, "a CEL rule requires a credential"),
+    "RequestOneTimeCodeRequest": ({"address": "person@example.org"}, "a CEL rule requires an address"),
     "SetGlobalRoleRequest": (
         {"role": GlobalRole.GLOBAL_ROLE_STUDENT},
-        "the first value would shut somebody out",
+        "the first value would remove all permissions of the user",
     ),
 }
-"""What no rule of a single field tells, and why."""
+"""Values that do not follow from the rules of single fields, with the reason, by message."""
 
 _TEXTS = (
     "018f0000-0000-7000-8000-00000000f00d",
     "a",
-    "somebody@example.org",
+    "person@example.org",
     "+4915112345678",
     "123456",
     "env:KEY",
     "a" * 16,
 )
 _NUMBERS = (1, 0, 3, 10)
-_BROKEN = ("no uuid", "", " ", "\n", "x" * 30_000)
+_INVALID_TEXTS = ("no uuid", "", " ", "\n", "x" * 30_000)
 
 
 def _load_contracts() -> None:
-    """Makes every contract known, also those that nobody here imports."""
+    """Imports every contract, because the descriptor pool only contains imported ones."""
     for package in pkgutil.walk_packages(meno.__path__, "meno."):
         if package.name.endswith("_pb2"):
             importlib.import_module(package.name)
@@ -62,47 +63,53 @@ def _load_contracts() -> None:
 _load_contracts()
 
 
-class Impossible(Exception):
-    """No request can be made: the generator must learn a rule, or the table a value."""
+class NoValidRequest(Exception):
+    """No valid request was found: the generator lacks a rule, or EXPLICIT_VALUES lacks a value."""
 
 
-def method(selector: str) -> MethodDescriptor:
-    """The descriptor of an RPC, such as `meno.session.v1.SessionService.GetSession`."""
+def find_method(selector: str) -> MethodDescriptor:
+    """Returns the descriptor of an RPC, such as `meno.session.v1.SessionService.GetSession`."""
     service, _, name = selector.rpartition(".")
     found: MethodDescriptor = Default().FindServiceByName(service).methods_by_name[name]
     return found
 
 
-def whole(selector: str, ids: Mapping[str, str]) -> Message:
-    """The smallest request that breaks no rule, with these values in its fields. Raises Impossible."""
-    message = GetMessageClass(method(selector).input_type)()
-    given, _ = BY_HAND.get(message.DESCRIPTOR.name, ({}, ""))
+def create_valid(selector: str, ids: Mapping[str, str]) -> Message:
+    """Returns the smallest valid request that contains these ids.
+
+    Raises NoValidRequest if a rule is still violated.
+    """
+    message = GetMessageClass(find_method(selector).input_type)()
+    explicit, _ = EXPLICIT_VALUES.get(message.DESCRIPTOR.name, ({}, ""))
     fields: Any = message.DESCRIPTOR.fields_by_name
-    for name, value in (*given.items(), *ids.items()):
+    for name, value in (*explicit.items(), *ids.items()):
         _put(message, fields[name], value)
     _complete(message)
     if violations := [*_violations(message)]:
-        raise Impossible(f"{selector}: {violations}")
+        raise NoValidRequest(f"{selector}: {violations}")
     return message
 
 
-def broken(message: Message, keep: set[str]) -> Message | None:
-    """The request with one field that breaks a rule, but none of `keep`; None where no field can."""
+def create_invalid(message: Message, keep: set[str]) -> Message | None:
+    """Returns the request with one invalid field, or None if no field can be invalid.
+
+    It does not change the fields in `keep`.
+    """
     fields = message.DESCRIPTOR.fields_by_name
     for name in sorted((name for name in fields if name not in keep), key=lambda name: name != "request_id"):
         if fields[name].type != FieldDescriptor.TYPE_STRING or fields[name].is_repeated:
             continue
-        for text in _BROKEN:
-            spoilt = type(message)()
-            spoilt.CopyFrom(message)
-            setattr(spoilt, name, text)
-            if any(path == name for path, _ in _violations(spoilt)):
-                return spoilt
+        for text in _INVALID_TEXTS:
+            changed = type(message)()
+            changed.CopyFrom(message)
+            setattr(changed, name, text)
+            if any(path == name for path, _ in _violations(changed)):
+                return changed
     return None
 
 
-def texts(message: Message) -> dict[str, str]:
-    """The plain text fields of a request."""
+def text_fields(message: Message) -> dict[str, str]:
+    """Returns the values of the text fields of a request, without repeated fields."""
     return {
         field.name: getattr(message, field.name)
         for field in fields_of(message.DESCRIPTOR)
@@ -110,8 +117,8 @@ def texts(message: Message) -> dict[str, str]:
     }
 
 
-def needed(field: FieldDescriptor) -> bool:
-    """Whether a request must set the field."""
+def is_required(field: FieldDescriptor) -> bool:
+    """Returns whether a request must set the field."""
     options = field.GetOptions().Extensions
     return (
         FieldBehavior.REQUIRED in options[field_behavior_pb2.field_behavior]
@@ -120,38 +127,38 @@ def needed(field: FieldDescriptor) -> bool:
 
 
 def fields_of(descriptor: Any) -> list[FieldDescriptor]:
-    """The fields of a message's descriptor."""
+    """Returns the fields of a message descriptor."""
     return [*descriptor.fields]
 
 
 def _complete(message: Message) -> None:
-    """Sets what is needed and not set yet."""
+    """Sets the required fields that are not set yet."""
     for field in fields_of(message.DESCRIPTOR):
         if field.is_repeated:
-            if needed(field) and not getattr(message, field.name):
+            if is_required(field) and not getattr(message, field.name):
                 _put(message, field, [_value(message, field)])
         elif field.message_type is None:
-            if needed(field) and not getattr(message, field.name):
+            if is_required(field) and not getattr(message, field.name):
                 _put(message, field, _value(message, field))
-        elif needed(field) and not message.HasField(field.name):
+        elif is_required(field) and not message.HasField(field.name):
             _put(message, field, _value(message, field))
 
 
 def _value(message: Message, field: FieldDescriptor) -> Any:
-    """A value that no rule of the field objects to."""
+    """Returns a value that violates no rule of the field. Raises NoValidRequest."""
     if field.message_type is not None:
-        made = GetMessageClass(field.message_type)()
-        if isinstance(made, Timestamp):
-            made.FromSeconds(1)
+        created = GetMessageClass(field.message_type)()
+        if isinstance(created, Timestamp):
+            created.FromSeconds(1)
         else:
-            _complete(made)
-        return made
+            _complete(created)
+        return created
     for candidate in _candidates(field):
-        tried = type(message)()
-        _put(tried, field, [candidate] if field.is_repeated else candidate)
-        if not any(path.partition("[")[0] == field.name for path, _ in _violations(tried)):
+        candidate_message = type(message)()
+        _put(candidate_message, field, [candidate] if field.is_repeated else candidate)
+        if not any(path.partition("[")[0] == field.name for path, _ in _violations(candidate_message)):
             return candidate
-    raise Impossible(f"{message.DESCRIPTOR.full_name}.{field.name}: no value is known that its rules allow")
+    raise NoValidRequest(f"{message.DESCRIPTOR.full_name}.{field.name}: no candidate satisfies its rules")
 
 
 def _candidates(field: FieldDescriptor) -> Iterator[Any]:
@@ -182,7 +189,7 @@ def _put(message: Message, field: FieldDescriptor, value: Any) -> None:
 
 
 def _violations(message: Message) -> Iterator[tuple[str, str]]:
-    """The path of each field that breaks a rule, and the rule."""
+    """Yields the path of each invalid field, and the violated rule."""
     for violation in protovalidate.collect_violations(message):
         elements = violation.proto.field.elements if violation.proto.field else ()
         yield ".".join(element.field_name for element in elements), violation.proto.rule_id

@@ -1,4 +1,4 @@
-"""What a call can be aimed at: the caller's own, another's, what is deleted, what has never been."""
+"""The targets of a call: the caller's own resources, another user's, deleted ones, and ones that never existed."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tests.access import requests
 from tests.contracts.rpcs import Rpc
 
-Place = Mapping[str, str]
-"""An id for each field that names something, all of one owner and one class."""
+Ids = Mapping[str, str]
+"""An id for each id field. All ids belong to one owner and one class."""
 
 OWN, OTHERS, DELETED, ABSENT, ARCHIVED = "own", "other's", "deleted", "non-existent", "archived"
 
@@ -18,40 +18,40 @@ _CLASS, _USER = "class_id", "user_id"
 
 
 @dataclass(frozen=True)
-class Places:
-    """Everything that one persona can be aimed at."""
+class TestIds:
+    """The ids of all targets of one persona."""
 
-    own: Place
-    others: Place
-    deleted: Place
-    """A person and a class that are deleted, with what was theirs."""
-    archived: Place
-    own_deleted: Place
-    """What was deleted of what is the persona's own, or in their own class."""
-    others_deleted: Place
+    own: Ids
+    others: Ids
+    deleted: Ids
+    """A deleted user and a deleted class, with their resources."""
+    archived: Ids
+    own_deleted: Ids
+    """Deleted resources of the persona or of its class."""
+    others_deleted: Ids
 
-    def __getitem__(self, kind: str) -> Place:
+    def __getitem__(self, kind: str) -> Ids:
         return {OWN: self.own, OTHERS: self.others, DELETED: self.deleted, ARCHIVED: self.archived}.get(
-            kind, _Nowhere()
+            kind, _MissingIds()
         )
 
-    def gone(self, scope: str) -> Place:
-        """What was deleted in a scope that is there."""
+    def deleted_in(self, scope: str) -> Ids:
+        """Returns the deleted resources of a user and class that exist."""
         return self.own_deleted if scope == OWN else self.others_deleted
 
 
 class Target(NamedTuple):
-    """What a call is aimed at: in whose scope, and at what in it."""
+    """The target of a call: a user or class, and a resource in it."""
 
     scope: str
     resource: str = ""
-    """Empty where it is the scope's own."""
+    """Empty if the resource belongs to the scope."""
     field: str = ""
-    """Of several ids the one that is not the scope's own; empty for all of them."""
+    """The only id field that refers to `resource`; empty if every resource field does."""
 
     @property
-    def is_there(self) -> bool:
-        """Whether all that is named exists, and belongs together."""
+    def exists(self) -> bool:
+        """Whether all ids exist and belong together."""
         return self.scope not in {DELETED, ABSENT} and not self.resource
 
     def __str__(self) -> str:
@@ -60,27 +60,22 @@ class Target(NamedTuple):
         return f"{self.resource} {self.field or 'resource'} in {self.scope}"
 
 
-def scope_fields(rpc: Rpc) -> set[str]:
-    """The request fields that say whose the rest is: by them access is decided."""
-    return rpc.identity
-
-
 def resource_fields(rpc: Rpc) -> list[str]:
-    """The other request fields that name something which must be there."""
+    """Returns the id fields that must name an existing resource and do not decide access."""
     return [
         field.name
-        for field in requests.fields_of(requests.method(rpc.name).input_type)
-        if field.name not in rpc.identity and requests.needed(field) and field.name in NAMES
+        for field in requests.fields_of(requests.find_method(rpc.name).input_type)
+        if field.name not in rpc.identity and requests.is_required(field) and field.name in ID_FIELDS
     ]
 
 
-def targets(rpc: Rpc) -> Iterator[Target]:
-    """Yields everything that an RPC can be aimed at."""
-    scoped, resources = bool(scope_fields(rpc)), resource_fields(rpc)
+def list_targets(rpc: Rpc) -> Iterator[Target]:
+    """Yields every target of an RPC."""
+    resources = resource_fields(rpc)
     yield from (Target(kind) for kind in (OWN, OTHERS, DELETED, ABSENT))
     if _CLASS in rpc.identity:
         yield Target(ARCHIVED)
-    if not scoped:
+    if not rpc.identity:
         return
     for field in ("", *(resources if len(resources) > 1 else ())):
         for scope in (OWN, OTHERS) if resources else ():
@@ -89,29 +84,29 @@ def targets(rpc: Rpc) -> Iterator[Target]:
             yield Target(OWN, OTHERS, field)
 
 
-def ids(rpc: Rpc, target: Target, places: Places) -> dict[str, str]:
-    """The values of the fields that name something."""
-    scope = places[target.scope]
-    found = {name: scope[name] for name in scope_fields(rpc)}
+def resolve_ids(rpc: Rpc, target: Target, ids: TestIds) -> dict[str, str]:
+    """Returns the values of the id fields that make a request refer to a target."""
+    scope = ids[target.scope]
+    values = {name: scope[name] for name in rpc.identity}
     for field in resource_fields(rpc):
-        named = _MEMBER if field == _USER and _CLASS in rpc.identity else field
+        name = _MEMBER if field == _USER and _CLASS in rpc.identity else field
         if not target.resource or target.field not in {"", field}:
-            found[field] = scope[named]
+            values[field] = scope[name]
         elif target.resource == DELETED:
-            found[field] = places.gone(target.scope)[named]
+            values[field] = ids.deleted_in(target.scope)[name]
         else:
-            found[field] = places[target.resource][named]
-    return found
+            values[field] = ids[target.resource][name]
+    return values
 
 
-class _Nowhere(dict[str, str]):
-    """Ids that nothing has ever had."""
+class _MissingIds(dict[str, str]):
+    """Ids that never existed."""
 
     def __missing__(self, name: str) -> str:
         return "never_set" if name == "key" else str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-NAMES = frozenset(
+ID_FIELDS = frozenset(
     {
         "user_id",
         "class_id",
@@ -127,4 +122,4 @@ NAMES = frozenset(
         "key",
     }
 )
-"""The fields that name something of the dataset."""
+"""The request fields whose values are ids of the dataset."""

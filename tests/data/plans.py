@@ -1,4 +1,4 @@
-"""How PostgreSQL executes a statement, once it has been prepared as psycopg prepares it."""
+"""Reads the plan that PostgreSQL chooses for a statement that psycopg has prepared."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,14 @@ from chassis.database import Statement
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
-_SETTLES_AFTER = 6
-"""Executions after which PostgreSQL keeps to the general plan, unless that would cost more."""
+_CUSTOM_PLANS = 5
+"""PostgreSQL plans the first five executions for their parameters.
 
-_SENT_AS: Mapping[type[Any], str] = {Interval: "interval", Boolean: "boolean"}
-"""Types that psycopg tells, where PostgreSQL would infer others."""
+After that it uses the generic plan, unless that plan costs more.
+"""
+
+_EXPLICIT_TYPES: Mapping[type[Any], str] = {Interval: "interval", Boolean: "boolean"}
+"""The parameter types that psycopg sends, because PostgreSQL would infer other types."""
 _VALUES = {
     "uuid": "00000000-0000-0000-0000-000000000007",
     "smallint": "1",
@@ -43,12 +46,12 @@ class Scan:
     table: str
     alias: str
     conditions: tuple[str, ...]
-    """What holds of every row that is found, in SQL: `(sessions.user_id = $1)`."""
-    whole: bool
-    """Every row is looked at: there is neither a condition on an index nor a limit."""
+    """Conditions on the rows, in SQL: `(sessions.user_id = $1)`."""
+    full: bool
+    """Whether the scan reads every row: it has neither an index condition nor a limit."""
 
-    def equals(self, column: str) -> list[str]:
-        """What a column must be equal to: parameters (`$1`) and other tables' columns."""
+    def equal_values(self, column: str) -> list[str]:
+        """Returns the values that a column must equal: parameters (`$1`) and columns of other tables."""
         equality = re.compile(rf"{self.alias}\.{column} = \(?(\$\d+|\w+\.\w+)(\)::\w+)?")
         conditions = (part for condition in self.conditions for part in _conjuncts(condition))
         return [found[1] for part in conditions if (found := equality.fullmatch(part))]
@@ -60,51 +63,51 @@ class Planner:
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
 
-    def general(self, statement: Statement[Any]) -> list[Scan]:
-        """The scans of the plan that serves all parameters, which it shows as `$1`."""
+    def generic_scans(self, statement: Statement[Any]) -> list[Scan]:
+        """Returns the scans of the generic plan, in which parameters appear as `$1`."""
         return self._explain(statement, "force_generic_plan", 1)
 
-    def settled(self, statement: Statement[Any]) -> list[Scan]:
-        """The scans of the plan that PostgreSQL keeps to on a connection that lives long."""
-        return self._explain(statement, "auto", _SETTLES_AFTER)
+    def chosen_scans(self, statement: Statement[Any]) -> list[Scan]:
+        """Returns the scans of the plan that PostgreSQL finally chooses on a long-lived connection."""
+        return self._explain(statement, "auto", _CUSTOM_PLANS + 1)
 
     def _explain(self, statement: Statement[Any], mode: str, times: int) -> list[Scan]:
         names = [*dict.fromkeys(_PARAMETER.findall(statement.sql))]
         text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", statement.sql).replace("%%", "%")
-        self._ask("SELECT set_config('plan_cache_mode', %s, false)", mode)
-        self._connection.execute(f"PREPARE examined {_sent_as(statement, names)} AS {text}".encode())
+        self._query("SELECT set_config('plan_cache_mode', %s, false)", mode)
+        self._connection.execute(f"PREPARE tested {_parameter_types(statement, names)} AS {text}".encode())
         try:
             values = sql.SQL(", ").join(map(sql.Literal, self._values(statement, names)))
-            execute = sql.SQL("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE examined {}").format(
+            execute = sql.SQL("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE tested {}").format(
                 sql.SQL("({})").format(values) if names else sql.SQL("")
             )
             for _ in range(times):
-                [plan] = self._ask(execute)
+                [plan] = self._query(execute)
         finally:
-            self._connection.execute("DEALLOCATE examined")
+            self._connection.execute("DEALLOCATE tested")
         return [*_scans(plan["Plan"], limited=False)]
 
     def _values(self, statement: Statement[Any], names: list[str]) -> list[Any]:
-        """A value for each parameter: the statement's own, or one of the type that it has."""
-        types = self._ask(
-            "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'examined'"
+        """Returns a value for each parameter: the value in the statement, or else a sample of its type."""
+        types = self._query(
+            "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'tested'"
         )
-        made = {name: _BY_NAME.get(name, _value(kind)) for name, kind in zip(names, types, strict=True)}
+        samples = {name: _BY_NAME.get(name, _sample(kind)) for name, kind in zip(names, types, strict=True)}
         own = statement.parameters({})
-        return [own.get(name, made[name]) for name in names]
+        return [own.get(name, samples[name]) for name in names]
 
-    def _ask(self, query: Any, *values: str) -> list[Any]:
-        """The first column of the first row, which is a list."""
+    def _query(self, query: Any, *values: str) -> list[Any]:
+        """Returns the first column of the only row as a list."""
         [[answer]] = self._connection.execute(query, values or None).fetchall()
         return [answer] if isinstance(answer, str) else [*answer]
 
 
-def _sent_as(statement: Statement[Any], names: list[str]) -> str:
+def _parameter_types(statement: Statement[Any], names: list[str]) -> str:
     kinds = [statement.parameter_types[name] for name in names]
-    return f"({', '.join(_SENT_AS.get(kind, 'unknown') for kind in kinds)})" if names else ""
+    return f"({', '.join(_EXPLICIT_TYPES.get(kind, 'unknown') for kind in kinds)})" if names else ""
 
 
-def _value(kind: str) -> Any:
+def _sample(kind: str) -> Any:
     element = kind.removesuffix("[]")
     return _VALUES[element] if element == kind else [_VALUES[element]] * 2
 
@@ -112,21 +115,18 @@ def _value(kind: str) -> Any:
 def _scans(node: Mapping[str, Any], *, limited: bool) -> Iterator[Scan]:
     children = node.get("Plans", [])
     if "Relation Name" in node and node["Node Type"] != "ModifyTable":
-        # A bitmap is made by the nodes below the one that names the table.
-        places = [node, *(child for child in children if child["Node Type"].startswith("Bitmap"))]
-        by_index = any("Index Cond" in place for place in places) or node["Node Type"] == "Bitmap Heap Scan"
-        conditions = tuple(text for place in places for key, text in place.items() if key in _CONDITIONS)
-        whole = not by_index and (node["Node Type"] == "Seq Scan" or not limited)
-        yield Scan(node["Relation Name"], node["Alias"], conditions, whole)
+        # Nodes below the one that names the table create a bitmap.
+        nodes = [node, *(child for child in children if child["Node Type"].startswith("Bitmap"))]
+        by_index = any("Index Cond" in each for each in nodes) or node["Node Type"] == "Bitmap Heap Scan"
+        conditions = tuple(text for each in nodes for key, text in each.items() if key in _CONDITIONS)
+        full = not by_index and (node["Node Type"] == "Seq Scan" or not limited)
+        yield Scan(node["Relation Name"], node["Alias"], conditions, full)
     for child in children:
         yield from _scans(child, limited=limited or node["Node Type"] == "Limit")
 
 
-_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
-
-
 def _conjuncts(condition: str) -> list[str]:
-    """The parts of a condition that all must hold, without the parentheses around them."""
+    """Splits a condition at its outermost ANDs and removes the parentheses around the parts."""
     whole = condition.removeprefix("(").removesuffix(")")
     parts, depth, begin = [], 0, 0
     for found in re.finditer(r"[()]| AND ", whole):

@@ -1,4 +1,4 @@
-"""Every statement that the services compile at import, by name."""
+"""Lists the statements that the services compile at import, with their names."""
 
 import ast
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from typing import Any
 from chassis import feed_consumer, idempotency, notifications, outbox
 from chassis.database import Statement
 
-OF_EVERY_SERVICE = (notifications, idempotency, outbox)
-"""What the chassis asks each service's database."""
-OF_FOLLOWERS = (feed_consumer,)
-"""What it asks those of all services but the one whose feed they follow."""
+MODULES_OF_EVERY_SERVICE = (notifications, idempotency, outbox)
+"""The modules of the chassis whose statements every service executes."""
+MODULES_OF_FEED_CONSUMERS = (feed_consumer,)
+"""The modules of the chassis whose statements all services except identity_service execute."""
 
-_NOT_THE_SERVICE = {"tests", "migrations"}
-_COMPILES = "statement"
+_EXCLUDED_DIRECTORIES = {"tests", "migrations"}
+_COMPILE_FUNCTION = "statement"
 
 
 @dataclass(frozen=True)
-class Named:
-    """A statement and where it stands."""
+class NamedStatement:
+    """A statement and its qualified name."""
 
     service: str
     name: str
@@ -31,34 +31,35 @@ class Named:
     statement: Statement[Any]
 
 
-def of_service(service: str) -> Iterator[Named]:
-    """Yields every statement of a service, its own before the chassis's."""
-    followed = OF_FOLLOWERS if service != "identity_service" else ()
-    for module in [*map(import_module, compiling(service)), *OF_EVERY_SERVICE, *followed]:
+def list_statements(service: str) -> Iterator[NamedStatement]:
+    """Yields every statement of a service: first its own, then those of the chassis, then its data rules."""
+    consumed = MODULES_OF_FEED_CONSUMERS if service != "identity_service" else ()
+    own = map(import_module, list_modules(service))
+    for module in [*own, *MODULES_OF_EVERY_SERVICE, *consumed]:
         for name, value in _statements(module).items():
-            yield Named(service, f"{module.__name__}.{name}", value)
+            yield NamedStatement(service, f"{module.__name__}.{name}", value)
     rules = import_module(f"{service}.data_rights")
     for name, value in rules.RULES.statements():
-        yield Named(service, f"{rules.__name__}.{name}", value)
+        yield NamedStatement(service, f"{rules.__name__}.{name}", value)
 
 
-def hidden(service: str) -> list[str]:
-    """The modules that compile statements which are not their attributes, and so are not listed."""
+def modules_with_unlisted_statements(service: str) -> list[str]:
+    """Returns the modules that compile a statement and do not assign it to a module attribute."""
     return [
         module.__name__
-        for module in map(import_module, compiling(service))
-        if _compiled_in(Path(module.__file__ or "")) != len(_statements(module))
+        for module in map(import_module, list_modules(service))
+        if _count_compiled(Path(module.__file__ or "")) != len(_statements(module))
     ]
 
 
-def compiling(package: str) -> list[str]:
-    """The modules of a package that compile statements."""
+def list_modules(package: str) -> list[str]:
+    """Returns the modules of a package that compile statements."""
     root = Path(str(files(package)))
     return [
         ".".join([package, *parts])
         for path in sorted(root.rglob("*.py"))
-        if not _NOT_THE_SERVICE & {*(parts := path.relative_to(root).with_suffix("").parts)}
-        and _compiled_in(path)
+        if not _EXCLUDED_DIRECTORIES & {*(parts := path.relative_to(root).with_suffix("").parts)}
+        and _count_compiled(path)
     ]
 
 
@@ -66,7 +67,7 @@ def _statements(module: ModuleType) -> dict[str, Statement[Any]]:
     return {name: value for name, value in vars(module).items() if isinstance(value, Statement)}
 
 
-def _compiled_in(path: Path) -> int:
-    """How many statements a file compiles."""
+def _count_compiled(path: Path) -> int:
+    """Returns how many statements a file compiles."""
     nodes = ast.walk(ast.parse(path.read_text()))
-    return sum(isinstance(node, ast.Call) and ast.unparse(node.func) == _COMPILES for node in nodes)
+    return sum(isinstance(node, ast.Call) and ast.unparse(node.func) == _COMPILE_FUNCTION for node in nodes)

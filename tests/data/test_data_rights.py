@@ -1,4 +1,4 @@
-"""No column that names a person, and none that holds a secret, is without a rule."""
+"""Every column with a user id or a secret has a rule in `data_rights.py`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,17 +12,17 @@ from chassis.data_rights import Erase, Rules
 from chassis.testing import Postgres
 from deploy.stack.layout import SERVICES
 
-NAMES_A_PERSON = re.compile(r"(^|_)user_id$|^principal$")
-HOLDS_A_SECRET = re.compile(r"hash|secret|password|token|private|credential|_key$")
+USER_COLUMN = re.compile(r"(^|_)user_id$|^principal$")
+SECRET_COLUMN = re.compile(r"hash|secret|password|token|private|credential|_key$")
 
-BY_THE_CHASSIS: Mapping[tuple[str, str], str] = {
-    ("idempotency_keys", "principal"): "always forgotten, never told",
+WITHOUT_RULE: Mapping[tuple[str, str], str] = {
+    ("idempotency_keys", "principal"): "always erased, never exported",
 }
-"""Columns that need no rule, and why."""
-NO_SECRETS: Mapping[tuple[str, str], str] = {
-    ("materials", "storage_key"): "where a file of a class lies",
+"""The columns that need no rule, with the reason."""
+NOT_SECRET: Mapping[tuple[str, str], str] = {
+    ("materials", "storage_key"): "the path of a file of a class",
 }
-"""Columns of tables that are told whose names only sound like secrets."""
+"""Exported columns that are not secrets, although their names match the pattern, with the reason."""
 
 COLUMNS = """
 SELECT table_name, column_name, is_nullable = 'YES' FROM information_schema.columns
@@ -31,7 +31,7 @@ WHERE table_schema = 'public' AND table_name NOT LIKE 'procrastinate%%' AND is_g
 
 
 class Catalogue:
-    """What the database itself says of a service's columns."""
+    """The columns of a service in its database, and the data rules of the service."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", service: str) -> None:
         self.columns = {(table, column): nullable for table, column, nullable in connection.execute(COLUMNS)}
@@ -46,41 +46,41 @@ def catalogue(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Ca
     postgres.drop(url)
 
 
-def test_every_column_that_names_a_person_has_a_rule(catalogue: Catalogue) -> None:
-    named = {place for place in catalogue.columns if NAMES_A_PERSON.search(place[1])}
-    assert named == {(rule.name, rule.column) for rule in catalogue.rules.rules} | (
-        BY_THE_CHASSIS.keys() & catalogue.columns.keys()
+def test_every_column_with_a_user_id_has_a_rule(catalogue: Catalogue) -> None:
+    user_columns = {(table, column) for table, column in catalogue.columns if USER_COLUMN.search(column)}
+    assert user_columns == {(rule.name, rule.column) for rule in catalogue.rules.rules} | (
+        WITHOUT_RULE.keys() & catalogue.columns.keys()
     )
 
 
-def test_no_secret_is_told(catalogue: Catalogue) -> None:
-    told = {rule.name: rule for rule in catalogue.rules.rules if not rule.not_exported}
+def test_no_secret_is_exported(catalogue: Catalogue) -> None:
+    exported = {rule.name: rule for rule in catalogue.rules.rules if not rule.not_exported}
     secret = {
         (table, column)
         for table, column in catalogue.columns
-        if table in told and HOLDS_A_SECRET.search(column) and (table, column) not in NO_SECRETS
+        if table in exported and SECRET_COLUMN.search(column) and (table, column) not in NOT_SECRET
     }
     assert {
-        (table, column) for table, column in secret if column not in told[table].excluded_columns
+        (table, column) for table, column in secret if column not in exported[table].excluded_columns
     } == set()
 
 
-def test_what_is_withheld_or_kept_has_a_reason_and_exists(catalogue: Catalogue) -> None:
+def test_excluded_columns_exist_and_kept_rows_have_a_reason(catalogue: Catalogue) -> None:
     for rule in catalogue.rules.rules:
         assert all((rule.name, column) in catalogue.columns for column in rule.excluded_columns)
         assert bool(rule.reason_kept) == (rule.erase is Erase.KEEP)
     assert all(catalogue.rules.excluded_columns().values())
 
 
-def test_only_what_may_be_empty_is_cleared(catalogue: Catalogue) -> None:
+def test_only_nullable_columns_are_cleared(catalogue: Catalogue) -> None:
     cleared = {(rule.name, rule.column) for rule in catalogue.rules.rules if rule.erase is Erase.CLEAR}
-    assert {place for place in cleared if not catalogue.columns[place]} == set()
+    assert {column for column in cleared if not catalogue.columns[column]} == set()
 
 
-def test_a_column_without_a_rule_is_noticed(postgres: Postgres) -> None:
+def test_a_column_without_a_rule_is_detected(postgres: Postgres) -> None:
     url = postgres.create("session_service")
     with psycopg.connect(url) as connection:
         connection.execute("ALTER TABLE sessions ADD tutor_user_id uuid")
         with pytest.raises(AssertionError):
-            test_every_column_that_names_a_person_has_a_rule(Catalogue(connection, "session_service"))
+            test_every_column_with_a_user_id_has_a_rule(Catalogue(connection, "session_service"))
     postgres.drop(url)

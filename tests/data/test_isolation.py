@@ -1,4 +1,4 @@
-"""A service's roles reach the service's own database, and what serves cannot change a table."""
+"""A service's roles connect only to its own database, and the serving role cannot change tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,42 +17,45 @@ NO_PORTS = Ports(gateway=0, keys=0, admin=0, services={})
 
 @pytest.fixture(scope="module")
 def accesses(tmp_path_factory: pytest.TempPathFactory) -> list[Access]:
-    """What the local stack gives to its services, in their order."""
+    """The database access of each service in the local stack, in the order of SERVICES."""
     return Stack(Layout(tmp_path_factory.mktemp("stack")), NO_PORTS).accesses
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, accesses: list[Access]) -> Iterator[Postgres]:
-    """A server as the local stack sets it up, with the tables of every service."""
-    made = Postgres(Path(tmp_path_factory.mktemp("cluster")), durable=False)
-    made.prepare()
-    process = made.program().start()
+    """A database server with the configuration of the local stack and the tables of every service."""
+    postgres = Postgres(Path(tmp_path_factory.mktemp("cluster")), durable=False)
+    postgres.prepare()
+    process = postgres.program().start()
     try:
-        made.wait(process)
-        made.provision(accesses)
+        postgres.wait(process)
+        postgres.provision(accesses)
         for service, access in zip(SERVICES, accesses, strict=True):
-            url = made.url(access.database, access.owner)
+            url = postgres.url(access.database, access.owner)
             migrations.upgrade(service, url, serving_role=access.server)
-        yield made
+        yield postgres
     finally:
-        process.send_signal(made.program().stop_signal)
+        process.send_signal(postgres.program().stop_signal)
         process.wait()
-        made.remove()
+        postgres.remove()
 
 
-def test_a_role_connects_to_its_own_database_alone(server: Postgres, accesses: list[Access]) -> None:
+def test_a_role_connects_only_to_its_own_database(server: Postgres, accesses: list[Access]) -> None:
     roles = {role: access.database for access in accesses for role in (access.owner, access.server)}
     databases = {*roles.values(), "postgres", "template1"}
     connects = {
-        (role, database) for role in roles for database in databases if is_open(server.url(database, role))
+        (role, database)
+        for role in roles
+        for database in databases
+        if can_connect(server.url(database, role))
     }
     assert connects == {*roles.items()}
 
 
-def test_a_role_may_not_connect_elsewhere_even_where_it_is_let_in(
+def test_a_role_has_the_connect_privilege_only_on_its_own_database(
     server: Postgres, accesses: list[Access]
 ) -> None:
-    """Two locks: who is let in at all, and what the database itself grants."""
+    """The privilege is a second barrier behind pg_hba.conf."""
     query = (
         "SELECT rolname, datname FROM pg_roles, pg_database WHERE rolname = ANY (%s) AND datname = ANY (%s)"
     )
@@ -65,7 +68,9 @@ def test_a_role_may_not_connect_elsewhere_even_where_it_is_let_in(
 
 
 @pytest.mark.parametrize("number", range(len(SERVICES)), ids=SERVICES)
-def test_what_serves_reads_and_writes_rows(server: Postgres, accesses: list[Access], number: int) -> None:
+def test_the_serving_role_reads_and_writes_rows(
+    server: Postgres, accesses: list[Access], number: int
+) -> None:
     access = accesses[number]
     with psycopg.connect(server.url(access.database, access.server)) as connection:
         tables = connection.execute("""
@@ -78,7 +83,7 @@ def test_what_serves_reads_and_writes_rows(server: Postgres, accesses: list[Acce
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit_entries SET service = ''", "DELETE FROM audit_entries"])
-def test_what_serves_adds_audit_entries_and_takes_none_away(
+def test_the_serving_role_adds_audit_entries_and_cannot_change_them(
     server: Postgres, accesses: list[Access], change: str
 ) -> None:
     access = accesses[SERVICES.index("identity_service")]
@@ -90,10 +95,10 @@ def test_what_serves_adds_audit_entries_and_takes_none_away(
         )
         with pytest.raises(InsufficientPrivilege):
             connection.execute(change.encode())
-    # Nor does their owner, by mistake.
+    # A trigger also protects them from mistakes of their owner.
     with (
         psycopg.connect(server.url(access.database, access.owner)) as connection,
-        pytest.raises(psycopg.errors.RaiseException, match="only ever added"),
+        pytest.raises(psycopg.errors.RaiseException, match="cannot be changed or deleted"),
     ):
         connection.execute(change.encode())
 
@@ -109,7 +114,7 @@ def test_what_serves_adds_audit_entries_and_takes_none_away(
         "CREATE SCHEMA more",
     ],
 )
-def test_what_serves_cannot_change_tables(
+def test_the_serving_role_cannot_change_tables(
     server: Postgres, accesses: list[Access], number: int, change: str
 ) -> None:
     access = accesses[number]
@@ -120,8 +125,8 @@ def test_what_serves_cannot_change_tables(
         connection.execute(change.encode())
 
 
-def is_open(url: str) -> bool:
-    """Whether a connection is made; where not, the access rules must be why."""
+def can_connect(url: str) -> bool:
+    """Returns whether a connection succeeds. Raises OperationalError if pg_hba.conf is not the cause of a failure."""
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError as error:

@@ -1,4 +1,4 @@
-"""A page of a class of thousands costs what a page costs, wherever in the list it is."""
+"""The cost of a page of members does not depend on its position in a class of thousands."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ from identity_service.classes.memberships.store import LIST_BY_CLASS
 
 CLASS_ID = "00000000-0000-0000-0000-00000000ffff"
 MEMBERS = 5000
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST_JOINED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 51
-FILL = """
+INSERT_MEMBERS = """
 WITH people AS (
     INSERT INTO users (display_name, nickname, role)
     SELECT 'Person', 'Person', 'STUDENT' FROM generate_series(1, %s) RETURNING user_id
@@ -29,33 +29,35 @@ PARAMETERS = re.compile(r"%\((\w+)\)s")
 
 @pytest.fixture(scope="module")
 def connection(postgres: Postgres) -> Iterator["psycopg.Connection[Any]"]:
-    """To a database in which the list of members is prepared, with the plan that serves all classes."""
+    """A connection that has prepared the list of members with the generic plan."""
     url = postgres.create("identity_service")
     with psycopg.connect(url, autocommit=True) as opened:
-        opened.execute(FILL, [MEMBERS, CLASS_ID, BEGAN])
+        opened.execute(INSERT_MEMBERS, [MEMBERS, CLASS_ID, FIRST_JOINED_AT])
         opened.execute("ANALYZE")
         opened.execute("SET plan_cache_mode = force_generic_plan")
         names = parameters()
         text = PARAMETERS.sub(lambda found: f"${names.index(found[1]) + 1}", LIST_BY_CLASS.sql)
-        opened.execute(f"PREPARE listed AS {text}".encode())
+        opened.execute(f"PREPARE list_members AS {text}".encode())
         yield opened
     postgres.drop(url)
 
 
 @pytest.mark.parametrize("after", [0, 2500, 4900])
-def test_a_page_reads_as_many_members_as_it_holds(connection: "psycopg.Connection[Any]", after: int) -> None:
+def test_a_page_reads_no_more_members_than_it_returns(
+    connection: "psycopg.Connection[Any]", after: int
+) -> None:
     values = LIST_BY_CLASS.parameters(
         {
             "class_id": CLASS_ID,
             "status": "ACTIVE",
-            "after": BEGAN + timedelta(seconds=after),
+            "after": FIRST_JOINED_AT + timedelta(seconds=after),
             "after_id": CLASS_ID,
             "limit": LIMIT,
         }
     )
-    given = sql.SQL(", ").join(sql.Literal(values[name]) for name in parameters())
-    asked = sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE listed ({})").format(given)
-    [[[plan]]] = connection.execute(asked).fetchall()
+    arguments = sql.SQL(", ").join(sql.Literal(values[name]) for name in parameters())
+    explain = sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE list_members ({})")
+    [[[plan]]] = connection.execute(explain.format(arguments)).fetchall()
     nodes = [*_nodes(plan["Plan"])]
     [scan] = [node for node in nodes if node.get("Relation Name") == "class_memberships"]
     assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= LIMIT
@@ -63,7 +65,7 @@ def test_a_page_reads_as_many_members_as_it_holds(connection: "psycopg.Connectio
 
 
 def parameters() -> list[str]:
-    """The names of what the list is asked with, in their order."""
+    """Returns the names of the statement's parameters in order."""
     return [*dict.fromkeys(PARAMETERS.findall(LIST_BY_CLASS.sql))]
 
 

@@ -1,4 +1,4 @@
-"""Migrations lead to what `tables.py` declares, and back; what is declared can be spread over machines."""
+"""Migrations create the tables of `tables.py` and remove them again, and the tables can be sharded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ CHANGES = [
     "CREATE FUNCTION one() RETURNS integer LANGUAGE sql RETURN 1",
     "DROP INDEX chat_messages_sequence_key",
 ]
-"""What would make a schema another."""
+"""Changes after which a schema differs from the declared one."""
 
 
 @contextmanager
-def empty(postgres: Postgres) -> Iterator[tuple[str, "psycopg.Connection[Any]"]]:
-    """A database as a service's owner gets it, and a connection to it."""
+def empty_database(postgres: Postgres) -> Iterator[tuple[str, "psycopg.Connection[Any]"]]:
+    """Yields the URL of a database without tables, and a connection to it."""
     url = postgres.create_empty()
     try:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -50,57 +50,55 @@ def service(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def schema(postgres: Postgres, service: str) -> Iterator[Schema]:
-    """Of a service's database."""
+    """The schema of a migrated database of one service."""
     url = postgres.create(service)
     with psycopg.connect(url) as connection:
         yield Schema(connection)
     postgres.drop(url)
 
 
-def test_migrations_lead_back_to_nothing_and_forth_again(postgres: Postgres, service: str) -> None:
-    with empty(postgres) as (url, connection):
+def test_migrations_run_forward_and_back_and_forward_again(postgres: Postgres, service: str) -> None:
+    with empty_database(postgres) as (url, connection):
         schema = Schema(connection)
         migrations.upgrade(service, url)
-        there = schema.everything()
+        migrated = schema.all_objects()
         migrations.downgrade(service, url)
-        nothing = schema.everything()
+        downgraded = schema.all_objects()
         migrations.upgrade(service, url)
-        assert schema.everything() == there
-        assert nothing == set()
-        assert len(there) > len(schema.tables()) > 0
+        assert schema.all_objects() == migrated
+        assert downgraded == set()
+        assert len(migrated) > len(schema.tables()) > 0
 
 
-def test_migrations_make_the_tables_that_are_declared(
-    postgres: Postgres, service: str, schema: Schema
-) -> None:
-    with empty(postgres) as (url, connection):
+def test_migrations_create_the_declared_tables(postgres: Postgres, service: str, schema: Schema) -> None:
+    with empty_database(postgres) as (url, connection):
         engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=pool.NullPool)
         import_module(f"{service}.tables").Base.metadata.create_all(engine)
-        assert Schema(connection).own() == schema.own()
+        assert Schema(connection).service_objects() == schema.service_objects()
 
 
-def test_a_schema_that_differs_is_noticed(postgres: Postgres) -> None:
+def test_a_different_schema_is_detected(postgres: Postgres) -> None:
     url = postgres.create("chat_service")
     with psycopg.connect(url) as connection:
-        before = Schema(connection).own()
+        before = Schema(connection).service_objects()
         for change in CHANGES:
             connection.execute(change.encode())
-            assert Schema(connection).own() != before, change
+            assert Schema(connection).service_objects() != before, change
             connection.rollback()
     postgres.drop(url)
 
 
-def test_the_key_of_every_table_begins_with_whose_it_is(schema: Schema) -> None:
-    assert {index.table for index in schema.unique() if index.primary} == schema.tables()
+def test_every_primary_key_begins_with_a_distribution_key(schema: Schema) -> None:
+    assert {index.table for index in schema.unique_indexes() if index.primary} == schema.tables()
     assert {
         table for table, key in schema.distribution_keys().items() if key not in DISTRIBUTION_KEYS
     } == set()
 
 
-def test_what_is_unique_is_unique_for_one_person_or_class(schema: Schema) -> None:
-    """Across machines, a unique index holds only where it contains the distribution key."""
+def test_every_unique_index_contains_the_distribution_key(schema: Schema) -> None:
+    """A unique index of a sharded table must contain the distribution key, because each shard has its own index."""
     keys = schema.distribution_keys()
-    assert [i for i in schema.unique() if i.table in keys and keys[i.table] not in i.columns] == []
+    assert [i for i in schema.unique_indexes() if i.table in keys and keys[i.table] not in i.columns] == []
 
 
 def test_every_reference_table_exists() -> None:

@@ -1,24 +1,24 @@
-"""Rows as an installation gathers them, so that the planner decides as it does there.
+"""Inserts as many rows as an installation has, so that the planner chooses the same plans.
 
-Each table is filled by one query over numbers. `id(n)` is the n-th id of any kind: person 7 and
-class 7 share it, which harms nobody.
+One query over numbers fills each table. `id(n)` is the n-th id of every kind: user 7 and class 7 have the
+same id, which no statement depends on.
 """
 
 from collections.abc import Mapping
 
 import psycopg
 
-_ID = """
+_CREATE_ID_FUNCTION = """
 CREATE FUNCTION id(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
 RETURN lpad(to_hex(n), 32, '0')::uuid
 """
 
-_REQUESTS = """
+_IDEMPOTENCY_KEYS = """
 SELECT id(n % 800)::text AS principal, '/meno.Service/Method' AS method, id(n)::text AS request_id,
        '\\x00'::bytea AS body_hash, now() - n * interval '10 seconds' AS created_at
 FROM generate_series(1, 8000) n
 """
-_FACTS = """
+_OUTBOX = """
 SELECT 'audit_entry' AS kind, '{}'::jsonb AS body FROM generate_series(1, 2000) n"""
 _IDENTITY = {
     "users": """
@@ -56,7 +56,7 @@ _IDENTITY = {
                'CLASS_CREATED' AS action, id(n % 800) AS actor_user_id, id(n % 900) AS user_id,
                id(n % 1000) AS class_id, '{}'::jsonb AS details, '' AS request_id, '\\x00'::bytea AS digest
         FROM generate_series(1, 10000) n""",
-    "outbox": _FACTS,
+    "outbox": _OUTBOX,
     "roster_users": """
         SELECT 'person-' || n AS sourced_id, id(n) AS user_id FROM generate_series(1, 4000) n""",
     "roster_classes": """
@@ -97,7 +97,7 @@ _IDENTITY = {
     "user_classes": """
         SELECT id((n * 7) % 800) AS user_id, id(n / 20) AS class_id, 'STUDENT' AS role
         FROM generate_series(0, 9999) n""",
-    "idempotency_keys": _REQUESTS,
+    "idempotency_keys": _IDEMPOTENCY_KEYS,
 }
 _CONTENT = {
     "contents": """
@@ -135,8 +135,8 @@ _CONTENT = {
         SELECT id(n / 40) AS scope_id, 1 AS set_id, id(n) AS material_id, ordinal, 0 AS "window",
                '[1,0,1,0]'::halfvec AS embedding
         FROM generate_series(0, 3999) n, generate_series(0, 4) ordinal WHERE n % 40 >= 20""",
-    "idempotency_keys": _REQUESTS,
-    "outbox": _FACTS,
+    "idempotency_keys": _IDEMPOTENCY_KEYS,
+    "outbox": _OUTBOX,
 }
 _SESSION = {
     "sessions": """
@@ -146,8 +146,8 @@ _SESSION = {
         SELECT id(n / 10) AS user_id, id(n) AS session_id, sequence, id(n * 5 + sequence) AS client_event_id,
                'CHECK' AS kind, 0 AS step
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
-    "idempotency_keys": _REQUESTS,
-    "outbox": _FACTS,
+    "idempotency_keys": _IDEMPOTENCY_KEYS,
+    "outbox": _OUTBOX,
 }
 _CHAT = {
     "chats": """
@@ -172,8 +172,8 @@ _CHAT = {
         SELECT id(n / 10) AS user_id, id(n) AS chat_id, id(n * 6 + 2) AS message_id, sequence,
                'TEXT_DELTA' AS kind, 'word' AS text
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
-    "idempotency_keys": _REQUESTS,
-    "outbox": _FACTS,
+    "idempotency_keys": _IDEMPOTENCY_KEYS,
+    "outbox": _OUTBOX,
 }
 ROWS: Mapping[str, Mapping[str, str]] = {
     "identity_service": _IDENTITY,
@@ -181,12 +181,12 @@ ROWS: Mapping[str, Mapping[str, str]] = {
     "session_service": _SESSION,
     "chat_service": _CHAT,
 }
-"""What fills each table of each service."""
+"""The query whose rows fill a table, by service and table."""
 
 
-def fill(connection: "psycopg.Connection[object]", service: str) -> None:
-    """Fills a service's tables and tells the planner."""
-    connection.execute(_ID)
+def insert(connection: "psycopg.Connection[object]", service: str) -> None:
+    """Inserts the rows of a service and updates the statistics of the planner."""
+    connection.execute(_CREATE_ID_FUNCTION)
     for table, rows in ROWS[service].items():
         described = connection.execute(f"SELECT * FROM ({rows}) AS rows LIMIT 0").description or ()
         names = ", ".join(f'"{column.name}"' for column in described)
