@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from deploy.stack.postgres import SUPERUSER, Postgres
 
@@ -19,7 +19,8 @@ _STACK_TESTS = (
     "tests/faults/test_kills.py",
     "tests/gateway/test_logs.py",
 )
-"""The tests that use the fixture `layout`, which fails in others."""
+"""The tests that use the fixture `layout`. One worker runs them all, so that the run starts one stack for them."""
+_OWN_STACK_TESTS = ("tests/end_to_end/test_demo.py", "tests/cli/test_help.py")
 
 # A slow example is no fault of the code: the machine may be busy.
 settings.register_profile("meno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,14 +49,23 @@ class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
     """Sends the tests of a file to one worker, and the tests that use the stack to the same worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if nodeid.startswith(_STACK_TESTS) else str(super()._split_scope(nodeid))
+        return "stack" if shares_stack(nodeid) else str(super()._split_scope(nodeid))
 
 
+def shares_stack(nodeid: str) -> bool:
+    """Returns whether a test uses the stack that all such tests share."""
+    return nodeid.startswith(_STACK_TESTS) and not nodeid.startswith(_OWN_STACK_TESTS)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     return _Scheduling(config, log)
 
 
-@pytest.fixture(scope="session")
-def stack_tests() -> tuple[str, ...]:
-    """The beginnings of the node ids of the tests that share the stack."""
-    return _STACK_TESTS
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Raises UsageError if a test that uses the shared stack is not in the list."""
+    for item in items:
+        if "layout" in getattr(item, "fixturenames", ()) and not shares_stack(item.nodeid):
+            raise pytest.UsageError(
+                f"{item.nodeid} uses the stack: add its file to _STACK_TESTS in conftest.py"
+            )

