@@ -17,7 +17,7 @@ from deploy.cli.users import users, whoami
 from deploy.stack.errors import CliError, Interrupted
 
 # Imported because they add their commands to the groups.
-from deploy.cli import roster, user_data  # noqa: F401  # isort: skip
+from deploy.cli import class_members, roster, user_data  # noqa: F401  # isort: skip
 
 
 class Commands(TyperGroup):

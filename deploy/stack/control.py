@@ -70,7 +70,7 @@ def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console
             ended = supervisor.poll() is not None if supervisor else not is_running(layout)
             state = load(layout)
             if state is not None and (supervisor is None or state.supervisor == supervisor.pid):
-                # The steps of a stack that was already running are not shown_count.
+                # The steps of a stack that was already running are not shown.
                 steps = state.done[shown_count:] if supervisor or shown_count or not state.ready else ()
                 for line in steps:
                     console.print(f"  [green]✓[/] {line}")
