@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
 
 from chassis.models.settings import ModelSettings
 from identity_service.endpoints import require_https
@@ -19,7 +18,7 @@ class Settings(ModelSettings):
     """The settings of this service and those that every service has."""
 
     signup_role: Role = Field(default="STUDENT", description="role of new users who request none")
-    offered_roles: Annotated[frozenset[Role], NoDecode] = Field(
+    offered_roles: frozenset[Role] = Field(
         default=frozenset({"STUDENT"}), description="roles that new users may request, separated by commas"
     )
     sign_in_lifetime: timedelta = Field(
@@ -48,7 +47,7 @@ class Settings(ModelSettings):
         default=HttpUrl("http://localhost:8080"), description="URL of the gateway for clients"
     )
 
-    oidc_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode] = Field(
+    oidc_issuers: tuple[TrustedIssuer, ...] = Field(
         default=(),
         description="trusted issuers of ID tokens, as JSON: a list of {issuer, audiences: [...], jwks_uri (default: "
         "from the OpenID configuration of the issuer), algorithms (default: RS256, ES256)}",
