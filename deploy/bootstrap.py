@@ -44,8 +44,7 @@ def check_python():
     if sys.version_info < MIN_PYTHON:
         stop(
             "Meno needs Python %d.%d or newer, but this is %s: install it, and run, for example, "
-            "PYTHON=python3.12 make demo"
-            % (MIN_PYTHON + (sys.version.split()[0],))
+            "PYTHON=python3.12 make demo" % (MIN_PYTHON + (sys.version.split()[0],))
         )
     try:
         import ensurepip  # noqa: F401

@@ -131,7 +131,7 @@ def feed(opened: Connections) -> Finding:
             followed, sequence = _fetch_row(connection, "SELECT epoch, sequence FROM feed_cursor")
             if followed != epoch or sequence < last[0]:
                 behind.append(name)
-    hint = "look for effects_not_applied in `meno logs`, which gives the reason"
+    hint = "look for account_events_not_applied in `meno logs`, which gives the reason"
     detail = f"behind: {', '.join(behind)}" if behind else "all services are up to date"
     return check("account feed", detail, hint, passed=not behind)
 
