@@ -79,7 +79,7 @@ async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_is_reus
 
 
 async def test_calls_that_are_cancelled_at_any_moment_end_and_leak_no_connection(database_url: str) -> None:
-    database = Database(database_url, max_connections=2, acquire_timeout=20)
+    database = Database(database_url, max_connections=2, acquire_timeout=60)
     await database.open()
 
     async def work() -> None:

@@ -36,7 +36,7 @@ def list_notes(database_url: str) -> list[str]:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(condition):
             continue
 

@@ -135,7 +135,7 @@ async def test_an_incomplete_stream_fails_the_request_after_its_output(
     model: ModelServer, events: list[bytes], cut: bool
 ) -> None:
     model.events, model.cut = events, cut
-    client = OpenAIClient(ModelEndpoint(model.url, "small", read_seconds=5))
+    client = OpenAIClient(ModelEndpoint(model.url, "small", read_seconds=60))
     pieces = []
     with pytest.raises(ModelRequestFailed):
         async for piece in client.stream(PROMPT):

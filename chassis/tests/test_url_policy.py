@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import url_policy
+from chassis import cli, url_policy
 from chassis.certificates import CertificateAuthority
 from chassis.models.settings import ModelSettings
 from chassis.safe_http import NameResolutionError, PrivateAddressError, PublicAddressTransport
@@ -208,8 +208,15 @@ def test_the_http_client_interprets_an_accepted_url_in_the_same_way(url: str) ->
 
 
 def test_the_setting_is_a_comma_separated_list_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MENO_PRIVATE_MODEL_HOSTS", "localhost:11434, GPU ,")
-    settings = ModelSettings(database_url="postgresql://", secret="s" * 32, tls_directory=Path())
+    variables = {
+        "MENO_DATABASE_URL": "postgresql://",
+        "MENO_SECRET": "s" * 32,
+        "MENO_TLS_DIRECTORY": ".",
+        "MENO_PRIVATE_MODEL_HOSTS": "localhost:11434, GPU ,",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = cli.load(ModelSettings)
     assert settings.private_model_hosts == {"localhost:11434", "gpu"}
 
 
@@ -254,7 +261,7 @@ async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[in
 
 async def get(url: str, *private_hosts: str) -> str:
     transport = PublicAddressTransport(frozenset(private_hosts))
-    async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=5) as client:
+    async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=60) as client:
         return (await client.get(url)).text
 
 

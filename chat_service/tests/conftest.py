@@ -13,7 +13,6 @@ import psycopg
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
-from hypothesis import settings
 
 from chassis.notifications import Subscription
 from chassis.testing import RunningService, TestEnvironment, bearer
@@ -35,10 +34,6 @@ from meno.content.v1.content_service_pb2 import GetContentRequest
 from meno.content.v1.knowledge_service_pb2 import SearchRequest, SearchResponse
 from meno.content.v1.resources_pb2 import Chunk, ContentKind
 from meno.content.v1.resources_pb2 import Content as Lesson
-
-# No deadline: on a busy machine an example may take long.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 Line: TypeAlias = str | Exception | asyncio.Event
 """An action of a scripted tutor: yields the text, raises the error, or waits for the event."""

@@ -47,7 +47,9 @@ async def test_a_reference_to_a_missing_key_ends_the_start_with_an_error_message
     env: TestEnvironment,
 ) -> None:
     wrong = settings(env, "postgresql://", **MODEL, tutor_api_key="env:NOT_THERE")
-    with pytest.raises(SystemExit, match="MENO_TUTOR_API_KEY: the referenced environment variable does not exist"):
+    with pytest.raises(
+        SystemExit, match="MENO_TUTOR_API_KEY: the referenced environment variable does not exist"
+    ):
         async with create_app(wrong):
             pass
 

@@ -69,7 +69,7 @@ async def test_the_output_of_a_model_that_obeys_the_material_is_sanitised(new_se
 
 async def test_a_model_that_stalls_or_disconnects_fails_the_answer(new_server: NewServer) -> None:
     async with model_server() as model:
-        tutor = LanguageModelTutor(ModelEndpoint(model.url, "small", read_seconds=0.2))
+        tutor = LanguageModelTutor(ModelEndpoint(model.url, "small", read_seconds=1))
         server = await new_server(tutor)
         user = server.user()
         chat = await server.chat(user)

@@ -38,7 +38,7 @@ def list_files(directory: Path) -> list[Path]:
 
 async def wait_until_empty(directory: Path) -> None:
     """Returns when no file is left. A thread of the object store deletes incomplete files."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while list_files(directory):
             await asyncio.to_thread(time.sleep, 0.001)
 

@@ -10,7 +10,7 @@ from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest
 
 SETTINGS = {"code_sender": "identity_service.tests.code_inbox:CodeInbox"}
 
-_TIMEOUT_SECONDS = 10
+_TIMEOUT_SECONDS = 60
 
 
 class CodeInbox:

@@ -36,7 +36,7 @@ from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
 SECRET = "a secret of this test, long enough"
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 120
 REQUEST = GetJsonWebKeysRequest()
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 LIFETIME = timedelta(days=90)
