@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow
+
+
+class EnumType(Protocol):
+    """A generated enum."""
+
+    @property
+    def DESCRIPTOR(self) -> EnumDescriptor: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.contracts import EnumType
+
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
     """Returns a `timestamptz` as a Timestamp; None stays unset."""
@@ -16,8 +18,8 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
 class EnumCodec:
     """Translates between enum values with the prefix of the contract and names without it, as stored."""
 
-    def __init__(self, enum: Any, *, lower: bool = False) -> None:
-        """`enum` is a generated enum. `lower` is set if the database stores lower-case names."""
+    def __init__(self, enum: EnumType, *, lower: bool = False) -> None:
+        """`lower` is set if the database stores lower-case names."""
         values = enum.DESCRIPTOR.values
         prefix = values[0].name.removesuffix("UNSPECIFIED")
         names = {value.number: value.name.removeprefix(prefix) for value in values[1:]}

@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import inspect as mapper_of
+from sqlalchemy.orm import DeclarativeBase
 
 from chassis import audit, idempotency, outbox
 from chassis.calls import Context
@@ -59,7 +60,7 @@ class Erase(enum.Enum):
 class Rule:
     """The rule of one column that contains a user id."""
 
-    table: Any
+    table: type[DeclarativeBase]
     """The model class of the table."""
     column: str = "user_id"
     erase: Erase = Erase.DELETE
@@ -76,9 +77,10 @@ class Rule:
         return str(self.table.__tablename__)
 
     @property
-    def user_column(self) -> Any:
+    def user_column(self) -> ColumnElement[str]:
         """The column that contains the user id."""
-        return getattr(self.table, self.column)
+        column: ColumnElement[str] = getattr(self.table, self.column)
+        return column
 
 
 class _Compiled:
@@ -92,8 +94,8 @@ class _Compiled:
         keys: list[ColumnElement[Any]] = [getattr(rule.table, name) for name in self.key]
         after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}") for name in self.key))
         first = select(row).select_from(rule.table).where(is_user).order_by(*keys).limit(_BATCH)
-        self.first: Statement[dict[str, Any]] = statement(first, dict)
-        self.next: Statement[dict[str, Any]] = statement(first.where(after), dict)
+        self.first: Statement[dict[str, object]] = statement(first, dict)
+        self.next: Statement[dict[str, object]] = statement(first.where(after), dict)
         self.erase: Statement[None] | None = None
         if rule.erase is Erase.DELETE:
             self.erase = statement(delete(rule.table).where(is_user))
@@ -126,7 +128,7 @@ class Rules:
 
     async def export_rows(
         self, executor: Executor, user_id: str
-    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    ) -> AsyncIterator[tuple[str, dict[str, object]]]:
         """Yields every exported row of a user with the name of its table. Rows are read in batches."""
         for compiled in self._compiled:
             if compiled.rule.not_exported:
@@ -207,7 +209,7 @@ class DataRights:
         yield ExportUserDataResponse(done=summary)
 
 
-def _to_struct_fields(fields: dict[str, Any]) -> dict[str, Any]:
+def _to_struct_fields(fields: dict[str, object]) -> dict[str, object]:
     """Returns fields for a Struct. Integers that a double cannot represent exactly become strings."""
     return {name: str(value) if _is_large(value) else value for name, value in fields.items()}
 

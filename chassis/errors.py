@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import grpc
 import psycopg
@@ -30,6 +30,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from chassis.contracts import EnumType
 from meno.access.v1 import access_pb2
 from meno.access.v1.errors_pb2 import ErrorReason
 
@@ -41,11 +42,11 @@ RETRY_LATER = timedelta(seconds=3)
 class DomainError(Exception):
     """An error with a message for people, and a reason and metadata for programs."""
 
-    contract: ClassVar[Any]
+    contract: ClassVar[EnumType]
     reason: ClassVar[str]
     code: ClassVar[grpc.StatusCode]
 
-    def __init_subclass__(cls, contract: Any = None) -> None:
+    def __init_subclass__(cls, contract: EnumType | None = None) -> None:
         """Binds the base class of a context to its ErrorReason enum, and each subclass to its value."""
         if contract is not None:
             cls.contract = contract

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -65,9 +64,9 @@ def connect(
     """
     keys = KeySetServiceStub(channel)
 
-    async def fetch() -> Mapping[str, Any]:
+    async def fetch() -> Mapping[str, object]:
         body = await keys.GetJsonWebKeys(GetJsonWebKeysRequest(), timeout=_RPC_TIMEOUT_SECONDS)
-        document: Mapping[str, Any] = json.loads(body.data)
+        document: Mapping[str, object] = json.loads(body.data)
         return document
 
     tokens, revocations = Tokens(fetch), RevocationList()

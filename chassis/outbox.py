@@ -90,7 +90,7 @@ DELETE_DELIVERED = statement(
 )
 
 
-async def enqueue(transaction: Transaction, kind: str, body: Mapping[str, Any]) -> None:
+async def enqueue(transaction: Transaction, kind: str, body: Mapping[str, object]) -> None:
     """Inserts a message in the transaction of the change that it reports."""
     await transaction.run(ENQUEUE, kind=kind, body=dict(body))
     transaction.notify(_NOTIFICATION_KEY)
@@ -120,7 +120,7 @@ class ThrottledOutbox:
 
     @asynccontextmanager
     async def write_through(
-        self, opening: AbstractAsyncContextManager[AnyTransaction], key: str, body: Mapping[str, Any]
+        self, opening: AbstractAsyncContextManager[AnyTransaction], key: str, body: Mapping[str, object]
     ) -> AsyncIterator[AnyTransaction]:
         """Opens a transaction and enqueues the message in it, unless `key` was sent in this interval."""
         sent = self._sent_in_window()

@@ -55,7 +55,7 @@ def service(contract: ModuleType, *servicers: object) -> ServiceRegistration:
     return ServiceRegistration(descriptor, methods)
 
 
-def _rpc_names(servicer: type[Any]) -> set[str]:
+def _rpc_names(servicer: type[object]) -> set[str]:
     """Returns the names of the RPCs that a class implements; generated base classes implement none."""
     own = [cls for cls in servicer.__mro__ if not cls.__module__.endswith("_pb2_grpc")]
     return {name for cls in own for name in vars(cls) if name[0].isupper() and callable(vars(cls)[name])}

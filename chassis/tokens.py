@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from joserfc import jws
@@ -35,7 +35,7 @@ _MIN_FETCH_INTERVAL_SECONDS = 5.0
 
 log = structlog.get_logger()
 
-FetchKeys: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+FetchKeys: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 """Returns the current JSON Web Key Set (RFC 7517), parsed."""
 
 

@@ -56,7 +56,7 @@ def _find_nul(message: Message, prefix: str) -> Iterator[str]:
             yield from _find_nul_in_value(value, path)
 
 
-def _find_nul_in_value(value: Any, path: str) -> Iterator[str]:
+def _find_nul_in_value(value: object, path: str) -> Iterator[str]:
     if isinstance(value, Message):
         yield from _find_nul(value, f"{path}.")
     elif isinstance(value, str) and _NUL in value:

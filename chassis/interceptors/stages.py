@@ -35,7 +35,7 @@ SLOW_CALL_SECONDS = 0.3
 log = structlog.get_logger()
 
 RequestHook: TypeAlias = Callable[[Call, Message], Awaitable[None]]
-CallContextManager: TypeAlias = Callable[[Call], AbstractAsyncContextManager[Any]]
+CallContextManager: TypeAlias = Callable[[Call], AbstractAsyncContextManager[object]]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -47,7 +46,7 @@ class TestEnvironment:
     async def security(self) -> AsyncIterator[SecurityContext]:
         """Yields a security context that follows the fake keys and the fake account feed."""
 
-        async def keys() -> Mapping[str, Any]:
+        async def keys() -> Mapping[str, object]:
             return self.issuer.key_set()
 
         security = SecurityContext(Tokens(keys), RevocationList(), SECRET)

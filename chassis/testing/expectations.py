@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 EVENTUALLY_SECONDS = 60
 
 Detail = TypeVar("Detail", bound=Message)
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class RpcFailure:
         raise LookupError(kind.DESCRIPTOR.full_name)
 
 
-async def expect_error(call: Awaitable[Any] | AsyncIterable[Any]) -> RpcFailure:
+async def expect_error(call: Awaitable[object] | AsyncIterable[object]) -> RpcFailure:
     """Awaits a call that must fail, and returns its error. Raises AssertionError if it succeeds."""
     try:
         if isinstance(call, AsyncIterable):
-            replies: Any = [reply async for reply in call]
+            replies: object = [reply async for reply in call]
         else:
             replies = await call
     except grpc.aio.AioRpcError as error:
@@ -49,7 +50,7 @@ async def expect_error(call: Awaitable[Any] | AsyncIterable[Any]) -> RpcFailure:
     raise AssertionError(f"the call succeeded and returned {replies}")
 
 
-async def eventually(attempt: Callable[[], Awaitable[Any]]) -> Any:
+async def eventually(attempt: Callable[[], Awaitable[Reply]]) -> Reply:
     """Repeats a call until it succeeds, and returns its response.
 
     It serves effects that reach a process through the account feed. Raises TimeoutError.
@@ -62,7 +63,7 @@ async def eventually(attempt: Callable[[], Awaitable[Any]]) -> Any:
                 parse_error(error)
 
 
-async def eventually_error(attempt: Callable[[], Awaitable[Any]], reason: str = "") -> RpcFailure:
+async def eventually_error(attempt: Callable[[], Awaitable[object]], reason: str = "") -> RpcFailure:
     """Repeats a call until it fails (with `reason`, if given), and returns the error. Raises TimeoutError."""
     async with asyncio.timeout(EVENTUALLY_SECONDS):
         while True:
