@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks`: measures speed, quality and memory, and holds them against the bars.
+"""Measures speed, quality and memory, and compares them with the thresholds: `python -m tests.benchmarks`.
 
-Prints a table and writes build/bench.json. Every figure stands beside one that was measured in
-the same run, or beside its bar, for no two machines are equally fast.
+It prints a table and writes build/bench.json. Each figure has a baseline of the same run or a threshold,
+because machines differ in speed.
 """
 
 import os
@@ -15,12 +15,11 @@ from rich.console import Console
 
 from deploy.stack.layout import ROOT
 from tests.benchmarks import databases, events, load, people, reads, retrieval, system
-from tests.benchmarks.noise import Neighbours
-from tests.benchmarks.report import Row, Say, save, table
+from tests.benchmarks.noise import NoiseMeter
+from tests.benchmarks.report import Progress, Row, save, table
 
 FILE = ROOT / "build" / "bench.json"
 NAMES = ("reads", "people", "events", "retrieval", *system.PARTS)
-
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -35,57 +34,57 @@ def main(
     """Measure speed, quality and memory; print a table and write build/bench.json."""
     chosen = only or NAMES
     if unknown := {*chosen} - {*NAMES}:
-        raise typer.BadParameter(f"{', '.join(unknown)}: choose among {', '.join(NAMES)}")
-    used = load.best()
+        raise typer.BadParameter(f"{', '.join(unknown)}: must be one of {', '.join(NAMES)}")
+    generator = load.best()
     rows: list[Row] = []
-    neighbours = Neighbours()
+    noise = NoiseMeter()
     try:
         with databases.server() as url:
             os.environ[databases.VARIABLE] = url
-            for name, measure in _work(chosen, used, quick=quick):
-                with _progress(name) as say:
-                    rows += measure(say)
+            for name, measure in _measurements(chosen, generator, quick=quick):
+                with _show_progress(name) as progress:
+                    rows += measure(progress)
     finally:
-        # What is measured is kept, also when a later part fails.
+        # The rows are saved even if a later part fails.
         save(rows, FILE)
-        _show(rows, used, neighbours)
+        _print(rows, generator, noise)
 
 
-def _show(rows: Sequence[Row], used: load.Load, neighbours: Neighbours) -> None:
-    title = f"load: {used.name} · other programs took {neighbours.share:.0%} of this machine meanwhile"
+def _print(rows: Sequence[Row], generator: load.LoadGenerator, noise: NoiseMeter) -> None:
+    title = f"load generator: {generator.name} · CPU time of other programs: {noise.share:.0%}"
     Console(highlight=False, width=max(console.width, 130)).print(table(rows, title))
-    console.print(f"[dim]the same is in {FILE.relative_to(ROOT)}[/]")
+    console.print(f"[dim]written to {FILE.relative_to(ROOT)}[/]")
 
 
-def _work(
-    chosen: Sequence[str], used: load.Load, *, quick: bool
-) -> Iterator[tuple[str, Callable[[Say], list[Row]]]]:
-    """What is to be measured, in order."""
+def _measurements(
+    chosen: Sequence[str], generator: load.LoadGenerator, *, quick: bool
+) -> Iterator[tuple[str, Callable[[Progress], list[Row]]]]:
+    """Yields the name and the function of each chosen measurement, in order."""
     if "reads" in chosen:
-        yield "reads", lambda say: reads.measure(used, quick=quick, say=say)
+        yield "reads", lambda progress: reads.measure(generator, quick=quick, progress=progress)
     if "people" in chosen:
-        yield "people", lambda say: people.measure(used, quick=quick, say=say)
+        yield "people", lambda progress: people.measure(generator, quick=quick, progress=progress)
     if "events" in chosen:
-        yield "events", lambda say: events.measure()
+        yield "events", lambda progress: events.measure()
     if "retrieval" in chosen:
-        yield "retrieval", lambda say: retrieval.measure(quick=quick, say=say)
+        yield "retrieval", lambda progress: retrieval.measure(quick=quick, progress=progress)
     if parts := [part for part in system.PARTS if part in chosen]:
-        yield ", ".join(parts), lambda say: system.measure(parts, quick=quick, say=say)
+        yield ", ".join(parts), lambda progress: system.measure(parts, quick=quick, progress=progress)
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Say]:
-    """Shows what is being done, and how long all of it took."""
-    began = time.monotonic()
+def _show_progress(name: str) -> Iterator[Progress]:
+    """Shows the current step of a measurement, and at the end its duration."""
+    started = time.monotonic()
     with console.status(name) as status:
 
-        def say(what: str) -> None:
-            status.update(f"{name}: {what}")
+        def progress(step: str) -> None:
+            status.update(f"{name}: {step}")
             if not console.is_terminal:
-                console.print(f"  {name}: {what}")
+                console.print(f"  {name}: {step}")
 
-        yield say
-    console.print(f"[green]✓[/] {name}, {time.monotonic() - began:.0f} s")
+        yield progress
+    console.print(f"[green]✓[/] {name}, {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

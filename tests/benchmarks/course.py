@@ -1,24 +1,24 @@
-"""The course that benchmarks teach and ask about, and what its own pages ask."""
+"""The course of the benchmarks, and questions from its own pages."""
 
 import re
 from pathlib import Path
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-"""What is shared beside the repository, and never copied into it."""
+"""Data sets beside the repository. They are never copied into it."""
 
 _OBJECTIVES = re.compile(r"^#+ Learning objectives$(.+?)^#", re.MULTILINE | re.DOTALL)
 _POINT = re.compile(r"^- (.+)$", re.MULTILINE)
 
 
 def documents() -> list[Path]:
-    """Its documents in order; none where there is no such data beside the repository."""
+    """Returns the documents in order, or an empty list if the data sets do not exist."""
     return sorted((DATA / "course").glob("*.md"))
 
 
 def questions(documents: list[Path]) -> list[str]:
-    """The learning objectives of these documents, by turns: the first of each, then the second."""
+    """Returns the learning objectives of these documents: the first of each document, then the second, and so on."""
     lists = [_objectives(document) for document in documents]
-    return [points[place] for place in range(max(map(len, lists))) for points in lists if place < len(points)]
+    return [points[index] for index in range(max(map(len, lists))) for points in lists if index < len(points)]
 
 
 def _objectives(document: Path) -> list[str]:

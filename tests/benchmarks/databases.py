@@ -1,4 +1,4 @@
-"""A PostgreSQL for a benchmark."""
+"""PostgreSQL servers and databases for benchmarks."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ VARIABLE = "MENO_TEST_POSTGRES"
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The URL of a superuser: the one that MENO_TEST_POSTGRES names, or one that is gone afterwards."""
+    """Yields the superuser URL in MENO_TEST_POSTGRES, or else the URL of a temporary server."""
     named = os.environ.get(VARIABLE)
     if named:
         yield named
@@ -33,7 +33,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def migrated(service: str) -> Iterator[str]:
-    """The URL of a new database with a service's tables, dropped afterwards."""
+    """Yields the URL of a new database with the tables of a service, and drops the database at the end."""
     with server() as admin_url:
         postgres = Postgres(admin_url)
         url = postgres.create(service)

@@ -1,6 +1,6 @@
-"""What one more event costs: late in a session's life, against early.
+"""Measures the cost of event 10,000 of a session compared with event 10.
 
-Both kinds are appended in turn over gRPC, in one run; medians count.
+Both are appended alternately over gRPC in one run. The figures are medians.
 """
 
 import statistics
@@ -29,20 +29,20 @@ from tests.benchmarks.thresholds import LATE_EVENT
 EARLY = 10
 LATE = 10_000
 ROUNDS = 400
-AT_ONCE = 10
-YOUNG_SESSIONS = 100
-"""So many that each stays young while it is measured."""
+BATCH = 10
+SHORT_SESSIONS = 100
+"""So many sessions that each has few events during the measurement."""
 
 
 def measure() -> list[Row]:
-    """The row of an event late in a session."""
+    """Returns the row of AppendEvents."""
     with databases.migrated("session_service") as url:
         early, late = uvloop.run(_costs(url))
     return [Row(LATE_EVENT, 1000 * late, "ms", 1000 * early, late / early)]
 
 
 class Learner:
-    """Somebody who appends one event at a time, and is timed."""
+    """A learner who appends events, with the time that each call takes."""
 
     def __init__(self, env: TestEnvironment, channel: Any) -> None:
         self._user_id = str(uuid.uuid4())
@@ -50,41 +50,41 @@ class Learner:
         self._sessions = SessionServiceStub(channel)
         self._events = EventServiceStub(channel)
 
-    async def begin(self, events: int) -> str:
-        """Begins a session and gives it so many events; returns its id."""
+    async def create_session(self, events: int) -> str:
+        """Creates a session with this number of events and returns its id."""
         request = CreateSessionRequest(user_id=self._user_id)
         session: str = (await self._sessions.CreateSession(request, **self._auth)).session_id
-        for place in range(0, events, AT_ONCE):
-            await self.append(session, min(AT_ONCE, events - place))
+        for start in range(0, events, BATCH):
+            await self.append(session, min(BATCH, events - start))
         return session
 
     async def append(self, session_id: str, events: int = 1) -> float:
-        """Appends events; returns the seconds that it took."""
+        """Appends events in one call and returns its duration in seconds."""
         request = AppendEventsRequest(user_id=self._user_id, session_id=session_id)
         for _ in range(events):
             event = request.events.add(client_event_id=str(uuid.uuid4()), kind=EVENT_KIND_CHECK, step=1)
             event.payload.update({"question": "What is a half of a half?", "correct": True})
-        began = time.perf_counter()
+        started = time.perf_counter()
         await self._events.AppendEvents(request, **self._auth)
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
 
 async def _costs(url: str) -> tuple[float, float]:
-    """Median seconds of an event early and late in a session."""
+    """Returns the median seconds of an early and of a late event of a session."""
     async with _learner(url) as learner:
-        old = await learner.begin(LATE - ROUNDS // 2)
-        young = [await learner.begin(EARLY - 1) for _ in range(YOUNG_SESSIONS)]
-        costs: dict[str, list[float]] = {"young": [], "old": []}
+        long_session = await learner.create_session(LATE - ROUNDS // 2)
+        short_sessions = [await learner.create_session(EARLY - 1) for _ in range(SHORT_SESSIONS)]
+        costs: dict[str, list[float]] = {"early": [], "late": []}
         for number in range(ROUNDS):
-            turns = [("young", young[number % YOUNG_SESSIONS]), ("old", old)]
-            for kind, session_id in turns if number % 2 else reversed(turns):
+            calls = [("early", short_sessions[number % SHORT_SESSIONS]), ("late", long_session)]
+            for kind, session_id in calls if number % 2 else reversed(calls):
                 costs[kind].append(await learner.append(session_id))
-    return statistics.median(costs["young"]), statistics.median(costs["old"])
+    return statistics.median(costs["early"]), statistics.median(costs["late"])
 
 
 @asynccontextmanager
 async def _learner(url: str) -> AsyncIterator[Learner]:
-    """A learner of a service that runs on a database."""
+    """Runs session_service on a database and yields a learner."""
     with tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory:
         env = TestEnvironment(Path(directory))
         settings = Settings(
@@ -93,8 +93,8 @@ async def _learner(url: str) -> AsyncIterator[Learner]:
             tls_directory=env.credentials("session_service").directory,
         )
         async with (
-            env.identity_client() as authority,
-            build_app(authority, settings) as app,
-            env.serve(app, "session_service") as served,
+            env.identity_client() as identity_client,
+            build_app(identity_client, settings) as app,
+            env.serve(app, "session_service") as running,
         ):
-            yield Learner(env, served.channel())
+            yield Learner(env, running.channel())

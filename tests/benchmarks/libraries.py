@@ -1,4 +1,4 @@
-"""Classes whose material went through content_service's own pipeline, and the data to fill them."""
+"""Classes with material that the pipeline of content_service has processed, and the data sets for them."""
 
 import json
 import tempfile
@@ -28,7 +28,7 @@ from content_service.settings import Settings
 from tests.benchmarks.course import DATA, documents
 
 _AUTHOR = str(uuid.uuid4())
-_OF_A_CLASS = (
+_CLASS_TABLES = (
     "contents",
     "content_revisions",
     "content_materials",
@@ -49,7 +49,7 @@ class Document:
 
     @property
     def subject(self) -> str:
-        """What it is about, where its name says so."""
+        """The subject in the name of a document of SQuAD."""
         return self.name.partition("#")[0]
 
 
@@ -62,29 +62,29 @@ class Question:
 
     @property
     def subject(self) -> str:
-        """What it is about."""
+        """The subject of the document that answers the question."""
         return self.document.partition("#")[0]
 
 
 def paragraphs() -> list[Document]:
-    """The paragraphs of SQuAD, a file each, named `subject#number`."""
+    """Returns the paragraphs of SQuAD as one document each, named `subject#number`."""
     lines = (DATA / "retrieval" / "paragraphs.jsonl").read_text(encoding="utf-8").splitlines()
     return [Document(line["id"], line["text"], PLAIN) for line in map(json.loads, lines)]
 
 
 def questions() -> list[Question]:
-    """The questions of SQuAD."""
+    """Returns the questions of SQuAD."""
     lines = (DATA / "retrieval" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     return [Question(line["question"], line["paragraph_id"]) for line in map(json.loads, lines)]
 
 
 def lessons() -> list[Document]:
-    """A course of programming, in Markdown."""
+    """Returns the Markdown documents of a programming course."""
     return [Document(file.stem, file.read_text(encoding="utf-8"), MARKDOWN) for file in documents()]
 
 
 class Library:
-    """Classes with published material, each under the name that a benchmark gives it."""
+    """Classes with published material, by a name that the benchmark chooses."""
 
     def __init__(self, components: Components, url: str) -> None:
         self._components = components
@@ -93,26 +93,26 @@ class Library:
         self._documents: dict[str, str] = {}
 
     async def fill(self, name: str, documents: Iterable[Document]) -> float:
-        """Makes a class of these documents; returns the seconds that processing took."""
+        """Creates a class with these documents and returns the seconds that their processing took."""
         scope_id = self._classes[name] = str(uuid.uuid4())
-        made = [await self._upload(scope_id, document) for document in documents]
-        began = time.perf_counter()
-        for material_id in made:
+        material_ids = [await self._upload(scope_id, document) for document in documents]
+        started = time.perf_counter()
+        for material_id in material_ids:
             await self._components.pipeline.process(scope_id, material_id)
-        seconds = time.perf_counter() - began
-        await self._publish(scope_id, made)
+        seconds = time.perf_counter() - started
+        await self._publish(scope_id, material_ids)
         return seconds
 
     async def embed(self, question: str) -> Vector:
-        """A question's vector."""
+        """Returns the embedding of a question."""
         return await self._components.embedder.embed_query(question)
 
-    async def embed_all(self, passages: Sequence[str]) -> None:
-        """Embeds passages and keeps nothing of it."""
-        await self._components.embedder.embed_documents(passages)
+    async def embed_all(self, texts: Sequence[str]) -> None:
+        """Embeds texts and discards the embeddings."""
+        await self._components.embedder.embed_documents(texts)
 
     async def search(self, name: str, question: str, vector: Vector, limit: int = 10) -> list[ChunkRow]:
-        """What a class finds."""
+        """Returns the chunks of a class that match a question, best first."""
         model = self._components.embedder.name
         rows = knowledge.search(
             self._components.database, self._classes[name], question, vector, model, top_k=limit
@@ -120,49 +120,49 @@ class Library:
         return await rows
 
     async def find(self, name: str, question: str) -> list[str]:
-        """The documents whose passages a class finds, best first."""
+        """Returns the names of the documents with the matching chunks, best first."""
         rows = await self.search(name, question, await self.embed(question))
         return [self._documents[row.material_id] for row in rows]
 
-    def passages(self, name: str) -> list[str]:
-        """The texts of a class's passages."""
+    def chunk_texts(self, name: str) -> list[str]:
+        """Returns the texts of the chunks of a class."""
         query = "SELECT text FROM material_chunks WHERE scope_id = %s ORDER BY material_id, ordinal"
         with psycopg.connect(self._url) as connection:
             return [text for (text,) in connection.execute(query, [self._classes[name]])]
 
     def vectors(self, name: str) -> tuple[list[tuple[str, int]], Any]:
-        """Every vector of a class: whose it is, as material and ordinal, and the matrix of them."""
+        """Returns the material id and ordinal of each embedding of a class, and the matrix of the embeddings."""
         query = "SELECT material_id, ordinal, embedding::text FROM chunk_embeddings WHERE scope_id = %s"
         with psycopg.connect(self._url) as connection:
             rows = connection.execute(query, [self._classes[name]]).fetchall()
         matrix = numpy.array([json.loads(vector) for _, _, vector in rows])
         return [(str(material_id), ordinal) for material_id, ordinal, _ in rows], matrix
 
-    def multiply(self, name: str, classes: int) -> None:
-        """Gives so many other classes the same material."""
+    def copy(self, name: str, classes: int) -> None:
+        """Copies the material of a class into this number of new classes."""
         with psycopg.connect(self._url) as connection:
-            for table in _OF_A_CLASS:
+            for table in _CLASS_TABLES:
                 listed = connection.execute(
                     "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
                     " AND NOT attisdropped AND attname <> 'scope_id'",
                     [table],
                 )
                 columns = sql.SQL(", ").join(sql.Identifier(column) for (column,) in listed)
-                others = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {n}")) for n in range(classes)]
-                copy = sql.SQL(
+                new_ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {n}")) for n in range(classes)]
+                insert = sql.SQL(
                     "INSERT INTO {table} (scope_id, {columns})"
-                    " SELECT other::uuid, {columns} FROM {table}, unnest(%s::text[]) AS other"
+                    " SELECT new_id::uuid, {columns} FROM {table}, unnest(%s::text[]) AS new_id"
                     " WHERE scope_id = %s"
                 )
-                query = copy.format(table=sql.Identifier(table), columns=columns)
-                connection.execute(query, [others, self._classes[name]])
+                query = insert.format(table=sql.Identifier(table), columns=columns)
+                connection.execute(query, [new_ids, self._classes[name]])
             connection.commit()
             connection.autocommit = True
             connection.execute("ANALYZE")
 
     @asynccontextmanager
     async def settings(self, **values: float) -> AsyncIterator[None]:
-        """Searches under other settings for a while."""
+        """Changes settings of retrieval until the block ends."""
         before = self._set(values)
         try:
             yield
@@ -180,7 +180,7 @@ class Library:
         return dict(zip(values, before, strict=True))
 
     async def _upload(self, scope_id: str, document: Document) -> str:
-        async def pieces() -> AsyncIterator[bytes]:
+        async def stream() -> AsyncIterator[bytes]:
             yield document.text.encode()
 
         async def is_referenced(key: str) -> bool:
@@ -188,7 +188,7 @@ class Library:
 
         new = NewContent(scope_id, None, MATERIAL, document.name, {"material": {}}, _AUTHOR)
         async with (
-            self._components.files.upload(scope_id, pieces(), is_referenced) as file,
+            self._components.files.upload(scope_id, stream(), is_referenced) as file,
             self._components.database.transaction() as transaction,
         ):
             material_id = await revisions.create(transaction, new)
@@ -198,11 +198,11 @@ class Library:
         self._documents[material_id] = document.name
         return material_id
 
-    async def _publish(self, scope_id: str, made: Iterable[str]) -> None:
+    async def _publish(self, scope_id: str, material_ids: Iterable[str]) -> None:
         lesson = NewContent(scope_id, None, LESSON, "Everything", {"lesson": {}}, _AUTHOR)
         async with self._components.database.transaction() as transaction:
             lesson_id = await revisions.create(transaction, lesson)
-            for material_id in made:
+            for material_id in material_ids:
                 await revisions.attach(transaction, scope_id, lesson_id, material_id)
                 await revisions.publish(transaction, scope_id, material_id)
             await revisions.publish(transaction, scope_id, lesson_id)
@@ -210,7 +210,7 @@ class Library:
 
 @asynccontextmanager
 async def library(url: str) -> AsyncIterator[Library]:
-    """An empty library in a database with content_service's tables."""
+    """Yields an empty library in a database with the tables of content_service."""
     with tempfile.TemporaryDirectory(prefix="meno-benchmark-") as directory:
         settings = Settings(
             database_url=url,
@@ -221,7 +221,7 @@ async def library(url: str) -> AsyncIterator[Library]:
         )
         embedder = MiniLM(settings.model_cache, threads=1)
         async with open_components(settings, embedder) as components:
-            await embedder.embed_documents(["The model is loaded before anything is timed."])
+            await embedder.embed_documents(["This call loads the model before the measurement."])
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("ANALYZE")
             yield Library(components, url)

@@ -1,4 +1,4 @@
-"""Reads of people and classes against a peer, pages of a large class, and what a sign-in costs beside its hash."""
+"""Measures reads of users and classes against a peer, pages of a large class, and sign-ins against their hashes."""
 
 import json
 import statistics
@@ -25,21 +25,21 @@ from meno.identity.v1 import class_service_pb2 as classes
 from meno.identity.v1 import user_service_pb2 as users
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
-from tests.benchmarks import databases, people_serving
-from tests.benchmarks.load import Load, Target
-from tests.benchmarks.peering import PATIENCE, framed, get, peer, process
-from tests.benchmarks.report import Row, Say
+from tests.benchmarks import databases, people_server
+from tests.benchmarks.load import LoadGenerator, Target
+from tests.benchmarks.peer_process import TIMEOUT_SECONDS, frame, get, peer, process
+from tests.benchmarks.report import Progress, Row
 from tests.benchmarks.thresholds import LATE_PAGE, READ_AGAINST_PEER, SIGN_IN
 
 MEMBERS = 5_000
 CLASSES = 20
-"""That the caller teaches."""
+"""The number of classes that the caller teaches."""
 PASSWORD = "a long walk along the shore"
-HASHING = 2
-"""Threads of the service that hash, as MENO_PASSWORD_THREADS is by default."""
+HASHING_THREADS = 2
+"""The default of MENO_PASSWORD_THREADS."""
 SIGN_INS = 60
 
-_FILL = """
+_INSERT_MEMBERS = """
 INSERT INTO users (user_id, display_name, nickname, role)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Pupil ' || n, 'Pupil', 'STUDENT'
 FROM generate_series(1, {members}) n;
@@ -54,8 +54,8 @@ INSERT INTO user_settings (user_id, time_zone) VALUES ('{user_id}', 'Asia/Kolkat
 
 
 @dataclass(frozen=True)
-class Installation:
-    """A teacher of a large class, and of some more."""
+class Teacher:
+    """A teacher of one large class and of several empty ones."""
 
     token: str
     user_id: str
@@ -64,7 +64,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Read:
-    """One read, as we and as the peer serve it."""
+    """One read, as an RPC and as a request to the peer."""
 
     name: str
     rpc: str
@@ -72,31 +72,33 @@ class Read:
     path: str
 
 
-def measure(load: Load, *, quick: bool, say: Say) -> list[Row]:
-    """The rows of identity_service."""
+def measure(generator: LoadGenerator, *, quick: bool, progress: Progress) -> list[Row]:
+    """Returns the rows of identity_service."""
     with (
         databases.migrated("identity_service") as url,
         tempfile.TemporaryDirectory(prefix="meno-benchmark-") as scratch,
     ):
         directory = Path(scratch)
-        arguments = [sys.executable, "-m", "tests.benchmarks.people_serving", scratch, url]
-        with process(arguments, stdout=subprocess.PIPE) as ours:
-            assert ours.stdout is not None
-            port = json.loads(ours.stdout.readline())["port"]
-            with people_serving.channel(directory, port) as channel:
-                say(f"a class of {MEMBERS}")
-                installation = _school(channel, url)
+        arguments = [sys.executable, "-m", "tests.benchmarks.people_server", scratch, url]
+        with process(arguments, stdout=subprocess.PIPE) as server:
+            assert server.stdout is not None
+            port = json.loads(server.stdout.readline())["port"]
+            with people_server.channel(directory, port) as channel:
+                progress(f"a class of {MEMBERS}")
+                teacher = _create_teacher(channel, url)
                 keys = KeySetServiceStub(channel).GetJsonWebKeys(GetJsonWebKeysRequest()).data
                 with peer("identity", url, json.loads(keys)) as (peer_url, _):
-                    rows = [*_reads(load, port, channel, peer_url, installation, quick=quick, say=say)]
-                say("pages")
-                rows.append(_pages(channel, installation))
-                say("sign-ins")
+                    rows = [
+                        *_reads(generator, port, channel, peer_url, teacher, quick=quick, progress=progress)
+                    ]
+                progress("pages")
+                rows.append(_pages(channel, teacher))
+                progress("sign-ins")
                 return [*rows, _sign_ins(channel)]
 
 
-def _school(channel: grpc.Channel, url: str) -> Installation:
-    signing, teaching = AuthServiceStub(channel), ClassServiceStub(channel)
+def _create_teacher(channel: grpc.Channel, url: str) -> Teacher:
+    auth_service, class_service = AuthServiceStub(channel), ClassServiceStub(channel)
     name = f"t{uuid.uuid4().hex[:12]}"
     request = auth.SignUpRequest(
         login_name=name,
@@ -105,119 +107,121 @@ def _school(channel: grpc.Channel, url: str) -> Installation:
         password=PASSWORD,
         role=GlobalRole.GLOBAL_ROLE_TEACHER,
     )
-    tokens = signing.SignUp(request)
-    made = [
-        teaching.CreateClass(
+    tokens = auth_service.SignUp(request)
+    created = [
+        class_service.CreateClass(
             classes.CreateClassRequest(title=f"Class {number}"), metadata=_bearer(tokens.access_token)
         )
         for number in range(CLASSES)
     ]
-    user_id, class_id = tokens.user.user_id, made[0].class_id
+    user_id, class_id = tokens.user.user_id, created[0].class_id
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_FILL.format(members=MEMBERS, class_id=class_id, user_id=user_id).encode())
+        connection.execute(
+            _INSERT_MEMBERS.format(members=MEMBERS, class_id=class_id, user_id=user_id).encode()
+        )
         connection.execute("VACUUM ANALYZE")
-    tokens = signing.RefreshTokens(auth.RefreshTokensRequest(refresh_token=tokens.refresh_token))
-    return Installation(tokens.access_token, user_id, class_id)
+    tokens = auth_service.RefreshTokens(auth.RefreshTokensRequest(refresh_token=tokens.refresh_token))
+    return Teacher(tokens.access_token, user_id, class_id)
 
 
-def _every_read(installation: Installation) -> Iterator[Read]:
-    user, of = f"/v1/users/{installation.user_id}", f"/v1/classes/{installation.class_id}"
+def _list_reads(teacher: Teacher) -> Iterator[Read]:
+    user_path, class_path = f"/v1/users/{teacher.user_id}", f"/v1/classes/{teacher.class_id}"
     service = "/meno.identity.v1."
     yield Read(
-        "GetUser", f"{service}UserService/GetUser", users.GetUserRequest(user_id=installation.user_id), user
+        "GetUser", f"{service}UserService/GetUser", users.GetUserRequest(user_id=teacher.user_id), user_path
     )
     yield Read(
         "GetSettings",
         f"{service}UserService/GetSettings",
-        users.GetSettingsRequest(user_id=installation.user_id),
-        f"{user}/settings",
+        users.GetSettingsRequest(user_id=teacher.user_id),
+        f"{user_path}/settings",
     )
     yield Read(
         "GetClass",
         f"{service}ClassService/GetClass",
-        classes.GetClassRequest(class_id=installation.class_id),
-        of,
+        classes.GetClassRequest(class_id=teacher.class_id),
+        class_path,
     )
     yield Read(
         f"ListClasses ({CLASSES})",
         f"{service}ClassService/ListClasses",
-        classes.ListClassesRequest(user_id=installation.user_id),
-        f"{user}/classes",
+        classes.ListClassesRequest(user_id=teacher.user_id),
+        f"{user_path}/classes",
     )
     yield Read(
         f"ListMemberships (50 of {MEMBERS:,})",
         f"{service}ClassService/ListMemberships",
-        classes.ListMembershipsRequest(class_id=installation.class_id),
-        f"{of}/memberships",
+        classes.ListMembershipsRequest(class_id=teacher.class_id),
+        f"{class_path}/memberships",
     )
 
 
 def _reads(
-    load: Load,
+    generator: LoadGenerator,
     port: int,
     channel: grpc.Channel,
     peer_url: str,
-    installation: Installation,
+    teacher: Teacher,
     *,
     quick: bool,
-    say: Say,
+    progress: Progress,
 ) -> Iterator[Row]:
-    """Each read in turn with the peer's, in short rounds, forwards and backwards by turns."""
+    """Yields the row of each read. Meno and the peer alternate in short rounds, and so does their order."""
     rounds, seconds = (3, 0.7) if quick else (7, 1.0)
-    for read in _every_read(installation):
-        say(read.name)
+    for read in _list_reads(teacher):
+        progress(read.name)
         targets = {
-            "ours": _ours(port, channel, read, installation.token),
-            "peer": _peers(peer_url, read, installation.token),
+            "meno": _meno_target(port, channel, read, teacher.token),
+            "peer": _peer_target(peer_url, read, teacher.token),
         }
-        expected = {name: load.run(target, 300) for name, target in targets.items()}
+        expected = {name: generator.run(target, 300) for name, target in targets.items()}
         rates: dict[str, list[float]] = {name: [] for name in targets}
         for number in range(rounds):
             order = [*targets.items()]
             for name, target in order if number % 2 else reversed(order):
-                rates[name].append(load.run(target, max(int(expected[name] * seconds), 50)))
-        ratios = [ours / theirs for ours, theirs in zip(rates["ours"], rates["peer"], strict=True)]
-        middle = statistics.median
+                rates[name].append(generator.run(target, max(int(expected[name] * seconds), 50)))
+        ratios = [meno / peer for meno, peer in zip(rates["meno"], rates["peer"], strict=True)]
+        median = statistics.median
         yield Row(
             READ_AGAINST_PEER.format(read.name),
-            middle(rates["ours"]),
+            median(rates["meno"]),
             "calls/s",
-            middle(rates["peer"]),
-            middle(ratios),
+            median(rates["peer"]),
+            median(ratios),
         )
 
 
-def _ours(port: int, channel: grpc.Channel, read: Read, token: str) -> Target:
+def _meno_target(port: int, channel: grpc.Channel, read: Read, token: str) -> Target:
     headers = {"content-type": "application/grpc", "te": "trailers", "authorization": f"Bearer {token}"}
     message = read.request.SerializeToString()
     rpc: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(read.rpc)
-    answer = rpc(message, metadata=_bearer(token), timeout=PATIENCE)
-    assert answer, "an empty answer"
-    return Target(f"https://127.0.0.1:{port}{read.rpc}", headers, framed(message), len(framed(answer)))
+    response = rpc(message, metadata=_bearer(token), timeout=TIMEOUT_SECONDS)
+    assert response, "the response is empty"
+    return Target(f"https://127.0.0.1:{port}{read.rpc}", headers, frame(message), len(frame(response)))
 
 
-def _peers(url: str, read: Read, token: str) -> Target:
+def _peer_target(url: str, read: Read, token: str) -> Target:
     headers = {"authorization": f"Bearer {token}"}
     status, body = get(url + read.path, headers)
-    assert status == 200, f"the peer does not answer {read.path}"
-    strange = {"authorization": f"Bearer {token[:-2]}AA"}
-    assert get(url + read.path, strange)[0] == 401, "the peer takes any token"
+    assert status == 200, f"the peer returned {status} for {read.path}"
+    forged = {"authorization": f"Bearer {token[:-2]}AA"}
+    assert get(url + read.path, forged)[0] == 401, "the peer does not verify signatures"
     return Target(url + read.path, headers, None, len(body))
 
 
-def _pages(channel: grpc.Channel, installation: Installation) -> Row:
-    """The last pages of a large class against its first."""
-    listing, how = ClassServiceStub(channel), _bearer(installation.token)
+def _pages(channel: grpc.Channel, teacher: Teacher) -> Row:
+    """Measures the last pages of the members of a large class against the first pages."""
+    class_service, metadata = ClassServiceStub(channel), _bearer(teacher.token)
 
     def page(token: str) -> tuple[float, str]:
-        request = classes.ListMembershipsRequest(class_id=installation.class_id, page_token=token)
-        began = time.perf_counter()
-        reply = listing.ListMemberships(request, metadata=how)
-        return time.perf_counter() - began, reply.next_page_token
+        request = classes.ListMembershipsRequest(class_id=teacher.class_id, page_token=token)
+        started = time.perf_counter()
+        reply = class_service.ListMemberships(request, metadata=metadata)
+        return time.perf_counter() - started, reply.next_page_token
 
     tokens = [""]
-    while following := page(tokens[-1])[1]:
-        tokens.append(following)
+    while next_token := page(tokens[-1])[1]:
+        tokens.append(next_token)
     early, late = tokens[:5], tokens[-6:-1]
     costs = {"early": [page(token)[0] for _ in range(20) for token in early]}
     costs["late"] = [page(token)[0] for _ in range(20) for token in late]
@@ -226,34 +230,34 @@ def _pages(channel: grpc.Channel, installation: Installation) -> Row:
 
 
 def _sign_ins(channel: grpc.Channel) -> Row:
-    """Sign-ins a second, against verifying alone on as many threads as the service has for it.
+    """Measures sign-ins per second, against only verifying hashes with as many threads as the service has.
 
-    Twice as many callers keep these threads busy: what is not hashing is done meanwhile.
+    There are twice as many callers as hashing threads, so that the threads hash while other work is done.
     """
-    signing = AuthServiceStub(channel)
+    auth_service = AuthServiceStub(channel)
     names = [f"s{uuid.uuid4().hex[:12]}" for _ in range(4)]
     for name in names:
-        signing.SignUp(auth.SignUpRequest(login_name=name, display_name=name, password=PASSWORD))
+        auth_service.SignUp(auth.SignUpRequest(login_name=name, display_name=name, password=PASSWORD))
     hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
     stored = hasher.hash(PASSWORD)
 
     def sign_in(number: int) -> None:
-        signing.SignIn(auth.SignInRequest(identifier=names[number % len(names)], password=PASSWORD))
+        auth_service.SignIn(auth.SignInRequest(identifier=names[number % len(names)], password=PASSWORD))
 
     def verify(_: int) -> None:
         hasher.verify(stored, PASSWORD)
 
-    rounds = [(_rate(sign_in, 2 * HASHING), _rate(verify, HASHING)) for _ in range(3)]
-    ratios = [ours / alone for ours, alone in rounds]
-    ours, alone = (statistics.median(one) for one in zip(*rounds, strict=True))
-    return Row(SIGN_IN, ours, "a second", alone, statistics.median(ratios))
+    rounds = [(_rate(sign_in, 2 * HASHING_THREADS), _rate(verify, HASHING_THREADS)) for _ in range(3)]
+    ratios = [sign_ins / hashes for sign_ins, hashes in rounds]
+    sign_ins, hashes = (statistics.median(one) for one in zip(*rounds, strict=True))
+    return Row(SIGN_IN, sign_ins, "per second", hashes, statistics.median(ratios))
 
 
 def _rate(work: Callable[[int], None], callers: int) -> float:
     with ThreadPoolExecutor(callers) as pool:
-        began = time.perf_counter()
+        started = time.perf_counter()
         [*pool.map(work, range(SIGN_INS))]
-        return SIGN_INS / (time.perf_counter() - began)
+        return SIGN_INS / (time.perf_counter() - started)
 
 
 def _bearer(token: str) -> tuple[tuple[str, str], ...]:

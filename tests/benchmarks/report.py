@@ -1,4 +1,4 @@
-"""Rows of the report: what was measured, against what, and whether it reaches its bar."""
+"""The rows of the report: each figure with its baseline and its threshold."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -8,42 +8,43 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
-from tests.benchmarks.thresholds import BARS, Bar
+from tests.benchmarks.thresholds import THRESHOLDS, Threshold
 
-Say: TypeAlias = Callable[[str], None]
-"""Shows what is being done."""
+Progress: TypeAlias = Callable[[str], None]
+"""Shows the current step."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. Without a value, `remark` says why there is none."""
+    """One figure. If there is no value, `remark` gives the reason."""
 
     name: str
     value: float | None = None
     unit: str = ""
     baseline: float | None = None
-    """Measured in the same run."""
+    """A figure of the same run to compare with."""
     ratio: float | None = None
-    """Of value to baseline: where several rounds were run, the median of the rounds' ratios."""
+    """The ratio of value to baseline. With several rounds it is the median of their ratios."""
     remark: str = ""
 
     @property
-    def bar(self) -> Bar | None:
-        """What it is held against."""
-        return BARS.get(self.name)
+    def threshold(self) -> Threshold | None:
+        """The threshold of the row, if it has one."""
+        return THRESHOLDS.get(self.name)
 
     @property
-    def judged(self) -> float | None:
-        """The figure that is held against the bar."""
-        if self.bar is None:
+    def compared_figure(self) -> float | None:
+        """The figure that the threshold applies to."""
+        if self.threshold is None:
             return None
-        return self.value if self.bar.of_value else self.ratio
+        return self.value if self.threshold.of_value else self.ratio
 
     def entry(self) -> dict[str, Any]:
-        """As bench.json has it; a value with no other baseline has its bar for one."""
+        """Returns the row for bench.json. A value without a baseline is compared with its threshold."""
         baseline, ratio = self.baseline, self.ratio
-        if baseline is None and self.value is not None and self.bar is not None and self.bar.of_value:
-            baseline, ratio = self.bar.good, self.value / self.bar.good
+        limit = self.threshold
+        if baseline is None and self.value is not None and limit is not None and limit.of_value:
+            baseline, ratio = limit.required, self.value / limit.required
         return {
             "name": self.name,
             "value": _rounded(self.value),
@@ -54,34 +55,34 @@ class Row:
 
 
 def save(rows: Iterable[Row], file: Path) -> None:
-    """Writes bench.json."""
+    """Writes the rows to a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps([row.entry() for row in rows], indent=2) + "\n")
 
 
 def table(rows: Sequence[Row], title: str) -> Table:
-    """The table that is printed."""
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    shown.add_column("what", ratio=1)
-    for column in ("measured", "against", "ratio", "bar", "beyond"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    shown.add_column("", no_wrap=True)
+    """Returns the table to print."""
+    printed = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    printed.add_column("figure", ratio=1)
+    for column in ("value", "baseline", "ratio", "threshold", "goal"):
+        printed.add_column(column, justify="right", no_wrap=True)
+    printed.add_column("", no_wrap=True)
     for row in rows:
-        shown.add_row(*_cells(row))
-    return shown
+        printed.add_row(*_cells(row))
+    return printed
 
 
 def _cells(row: Row) -> list[str]:
     if row.value is None:
         return [row.name, f"[dim]{row.remark}[/]", "", "", "", "", ""]
-    measured = f"{_figure(row.value)} {row.unit}"
-    against = _figure(row.baseline) if row.baseline is not None else ""
+    value = f"{_figure(row.value)} {row.unit}"
+    baseline = _figure(row.baseline) if row.baseline is not None else ""
     ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-    if row.bar is None or row.judged is None:
-        return [row.name, measured, against, ratio, "", "", ""]
-    sign = "≥" if row.bar.more_is_better else "≤"
-    good, great = (f"{sign} {limit:g}" for limit in (row.bar.good, row.bar.great))
-    return [row.name, measured, against, ratio, good, great, row.bar.verdict(row.judged)]
+    if row.threshold is None or row.compared_figure is None:
+        return [row.name, value, baseline, ratio, "", "", ""]
+    sign = "≥" if row.threshold.more_is_better else "≤"
+    required, goal = (f"{sign} {limit:g}" for limit in (row.threshold.required, row.threshold.goal))
+    return [row.name, value, baseline, ratio, required, goal, row.threshold.verdict(row.compared_figure)]
 
 
 def _figure(value: float) -> str:

@@ -1,1 +1,1 @@
-"""What others would write for the same work, to be measured against."""
+"""Implementations of the same reads in FastAPI and SQLAlchemy, as baselines of the benchmarks."""

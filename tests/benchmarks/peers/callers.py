@@ -1,8 +1,7 @@
-"""How FastAPI and SQLAlchemy's asynchronous ORM let somebody in and open a unit of work, in their own idiom.
+"""Authentication and database sessions, written in the usual way for FastAPI and the asynchronous SQLAlchemy ORM.
 
-Tokens are verified as we verify them, and remembered as we remember them; there are as many
-connections, through the fastest driver that the ORM has. PEER_DATABASE_URL and PEER_KEYS (a
-JSON Web Key Set) configure it.
+Tokens are verified and cached as in Meno. The number of connections is the same, and the driver is the
+fastest one that the ORM supports. PEER_DATABASE_URL and PEER_KEYS (a JSON Web Key Set) configure the peer.
 """
 
 import json
@@ -19,18 +18,21 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-POOL = 10
-"""As many connections as a process of ours has by default."""
+POOL_SIZE = 10
+"""The default number of database connections of a Meno process."""
 
 keys = KeySet.import_key_set(json.loads(os.environ["PEER_KEYS"]))
 verified: dict[str, dict[str, Any]] = {}
-engine = create_async_engine(os.environ["PEER_DATABASE_URL"], pool_size=POOL, max_overflow=0)
+engine = create_async_engine(os.environ["PEER_DATABASE_URL"], pool_size=POOL_SIZE, max_overflow=0)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 bearer = HTTPBearer()
 
 
 async def caller(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> dict[str, Any]:
-    """The claims of a valid token, whose signature is checked once."""
+    """Returns the claims of a valid token. The signature of each token is verified once.
+
+    Raises HTTPException 401 if the token is invalid or has expired.
+    """
     token = credentials.credentials
     claims = verified.get(token)
     if claims is None:
@@ -45,13 +47,13 @@ async def caller(credentials: Annotated[HTTPAuthorizationCredentials, Depends(be
 
 
 async def owner(user_id: Annotated[UUID, Path()], claims: Annotated[dict[str, Any], Depends(caller)]) -> UUID:
-    """The person whose resource it is, if it is they who call."""
+    """Returns the owner of the resource. Raises HTTPException 403 if another user calls."""
     if str(user_id) != claims["sub"]:
         raise HTTPException(403, "permission denied")
     return user_id
 
 
 async def database() -> AsyncIterator[AsyncSession]:
-    """A unit of work for one request."""
+    """Yields the database session of one request."""
     async with new_session() as session:
         yield session

@@ -1,8 +1,8 @@
-"""Reads of people and classes as FastAPI and SQLAlchemy's asynchronous ORM serve them, in their own idiom.
+"""Reads of users and classes, written in the usual way for FastAPI and the asynchronous SQLAlchemy ORM.
 
     uvicorn tests.benchmarks.peers.identity:app --loop uvloop --http httptools
 
-It lets in whom we let in, reads the same tables, and answers with the same fields.
+It admits the same callers as Meno, reads the same tables and returns the same fields.
 """
 
 from datetime import UTC, date, datetime
@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
 
 
 class LoginIdentifier(Base):
-    """What somebody signs in with."""
+    """A login name, e-mail address or phone number of a user."""
 
     __tablename__ = "login_identifiers"
 
@@ -37,7 +37,7 @@ class LoginIdentifier(Base):
 
 
 class UserIdentity(Base):
-    """Who somebody is to an issuer."""
+    """The identity of a user at an OpenID Connect issuer."""
 
     __tablename__ = "user_identities"
 
@@ -47,7 +47,7 @@ class UserIdentity(Base):
 
 
 class User(Base):
-    """A person."""
+    """A user."""
 
     __tablename__ = "users"
 
@@ -78,7 +78,7 @@ class User(Base):
 
 
 class UserSettings(Base):
-    """How somebody wants it."""
+    """The settings of a user."""
 
     __tablename__ = "user_settings"
 
@@ -110,7 +110,7 @@ class Class(Base):
 
 
 class UserClass(Base):
-    """A class that somebody is in."""
+    """A class of a user."""
 
     __tablename__ = "user_classes"
 
@@ -122,7 +122,7 @@ class UserClass(Base):
 
 
 class Membership(Base):
-    """Somebody who is in a class."""
+    """A member of a class."""
 
     __tablename__ = "class_memberships"
 
@@ -135,13 +135,13 @@ class Membership(Base):
 
 
 class Reply(BaseModel):
-    """Something that travels."""
+    """The base class of responses."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class UserReply(Reply):
-    """A person."""
+    """A user."""
 
     user_id: UUID
     display_name: str
@@ -168,7 +168,7 @@ class UserReply(Reply):
 
 
 class IdentifierReply(Reply):
-    """What somebody signs in with."""
+    """A login name, e-mail address or phone number of a user."""
 
     kind: str
     value: str
@@ -176,13 +176,13 @@ class IdentifierReply(Reply):
 
 
 class IdentityReply(Reply):
-    """Who somebody is to an issuer."""
+    """The identity of a user at an OpenID Connect issuer."""
 
     issuer: str
 
 
 class SettingsReply(Reply):
-    """How somebody wants it."""
+    """The settings of a user."""
 
     user_id: UUID
     app_theme: str
@@ -215,7 +215,7 @@ class ClassesReply(BaseModel):
 
 
 class MembershipReply(BaseModel):
-    """Somebody who is in a class."""
+    """A member of a class."""
 
     class_id: UUID
     user_id: UUID
@@ -231,7 +231,7 @@ class MembershipsReply(BaseModel):
     next_page_token: str
 
 
-BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+MIN_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC)
 
 app = FastAPI()
 
@@ -240,9 +240,9 @@ Database = Annotated[AsyncSession, Depends(database)]
 Owner = Annotated[UUID, Depends(owner)]
 
 
-def role_in(class_id: UUID, claims: dict[str, Any], *enough: str) -> None:
-    """Passes a member with a role that is enough."""
-    if claims["classes"].get(str(class_id)) not in enough:
+def check_class_role(class_id: UUID, claims: dict[str, Any], *allowed: str) -> None:
+    """Raises HTTPException 403 if the caller has none of the allowed roles in the class."""
+    if claims["classes"].get(str(class_id)) not in allowed:
         raise HTTPException(403, "permission denied")
 
 
@@ -255,7 +255,7 @@ async def get_user(user_id: Owner, database: Database) -> User:
         .options(selectinload(User.identifiers), selectinload(User.identities))
     )
     if found is None:
-        raise HTTPException(404, "no such person")
+        raise HTTPException(404, "no such user")
     return found
 
 
@@ -271,7 +271,7 @@ async def get_settings(user_id: Owner, database: Database) -> UserSettings:
 @app.get("/v1/classes/{class_id}", response_model=ClassReply)
 async def get_class(class_id: UUID, claims: Claims, database: Database) -> Class:
     """Returns a class of the caller."""
-    role_in(class_id, claims, "STUDENT", "TEACHER")
+    check_class_role(class_id, claims, "STUDENT", "TEACHER")
     found = await database.scalar(select(Class).where(Class.class_id == class_id, Class.deleted_at.is_(None)))
     if found is None:
         raise HTTPException(404, "no such class")
@@ -295,7 +295,7 @@ async def list_classes(user_id: Owner, database: Database) -> ClassesReply:
 @app.get("/v1/classes/{class_id}/memberships")
 async def list_memberships(class_id: UUID, claims: Claims, database: Database) -> MembershipsReply:
     """Returns the first page of a class's members, in the order in which they joined."""
-    role_in(class_id, claims, "TEACHER")
+    check_class_role(class_id, claims, "TEACHER")
     rows = await database.scalars(
         select(Membership)
         .join(Membership.user)
@@ -303,7 +303,7 @@ async def list_memberships(class_id: UUID, claims: Claims, database: Database) -
             Membership.class_id == class_id,
             Membership.status == "ACTIVE",
             User.deleted_at.is_(None),
-            tuple_(Membership.created_at, Membership.user_id) > tuple_(BEFORE_ALL, UUID(int=0)),
+            tuple_(Membership.created_at, Membership.user_id) > tuple_(MIN_TIMESTAMP, UUID(int=0)),
         )
         .order_by(Membership.created_at, Membership.user_id)
         .limit(51)

@@ -1,8 +1,8 @@
-"""GetSession as FastAPI and SQLAlchemy's asynchronous ORM serve it, in their own idiom.
+"""GetSession, written in the usual way for FastAPI and the asynchronous SQLAlchemy ORM.
 
     uvicorn tests.benchmarks.peers.sessions:app --loop uvloop --http httptools
 
-It lets in the owner alone, reads the same table, and answers with the same fields.
+It admits only the owner, reads the same table and returns the same fields.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ ACTIONS = {
     "QUIZZING": ["SUBMIT_ANSWERS"],
     "ANALYZING": ["NEXT_TOPIC", "COMPLETE"],
 }
-"""Of the mode teach_me, which is the one that is asked for."""
+"""The allowed actions by phase in the mode teach_me, which the benchmark uses."""
 
 
 class Base(DeclarativeBase):
@@ -55,19 +55,19 @@ class Session(Base):
 
     @property
     def allowed_actions(self) -> list[str]:
-        """What may be done next."""
+        """The actions that the current phase allows."""
         return ACTIONS.get(self.phase, [])
 
 
 class Goal(BaseModel):
-    """What the learner wants."""
+    """The goal of the learner."""
 
     text: str
     exam_type: str
 
 
 class SessionReply(BaseModel):
-    """A session as it travels."""
+    """A session in a response."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,8 +1,8 @@
-"""identity_service in a process of its own, on a port that asks for no certificate.
+"""Runs identity_service in a separate process, on a port that requires no client certificate.
 
-    python -m tests.benchmarks.people_serving DIRECTORY DATABASE_URL
+    python -m tests.benchmarks.people_server DIRECTORY DATABASE_URL
 
-Prints one line of JSON, {pid, port}, when it serves; ends with SIGTERM.
+Prints one line of JSON, {pid, port}, when the service is ready, and ends with SIGTERM.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from chassis.server import create_server
 from chassis.testing import TestEnvironment
 from identity_service.app import create_app
 from identity_service.settings import Settings
-from tests.benchmarks.serving import open_to_all
+from tests.benchmarks.session_server import credentials_without_client_certificate
 
 
 async def _run(directory: Path, database_url: str) -> None:
@@ -35,24 +35,26 @@ async def _run(directory: Path, database_url: str) -> None:
     )
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(create_app(settings))
-        working = [asyncio.ensure_future(task()) for task in app.background]
+        tasks = [asyncio.ensure_future(task()) for task in app.background]
         await app.security.revocations.ready.wait()
-        serving = create_server(app)
-        port = serving.add_secure_port("127.0.0.1:0", open_to_all(certificates))
-        await serving.start()
+        server = create_server(app)
+        port = server.add_secure_port("127.0.0.1:0", credentials_without_client_certificate(certificates))
+        await server.start()
         sys.stdout.write(json.dumps({"pid": os.getpid(), "port": port}) + "\n")
         sys.stdout.flush()
         await stop.wait()
-        await serving.stop(None)
-        for task in working:
+        await server.stop(None)
+        for task in tasks:
             task.cancel()
 
 
 def channel(directory: Path, port: int) -> grpc.Channel:
-    """A channel to the service that the process serves."""
-    authority = (directory / "identity_service" / "ca.pem").read_bytes()
+    """Returns a channel to the service in the other process."""
+    certificate_authority = (directory / "identity_service" / "ca.pem").read_bytes()
     options = (("grpc.ssl_target_name_override", "identity_service"),)
-    return grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(authority), options)
+    return grpc.secure_channel(
+        f"127.0.0.1:{port}", grpc.ssl_channel_credentials(certificate_authority), options
+    )
 
 
 if __name__ == "__main__":

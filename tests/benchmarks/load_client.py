@@ -1,4 +1,4 @@
-"""A client that keeps so many calls in flight, for machines without a load generator."""
+"""A client that keeps a number of calls in flight, for machines without h2load."""
 
 import asyncio
 import ssl
@@ -13,20 +13,23 @@ import uvloop
 
 @dataclass(frozen=True)
 class Work:
-    """What one process does."""
+    """The calls of one process."""
 
     url: str
     headers: dict[str, str]
     body: bytes | None
-    """As gRPC frames it; None is a GET over HTTP/1.1."""
-    answer: int
-    """Bytes of the body of a good answer."""
+    """The framed gRPC message, or None for a GET over HTTP/1.1."""
+    response_bytes: int
+    """The size of the body of a correct response."""
     calls: int
-    at_once: int
+    in_flight: int
 
 
 def run(work: Work) -> tuple[float, float]:
-    """Makes the calls; returns when they began and ended, on the clock that all processes share."""
+    """Makes the calls. Returns their start and end on the monotonic clock, which all processes share.
+
+    Raises RuntimeError if a response is not correct.
+    """
     return uvloop.run(_grpc(work) if work.body is not None else _http(work))
 
 
@@ -41,17 +44,17 @@ async def _grpc(work: Work) -> tuple[float, float]:
         async def call() -> None:
             _check(work, 5 + len(await rpc(message, metadata=metadata)))
 
-        return await _repeat(work, [call] * work.at_once)
+        return await _repeat(work, [call] * work.in_flight)
 
 
 async def _http(work: Work) -> tuple[float, float]:
-    """Reads answers whole: header and body arrive in one piece, or in a few."""
+    """Makes the calls over HTTP/1.1 with one connection per call in flight."""
     address = urlsplit(work.url)
     lines = [f"GET {address.path} HTTP/1.1", f"host: {address.netloc}"]
     lines += [f"{name}: {value}" for name, value in work.headers.items()]
     request = "\r\n".join([*lines, "", ""]).encode()
     callers, writers = [], []
-    for _ in range(work.at_once):
+    for _ in range(work.in_flight):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         writers.append(writer)
         callers.append(_http_caller(work, request, reader, writer))
@@ -76,19 +79,19 @@ def _http_caller(
 
 
 async def _repeat(work: Work, callers: list[Callable[[], Awaitable[None]]]) -> tuple[float, float]:
-    """Lets every caller call, and again as soon as it is answered."""
-    left = work.calls
+    """Repeats each caller until all calls are made. The first call warms up and is not timed."""
+    remaining = work.calls
 
-    async def go_on(call: Callable[[], Awaitable[None]]) -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+    async def repeat(call: Callable[[], Awaitable[None]]) -> None:
+        nonlocal remaining
+        while remaining > 0:
+            remaining -= 1
             await call()
 
     await callers[0]()
-    began = time.monotonic()
-    await asyncio.gather(*map(go_on, callers))
-    return began, time.monotonic()
+    started = time.monotonic()
+    await asyncio.gather(*map(repeat, callers))
+    return started, time.monotonic()
 
 
 async def _channel(url: str) -> grpc.aio.Channel:
@@ -97,13 +100,13 @@ async def _channel(url: str) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address.netloc)
     assert address.hostname is not None
     assert address.port is not None
-    # It is our own server on the loopback: its certificate is taken as it comes.
+    # The server runs on the loopback interface, so its certificate is not verified.
     certificate = await asyncio.to_thread(ssl.get_server_certificate, (address.hostname, address.port))
     credentials = grpc.ssl_channel_credentials(certificate.encode())
     options = (("grpc.ssl_target_name_override", "session_service"),)
     return grpc.aio.secure_channel(address.netloc, credentials, options)
 
 
-def _check(work: Work, answered: int) -> None:
-    if answered != work.answer:
-        raise RuntimeError(f"{work.url} answered with {answered} bytes in place of {work.answer}")
+def _check(work: Work, received: int) -> None:
+    if received != work.response_bytes:
+        raise RuntimeError(f"{work.url} returned {received} bytes instead of {work.response_bytes}")

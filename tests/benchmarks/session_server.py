@@ -1,8 +1,8 @@
-"""session_service in a process of its own, the same server with an empty handler, a gateway before each.
+"""Runs session_service and a server with an empty handler in a separate process, each behind a gateway.
 
-    python -m tests.benchmarks.serving DIRECTORY DATABASE_URL USER_ID
+    python -m tests.benchmarks.session_server DIRECTORY DATABASE_URL USER_ID
 
-Prints one line of JSON, a Serving, when all of it serves; ends with SIGTERM.
+Prints a ServerInfo as one line of JSON when all servers are ready, and ends with SIGTERM.
 """
 
 import asyncio
@@ -33,29 +33,29 @@ from session_service.app import build_app
 from session_service.settings import Settings
 from tests.gateway.gateway_client import envoy, free_ports, healthy, keys_of
 
-_NEVER_REACHED = 4_000_000_000
+_UNLIMITED_TOKENS = 4_000_000_000
 
 
 @dataclass(frozen=True)
-class Way:
-    """Two ways to one server."""
+class Addresses:
+    """The two addresses of one server."""
 
-    through: str
-    """To the gateway in plain text, as its clients come."""
+    gateway: str
+    """The gateway, without TLS, as clients use it."""
     direct: str
-    """To the server, encrypted as the gateway's own calls are."""
+    """The server, with TLS, as the gateway uses it."""
 
 
 @dataclass(frozen=True)
-class Serving:
-    """What the process tells of itself."""
+class ServerInfo:
+    """The process and its addresses."""
 
     pid: int
     token: str
     key_set: Mapping[str, Any]
-    """What verifies the token."""
-    service: Way
-    empty: Way
+    """The key set that verifies the token."""
+    service: Addresses
+    empty: Addresses
 
 
 async def _run(directory: Path, database_url: str, user_id: str) -> None:
@@ -69,51 +69,55 @@ async def _run(directory: Path, database_url: str, user_id: str) -> None:
         tls_directory=env.credentials("session_service").directory,
     )
     async with AsyncExitStack() as stack:
-        authority = await stack.enter_async_context(env.identity_client())
-        app = await stack.enter_async_context(build_app(authority, settings))
-        service = await stack.enter_async_context(_way(env, app, directory / "service"))
-        empty = await stack.enter_async_context(_way(env, _empty(authority.security), directory / "empty"))
+        identity_client = await stack.enter_async_context(env.identity_client())
+        app = await stack.enter_async_context(build_app(identity_client, settings))
+        service = await stack.enter_async_context(_serve(env, app, directory / "service"))
+        empty = await stack.enter_async_context(
+            _serve(env, _create_empty_app(identity_client.security), directory / "empty")
+        )
         token = env.issuer.token(user_id)
-        serving = Serving(os.getpid(), token, env.issuer.key_set(), service, empty)
-        sys.stdout.write(json.dumps(asdict(serving)) + "\n")
+        info = ServerInfo(os.getpid(), token, env.issuer.key_set(), service, empty)
+        sys.stdout.write(json.dumps(asdict(info)) + "\n")
         sys.stdout.flush()
         await stop.wait()
 
 
-def _empty(security: SecurityContext) -> App:
-    """The server behind the same chain, whose GetSession does nothing."""
+def _create_empty_app(security: SecurityContext) -> App:
+    """Returns an app with the same interceptor chain, whose RPCs do nothing."""
 
-    async def nothing(
+    async def do_nothing(
         self: object, request: sessions.GetSessionRequest, context: Any
     ) -> session_resources.Session:
         return session_resources.Session()
 
     [contract] = sessions.DESCRIPTOR.services_by_name.values()
-    servicer = type("AnswersNothing", (), dict.fromkeys(contract.methods_by_name, nothing))
+    servicer = type("EmptyServicer", (), dict.fromkeys(contract.methods_by_name, do_nothing))
     return App(services=[service(sessions, servicer())], security=security)
 
 
 @asynccontextmanager
-async def _way(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator[Way]:
-    """Serves an app, with a gateway of its own before it."""
+async def _serve(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator[Addresses]:
+    """Serves an app behind its own gateway."""
     key_set = service(keys, type("Keys", (), {"GetJsonWebKeys": keys_of(env)})())
     async with (
         healthy() as ops,
         env.serve(App(services=[key_set], security=app.security), "identity_service") as identity,
     ):
-        serving = create_server(app)
+        server = create_server(app)
         certificate = env.credentials("session_service")
-        port = serving.add_secure_port("127.0.0.1:0", certificate.server_credentials())
-        direct = serving.add_secure_port("127.0.0.1:0", open_to_all(certificate.directory))
-        await serving.start()
-        # The others are never called; the gateway only wants to know where they would be.
+        port = server.add_secure_port("127.0.0.1:0", certificate.server_credentials())
+        direct = server.add_secure_port(
+            "127.0.0.1:0", credentials_without_client_certificate(certificate.directory)
+        )
+        await server.start()
+        # The gateway requires an endpoint for every service. The other services are never called.
         endpoints = {name: [Endpoint("127.0.0.1", port, ops)] for name in SERVICES}
         endpoints["identity_service"] = [Endpoint("127.0.0.1", _port(identity.address), ops)]
         try:
             async with _gateway(env, endpoints, directory) as address:
-                yield Way(through=f"http://{address}", direct=f"https://127.0.0.1:{direct}")
+                yield Addresses(gateway=f"http://{address}", direct=f"https://127.0.0.1:{direct}")
         finally:
-            await serving.stop(None)
+            await server.stop(None)
 
 
 @asynccontextmanager
@@ -131,27 +135,27 @@ async def _gateway(
         admin_port=admin,
         access_log=str(directory / "access.log"),
     )
-    settings = unlimited(configuration(gateway))
+    settings = remove_rate_limits(configuration(gateway))
     async with envoy(settings, directory, Ports(public, keys_port, admin, services={})):
         yield f"127.0.0.1:{public}"
 
 
-def unlimited(settings: Any) -> Any:
-    """A configuration whose rate limits count every call and refuse none."""
+def remove_rate_limits(settings: Any) -> Any:
+    """Returns a gateway configuration whose rate limits count every call and reject none."""
     if isinstance(settings, list):
-        return [unlimited(value) for value in settings]
+        return [remove_rate_limits(value) for value in settings]
     if not isinstance(settings, dict):
         return settings
     return {
-        name: {"max_tokens": _NEVER_REACHED, "tokens_per_fill": _NEVER_REACHED, "fill_interval": "60s"}
+        name: {"max_tokens": _UNLIMITED_TOKENS, "tokens_per_fill": _UNLIMITED_TOKENS, "fill_interval": "60s"}
         if name == "token_bucket"
-        else unlimited(value)
+        else remove_rate_limits(value)
         for name, value in settings.items()
     }
 
 
-def open_to_all(directory: Path) -> grpc.ServerCredentials:
-    """Encryption that asks for no certificate, for load generators that have none."""
+def credentials_without_client_certificate(directory: Path) -> grpc.ServerCredentials:
+    """Returns TLS credentials that require no client certificate, because load generators have none."""
     key, certificate = (directory / name for name in ("key.pem", "cert.pem"))
     return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
 

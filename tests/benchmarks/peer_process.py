@@ -1,4 +1,4 @@
-"""A peer in a process of its own, and plain calls to it."""
+"""Runs a peer in a separate process, and calls it."""
 
 import json
 import os
@@ -14,25 +14,25 @@ from typing import Any
 from deploy.stack.layout import ROOT
 from tests.local_stack import free_port
 
-PATIENCE = 30
+TIMEOUT_SECONDS = 30
 
 
 @contextmanager
 def peer(name: str, database_url: str, key_set: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Runs a peer; yields its URL and the id of its process."""
+    """Runs a peer and yields its URL and its process id."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", f"tests.benchmarks.peers.{name}:app"]
     command += ["--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     command += ["--no-access-log", "--log-level", "warning"]
-    # Its driver does not know what libpq may demand of a server.
-    known = database_url.partition("&require_auth=")[0]
+    # asyncpg does not support this parameter of libpq.
+    supported = database_url.partition("&require_auth=")[0]
     settings = {
-        "PEER_DATABASE_URL": known.replace("postgresql://", "postgresql+asyncpg://", 1),
+        "PEER_DATABASE_URL": supported.replace("postgresql://", "postgresql+asyncpg://", 1),
         "PEER_KEYS": json.dumps(key_set),
     }
     with process(command, env={**os.environ, **settings}) as running:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while running.poll() is None and time.monotonic() < deadline:
             try:
                 get(url, {})
@@ -44,7 +44,7 @@ def peer(name: str, database_url: str, key_set: Mapping[str, Any]) -> Iterator[t
 
 @contextmanager
 def process(command: list[str], **how: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """Runs a command until the body ends."""
+    """Runs a command until the block ends."""
     running = subprocess.Popen(command, cwd=ROOT, **how)
     try:
         yield running
@@ -54,15 +54,15 @@ def process(command: list[str], **how: Any) -> Iterator["subprocess.Popen[bytes]
 
 
 def get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """Status and body of one GET."""
+    """Makes a GET request and returns status and body."""
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:
             return reply.status, reply.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
 
 
-def framed(message: bytes) -> bytes:
-    """A gRPC message as it travels: uncompressed, with its length."""
+def frame(message: bytes) -> bytes:
+    """Returns an uncompressed gRPC message with its length prefix."""
     return b"\0" + len(message).to_bytes(4, "big") + message
