@@ -42,7 +42,7 @@ ERASURE = "erasure"
 ABOUT_OTHERS = "the row is about another user; the audit entries contain your actions on it"
 
 _IDEMPOTENCY_TABLES = {"idempotency_keys": "copies of responses, deleted after a day"}
-_BATCH = 200
+_BATCH_ROWS = 200
 
 
 class Erase(enum.Enum):
@@ -93,7 +93,7 @@ class _Compiled:
         row = func.to_jsonb(literal_column(rule.name))
         keys: list[ColumnElement[Any]] = [getattr(rule.table, name) for name in self.key]
         after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}") for name in self.key))
-        first = select(row).select_from(rule.table).where(is_user).order_by(*keys).limit(_BATCH)
+        first = select(row).select_from(rule.table).where(is_user).order_by(*keys).limit(_BATCH_ROWS)
         self.first: Statement[dict[str, object]] = statement(first, dict)
         self.next: Statement[dict[str, object]] = statement(first.where(after), dict)
         self.erase: Statement[None] | None = None
@@ -142,7 +142,9 @@ class Rules:
                     )
                 after = {f"after_{name}": rows[-1][name] for name in compiled.key}
                 rows = (
-                    await executor.all(compiled.next, user_id=user_id, **after) if len(rows) == _BATCH else []
+                    await executor.all(compiled.next, user_id=user_id, **after)
+                    if len(rows) == _BATCH_ROWS
+                    else []
                 )
 
     def excluded_columns(self) -> dict[str, str]:

@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _POOL_TIMEOUT_SECONDS = 10.0
-_MAX_WAITING = 200
+_MAX_WAITING_CALLS = 200
 _SERVER_SHUTDOWN_STATES = frozenset({"57P01", "57P02", "57P03"})
 _POOL_ERRORS = (PoolTimeout, TooManyRequests, PoolClosed)
 # Without these, a connection to a server that is gone without a reset would wait for minutes.
@@ -170,7 +170,7 @@ class Database:
             kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": name, **_CONNECT_OPTIONS},
             min_size=1,
             max_size=max_connections,
-            max_waiting=_MAX_WAITING,
+            max_waiting=_MAX_WAITING_CALLS,
             timeout=acquire_timeout,
             open=False,
             name=name,

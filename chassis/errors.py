@@ -35,8 +35,8 @@ from meno.access.v1 import access_pb2
 from meno.access.v1.errors_pb2 import ErrorReason
 
 DOMAIN = "meno"
-RETRY_SOON = timedelta(seconds=1)
-RETRY_LATER = timedelta(seconds=3)
+UNAVAILABLE_RETRY_DELAY = timedelta(seconds=1)
+RATE_LIMIT_RETRY_DELAY = timedelta(seconds=3)
 
 
 class DomainError(Exception):
@@ -143,12 +143,12 @@ class EtagMismatch(ChassisError):
 
 class RateLimited(ChassisError):
     def __init__(self) -> None:
-        super().__init__("Too many calls. Wait and retry.", details=(retry_after(RETRY_LATER),))
+        super().__init__("Too many calls. Wait and retry.", details=(retry_after(RATE_LIMIT_RETRY_DELAY),))
 
 
 class ServiceUnavailable(ChassisError):
     def __init__(self, message: str = "The service is temporarily unavailable. Retry.") -> None:
-        super().__init__(message, details=(retry_after(RETRY_SOON),))
+        super().__init__(message, details=(retry_after(UNAVAILABLE_RETRY_DELAY),))
 
 
 class DeadlineExceeded(ChassisError):

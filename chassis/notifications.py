@@ -28,7 +28,7 @@ POLL_INTERVAL_SECONDS = 5.0
 
 _CHANNEL = "meno_notify"
 _COALESCE_SECONDS = 0.01
-_MAX_PENDING = 10_000
+_MAX_PENDING_KEYS = 10_000
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Notifier:
         Call it after the change is committed, as `Transaction.notify` does.
         """
         self._wake(key)
-        if len(self._pending) < _MAX_PENDING:
+        if len(self._pending) < _MAX_PENDING_KEYS:
             self._pending[key] = None
         self._has_pending.set()
 

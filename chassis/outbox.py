@@ -38,7 +38,7 @@ from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.database import Database, Transaction, statement
 from chassis.notifications import Notifier, Subscription
 
-_BATCH = 100
+_BATCH_SIZE = 100
 _MAX_RETRY_DELAY_SECONDS = 30.0
 _RPC_TIMEOUT_SECONDS = 5.0
 _NOTIFICATION_KEY = "outbox"
@@ -84,7 +84,7 @@ ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindpara
 # Only one relay delivers at a time, which preserves the order. A message that is committed late is delivered
 # in a later batch.
 TRY_LOCK = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)
-LIST_NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH), OutboxMessage)
+LIST_NEXT = statement(select(*_outbox.c).order_by(_outbox.c.position).limit(_BATCH_SIZE), OutboxMessage)
 DELETE_DELIVERED = statement(
     delete(_outbox).where(_outbox.c.position == any_(bindparam("positions", type_=ARRAY(BigInteger))))
 )
@@ -177,4 +177,4 @@ class Relay:
                 await self._handlers[kind](batch)
                 async with self._database.transaction() as transaction:
                     await transaction.run(DELETE_DELIVERED, positions=[message.position for message in batch])
-        return len(messages) == _BATCH
+        return len(messages) == _BATCH_SIZE

@@ -8,7 +8,7 @@ import grpc
 from chassis import calls
 from chassis.tls import TlsCredentials
 
-_ATTEMPTS = 5
+_MAX_ATTEMPTS = 5
 _OPTIONS = (
     ("grpc.enable_retries", 1),
     (
@@ -20,7 +20,7 @@ _OPTIONS = (
                     {
                         "name": [{}],
                         "retryPolicy": {
-                            "maxAttempts": _ATTEMPTS,
+                            "maxAttempts": _MAX_ATTEMPTS,
                             "initialBackoff": "0.1s",
                             "maxBackoff": "1s",
                             "backoffMultiplier": 2,

@@ -1,6 +1,6 @@
 """Errors of chat_service."""
 
-from chassis.errors import RETRY_SOON, DomainError, retry_after
+from chassis.errors import UNAVAILABLE_RETRY_DELAY, DomainError, retry_after
 from meno.chat.v1.errors_pb2 import ErrorReason
 
 
@@ -35,7 +35,7 @@ class AnswerInterrupted(ChatError):
     def __init__(self) -> None:
         super().__init__(
             "The answer was interrupted. The text written so far is kept. Ask again.",
-            details=(retry_after(RETRY_SOON),),
+            details=(retry_after(UNAVAILABLE_RETRY_DELAY),),
         )
 
 
@@ -43,5 +43,5 @@ class ModelFailed(ChatError):
     def __init__(self) -> None:
         super().__init__(
             "The language model failed. The text written so far is kept. Ask again.",
-            details=(retry_after(RETRY_SOON),),
+            details=(retry_after(UNAVAILABLE_RETRY_DELAY),),
         )
