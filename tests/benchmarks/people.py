@@ -27,7 +27,7 @@ from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
 from tests.benchmarks import databases, people_server
 from tests.benchmarks.load import LoadGenerator, Target
-from tests.benchmarks.peer_process import TIMEOUT_SECONDS, frame, get, peer, process
+from tests.benchmarks.peer_process import TIMEOUT_SECONDS, forge, frame, get, peer, process
 from tests.benchmarks.report import Progress, Row
 from tests.benchmarks.thresholds import LATE_PAGE, READ_AGAINST_PEER, SIGN_IN
 
@@ -204,7 +204,7 @@ def _peer_target(url: str, read: Read, token: str) -> Target:
     headers = {"authorization": f"Bearer {token}"}
     status, body = get(url + read.path, headers)
     assert status == 200, f"the peer returned {status} for {read.path}"
-    forged = {"authorization": f"Bearer {token[:-2]}AA"}
+    forged = {"authorization": f"Bearer {forge(token)}"}
     assert get(url + read.path, forged)[0] == 401, "the peer does not verify signatures"
     return Target(url + read.path, headers, None, len(body))
 

@@ -31,7 +31,7 @@ async def _run(directory: Path, database_url: str) -> None:
         database_url=database_url,
         secret="a secret of this benchmark, long enough",
         tls_directory=certificates,
-        offered_roles=frozenset({"STUDENT", "TEACHER"}),
+        allowed_roles=frozenset({"STUDENT", "TEACHER"}),
     )
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(create_app(settings))

@@ -98,7 +98,10 @@ def _create_empty_app(security: SecurityContext) -> App:
 @asynccontextmanager
 async def _serve(env: TestEnvironment, app: App, directory: Path) -> AsyncIterator[Addresses]:
     """Serves an app behind its own gateway."""
-    key_set = service(keys, type("Keys", (), {"GetJsonWebKeys": keys_of(env)})())
+    [contract] = keys.DESCRIPTOR.services_by_name.values()
+    # Only GetJsonWebKeys is called, but a registration requires every RPC of the service.
+    servicer = type("KeySetServicer", (), dict.fromkeys(contract.methods_by_name, keys_of(env)))
+    key_set = service(keys, servicer())
     async with (
         healthy() as ops,
         env.serve(App(services=[key_set], security=app.security), "identity_service") as identity,

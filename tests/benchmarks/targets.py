@@ -19,7 +19,7 @@ from meno.session.v1.resources_pb2 import Session
 from meno.session.v1.session_service_pb2 import GetSessionRequest
 from tests.benchmarks import databases
 from tests.benchmarks.load import Target
-from tests.benchmarks.peer_process import TIMEOUT_SECONDS, frame, get, peer, process
+from tests.benchmarks.peer_process import TIMEOUT_SECONDS, forge, frame, get, peer, process
 from tests.benchmarks.report import Progress
 
 RPC = "/meno.session.v1.SessionService/GetSession"
@@ -109,7 +109,7 @@ def _peer_target(url: str, token: str, learner: Learner) -> Target:
     assert json.loads(body)["session_id"] == learner.session_id, "the response of the peer is another session"
     other_user = path.replace(learner.user_id, str(uuid.uuid4()))
     assert get(other_user, headers)[0] == 403, "the peer admits another user"
-    assert get(path, {"authorization": f"Bearer {token[:-2]}AA"})[0] == 401, (
+    assert get(path, {"authorization": f"Bearer {forge(token)}"})[0] == 401, (
         "the peer does not verify signatures"
     )
     return Target(path, headers, None, len(body))

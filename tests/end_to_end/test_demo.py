@@ -1,4 +1,4 @@
-"""The demo, as `make demo` runs it."""
+"""Runs the demo as `make demo` does."""
 
 from pathlib import Path
 

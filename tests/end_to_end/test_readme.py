@@ -1,4 +1,4 @@
-"""The first calls of the README do what it says, on a stack that was never called before."""
+"""The first calls of the README have the documented results on a new stack."""
 
 import json
 import re
@@ -12,20 +12,20 @@ import pytest
 from deploy.stack.layout import ROOT, Layout
 
 
-def test_the_python_client_moves_a_session_on(layout: Layout) -> None:
+def test_the_python_client_advances_a_session(layout: Layout) -> None:
     [program] = _blocks("python", layout)
     assert _run([sys.executable, "-c", program]) == "SESSION_PHASE_PLANNING\n"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
-def test_curl_begins_a_session(layout: Layout) -> None:
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_creates_a_session(layout: Layout) -> None:
     calls = _blocks("sh", layout)[0]
     session = json.loads(_run(["sh", "-euc", calls]))
     assert (session["goal"]["text"], session["phase"]) == ("Understand the tides", "SESSION_PHASE_INTAKE")
 
 
-def test_grpcurl_is_told_of_a_method_that_there_is(layout: Layout) -> None:
-    """What grpcurl sends, sent by buf, which is installed with the tools of development."""
+def test_the_grpcurl_call_names_an_existing_method(layout: Layout) -> None:
+    """Sends the call with buf, which is a development dependency. grpcurl is not."""
     call = _blocks("sh", layout)[1]
     found = re.search(r"-protoset (\S+).* -d '(.+)' \\\s+(\S+) (\S+)", call, re.DOTALL)
     assert found is not None
@@ -43,7 +43,7 @@ def test_grpcurl_is_told_of_a_method_that_there_is(layout: Layout) -> None:
 
 
 def _blocks(language: str, layout: Layout) -> list[str]:
-    """The README's blocks of code, which call the stack of this test."""
+    """Returns the code blocks of the README, changed to call the stack of this test."""
     text = (ROOT / "README.md").read_text().replace("localhost:8080", f"localhost:{layout.port}")
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 

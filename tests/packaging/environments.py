@@ -1,4 +1,4 @@
-"""An environment for one service, or for the command line: its wheels, what they declare to need, and nothing else."""
+"""Creates an environment with the wheels of one service or of the CLI, and only their declared dependencies."""
 
 import shutil
 import subprocess
@@ -13,13 +13,16 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deploy.stack.layout import ROOT, SERVICES
 
 DISTRIBUTIONS = {name: f"meno_{name}" for name in ("protos", "chassis", *SERVICES)} | {"deploy": "meno_cli"}
-"""Where the sources of each lie, and what it is called."""
+"""The name of each distribution, by the directory of its sources."""
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "generated")
 
 
 def build(directory: Path) -> Path:
-    """Builds every wheel, from a copy of the sources, for building compiles the contracts anew."""
+    """Builds every wheel and returns their directory.
+
+    It builds from a copy of the sources, because the build compiles the contracts again.
+    """
     wheels = directory / "wheels"
     for name in DISTRIBUTIONS:
         source = directory / "sources" / name
@@ -29,18 +32,18 @@ def build(directory: Path) -> Path:
 
 
 def install(source: str, wheels: Path, directory: Path) -> None:
-    """Installs the wheels of a distribution, and links what they need from the packages of this environment."""
+    """Installs the wheels of a distribution and links their dependencies from this environment."""
     names = [DISTRIBUTIONS[name] for name in ("protos", "chassis", source)]
-    ours = [str(next(wheels.glob(f"{name}-*.whl"))) for name in names]
+    wheel_files = [str(next(wheels.glob(f"{name}-*.whl"))) for name in names]
     pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
-    _python(*pip, "--target", str(directory), *ours)
+    _python(*pip, "--target", str(directory), *wheel_files)
     installed = {canonicalize_name(found.name): found for found in distributions(path=[str(directory)])}
-    for needed in _needs(installed, DISTRIBUTIONS[source]):
+    for needed in _dependencies(installed, DISTRIBUTIONS[source]):
         _link(needed, directory)
 
 
-def _needs(ours: Mapping[NormalizedName, Distribution], name: str) -> Iterator[Distribution]:
-    """Every distribution of others that ours need, directly or not, each once."""
+def _dependencies(own: Mapping[NormalizedName, Distribution], name: str) -> Iterator[Distribution]:
+    """Yields every direct and indirect third-party dependency once."""
     waiting, seen = [(canonicalize_name(name), "")], set[tuple[NormalizedName, str]]()
     while waiting:
         wanted, extra = waiting.pop()
@@ -48,10 +51,11 @@ def _needs(ours: Mapping[NormalizedName, Distribution], name: str) -> Iterator[D
             continue
         seen.add((wanted, extra))
         try:
-            found = ours.get(wanted) or distribution(wanted)
+            found = own.get(wanted) or distribution(wanted)
         except PackageNotFoundError:
-            continue  # left out of the lock: what starts without it does not need it
-        if wanted not in ours:
+            # The lock omits it. If the service needed it, its start would fail.
+            continue
+        if wanted not in own:
             yield found
         for requirement in map(Requirement, found.requires or ()):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
@@ -60,7 +64,7 @@ def _needs(ours: Mapping[NormalizedName, Distribution], name: str) -> Iterator[D
 
 
 def _link(needed: Distribution, directory: Path) -> None:
-    """Makes a distribution importable in a directory."""
+    """Links the files of a distribution into a directory, so that they can be imported from there."""
     for top in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
         link = directory / top
         if not link.exists():

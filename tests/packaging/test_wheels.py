@@ -1,4 +1,4 @@
-"""Each service, and the command line, is a wheel that works where neither this tree nor the others are."""
+"""The wheel of each service and of the CLI works without the source tree and the other services."""
 
 import os
 import subprocess
@@ -19,20 +19,20 @@ from deploy.stack.stack import Stack
 from tests.local_stack import GUARD_SECONDS, free_port
 from tests.packaging import environments
 
-OPS = 1
+_OPS_PORT = 1
 
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of all wheels."""
+    """The directory of all wheels."""
     return environments.build(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A database, certificates and settings for four services, of which none runs."""
+    """A stack with database, certificates and settings whose services are not running."""
     layout = Layout(tmp_path_factory.mktemp("stack"), free_port())
     layout.prepare()
     made = Stack(layout, choose_ports(layout))
@@ -46,7 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made.postgres.remove()
 
 
-async def test_each_wheel_serves_with_nothing_but_what_it_declares(
+async def test_each_service_starts_with_only_its_declared_dependencies(
     wheels: Path, stack: Stack, tmp_path: Path
 ) -> None:
     with ExitStack() as running:
@@ -54,18 +54,18 @@ async def test_each_wheel_serves_with_nothing_but_what_it_declares(
         for service in SERVICES:
             packages = tmp_path / service
             environments.install(service, wheels, packages)
-            with _running(_alone(stack.migration(service), packages)) as migrating:
+            with _running(_isolated(stack.migration(service), packages)) as migrating:
                 assert migrating.wait(GUARD_SECONDS) == 0, stack.layout.log(service).read_text()
-            started[service] = running.enter_context(_running(_alone(stack.service(service), packages)))
+            started[service] = running.enter_context(_running(_isolated(stack.service(service), packages)))
         for service, process in started.items():
-            serves = partial(readiness.service_serves, stack.ports.services[service][OPS])
+            serves = partial(readiness.service_serves, stack.ports.services[service][_OPS_PORT])
             alive = partial(_alive, process)
             assert await readiness.wait_until(serves, alive, GUARD_SECONDS), stack.layout.log(
                 service
             ).read_text()
 
 
-def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None:
+def test_the_cli_works_without_the_services(wheels: Path, tmp_path: Path) -> None:
     environments.install("deploy", wheels, tmp_path)
     command = [sys.executable, "-S", "-P", "-m", "deploy.cli", "user", "list", "--url", "meno.example"]
     environment = {"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
@@ -73,7 +73,7 @@ def test_the_command_line_needs_no_service(wheels: Path, tmp_path: Path) -> None
     assert (done.returncode, "you are not signed in at https://meno.example" in done.stderr) == (1, True)
 
 
-def test_a_wheel_has_no_tests_and_says_its_licence(wheels: Path) -> None:
+def test_a_wheel_contains_its_licence_and_no_tests(wheels: Path) -> None:
     found = {wheel.name.split("-")[0]: _contents(wheel) for wheel in wheels.iterdir()}
     assert set(found) == {*environments.DISTRIBUTIONS.values()}
     for files in found.values():
@@ -81,9 +81,9 @@ def test_a_wheel_has_no_tests_and_says_its_licence(wheels: Path) -> None:
         assert [file for file in files if file.endswith("licenses/LICENSE")] != []
 
 
-def _alone(program: Program, packages: Path) -> Program:
-    """The same program where only some packages can be imported."""
-    # Neither site-packages (-S) nor the working directory (-P) is looked into.
+def _isolated(program: Program, packages: Path) -> Program:
+    """Returns the program with a command that can import only the given packages."""
+    # -S excludes site-packages, and -P excludes the working directory.
     command = (sys.executable, "-S", "-P", *program.command[1:])
     environment = {**(program.environment or {}), "PYTHONPATH": str(packages)}
     return replace(program, command=command, environment=environment, directory=packages)

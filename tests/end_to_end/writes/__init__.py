@@ -1,4 +1,4 @@
-"""Every write there is, made ready once each, by what it is about."""
+"""One prepared call of every write, in one module per subject."""
 
 from tests.end_to_end.writes import administration, chats, classes, contents, people, sessions
 from tests.end_to_end.writes.case import Case

@@ -1,4 +1,4 @@
-"""The writes of administrators to configuration and models."""
+"""Writes of administrators to configuration and models."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ async def _set_config_entry(installation: Installation) -> Any:
     stub = AdminServiceStub(installation.channel)
     key = "guest_purge_days"
     entry = await stub.GetConfigEntry(admin.GetConfigEntryRequest(key=key), **person.auth)
-    # With the etag that was read, a second effect would be refused. The value is the one that holds.
+    # The etag makes a second effect fail. The value is the current one, so other tests are not affected.
     request = admin.SetConfigEntryRequest(key=key, value=entry.value, etag=entry.etag)
     return (stub.SetConfigEntry, request, person), None
 
 
-async def _backend(installation: Installation) -> tuple[Any, Any, identity_resources.ModelBackend]:
-    """An administrator's stub, who they are, and a backend of theirs."""
+async def _new_backend(installation: Installation) -> tuple[Any, Any, identity_resources.ModelBackend]:
+    """Creates an administrator and a backend. Returns a stub, the administrator and the backend."""
     person = await installation.create_admin()
     stub = AdminServiceStub(installation.channel)
     request = admin.CreateModelBackendRequest(
@@ -34,15 +34,15 @@ async def _backend(installation: Installation) -> tuple[Any, Any, identity_resou
     return stub, person, await stub.CreateModelBackend(request, **person.auth)
 
 
-async def _model(installation: Installation) -> tuple[Any, Any, identity_resources.Model]:
-    stub, person, backend = await _backend(installation)
+async def _new_model(installation: Installation) -> tuple[Any, Any, identity_resources.Model]:
+    stub, person, backend = await _new_backend(installation)
     request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name="small")
     return stub, person, await stub.CreateModel(request, **person.auth)
 
 
 @CASES.of("CreateModelBackend")
 async def _create_backend(installation: Installation) -> Any:
-    stub, person, _ = await _backend(installation)
+    stub, person, _ = await _new_backend(installation)
 
     async def count() -> int:
         listed = await stub.ListModelBackends(admin.ListModelBackendsRequest(page_size=1000), **person.auth)
@@ -56,27 +56,27 @@ async def _create_backend(installation: Installation) -> Any:
 
 @CASES.of("UpdateModelBackend")
 async def _update_backend(installation: Installation) -> Any:
-    stub, person, made = await _backend(installation)
-    # With the etag that was read, a second effect would be refused.
+    stub, person, backend = await _new_backend(installation)
+    # The etag makes a second effect fail.
     request = admin.UpdateModelBackendRequest(
-        backend_id=made.backend_id,
+        backend_id=backend.backend_id,
         backend=identity_resources.ModelBackend(enabled=False),
         update_mask=FieldMask(paths=["enabled"]),
-        etag=made.etag,
+        etag=backend.etag,
     )
     return (stub.UpdateModelBackend, request, person), None
 
 
 @CASES.of("DeleteModelBackend")
 async def _delete_backend(installation: Installation) -> Any:
-    stub, person, made = await _backend(installation)
-    request = admin.DeleteModelBackendRequest(backend_id=made.backend_id)
+    stub, person, backend = await _new_backend(installation)
+    request = admin.DeleteModelBackendRequest(backend_id=backend.backend_id)
     return (stub.DeleteModelBackend, request, person), None
 
 
 @CASES.of("CreateModel")
 async def _create_model(installation: Installation) -> Any:
-    stub, person, backend = await _backend(installation)
+    stub, person, backend = await _new_backend(installation)
 
     async def count() -> int:
         listed = await stub.ListModels(admin.ListModelsRequest(page_size=1000), **person.auth)
@@ -88,25 +88,25 @@ async def _create_model(installation: Installation) -> Any:
 
 @CASES.of("UpdateModel")
 async def _update_model(installation: Installation) -> Any:
-    stub, person, made = await _model(installation)
+    stub, person, model = await _new_model(installation)
     request = admin.UpdateModelRequest(
-        model_id=made.model_id,
+        model_id=model.model_id,
         model=identity_resources.Model(temperature=0),
         update_mask=FieldMask(paths=["temperature"]),
-        etag=made.etag,
+        etag=model.etag,
     )
     return (stub.UpdateModel, request, person), None
 
 
 @CASES.of("DeleteModel")
 async def _delete_model(installation: Installation) -> Any:
-    stub, person, made = await _model(installation)
-    return (stub.DeleteModel, admin.DeleteModelRequest(model_id=made.model_id), person), None
+    stub, person, model = await _new_model(installation)
+    return (stub.DeleteModel, admin.DeleteModelRequest(model_id=model.model_id), person), None
 
 
 @CASES.of("SetComponentModel")
 async def _set_component(installation: Installation) -> Any:
-    stub, person, made = await _model(installation)
+    stub, person, model = await _new_model(installation)
     component = identity_resources.MODEL_COMPONENT_EVAL_SIMULATOR
-    request = admin.SetComponentModelRequest(component=component, model_id=made.model_id)
+    request = admin.SetComponentModelRequest(component=component, model_id=model.model_id)
     return (stub.SetComponentModel, request, person), None

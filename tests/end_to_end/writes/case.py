@@ -1,4 +1,4 @@
-"""What a case is, and how a module collects its own."""
+"""The type of a case, and the registry of the cases of a module."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,14 +8,14 @@ from tests.people import Person
 
 Write = tuple[Callable[..., Any], Any, Person]
 Case = Callable[[Installation], Awaitable[tuple[Write, Callable[[], Awaitable[int]] | None]]]
-"""Makes ready one write, and what counts its effects: one more after it than before."""
+"""Prepares a write, and a function that counts its effects or None. The write increases the count by one."""
 
 
 class Cases(dict[str, Case]):
-    """Cases by their RPC, each added by a decorator: `@CASES.of("CreateClass")`."""
+    """The cases by RPC. A decorator adds a case: `@CASES.of("CreateClass")`."""
 
     def of(self, rpc: str) -> Callable[[Case], Case]:
-        """Adds the function as the case of this RPC."""
+        """Returns a decorator that adds a function as the case of this RPC."""
 
         def add(prepare: Case) -> Case:
             self[rpc] = prepare

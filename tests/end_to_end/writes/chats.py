@@ -1,4 +1,4 @@
-"""The writes of who asks."""
+"""Writes to chats and answers."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ async def _create_chat(installation: Installation) -> Any:
     return (student.chats.CreateChat, request, student), count
 
 
-async def _chat(student: Person) -> Chat:
+async def _new_chat(student: Person) -> Chat:
     request = CreateChatRequest(user_id="me", source=SourceMode.SOURCE_MODE_GENERAL)
     return await student.chats.CreateChat(request, **student.auth)
 
@@ -37,7 +37,7 @@ async def _chat(student: Person) -> Chat:
 @CASES.of("Ask")
 async def _ask(installation: Installation) -> Any:
     student = await installation.sign_up_student()
-    chat = await _chat(student)
+    chat = await _new_chat(student)
 
     async def count() -> int:
         request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id)
@@ -49,7 +49,7 @@ async def _ask(installation: Installation) -> Any:
 @CASES.of("StopAnswer")
 async def _stop(installation: Installation) -> Any:
     student = await installation.sign_up_student()
-    chat = await _chat(student)
+    chat = await _new_chat(student)
     request = AskRequest(user_id="me", chat_id=chat.chat_id, text="Why?")
     async for step in student.chats.Ask(request, **student.auth):
         if step.HasField("started"):

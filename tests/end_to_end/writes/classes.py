@@ -1,4 +1,4 @@
-"""The writes to classes and their members."""
+"""Writes to classes and their members."""
 
 from io import BytesIO
 from typing import Any
@@ -42,80 +42,86 @@ async def _create_class(installation: Installation) -> Any:
     return (teacher.classes.CreateClass, CreateClassRequest(title="Once"), teacher), count
 
 
-async def _made_by(installation: Installation) -> tuple[Person, Class]:
+async def _new_class(installation: Installation) -> tuple[Person, Class]:
     teacher = await installation.sign_up_teacher()
     return teacher, await installation.create_class(teacher)
 
 
 @CASES.of("UpdateClass")
 async def _update_class(installation: Installation) -> Any:
-    teacher, made = await _made_by(installation)
-    # With the etag that was read, a second effect would be refused.
-    request = UpdateClassRequest(class_id=made.class_id, class_info=Class(title="New"), etag=made.etag)
+    teacher, created_class = await _new_class(installation)
+    # The etag makes a second effect fail.
+    request = UpdateClassRequest(
+        class_id=created_class.class_id, class_info=Class(title="New"), etag=created_class.etag
+    )
     return (teacher.classes.UpdateClass, request, teacher), None
 
 
 @CASES.of("ArchiveClass")
 async def _archive_class(installation: Installation) -> Any:
-    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
-    return (admin.classes.ArchiveClass, ArchiveClassRequest(class_id=made.class_id), admin), None
+    admin, (_, created_class) = await installation.create_admin(), await _new_class(installation)
+    return (admin.classes.ArchiveClass, ArchiveClassRequest(class_id=created_class.class_id), admin), None
 
 
 @CASES.of("UnarchiveClass")
 async def _unarchive_class(installation: Installation) -> Any:
-    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
-    await admin.classes.ArchiveClass(ArchiveClassRequest(class_id=made.class_id), **admin.auth)
-    return (admin.classes.UnarchiveClass, UnarchiveClassRequest(class_id=made.class_id), admin), None
+    admin, (_, created_class) = await installation.create_admin(), await _new_class(installation)
+    await admin.classes.ArchiveClass(ArchiveClassRequest(class_id=created_class.class_id), **admin.auth)
+    return (admin.classes.UnarchiveClass, UnarchiveClassRequest(class_id=created_class.class_id), admin), None
 
 
 @CASES.of("DeleteClass")
 async def _delete_class(installation: Installation) -> Any:
-    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
-    return (admin.classes.DeleteClass, DeleteClassRequest(class_id=made.class_id), admin), None
+    admin, (_, created_class) = await installation.create_admin(), await _new_class(installation)
+    return (admin.classes.DeleteClass, DeleteClassRequest(class_id=created_class.class_id), admin), None
 
 
 @CASES.of("UndeleteClass")
 async def _undelete_class(installation: Installation) -> Any:
-    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
-    await admin.classes.DeleteClass(DeleteClassRequest(class_id=made.class_id), **admin.auth)
-    return (admin.classes.UndeleteClass, UndeleteClassRequest(class_id=made.class_id), admin), None
+    admin, (_, created_class) = await installation.create_admin(), await _new_class(installation)
+    await admin.classes.DeleteClass(DeleteClassRequest(class_id=created_class.class_id), **admin.auth)
+    return (admin.classes.UndeleteClass, UndeleteClassRequest(class_id=created_class.class_id), admin), None
 
 
 @CASES.of("RotateJoinCode")
 async def _rotate_join_code(installation: Installation) -> Any:
-    teacher, made = await _made_by(installation)
-    return (teacher.classes.RotateJoinCode, RotateJoinCodeRequest(class_id=made.class_id), teacher), None
+    teacher, created_class = await _new_class(installation)
+    return (
+        teacher.classes.RotateJoinCode,
+        RotateJoinCodeRequest(class_id=created_class.class_id),
+        teacher,
+    ), None
 
 
 @CASES.of("AddMembership")
 async def _add_membership(installation: Installation) -> Any:
-    admin, (_, made) = await installation.create_admin(), await _made_by(installation)
+    admin, (_, created_class) = await installation.create_admin(), await _new_class(installation)
     user_id = (await installation.sign_up_student()).tokens.user.user_id
-    request = AddMembershipRequest(class_id=made.class_id, user_id=user_id)
+    request = AddMembershipRequest(class_id=created_class.class_id, user_id=user_id)
     return (admin.classes.AddMembership, request, admin), None
 
 
-async def _waiting(installation: Installation) -> tuple[Person, dict[str, str]]:
-    """A teacher, and somebody who waits to be let into their class."""
-    teacher, made = await _made_by(installation)
+async def _new_pending_member(installation: Installation) -> tuple[Person, dict[str, str]]:
+    """Returns a teacher, and the ids of a class and of its pending member."""
+    teacher, created_class = await _new_class(installation)
     approval = Class(join_policy=JoinPolicy.JOIN_POLICY_APPROVAL)
-    policy = UpdateClassRequest(class_id=made.class_id, class_info=approval)
+    policy = UpdateClassRequest(class_id=created_class.class_id, class_info=approval)
     await teacher.classes.UpdateClass(policy, **teacher.auth)
     student = await installation.sign_up_student()
-    await installation.join_class(student, made)
-    return teacher, {"class_id": made.class_id, "user_id": student.tokens.user.user_id}
+    await installation.join_class(student, created_class)
+    return teacher, {"class_id": created_class.class_id, "user_id": student.tokens.user.user_id}
 
 
 @CASES.of("ApproveMembership")
 async def _approve_membership(installation: Installation) -> Any:
-    teacher, waits = await _waiting(installation)
-    return (teacher.classes.ApproveMembership, ApproveMembershipRequest(**waits), teacher), None
+    teacher, ids = await _new_pending_member(installation)
+    return (teacher.classes.ApproveMembership, ApproveMembershipRequest(**ids), teacher), None
 
 
 @CASES.of("RejectMembership")
 async def _reject_membership(installation: Installation) -> Any:
-    teacher, waits = await _waiting(installation)
-    return (teacher.classes.RejectMembership, RejectMembershipRequest(**waits), teacher), None
+    teacher, ids = await _new_pending_member(installation)
+    return (teacher.classes.RejectMembership, RejectMembershipRequest(**ids), teacher), None
 
 
 @CASES.of("ImportRoster")
@@ -127,17 +133,17 @@ async def _import_roster(installation: Installation) -> Any:
         roster.writestr("manifest.csv", f"propertyName,value\n{versions}")
         columns = "sourcedId,status,dateLastModified,enabledUser,username,givenName,familyName"
         roster.writestr("users.csv", f"{columns}\n{new_id()},active,,true,,Once,Only\n")
-    # Applied twice, it would add nobody the second time.
+    # A second effect would add no user, so its response would differ.
     return (admin.classes.ImportRoster, ImportRosterRequest(archive=packed.getvalue()), admin), None
 
 
 @CASES.of("JoinClass")
 async def _join_class(installation: Installation) -> Any:
     teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
-    made = await installation.create_class(teacher)
+    created_class = await installation.create_class(teacher)
     return (
         student.classes.JoinClass,
-        JoinClassRequest(user_id="me", join_code=made.join_code),
+        JoinClassRequest(user_id="me", join_code=created_class.join_code),
         student,
     ), None
 
@@ -145,27 +151,29 @@ async def _join_class(installation: Installation) -> Any:
 @CASES.of("LeaveClass")
 async def _leave_class(installation: Installation) -> Any:
     teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
-    made = await installation.create_class(teacher)
-    await installation.join_class(student, made)
-    request = LeaveClassRequest(class_id=made.class_id, user_id="me")
+    created_class = await installation.create_class(teacher)
+    await installation.join_class(student, created_class)
+    request = LeaveClassRequest(class_id=created_class.class_id, user_id="me")
     return (student.classes.LeaveClass, request, student), None
 
 
 @CASES.of("RemoveMembership")
 async def _remove_membership(installation: Installation) -> Any:
     teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
-    made = await installation.create_class(teacher)
-    await installation.join_class(student, made)
-    request = RemoveMembershipRequest(class_id=made.class_id, user_id=student.tokens.user.user_id)
+    created_class = await installation.create_class(teacher)
+    await installation.join_class(student, created_class)
+    request = RemoveMembershipRequest(class_id=created_class.class_id, user_id=student.tokens.user.user_id)
     return (teacher.classes.RemoveMembership, request, teacher), None
 
 
 @CASES.of("SetMembershipRole")
 async def _set_membership_role(installation: Installation) -> Any:
     teacher, student = await installation.sign_up_teacher(), await installation.sign_up_student()
-    made = await installation.create_class(teacher)
-    await installation.join_class(student, made)
+    created_class = await installation.create_class(teacher)
+    await installation.join_class(student, created_class)
     request = SetMembershipRoleRequest(
-        class_id=made.class_id, user_id=student.tokens.user.user_id, role=ClassRole.CLASS_ROLE_TEACHER
+        class_id=created_class.class_id,
+        user_id=student.tokens.user.user_id,
+        role=ClassRole.CLASS_ROLE_TEACHER,
     )
     return (teacher.classes.SetMembershipRole, request, teacher), None

@@ -1,4 +1,4 @@
-"""The writes of teachers to what they teach."""
+"""Writes of teachers to contents and materials."""
 
 from typing import Any
 
@@ -23,20 +23,22 @@ from tests.installation import Installation
 from tests.people import Person
 
 CASES = Cases()
-PDF = HttpBody(content_type="application/pdf", data=b"%PDF-1.4 and no more")
+PDF = HttpBody(content_type="application/pdf", data=b"%PDF-1.4 truncated")
 
 
 @CASES.of("CreateContent")
 async def _create_content(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
+    created_class = await installation.create_class(teacher)
 
     async def count() -> int:
-        listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
+        listed = await teacher.contents.ListDrafts(
+            ListDraftsRequest(class_id=created_class.class_id), **teacher.auth
+        )
         return len(listed.contents)
 
     request = CreateContentRequest(
-        class_id=made.class_id, title="Once", body=ContentBody(module=ContentBody.Module())
+        class_id=created_class.class_id, title="Once", body=ContentBody(module=ContentBody.Module())
     )
     return (teacher.contents.CreateContent, request, teacher), count
 
@@ -44,10 +46,13 @@ async def _create_content(installation: Installation) -> Any:
 @CASES.of("UpdateDraft")
 async def _update_draft(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, made, publish=False)
+    created_class = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, created_class, publish=False)
     request = UpdateDraftRequest(
-        class_id=made.class_id, content_id=lesson.content_id, content=Content(title="New"), etag=lesson.etag
+        class_id=created_class.class_id,
+        content_id=lesson.content_id,
+        content=Content(title="New"),
+        etag=lesson.etag,
     )
     return (teacher.contents.UpdateDraft, request, teacher), None
 
@@ -55,51 +60,53 @@ async def _update_draft(installation: Installation) -> Any:
 @CASES.of("PublishContent")
 async def _publish(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, made, publish=False)
-    request = PublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
+    created_class = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, created_class, publish=False)
+    request = PublishContentRequest(class_id=created_class.class_id, content_id=lesson.content_id)
     return (teacher.contents.PublishContent, request, teacher), None
 
 
 @CASES.of("UnpublishContent")
 async def _unpublish(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, made)
-    request = UnpublishContentRequest(class_id=made.class_id, content_id=lesson.content_id)
+    created_class = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, created_class)
+    request = UnpublishContentRequest(class_id=created_class.class_id, content_id=lesson.content_id)
     return (teacher.contents.UnpublishContent, request, teacher), None
 
 
 @CASES.of("UploadMaterial")
 async def _upload(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
+    created_class = await installation.create_class(teacher)
 
     async def count() -> int:
-        listed = await teacher.contents.ListDrafts(ListDraftsRequest(class_id=made.class_id), **teacher.auth)
+        listed = await teacher.contents.ListDrafts(
+            ListDraftsRequest(class_id=created_class.class_id), **teacher.auth
+        )
         return len(listed.contents)
 
-    request = UploadMaterialRequest(class_id=made.class_id, file_name="a.pdf", file=PDF)
+    request = UploadMaterialRequest(class_id=created_class.class_id, file_name="a.pdf", file=PDF)
     return (teacher.materials.UploadMaterial, request, teacher), count
 
 
 @CASES.of("RetryProcessing")
 async def _retry(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    material = await installation.upload_material(teacher, made, " \n")
-    request = RetryProcessingRequest(class_id=made.class_id, material_id=material.material_id)
+    created_class = await installation.create_class(teacher)
+    material = await installation.upload_material(teacher, created_class, " \n")
+    request = RetryProcessingRequest(class_id=created_class.class_id, material_id=material.material_id)
     return (teacher.materials.RetryProcessing, request, teacher), None
 
 
 @CASES.of("AttachMaterial")
 async def _attach(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, made)
-    material = await installation.upload_material(teacher, made, "A text.")
+    created_class = await installation.create_class(teacher)
+    lesson = await installation.create_lesson(teacher, created_class)
+    material = await installation.upload_material(teacher, created_class, "A text.")
     request = AttachMaterialRequest(
-        class_id=made.class_id, content_id=lesson.content_id, material_id=material.material_id
+        class_id=created_class.class_id, content_id=lesson.content_id, material_id=material.material_id
     )
     return (teacher.materials.AttachMaterial, request, teacher), None
 
@@ -107,11 +114,11 @@ async def _attach(installation: Installation) -> Any:
 @CASES.of("DetachMaterial")
 async def _detach(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
-    made = await installation.create_class(teacher)
-    lesson = await installation.create_taught_lesson(teacher, made, "A text.")
-    [material_id] = (await _draft(teacher, made.class_id, lesson.content_id)).material_ids
+    created_class = await installation.create_class(teacher)
+    lesson = await installation.create_taught_lesson(teacher, created_class, "A text.")
+    [material_id] = (await _draft(teacher, created_class.class_id, lesson.content_id)).material_ids
     request = DetachMaterialRequest(
-        class_id=made.class_id, content_id=lesson.content_id, material_id=material_id
+        class_id=created_class.class_id, content_id=lesson.content_id, material_id=material_id
     )
     return (teacher.materials.DetachMaterial, request, teacher), None
 

@@ -1,4 +1,4 @@
-"""The writes to people and their settings."""
+"""Writes to users and their settings."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ async def _update_user(installation: Installation) -> Any:
     student = await installation.sign_up_student()
     users = student.users
     etag = student.tokens.user.etag
-    # With the etag that was read, a second effect would be refused.
+    # The etag makes a second effect fail.
     return (
         users.UpdateUser,
         UpdateUserRequest(user_id="me", user=User(full_name="New"), etag=etag),
@@ -46,7 +46,7 @@ async def _complete_onboarding(installation: Installation) -> Any:
 @CASES.of("UpdateSettings")
 async def _update_settings(installation: Installation) -> Any:
     student = await installation.sign_up_student()
-    # With the etag of the defaults, a second effect would be refused.
+    # The etag of the default settings makes a second effect fail.
     request = UpdateSettingsRequest(user_id="me", settings=UserSettings(time_zone="Asia/Kolkata"), etag="0")
     return (student.users.UpdateSettings, request, student), None
 
@@ -96,8 +96,8 @@ async def _deactivate_user(installation: Installation) -> Any:
 @CASES.of("ReactivateUser")
 async def _reactivate_user(installation: Installation) -> Any:
     admin, student = await installation.create_admin(), await installation.sign_up_student()
-    out = DeactivateUserRequest(user_id=student.tokens.user.user_id)
-    await admin.users.DeactivateUser(out, **admin.auth)
+    deactivate = DeactivateUserRequest(user_id=student.tokens.user.user_id)
+    await admin.users.DeactivateUser(deactivate, **admin.auth)
     request = ReactivateUserRequest(user_id=student.tokens.user.user_id)
     return (admin.users.ReactivateUser, request, admin), None
 

@@ -1,4 +1,4 @@
-"""The writes of who studies."""
+"""Writes to study sessions."""
 
 from typing import Any
 
@@ -23,14 +23,14 @@ async def _create_session(installation: Installation) -> Any:
     return (student.sessions.CreateSession, CreateSessionRequest(user_id="me"), student), count
 
 
-async def _session(student: Person) -> Session:
+async def _new_session(student: Person) -> Session:
     return await student.sessions.CreateSession(CreateSessionRequest(user_id="me"), **student.auth)
 
 
 @CASES.of("ApplyAction")
 async def _apply(installation: Installation) -> Any:
     student = await installation.sign_up_student()
-    session = await _session(student)
+    session = await _new_session(student)
     request = ApplyActionRequest(
         user_id="me",
         session_id=session.session_id,
@@ -43,7 +43,7 @@ async def _apply(installation: Installation) -> Any:
 @CASES.of("AppendEvents")
 async def _append(installation: Installation) -> Any:
     student = await installation.sign_up_student()
-    session = await _session(student)
+    session = await _new_session(student)
 
     async def count() -> int:
         request = ListEventsRequest(user_id="me", session_id=session.session_id)
