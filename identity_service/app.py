@@ -91,7 +91,7 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
             raise SystemExit(
                 f"{error}: set the previous secret, or run begin-epoch, which ends every sign-in"
             ) from error
-        config = ConfigReader(signup_role=settings.signup_role, offered_roles=settings.offered_roles)
+        config = ConfigReader(signup_role=settings.signup_role, allowed_roles=settings.allowed_roles)
         policy = EgressPolicy(settings.key_directory, settings.private_model_hosts)
         tokens = TokenService(database, signer, secret, settings.sign_in_lifetime)
         codes = OneTimeCodes(secret)

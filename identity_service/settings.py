@@ -18,7 +18,7 @@ class Settings(ModelSettings):
     """The settings of this service and those that every service has."""
 
     signup_role: Role = Field(default="STUDENT", description="role of new users who request none")
-    offered_roles: frozenset[Role] = Field(
+    allowed_roles: frozenset[Role] = Field(
         default=frozenset({"STUDENT"}), description="roles that new users may request, separated by commas"
     )
     sign_in_lifetime: timedelta = Field(
@@ -68,7 +68,7 @@ class Settings(ModelSettings):
         default=None, min_length=32, description="key of the HMAC signature of these requests"
     )
 
-    @field_validator("offered_roles", mode="before")
+    @field_validator("allowed_roles", mode="before")
     @classmethod
     def _split_roles(cls, value: object) -> object:
         return value.split(",") if isinstance(value, str) else value

@@ -4,7 +4,7 @@ The fixtures need a PostgreSQL with pgvector. `MENO_TEST_POSTGRES` is the postgr
 `make test` starts a server and sets it.
 """
 
-from chassis.testing.databases import Postgres
+from chassis.testing.databases import Postgres, execute_sql
 from chassis.testing.environment import SECRET, RunningService, TestEnvironment
 from chassis.testing.expectations import (
     RpcFailure,
@@ -15,6 +15,7 @@ from chassis.testing.expectations import (
     parse_error,
 )
 from chassis.testing.fakes import FakeAccountFeed, FakeTokenIssuer
+from chassis.testing.pages import read_pages
 
 __all__ = [
     "SECRET",
@@ -27,6 +28,8 @@ __all__ = [
     "bearer",
     "eventually",
     "eventually_error",
+    "execute_sql",
     "expect_error",
     "parse_error",
+    "read_pages",
 ]

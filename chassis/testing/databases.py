@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -53,3 +54,13 @@ class Postgres:
     def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def execute_sql(url: str, statement: str, *values: object, **named: object) -> list[tuple[Any, ...]]:
+    """Executes a statement in its own transaction, and returns its rows; none if it returns no rows.
+
+    The values are those of its `%s` parameters, or of its `%(name)s` parameters.
+    """
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(statement.encode(), named or values or None)
+        return cursor.fetchall() if cursor.description else []

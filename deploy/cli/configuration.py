@@ -94,7 +94,7 @@ def set_config(
     """Set one entry of the configuration.
 
     Example: [bold]meno config set signup_role UNASSIGNED[/]
-    Example: [bold]meno config set offered_roles STUDENT,TEACHER[/]
+    Example: [bold]meno config set allowed_roles STUDENT,TEACHER[/]
     """
     from google.protobuf.json_format import ParseDict
     from google.protobuf.struct_pb2 import Value

@@ -32,7 +32,7 @@ _SERVICE_SETTINGS: Mapping[str, Mapping[str, str]] = {
     # Anyone may sign up as a teacher, to try out both roles. The local stack sends no e-mail:
     # one-time codes are written to the log of the service.
     "identity_service": {
-        "MENO_OFFERED_ROLES": "STUDENT,TEACHER",
+        "MENO_ALLOWED_ROLES": "STUDENT,TEACHER",
         "MENO_CODE_SENDER": "log",
         **_MODEL_SETTINGS,
     },

@@ -147,7 +147,7 @@ async def run_service(
         database_url=database_url,
         secret="a secret of this test, long enough",
         tls_directory=directory,
-        offered_roles=frozenset({"STUDENT", "TEACHER"}),
+        allowed_roles=frozenset({"STUDENT", "TEACHER"}),
         **more_settings,
     )
     async with create_app(settings) as app, env.serve(app, "identity_service") as service:

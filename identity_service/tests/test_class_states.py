@@ -216,7 +216,7 @@ async def test_administrators_list_all_classes_newest_first(identity: Identity) 
 
 
 async def test_a_class_is_purged_after_the_configured_days(identity: Identity, database: Database) -> None:
-    config = ConfigReader(signup_role="STUDENT", offered_roles=())
+    config = ConfigReader(signup_role="STUDENT", allowed_roles=())
     due, kept = await Classroom.create(identity), await Classroom.create(identity)
     student, admin = await identity.sign_up(), await identity.sign_up_admin()
     for room in (due, kept):

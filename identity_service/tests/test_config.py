@@ -44,8 +44,8 @@ async def test_every_key_has_a_default_and_a_description(identity: Identity) -> 
     ("key", "value"),
     [
         ("signup_role", "UNASSIGNED"),
-        ("offered_roles", ["STUDENT"]),
-        ("offered_roles", []),
+        ("allowed_roles", ["STUDENT"]),
+        ("allowed_roles", []),
         ("sign_up_enabled", False),
         ("user_purge_days", 90),
     ],
@@ -66,8 +66,8 @@ async def test_a_value_is_effective_until_it_is_reset(identity: Identity, key: s
     [
         ("signup_role", "ADMIN", "one of UNASSIGNED, STUDENT, TEACHER"),
         ("signup_role", 3, "one of"),
-        ("offered_roles", ["ADMIN"], "contains only"),
-        ("offered_roles", "STUDENT", "a list"),
+        ("allowed_roles", ["ADMIN"], "contains only"),
+        ("allowed_roles", "STUDENT", "a list"),
         ("sign_up_enabled", "yes", "true or false"),
         ("sign_up_enabled", 1, "true or false"),
         ("user_purge_days", 0, "from 1 to 3650"),

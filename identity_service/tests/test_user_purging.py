@@ -16,7 +16,7 @@ from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 from meno.identity.v1.user_service_pb2 import DeleteUserRequest, GetErasureRequest
 
-DEFAULTS = ConfigReader(signup_role="STUDENT", offered_roles=())
+DEFAULTS = ConfigReader(signup_role="STUDENT", allowed_roles=())
 
 
 def insert_user(identity: Identity, **columns: Any) -> str:

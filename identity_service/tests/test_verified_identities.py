@@ -340,7 +340,7 @@ async def test_every_sign_up_method_respects_the_sign_up_configuration(
         assert (error.code, error.reason) == ("PERMISSION_DENIED", "SIGN_UP_DISABLED")
     await configure(identity, admin, "sign_up_enabled", True)
     await configure(identity, admin, "signup_role", "UNASSIGNED")
-    await configure(identity, admin, "offered_roles", ["STUDENT"])
+    await configure(identity, admin, "allowed_roles", ["STUDENT"])
     assert {(await sign_up(method)).user.role for method in methods} == {GlobalRole.GLOBAL_ROLE_UNASSIGNED}
     error = await expect_error(identity.sign_up_teacher())
     assert (error.reason, error.metadata) == ("ROLE_NOT_ALLOWED", {"role": "TEACHER"})

@@ -27,12 +27,12 @@ def test_a_user_is_shown_as_text_and_as_json(meno: Meno, admin: str) -> None:
 def test_configuration_values_are_typed_and_can_be_reset(meno: Meno, admin: str) -> None:
     assert "is now UNASSIGNED" in meno("config", "set", "signup_role", "UNASSIGNED").stdout
     assert "is now 12" in meno("config", "set", "user_purge_days", "12").stdout
-    assert "is now STUDENT." in meno("config", "set", "offered_roles", "STUDENT").stdout
+    assert "is now STUDENT." in meno("config", "set", "allowed_roles", "STUDENT").stdout
     listed = {one["key"]: one["value"] for one in json.loads(meno("config", "list", "--json").stdout)}
     assert (listed["signup_role"], listed["user_purge_days"]) == ("UNASSIGNED", 12.0)
-    for key in ("signup_role", "user_purge_days", "offered_roles"):
+    for key in ("signup_role", "user_purge_days", "allowed_roles"):
         assert meno("config", "reset", key).exit_code == 0
-    assert "STUDENT,TEACHER" in meno("config", "get", "offered_roles").stdout
+    assert "STUDENT,TEACHER" in meno("config", "get", "allowed_roles").stdout
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class ConfigKey:
         return f"must be a list that contains only {', '.join(self.choices)}"
 
 
-def create_config_keys(*, signup_role: str, offered_roles: Collection[str]) -> Mapping[str, ConfigKey]:
+def create_config_keys(*, signup_role: str, allowed_roles: Collection[str]) -> Mapping[str, ConfigKey]:
     """Returns all keys by name, in alphabetical order. The parameters are defaults from the environment."""
     keys = (
         ConfigKey(
@@ -71,8 +71,8 @@ def create_config_keys(*, signup_role: str, offered_roles: Collection[str]) -> M
             choices=ROLES,
         ),
         ConfigKey(
-            "offered_roles",
-            sorted(offered_roles),
+            "allowed_roles",
+            sorted(allowed_roles),
             "Roles that new users may request: UNASSIGNED, STUDENT, TEACHER.",
             choices=ROLES,
         ),

@@ -57,6 +57,6 @@ async def default_role(executor: Executor, config: ConfigReader, requested: str 
     """
     if not await config.value(executor, "sign_up_enabled"):
         raise SignUpDisabled()
-    if requested and requested not in await config.value(executor, "offered_roles"):
+    if requested and requested not in await config.value(executor, "allowed_roles"):
         raise RoleNotAllowed(requested)
     return requested or str(await config.value(executor, "signup_role"))
