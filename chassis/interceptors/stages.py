@@ -52,12 +52,12 @@ class Stage:
 
 def authentication(security: SecurityContext, method: Method) -> RequestHook | None:
     """Sets the caller of the call from its access token."""
-    access = Access(method)
-    if not access.uses_token:
+    rule = Access(method)
+    if not rule.uses_token:
         return None
 
     async def authenticate(call: Call, message: Message) -> None:
-        if call.authorization or access.needs_token:
+        if call.authorization or rule.needs_token:
             call.caller = await security.tokens.caller(call.authorization)
             security.revocations.check(call.caller)
 
