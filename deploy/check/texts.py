@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# The first is the sample course of the demo, the second a third-party viewer, the third a changelog of past
-# releases; the last defines the habits.
-EXCLUDED = ("deploy/demo/sample/", "deploy/gateway/viewer/", "CHANGELOG.md", "deploy/check/")
+# The sample course of the demo, the OpenAPI viewer, and the definitions of the habits.
+EXCLUDED = ("deploy/demo/sample/", "deploy/gateway/viewer/", "deploy/check/")
 
 _DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|pragma|!)")
 _MARKDOWN_CODE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
