@@ -40,7 +40,7 @@ PUBLIC = {
     "identity.v1.AuthService.SignInWithIdToken",
     "identity.v1.AuthService.SignUp",
 }
-"""The RPCs that need no token. The list changes only by a decision."""
+"""The RPCs that need no token. A new one requires a decision."""
 WITH_MARKER = ("session.v1.SessionService.GetSession", "chat.v1.ChatService.GetChat")
 """Reads whose responses contain the marker of the owner."""
 
@@ -74,7 +74,7 @@ def test_every_required_id_field_is_in_the_dataset() -> None:
 
 
 @pytest.mark.parametrize("name", WITH_MARKER)
-async def test_an_owner_sees_the_own_marker(dataset: Dataset, deployment: Deployment, name: str) -> None:
+async def test_owners_see_their_own_marker(dataset: Dataset, deployment: Deployment, name: str) -> None:
     """Otherwise the matrix would not detect a marker in the response to another user."""
     rpc = ROUTED[name]
     [owner] = [persona for persona in dataset.personas if persona.name == "owner"]

@@ -27,7 +27,7 @@ OPERATOR_METHODS = (
 
 
 def test_the_rpcs_for_services_are_the_listed_ones() -> None:
-    """The list changes only by a decision: each RPC, and each service that may call it."""
+    """A new RPC for services, or another service that may call one, requires a decision."""
     assert {
         name.rpartition(".")[2]: sorted(oracle.AccessPolicy(rpc.grants).services)
         for name, rpc in SERVICE_RPCS.items()
