@@ -1,8 +1,8 @@
 """Transactional outbox: messages to other services, written with the change and delivered at least once.
 
 A message is inserted in the transaction of the change that it reports. The relay of one process at a time
-delivers the messages in order to the RPC of the service that owns the fact. Each message has its own id,
-by which the owner recognises a repetition.
+delivers the messages in order to RPCs of other services. Each message has its own id, by which the receiver
+recognises a repetition.
 
     await outbox.enqueue(transaction, "award_xp", {"user_id": user_id, "amount": 10})
 """

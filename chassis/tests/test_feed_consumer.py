@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 import psycopg
@@ -13,8 +13,6 @@ from chassis.database import Database, Transaction
 from chassis.testing import FakeAccountFeed
 from chassis.tests.tables import ADD_NOTE
 from meno.access.v1.resources_pb2 import AccountEvent
-
-Apply = Callable[[], Awaitable[None]]
 
 
 def erase(feed: FakeAccountFeed) -> str:
@@ -93,15 +91,15 @@ async def test_a_failed_handler_is_retried_before_later_events(
 
 async def test_a_new_epoch_is_applied_from_its_beginning(database: Database, database_url: str) -> None:
     feed = FakeAccountFeed()
-    apply = partial(feed_consumer.consume, database, feed.follow, {"user_erased": note})
+    consume = partial(feed_consumer.consume, database, feed.follow, {"user_erased": note})
     before = [erase(feed), erase(feed)]
-    following = asyncio.create_task(apply())
+    following = asyncio.create_task(consume())
     await wait_until(lambda: len(list_notes(database_url)) >= 2)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     feed.begin_epoch()
     after = [erase(feed)]
-    following = asyncio.create_task(apply())
+    following = asyncio.create_task(consume())
     await wait_until(lambda: len(list_notes(database_url)) >= 3)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

@@ -296,18 +296,18 @@ async def test_an_unknown_host_has_its_own_error(resolve: Resolve) -> None:
         await get("https://model.example/")
 
 
-@pytest.mark.parametrize("named", ["model.example", "other.example"])
+@pytest.mark.parametrize("certified_host", ["model.example", "other.example"])
 async def test_the_certificate_must_contain_the_host_name(
-    resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certified_host: str
 ) -> None:
-    CertificateAuthority().issue(named, tmp_path)
+    CertificateAuthority().issue(certified_host, tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     resolve({"model.example": ["127.0.0.1"]})
     async with listening(tls) as (port, heads):
         call = get(f"https://model.example:{port}/", f"model.example:{port}")
-        if named == "model.example":
+        if certified_host == "model.example":
             assert await call == "ok"
         else:
             with pytest.raises(httpx2.ConnectError):
