@@ -7,7 +7,6 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
@@ -46,6 +45,48 @@ async def test_any_identifier_signs_in_regardless_of_case(identity: Identity, id
     tokens = await identity.auth.SignIn(SignInRequest(identifier=identifier, password=PASSWORD))
     assert tokens.user.user_id == created.user.user_id
     assert tokens.user.last_sign_in_time.ToDatetime() > created.user.last_sign_in_time.ToDatetime()
+
+
+async def test_each_identifier_field_signs_in(identity: Identity) -> None:
+    account = SignUpRequest(
+        login_name="Ravi",
+        email="ravi@example.org",
+        phone="+919876543210",
+        display_name="Ravi",
+        password=PASSWORD,
+    )
+    created = await identity.auth.SignUp(account)
+    for request in (
+        SignInRequest(login_name="rAVI", password=PASSWORD),
+        SignInRequest(email="RAVI@example.org", password=PASSWORD),
+        SignInRequest(phone="+919876543210", password=PASSWORD),
+    ):
+        assert (await identity.auth.SignIn(request)).user.user_id == created.user.user_id
+
+
+async def test_failed_attempts_are_counted_per_identifier_whatever_its_field(identity: Identity) -> None:
+    await identity.sign_up("Uma")
+    for _ in range(5):
+        wrong = SignInRequest(login_name="nobody", password="wrong" * 4)
+        assert (await expect_error(identity.auth.SignIn(wrong))).reason == "CREDENTIALS_INVALID"
+    for field in ("login_name", "identifier"):
+        attempt = SignInRequest(**{field: "nobody"}, password=PASSWORD)
+        assert (await expect_error(identity.auth.SignIn(attempt))).reason == "SIGN_IN_RATE_LIMITED"
+    await identity.auth.SignIn(SignInRequest(login_name="Uma", password=PASSWORD))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SignInRequest(password=PASSWORD),
+        SignInRequest(login_name="Ravi", email="ravi@example.org", password=PASSWORD),
+    ],
+)
+async def test_sign_in_with_no_or_two_identifiers_is_rejected(
+    identity: Identity, request_: SignInRequest
+) -> None:
+    error = await expect_error(identity.auth.SignIn(request_))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def test_a_wrong_password_and_an_unknown_name_get_the_same_error(identity: Identity) -> None:
@@ -104,8 +145,7 @@ async def test_concurrent_attempts_do_not_allow_more_guesses_than_sequential_one
 async def test_failures_are_stored_under_a_keyed_hash(identity: Identity) -> None:
     attempt = SignInRequest(identifier="+14155550123", password=PASSWORD)
     await expect_error(identity.auth.SignIn(attempt))
-    with psycopg.connect(identity.database_url) as connection:
-        [(stored,)] = connection.execute("SELECT identifier_hash FROM sign_in_failures").fetchall()
+    [stored] = identity.read_column("SELECT identifier_hash FROM sign_in_failures")
     assert stored != hashlib.sha256(b"+14155550123").digest()
 
 
@@ -135,12 +175,8 @@ async def test_an_identifier_belongs_to_one_user(identity: Identity, field: str)
 async def test_a_rejected_sign_up_stores_nothing(identity: Identity) -> None:
     await identity.sign_up("Tom")
     await expect_error(identity.sign_up("tom"))
-    with psycopg.connect(identity.database_url) as connection:
-        counts = [
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-            for table in ("users", "login_identifiers", "credentials", "sign_ins")
-        ]
-    assert counts == [(1,)] * 4
+    tables = ("users", "login_identifiers", "credentials", "sign_ins")
+    assert [identity.count_rows(table) for table in tables] == [1] * 4
 
 
 @pytest.mark.parametrize(
@@ -251,7 +287,4 @@ async def test_a_forged_token_is_rejected_instead_of_treated_as_anonymous(identi
 
 def set_failures(identity: Identity, times: int, ago: timedelta = timedelta()) -> None:
     """Sets the number of failed attempts, and moves them into the past."""
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(
-            "UPDATE sign_in_failures SET failures = %s, failed_at = failed_at - %s", [times, ago]
-        )
+    identity.execute_sql("UPDATE sign_in_failures SET failures = %s, failed_at = failed_at - %s", times, ago)
