@@ -7,12 +7,12 @@
 -- (RRF; Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet", 2009).
 --
 -- Parameters:
---   scope_id          the class
---   content_id        only materials of this content and its descendants; NULL means the whole class
---   query_text        the normalised text of the query
---   vector            the embedding of the query in pgvector's text format
---   model, dimension  the embedding model of vector
---   top_k             maximum number of chunks; 0 means the configured number
+--   scope_id          the class.
+--   content_id        only materials of this content and its descendants; NULL means the whole class.
+--   query_text        the normalised text of the query.
+--   vector            the embedding of the query in pgvector's text format.
+--   model, dimension  the embedding model of vector.
+--   top_k             maximum number of chunks; 0 means the configured number.
 --
 -- Every table is read by an index that begins with scope_id.
 --

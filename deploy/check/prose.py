@@ -58,7 +58,7 @@ HABITS: dict[str, re.Pattern[str]] = {
 }
 
 _MOTTO = re.compile(
-    r"_(?:what|who|whoever|whom|whose|whatever|nobody|somebody|anew|wherever|anybody)_|_for_ever"
+    r"^_(?:who|whom|whose|where)_|_(?:what|whoever|whatever|nobody|somebody|anew|wherever|anybody)_|_for_ever"
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])[*_]*\s+|[;:]\s+")
 """The parts around a semicolon or colon count as sentences."""

@@ -16,7 +16,7 @@ MAX_CHARACTERS_PER_TOKEN = 10
 MAX_BLOCK_CHARACTERS = 10_000
 """The splitter processes blocks of this size, because its time can grow with the square of the length."""
 
-# Where a block may end, the strongest break first.
+# The separators at which a block may end, strongest first.
 _BREAKS = ("\n#", "\n\n", "\n", " ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _MAX_CONTEXT_CHARACTERS = 120
