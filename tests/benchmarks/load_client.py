@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import grpc
 import uvloop
+from cryptography import x509
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,18 @@ async def _channel(url: str) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address.netloc)
     assert address.hostname is not None
     assert address.port is not None
-    # The server runs on the loopback interface, so its certificate is not verified.
+    # The server runs on the loopback interface, so its certificate and its name are trusted.
     certificate = await asyncio.to_thread(ssl.get_server_certificate, (address.hostname, address.port))
     credentials = grpc.ssl_channel_credentials(certificate.encode())
-    options = (("grpc.ssl_target_name_override", "session_service"),)
+    options = (("grpc.ssl_target_name_override", _server_name(certificate)),)
     return grpc.aio.secure_channel(address.netloc, credentials, options)
+
+
+def _server_name(certificate: str) -> str:
+    """Returns the first DNS name in a certificate."""
+    extensions = x509.load_pem_x509_certificate(certificate.encode()).extensions
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)[0]
 
 
 def _check(work: Work, received: int) -> None:
