@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
-import psycopg
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from chassis.notifications import Subscription
-from chassis.testing import RunningService, TestEnvironment, bearer
+from chassis.testing import RunningService, TestEnvironment, bearer, read_pages
 from chat_service.app import build_app
 from chat_service.content import Content, Metadata
 from chat_service.settings import Settings
@@ -155,13 +154,8 @@ class Server:
     async def messages(self, user: User, chat: Chat, page_size: int = 0) -> list[Message]:
         """Returns all pages of the messages of a chat."""
         request = ListMessagesRequest(user_id="me", chat_id=chat.chat_id, page_size=page_size)
-        found: list[Message] = []
-        while True:
-            page = await self.stub.ListMessages(request, **user.auth)
-            found += page.messages
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        pages = read_pages(self.stub.ListMessages, request, **user.auth)
+        return [message async for page in pages for message in page.messages]
 
 
 @asynccontextmanager
@@ -260,9 +254,3 @@ def chunk(text: str, **fields: Any) -> Chunk:
         **fields,
     }
     return Chunk(text=text, char_end=values["char_start"] + len(text), **values)
-
-
-def query_database(url: str, query: str) -> list[Any]:
-    """Returns the rows of a query on the database of the service."""
-    with psycopg.connect(url) as connection:
-        return connection.execute(query).fetchall()

@@ -4,10 +4,9 @@ import asyncio
 import uuid
 
 import grpc
-import psycopg
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import expect_error
+from chassis.testing import execute_sql, expect_error, read_pages
 from chat_service.tests.conftest import Server, User, collect, rpc_error
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, GetChatRequest, ListChatsRequest
 from meno.chat.v1.resources_pb2 import Chat, MessageRole, SourceMode
@@ -23,13 +22,8 @@ def new_id() -> str:
 async def list_chats(server: Server, user: User, page_size: int = 0) -> list[Chat]:
     """Returns all pages of the chats of a user."""
     request = ListChatsRequest(user_id="me", page_size=page_size)
-    found: list[Chat] = []
-    while True:
-        page = await server.stub.ListChats(request, **user.auth)
-        found += page.chats
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
+    pages = read_pages(server.stub.ListChats, request, **user.auth)
+    return [chat async for page in pages for chat in page.chats]
 
 
 async def test_a_lesson_chat_gets_the_title_of_the_lesson(server: Server) -> None:
@@ -162,12 +156,12 @@ async def test_messages_are_listed_in_order_without_gaps(server: Server) -> None
 async def test_pages_stay_within_the_grpc_message_limit(server: Server, database_url: str) -> None:
     user = server.user()
     chat = await server.chat(user)
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO chat_messages (user_id, chat_id, sequence, role, text, status) SELECT %s, %s, n,"
-            " 'USER', repeat('€', 10000), 'COMPLETED' FROM generate_series(1, 200) AS n",
-            (user.user_id, chat.chat_id),
-        )
+    execute_sql(
+        database_url,
+        "INSERT INTO chat_messages (user_id, chat_id, sequence, role, text, status) SELECT %s, %s, n,"
+        " 'USER', repeat('€', 10000), 'COMPLETED' FROM generate_series(1, 200) AS n",
+        *(user.user_id, chat.chat_id),
+    )
     found = await server.messages(user, chat, page_size=1000)
     assert [message.sequence for message in found] == [*range(1, 201)]
 
@@ -204,8 +198,7 @@ async def test_a_deleted_chat_is_not_found(server: Server, database_url: str) ->
     user = server.user()
     chat = await server.chat(user)
     [started, *_] = await collect(server.ask(user, chat))
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE chats SET deleted_at = now()")
+    execute_sql(database_url, "UPDATE chats SET deleted_at = now()")
     for attempt in (
         server.stub.GetChat(GetChatRequest(user_id="me", chat_id=chat.chat_id), **user.auth),
         server.messages(user, chat),

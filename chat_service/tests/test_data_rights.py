@@ -1,8 +1,6 @@
 """Exports, erasures and guest merges of the data of chat_service."""
 
-import psycopg
-
-from chassis.testing import TestEnvironment
+from chassis.testing import TestEnvironment, execute_sql
 from chat_service.tests.conftest import NewServer, Server, User
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest
 from meno.access.v1.resources_pb2 import AccountEvent
@@ -22,12 +20,9 @@ async def user_with_answer(server: Server) -> User:
 def rows(database_url: str, user: User) -> dict[str, int]:
     """Returns the number of rows in each table that belong to a user."""
     counts = {}
-    with psycopg.connect(database_url) as connection:
-        for table in TABLES:
-            count = connection.execute(
-                f"SELECT count(*) FROM {table} WHERE user_id = %s", [user.user_id]
-            ).fetchone()
-            counts[table] = count[0] if count else 0
+    for table in TABLES:
+        query = f"SELECT count(*) FROM {table} WHERE user_id = %s"
+        [[counts[table]]] = execute_sql(database_url, query, user.user_id)
     return counts
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from chassis.database import Database
+from chassis.testing import execute_sql
 from chat_service.answers import store
 from chat_service.answers.types import AnswerKey, NewSteps
 from chat_service.tests.conftest import (
@@ -18,7 +19,6 @@ from chat_service.tests.conftest import (
     Server,
     collect,
     kinds,
-    query_database,
     read,
     reason,
     text_of,
@@ -27,6 +27,7 @@ from chat_service.tutors.types import TutorFailed
 from meno.chat.v1.resources_pb2 import Chat, GenerationStatus
 
 FAILED = GenerationStatus.GENERATION_STATUS_FAILED
+EXPIRE_LEASES = "UPDATE chat_messages SET lease_expires_at = now() WHERE status = 'STREAMING'"
 # Several renewals fit into a lease, also if a busy machine delays one of them.
 LEASE_SECONDS = "1.5"
 
@@ -99,8 +100,7 @@ async def test_an_orphan_is_ended_when_a_process_starts(new_server: NewServer, d
     chat = await server.chat(user)
     server.tutor.script = ["It is ", asyncio.Event()]
     seen = await read(server.ask(user, chat), 2)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE chat_messages SET lease_expires_at = now() WHERE status = 'STREAMING'")
+    execute_sql(database_url, EXPIRE_LEASES)
     other = await new_server(reaper_interval_seconds=3600)
     rest = await collect(other.resume(user, chat, seen[0].started.message_id, after_sequence=2))
     assert (kinds(rest), reason(rest[0])) == (["error"], "ANSWER_INTERRUPTED")
@@ -116,8 +116,7 @@ async def test_a_writer_with_an_expired_lease_writes_nothing_more(
     server.tutor.script = ["It is ", resume, "so."]
     stream = server.ask(user, chat)
     seen = await read(stream, 2)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE chat_messages SET lease_expires_at = now() WHERE status = 'STREAMING'")
+    execute_sql(database_url, EXPIRE_LEASES)
     other = await new_server()
     await collect(other.resume(user, chat, seen[0].started.message_id))
     resume.set()
@@ -155,7 +154,7 @@ async def test_an_answer_survives_lost_database_connections(server: Server, data
     stream = server.ask(user, chat)
     seen = await read(stream, 2)
     for pause in pauses:
-        query_database(
+        execute_sql(
             database_url,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -191,7 +190,7 @@ async def test_a_server_that_shuts_down_ends_its_answers(new_server: NewServer, 
     stream = server.ask(user, chat)
     await read(stream, 2)
     await server.close()
-    [[status, text]] = query_database(
+    [[status, text]] = execute_sql(
         database_url, "SELECT status, text FROM chat_messages WHERE role = 'ASSISTANT'"
     )
     assert (status, text) == ("FAILED", "It is ")

@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from chat_service.tests.conftest import NewServer, Server, collect, kinds, query_database, read, text_of
+from chassis.testing import execute_sql
+from chat_service.tests.conftest import NewServer, Server, collect, kinds, read, text_of
 from meno.chat.v1.resources_pb2 import GenerationStatus
 
 COMPLETED = GenerationStatus.GENERATION_STATUS_COMPLETED
@@ -39,7 +40,7 @@ async def test_an_answer_stopped_at_any_step_keeps_its_text(
         assert text_of(seen) == answer.text
         assert (await collect(servers[0].ask(user, chat)))[-1].done.status == COMPLETED
         assert (await servers[0].messages(user, chat))[1] == answer
-    [[steps_after_the_end]] = query_database(
+    [[steps_after_the_end]] = execute_sql(
         database_url,
         "SELECT count(*) FROM answer_steps AS step JOIN answer_steps AS last USING (message_id)"
         " WHERE last.kind IN ('DONE', 'ERROR') AND step.sequence > last.sequence",

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
+from chassis.testing import Postgres, RunningService, TestEnvironment, bearer, execute_sql, read_pages
 from content_service.app import Components, build_app, open_components
 from content_service.knowledge.embeddings import Embedder
 from content_service.knowledge.minilm import MiniLM
@@ -108,22 +108,17 @@ class ContentService:
     async def drafts(self, teacher: Person, page_size: int = 0) -> list[Content]:
         """Returns the latest revisions of all contents of a class, read page by page."""
         request = ListDraftsRequest(class_id=teacher.class_id, page_size=page_size)
-        found: list[Content] = []
-        while True:
-            reply = await self.contents.ListDrafts(request, **teacher.auth)
-            found += reply.contents
-            if not reply.next_page_token:
-                return found
-            request.page_token = reply.next_page_token
+        pages = read_pages(self.contents.ListDrafts, request, **teacher.auth)
+        return [content async for page in pages for content in page.contents]
 
     def delete(self, class_id: str, content_id: str) -> None:
         """Deletes a content directly in the database, because no RPC does."""
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute(
-                "UPDATE contents SET deleted_at = now(), deleted_by_user_id = created_by_user_id"
-                " WHERE scope_id = %s AND content_id = %s",
-                [class_id, content_id],
-            )
+        execute_sql(
+            self.database_url,
+            "UPDATE contents SET deleted_at = now(), deleted_by_user_id = created_by_user_id"
+            " WHERE scope_id = %s AND content_id = %s",
+            *(class_id, content_id),
+        )
 
     async def publish(self, teacher: Person, content_id: str, **values: str) -> Content:
         request = PublishContentRequest(class_id=teacher.class_id, content_id=content_id, **values)

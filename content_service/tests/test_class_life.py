@@ -2,10 +2,9 @@
 
 import uuid
 
-import psycopg
 import pytest
 
-from chassis.testing import bearer, expect_error
+from chassis.testing import bearer, execute_sql, expect_error
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.resources_pb2 import AccountEvent
@@ -25,14 +24,11 @@ SCOPED = (
 
 def count_rows(service: ContentService, class_id: str) -> dict[str, int]:
     """Returns the number of rows of a class in each table."""
-    with psycopg.connect(service.database_url) as connection:
-        counts = {
-            table: connection.execute(
-                f"SELECT count(*) FROM {table} WHERE scope_id = %s", [class_id]
-            ).fetchone()
-            for table in SCOPED
-        }
-    return {table: count[0] for table, count in counts.items() if count}
+    counts = {}
+    for table in SCOPED:
+        query = f"SELECT count(*) FROM {table} WHERE scope_id = %s"
+        [[counts[table]]] = execute_sql(service.database_url, query, class_id)
+    return counts
 
 
 async def wait_until_applied(service: ContentService) -> None:
@@ -92,10 +88,10 @@ async def test_erasing_an_author_keeps_the_content_without_the_author_id(isolate
     await isolated.publish(teacher, lesson.content_id)
     isolated.env.feed.append(user_erased=AccountEvent.UserErased(user_id=teacher.user_id))
     receipt = await isolated.env.wait_for_outbox("erasure", user_id=teacher.user_id)
-    with psycopg.connect(isolated.database_url) as connection:
-        authors = connection.execute(
-            "SELECT created_by_user_id FROM contents UNION SELECT created_by_user_id FROM content_revisions"
-        ).fetchall()
+    authors = execute_sql(
+        isolated.database_url,
+        "SELECT created_by_user_id FROM contents UNION SELECT created_by_user_id FROM content_revisions",
+    )
     assert (authors, receipt.body["rows"]) == ([(None,)], 2)
     assert [draft.title for draft in await isolated.drafts(isolated.teacher(teacher.class_id))] == [
         "A lesson"

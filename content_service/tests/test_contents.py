@@ -3,11 +3,10 @@
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import expect_error
+from chassis.testing import execute_sql, expect_error
 from content_service.tests.conftest import ContentService, Person, titles
 from meno.content.v1.content_service_pb2 import (
     CreateContentRequest,
@@ -280,12 +279,12 @@ async def test_published_revisions_never_change(content: ContentService) -> None
         assert published.revision_number == number
     await content.unpublish(teacher, lesson.content_id)
     await content.contents.UpdateDraft(update(teacher, lesson.content_id, title="Four"), **teacher.auth)
-    with psycopg.connect(content.database_url) as connection:
-        stored = connection.execute(
-            "SELECT number, state, title FROM content_revisions"
-            " WHERE scope_id = %s AND content_id = %s ORDER BY number",
-            [teacher.class_id, lesson.content_id],
-        ).fetchall()
+    stored = execute_sql(
+        content.database_url,
+        "SELECT number, state, title FROM content_revisions"
+        " WHERE scope_id = %s AND content_id = %s ORDER BY number",
+        *(teacher.class_id, lesson.content_id),
+    )
     assert stored == [
         (1, "ARCHIVED", "One"),
         (2, "ARCHIVED", "Two"),

@@ -3,10 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from chassis.testing import expect_error
+from chassis.testing import execute_sql, expect_error
 from content_service.knowledge.text import normalize
 from content_service.materials.ingestion import rules
 from content_service.materials.ingestion.extraction_process import ExtractionProcess
@@ -40,14 +39,14 @@ WEB_PAGE = """<!doctype html><html><head><title>Tides</title><script>var secret 
 
 def list_chunks(service: ContentService, material: Material) -> list[Chunk]:
     """Returns the chunks of a material in order."""
-    with psycopg.connect(service.database_url) as connection:
-        found = connection.execute(
-            "SELECT ordinal, page, section, char_start, char_end, text FROM material_chunks"
-            " WHERE scope_id = %s AND material_id = %s ORDER BY ordinal",
-            [material.class_id, material.material_id],
-        )
-        names = ("ordinal", "page", "section", "char_start", "char_end", "text")
-        return [Chunk(**dict(zip(names, row, strict=True))) for row in found]
+    found = execute_sql(
+        service.database_url,
+        "SELECT ordinal, page, section, char_start, char_end, text FROM material_chunks"
+        " WHERE scope_id = %s AND material_id = %s ORDER BY ordinal",
+        *(material.class_id, material.material_id),
+    )
+    names = ("ordinal", "page", "section", "char_start", "char_end", "text")
+    return [Chunk(**dict(zip(names, row, strict=True))) for row in found]
 
 
 async def test_chunks_of_markdown_have_the_headings_as_section(content: ContentService) -> None:

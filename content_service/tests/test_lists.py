@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chassis.testing import expect_error
+from chassis.testing import expect_error, read_pages
 from content_service.authoring.visibility import MAX_SORT_PATH
 from content_service.tests.conftest import ContentService, Person, titles
 from meno.content.v1.content_service_pb2 import ListContentsRequest, ListDraftsRequest
@@ -32,13 +32,10 @@ async def create_course(service: ContentService, teacher: Person) -> list[str]:
 async def list_published(service: ContentService, person: Person, page_size: int = 0) -> list[Content]:
     request = ListContentsRequest(class_id=person.class_id, page_size=page_size)
     found: list[Content] = []
-    while True:
-        reply = await service.contents.ListContents(request, **person.auth)
-        assert not page_size or len(reply.contents) <= page_size
-        found += reply.contents
-        if not reply.next_page_token:
-            return found
-        request.page_token = reply.next_page_token
+    async for page in read_pages(service.contents.ListContents, request, **person.auth):
+        assert not page_size or len(page.contents) <= page_size
+        found += page.contents
+    return found
 
 
 async def test_each_content_is_listed_before_its_children(content: ContentService) -> None:

@@ -7,12 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from chassis import jobs
+from chassis.testing import execute_sql
 from content_service.materials.ingestion import rules, store
 from content_service.materials.ingestion.types import AttemptSuperseded
 from content_service.tests.conftest import PHOTOSYNTHESIS, SECRET, ContentService, Person, wait_for_worker
@@ -36,25 +36,22 @@ LONG = "\n\n".join(
 @pytest.fixture
 def short_chunks(isolated: ContentService) -> None:
     """Makes chunks short, so that there are many batches and a worker can be killed between two."""
-    execute(isolated, "UPDATE knowledge_settings SET chunk_tokens = 60")
-
-
-def execute(service: ContentService, query: str, *values: Any) -> list[Any]:
-    with psycopg.connect(service.database_url) as connection:
-        cursor = connection.execute(query, values)
-        return cursor.fetchall() if cursor.description else []
+    execute_sql(isolated.database_url, "UPDATE knowledge_settings SET chunk_tokens = 60")
 
 
 def chunk_ids(service: ContentService, material: Material) -> list[str]:
     query = "SELECT chunk_id FROM material_chunks WHERE scope_id = %s AND material_id = %s ORDER BY ordinal"
-    return [chunk_id for (chunk_id,) in execute(service, query, material.class_id, material.material_id)]
+    return [
+        chunk_id
+        for (chunk_id,) in execute_sql(service.database_url, query, material.class_id, material.material_id)
+    ]
 
 
 def assert_processed_once(service: ContentService, material: Material) -> None:
     """Asserts that every chunk exists once, with its vectors and terms."""
     key = (material.class_id, material.material_id)
-    [[chunks, embedded, vectors, indexed]] = execute(
-        service,
+    [[chunks, embedded, vectors, indexed]] = execute_sql(
+        service.database_url,
         "SELECT (SELECT count(*) FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)),"
         " count(DISTINCT ordinal), count(*),"
         " (SELECT count(DISTINCT ordinal) FROM chunk_terms WHERE (scope_id, material_id) = (%s, %s))"
@@ -64,8 +61,8 @@ def assert_processed_once(service: ContentService, material: Material) -> None:
     assert material.status == PROCESSING_STATUS_READY
     assert chunks == embedded == indexed == material.chunk_count == CHUNKS
     assert vectors >= chunks
-    [[ordinals]] = execute(
-        service,
+    [[ordinals]] = execute_sql(
+        service.database_url,
         "SELECT array_agg(ordinal ORDER BY ordinal) FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)",
         *key,
     )
@@ -134,13 +131,13 @@ async def test_processing_continues_after_its_worker_was_killed(
         assert await first.wait() == -signal.SIGKILL
     before = chunk_ids(isolated, uploaded)
     assert len(before) == CHUNKS
-    [[embedded]] = execute(isolated, "SELECT count(DISTINCT ordinal) FROM chunk_embeddings")
+    [[embedded]] = execute_sql(isolated.database_url, "SELECT count(DISTINCT ordinal) FROM chunk_embeddings")
     assert 0 < embedded < CHUNKS
     async with run_worker(isolated):
         ready = await isolated.wait_until_processed(teacher, uploaded.material_id)
     assert_processed_once(isolated, ready)
     assert chunk_ids(isolated, uploaded) == before
-    assert execute(isolated, "SELECT attempt, failed_attempts FROM materials") == [(2, 0)]
+    assert execute_sql(isolated.database_url, "SELECT attempt, failed_attempts FROM materials") == [(2, 0)]
 
 
 async def test_processing_continues_after_its_worker_was_stopped(
@@ -164,7 +161,7 @@ async def test_the_last_of_several_workers_finishes_a_material(
     process = isolated.components.pipeline.process
     await asyncio.gather(*[process(teacher.class_id, uploaded.material_id) for _ in range(3)])
     assert_processed_once(isolated, await isolated.wait_until_processed(teacher, uploaded.material_id))
-    assert execute(isolated, "SELECT attempt FROM materials") == [(3,)]
+    assert execute_sql(isolated.database_url, "SELECT attempt FROM materials") == [(3,)]
 
 
 async def test_a_finished_material_is_not_processed_again(isolated: ContentService) -> None:
@@ -244,9 +241,9 @@ async def test_a_missing_file_is_an_internal_failure(isolated: ContentService) -
 async def test_processing_fails_if_one_step_always_fails(isolated: ContentService, table: str) -> None:
     teacher = isolated.teacher()
     uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
-    execute(isolated, f"ALTER TABLE {table} ADD CONSTRAINT nothing_at_all CHECK (false)")
+    execute_sql(isolated.database_url, f"ALTER TABLE {table} ADD CONSTRAINT nothing_at_all CHECK (false)")
     await process_until_failed(isolated, teacher, uploaded)
-    execute(isolated, f"ALTER TABLE {table} DROP CONSTRAINT nothing_at_all")
+    execute_sql(isolated.database_url, f"ALTER TABLE {table} DROP CONSTRAINT nothing_at_all")
     ready = await retry(isolated, teacher, uploaded)
     assert (ready.status, ready.chunk_count) == (PROCESSING_STATUS_READY, 1)
 
@@ -268,22 +265,24 @@ async def test_concurrent_retries_defer_one_job(isolated: ContentService) -> Non
     teacher = isolated.teacher()
     uploaded = await isolated.upload(teacher, " ")
     await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
-    execute(isolated, "DELETE FROM procrastinate_jobs")
+    execute_sql(isolated.database_url, "DELETE FROM procrastinate_jobs")
     request = RetryProcessingRequest(class_id=teacher.class_id, material_id=uploaded.material_id)
     calls = [isolated.materials.RetryProcessing(request, **teacher.auth) for _ in range(20)]
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(reply, Material) for reply in replies) == 1
-    assert execute(isolated, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
+    assert execute_sql(isolated.database_url, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
 
 
 async def test_a_job_exists_only_if_its_material_is_committed(isolated: ContentService) -> None:
     teacher = isolated.teacher()
-    execute(isolated, "ALTER TABLE materials ADD CONSTRAINT nothing_at_all CHECK (false) NOT VALID")
+    execute_sql(
+        isolated.database_url, "ALTER TABLE materials ADD CONSTRAINT nothing_at_all CHECK (false) NOT VALID"
+    )
     with pytest.raises(Exception, match="INTERNAL"):
         await isolated.upload(teacher, PHOTOSYNTHESIS)
-    assert execute(isolated, "SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+    assert execute_sql(isolated.database_url, "SELECT count(*) FROM procrastinate_jobs") == [(0,)]
     assert isolated.files(teacher.class_id) == await isolated.drafts(teacher) == []
-    execute(isolated, "ALTER TABLE materials DROP CONSTRAINT nothing_at_all")
+    execute_sql(isolated.database_url, "ALTER TABLE materials DROP CONSTRAINT nothing_at_all")
     async with run_worker(isolated):
         await wait_for_worker(isolated.database_url)
         assert (await isolated.upload_and_process(teacher, PHOTOSYNTHESIS)).status == PROCESSING_STATUS_READY

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import grpc
-import psycopg
 
-from chassis.testing import expect_error, parse_error
+from chassis.testing import execute_sql, expect_error, parse_error
 from content_service.tests.conftest import ContentService, Person, titles
 from meno.content.v1.content_service_pb2 import (
     CreateContentRequest,
@@ -32,12 +31,9 @@ async def run_concurrently(calls: Iterable[Awaitable[Any]]) -> tuple[list[Any], 
 
 def list_states(service: ContentService, content: Content) -> list[str]:
     """Returns the states of the revisions of a content, in order."""
-    with psycopg.connect(service.database_url) as connection:
-        found = connection.execute(
-            "SELECT state FROM content_revisions WHERE scope_id = %s AND content_id = %s ORDER BY number",
-            [content.class_id, content.content_id],
-        )
-        return [state for (state,) in found]
+    query = "SELECT state FROM content_revisions WHERE scope_id = %s AND content_id = %s ORDER BY number"
+    found = execute_sql(service.database_url, query, content.class_id, content.content_id)
+    return [state for (state,) in found]
 
 
 def key_of(teacher: Person, content: Content) -> dict[str, Any]:

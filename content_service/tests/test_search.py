@@ -3,12 +3,11 @@
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import bearer, expect_error
+from chassis.testing import bearer, execute_sql, expect_error
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from content_service.tests.pdf import pdf
 from meno.content.v1.content_service_pb2 import GetContentRequest, UpdateDraftRequest
@@ -331,17 +330,16 @@ async def test_a_citation_resolves_in_an_archived_class(sample: SampleClass) -> 
 async def test_students_cannot_read_chunks_that_were_never_published(content: ContentService) -> None:
     teacher = content.teacher()
     material = await content.upload_and_process(teacher, BREAD)
-    with psycopg.connect(content.database_url) as connection:
-        row = connection.execute(
-            "SELECT chunk_id::text FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)",
-            [teacher.class_id, material.material_id],
-        ).fetchone()
-    assert row is not None
+    [[chunk_id]] = execute_sql(
+        content.database_url,
+        "SELECT chunk_id::text FROM material_chunks WHERE (scope_id, material_id) = (%s, %s)",
+        *(teacher.class_id, material.material_id),
+    )
     request = GetChunkRequest(
         class_id=teacher.class_id,
         material_id=material.material_id,
         revision_id=material.revision_id,
-        chunk_id=row[0],
+        chunk_id=chunk_id,
     )
     assert (await content.materials.GetChunk(request, **teacher.auth)).text == BREAD
     student = content.student(teacher.class_id)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest_asyncio
 
-from chassis.testing import RunningService, TestEnvironment, bearer
+from chassis.testing import RunningService, TestEnvironment, bearer, read_pages
 from meno.session.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest, WatchEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
@@ -71,13 +71,8 @@ class Service:
 
     async def history(self, learner: Learner, session: Session, page_size: int = 0) -> list[Event]:
         request = ListEventsRequest(user_id="me", session_id=session.session_id, page_size=page_size)
-        seen: list[Event] = []
-        while True:
-            reply = await self.events.ListEvents(request, **learner.auth)
-            seen += reply.events
-            if not reply.next_page_token:
-                return seen
-            request.page_token = reply.next_page_token
+        pages = read_pages(self.events.ListEvents, request, **learner.auth)
+        return [event async for page in pages for event in page.events]
 
     def watch(self, learner: Learner, session: Session, after_sequence: int = 0) -> Any:
         request = WatchEventsRequest(

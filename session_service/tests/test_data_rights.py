@@ -1,8 +1,6 @@
 """Exports, erasures and guest merges of the data of session_service."""
 
-import psycopg
-
-from chassis.testing import expect_error
+from chassis.testing import execute_sql, expect_error
 from meno.access.v1.data_rights_pb2 import ExportUserDataRequest, ExportUserDataResponse
 from meno.access.v1.resources_pb2 import AccountEvent
 from session_service.tests.conftest import Learner, Service, event
@@ -28,18 +26,12 @@ async def export(service: Service, learner: Learner, of: str = "me") -> list[Exp
 
 def rows(service: Service, learner: Learner) -> dict[str, int]:
     """Returns the number of rows in each table that belong to a learner."""
-    with psycopg.connect(service.database_url) as connection:
-        counts = {
-            table: connection.execute(
-                f"SELECT count(*) FROM {table} WHERE {column}::text = %s", [learner.user_id]
-            ).fetchone()
-            for table, column in (
-                ("sessions", "user_id"),
-                ("session_events", "user_id"),
-                ("idempotency_keys", "principal"),
-            )
-        }
-    return {table: count[0] for table, count in counts.items() if count}
+    counts = {}
+    owners = {"sessions": "user_id", "session_events": "user_id", "idempotency_keys": "principal"}
+    for table, column in owners.items():
+        query = f"SELECT count(*) FROM {table} WHERE {column}::text = %s"
+        [[counts[table]]] = execute_sql(service.database_url, query, learner.user_id)
+    return counts
 
 
 async def test_an_export_contains_all_rows_of_the_user_and_no_others(service: Service) -> None:

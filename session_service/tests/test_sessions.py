@@ -5,11 +5,10 @@ import uuid
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 
 from chassis.idempotency import hash_body
-from chassis.testing import SECRET, expect_error
+from chassis.testing import SECRET, execute_sql, expect_error, read_pages
 from meno.session.v1.resources_pb2 import (
     EVENT_KIND_PHASE_CHANGED,
     SESSION_ACTION_COMPLETE,
@@ -130,14 +129,8 @@ async def test_pages_contain_every_session_once_newest_first(service: Service) -
     await service.create(service.learner())
     created = [(await service.create(learner)).session_id for _ in range(5)]
     request = ListSessionsRequest(user_id="me", page_size=2)
-    seen: list[str] = []
-    while True:
-        reply = await service.sessions.ListSessions(request, **learner.auth)
-        seen += [session.session_id for session in reply.sessions]
-        if not reply.next_page_token:
-            break
-        request.page_token = reply.next_page_token
-    assert seen == created[::-1]
+    pages = read_pages(service.sessions.ListSessions, request, **learner.auth)
+    assert [session.session_id async for page in pages for session in page.sessions] == created[::-1]
 
 
 async def test_a_page_token_of_another_user_is_refused(service: Service) -> None:
@@ -286,8 +279,7 @@ async def test_no_session_is_created_while_content_service_is_unavailable(servic
     assert (denied.code, denied.reason) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
     listed = await service.sessions.ListSessions(ListSessionsRequest(user_id="me"), **learner.auth)
     assert not listed.sessions
-    with psycopg.connect(service.database_url) as connection:
-        assert connection.execute("SELECT count(*) FROM idempotency_keys").fetchone() == (0,)
+    assert execute_sql(service.database_url, "SELECT count(*) FROM idempotency_keys") == [(0,)]
 
 
 async def test_a_deadline_applies_while_content_service_is_unavailable(service: Service) -> None:
@@ -307,12 +299,12 @@ async def test_a_repeated_creation_returns_the_first_response_while_content_serv
     request = CreateSessionRequest(user_id=learner.user_id, request_id=str(uuid.uuid4()), **A_LESSON)
     answered = Session(user_id=learner.user_id, session_id=str(uuid.uuid4()), lesson_title="Fractions")
     body_hash = hash_body(SECRET, request.SerializeToString(deterministic=True))
-    with psycopg.connect(service.database_url) as connection:
-        connection.execute(
-            "INSERT INTO idempotency_keys (principal, method, request_id, body_hash, response)"
-            " VALUES (%s, '/meno.session.v1.SessionService/CreateSession', %s, %s, %s)",
-            [learner.user_id, request.request_id, body_hash, answered.SerializeToString()],
-        )
+    execute_sql(
+        service.database_url,
+        "INSERT INTO idempotency_keys (principal, method, request_id, body_hash, response)"
+        " VALUES (%s, '/meno.session.v1.SessionService/CreateSession', %s, %s, %s)",
+        *(learner.user_id, request.request_id, body_hash, answered.SerializeToString()),
+    )
     assert await service.sessions.CreateSession(request, **learner.auth) == answered
 
 
