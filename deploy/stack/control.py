@@ -46,13 +46,19 @@ def down(layout: Layout) -> bool:
     if state is not None and state.supervisor:
         os.kill(state.supervisor, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
-    while is_running(layout):
+    while is_running(layout) and not _is_replaced(layout, state):
         if time.monotonic() > deadline:
             raise CliError(f"the stack did not stop within {_STOP_TIMEOUT_SECONDS:.0f} s")
         time.sleep(_POLL_INTERVAL_SECONDS)
     for supervisor in supervisors:
         supervisor.wait()
     return True
+
+
+def _is_replaced(layout: Layout, before: State | None) -> bool:
+    """Returns whether another supervisor runs already, which somebody has started in the meantime."""
+    now = load(layout)
+    return before is not None and now is not None and now.supervisor not in {0, before.supervisor}
 
 
 def _watch(layout: Layout, supervisor: "subprocess.Popen[bytes] | None", console: Console) -> State | None:

@@ -181,24 +181,20 @@ async def test_up_kills_the_programs_that_a_killed_supervisor_and_reaper_left(la
     await asyncio.to_thread(_assert_gone, programs)
 
 
-async def test_of_two_concurrent_starts_one_waits_for_the_other(layout: Layout) -> None:
-    await asyncio.to_thread(control.down, layout)
-    (one, started), (other, started_too) = await asyncio.gather(_up(layout), _up(layout))
-    assert one.supervisor == other.supervisor
-    assert {started, started_too} == {True, False}
-
-
-async def test_up_during_a_stop_waits_and_starts_the_stack_again(layout: Layout) -> None:
+async def test_of_two_starts_during_a_stop_one_waits_for_the_other_and_both_for_the_stop(
+    layout: Layout,
+) -> None:
     before = local_stack.load_state(layout)
     slow = psutil.Process(before.programs["chat_service"].pid)
     slow.suspend()
     down = asyncio.create_task(asyncio.to_thread(control.down, layout))
     await asyncio.to_thread(psutil.Process(before.programs["gateway"].pid).wait, GUARD_SECONDS)
-    up = asyncio.create_task(_up(layout))
+    starts = [asyncio.create_task(_up(layout)) for _ in range(2)]
     slow.resume()
     assert await down
-    after, started = await up
-    assert (started, after.supervisor != before.supervisor) == (True, True)
+    (one, started), (other, started_too) = await asyncio.gather(*starts)
+    assert one.supervisor == other.supervisor != before.supervisor
+    assert {started, started_too} == {True, False}
 
 
 def _serving(supervisor: int) -> set[int]:

@@ -27,7 +27,7 @@ def build(directory: Path) -> Path:
     for name in DISTRIBUTIONS:
         source = directory / "sources" / name
         shutil.copytree(ROOT / name, source, ignore=_NOT_SOURCES)
-        _python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(source))
+        _python("-m", "hatchling", "build", "--target", "wheel", "--directory", str(wheels), directory=source)
     return wheels
 
 
@@ -71,6 +71,8 @@ def _link(needed: Distribution, directory: Path) -> None:
             link.symlink_to(Path(str(needed.locate_file(top))))
 
 
-def _python(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+def _python(*arguments: str, directory: Path = ROOT) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=directory, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
