@@ -9,6 +9,7 @@ from rich.text import Text
 
 from deploy.cli import output, prompts
 from deploy.cli.client import Client, with_client
+from deploy.cli.conversions import enum_name
 from deploy.cli.options import Json
 from deploy.stack.errors import CliError
 
@@ -35,7 +36,6 @@ def sign_in(
     Example: [bold]meno sign-in root[/]
     Example: [bold]meno sign-in ana@school.example --code[/]
     """
-    from meno.access.v1.access_pb2 import GlobalRole
     from meno.identity.v1.auth_service_pb2 import (
         RedeemOneTimeCodeRequest,
         RequestOneTimeCodeRequest,
@@ -59,7 +59,7 @@ def sign_in(
         password = prompts.secret("Password", "MENO_PASSWORD")
         tokens = client.call_public(client.auth.SignIn, SignInRequest(identifier=name, password=password))
     client.store_sign_in(name, tokens)
-    role = GlobalRole.Name(tokens.user.role).removeprefix("GLOBAL_ROLE_")
+    role = enum_name(tokens.user, "role")
     output.print_text(
         "Signed in at {} as [bold]{}[/] ({}).", client.target.url, tokens.user.display_name, role
     )

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from deploy.cli import credentials, output
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import to_datetime, to_dict
+from deploy.cli.conversions import enum_name, to_datetime, to_dict
 from deploy.cli.options import Json, Limit, check_class_id
 from deploy.stack.errors import CliError
 
@@ -120,7 +120,7 @@ def _table(found: "list[AuditEntry]") -> Table:
     rows = output.table("#", "time", "action", "to", "by", "details", no_wrap=("to", "by"))
     for entry in found:
         when = to_datetime(entry.occur_time)
-        row = (entry.sequence, when, _action(entry), _to(entry), _by(entry), _details(entry))
+        row = (entry.sequence, when, enum_name(entry, "action"), _to(entry), _by(entry), _details(entry))
         rows.add_row(*map(output.cell, row))
     return rows
 
@@ -130,16 +130,10 @@ def _narrow_table(found: "list[AuditEntry]") -> Table:
     rows = output.table("#", "time", "entry", no_wrap=("time",))
     for entry in found:
         to = f"to {_to(entry)}" if _to(entry) else ""
-        lines = (" ".join((_action(entry), _details(entry))), to, f"by {_by(entry)}")
+        lines = (" ".join((enum_name(entry, "action"), _details(entry))), to, f"by {_by(entry)}")
         text = Text("\n").join(output.cell(line) for line in lines if line)
         rows.add_row(output.cell(entry.sequence), output.cell(to_datetime(entry.occur_time)), text)
     return rows
-
-
-def _action(entry: "AuditEntry") -> str:
-    from meno.access.v1.resources_pb2 import AuditAction
-
-    return AuditAction.Name(entry.action).removeprefix("AUDIT_ACTION_")
 
 
 def _to(entry: "AuditEntry") -> str:

@@ -8,7 +8,7 @@ import typer
 from deploy.cli import output, prompts
 from deploy.cli.classes import classes, get_class
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import format_day, to_dict
+from deploy.cli.conversions import enum_name, format_day, to_dict
 from deploy.cli.options import ClassId, Json, Limit, Who, Yes
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def members(
     rows = output.table("id", "name", "role", "since", "roster", no_wrap=("id", "role"))
     for one in found:
         since = format_day(one.create_time)
-        row = (one.user_id, one.display_name, _role(one), since, "yes" if one.rostered else "")
+        row = (one.user_id, one.display_name, enum_name(one, "role"), since, "yes" if one.rostered else "")
         rows.add_row(*map(output.cell, row))
     if waiting and not found:
         output.print_text("No pending members.")
@@ -104,7 +104,7 @@ def add(
         output.print_json(to_dict(membership))
         return
     name, title = membership.display_name, get_class(client, class_id).title
-    role_name = _role(membership)
+    role_name = enum_name(membership, "role")
     if previous is None:
         output.print_text(
             "{} was added to {} as {}. This takes effect when the token of the user is refreshed.",
@@ -143,7 +143,7 @@ def join(
         output.print_text("Your request waits for the approval of a teacher.")
     else:
         title = get_class(client, membership.class_id).title
-        output.print_text("You joined {} as {}.", title, _role(membership))
+        output.print_text("You joined {} as {}.", title, enum_name(membership, "role"))
         output.print_next_step(f"meno class show {membership.class_id}")
 
 
@@ -163,7 +163,7 @@ def remove(client: Client, class_id: ClassId, who: Who, *, yes: Yes = False) -> 
     request = RemoveMembershipRequest(class_id=class_id, user_id=user_id)
     client.call(client.classes.RemoveMembership, request)
     output.print_text("{} was removed from {}.", name, title)
-    role = f" --role {_role(member)}" if member else ""
+    role = f" --role {enum_name(member, 'role')}" if member else ""
     output.print_next_step(f"meno class add {class_id} {user_id}{role}", "undoes it")
 
 
@@ -174,9 +174,3 @@ def _find_member(client: Client, class_id: str, user_id: str) -> "Membership | N
     request = ListMembershipsRequest(class_id=class_id)
     members = client.list_all(client.classes.ListMemberships, request, lambda page: page.memberships, 0)
     return next((one for one in members if one.user_id == user_id), None)
-
-
-def _role(member: "Membership") -> str:
-    from meno.access.v1.access_pb2 import ClassRole
-
-    return ClassRole.Name(member.role).removeprefix("CLASS_ROLE_")

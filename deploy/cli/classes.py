@@ -7,7 +7,7 @@ import typer
 
 from deploy.cli import output, prompts
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import format_day, to_datetime, to_dict
+from deploy.cli.conversions import enum_name, format_day, to_datetime, to_dict
 from deploy.cli.options import ClassId, Json, Limit, Yes
 from deploy.stack.errors import CliError
 
@@ -59,7 +59,8 @@ def list_classes(
         return
     rows = output.table("id", "title", "state", "joining", "created", no_wrap=("id", "state"))
     for one in found:
-        row = (one.class_id, one.title, _state(one), _joining(one), format_day(one.create_time))
+        state, joining = enum_name(one, "state"), enum_name(one, "join_policy")
+        row = (one.class_id, one.title, state, joining, format_day(one.create_time))
         rows.add_row(*map(output.cell, row))
     output.print_list(output.fit_columns(rows), len(found), limit, "class", "classes")
 
@@ -80,8 +81,8 @@ def show_class(client: Client, class_id: ClassId, *, json: Json = False) -> None
             "id": found.class_id,
             "title": found.title,
             "description": found.description,
-            "state": _state(found),
-            "joining": _joining(found),
+            "state": enum_name(found, "state"),
+            "joining": enum_name(found, "join_policy"),
             "join code": found.join_code,
             "created": to_datetime(found.create_time),
             "updated": to_datetime(found.update_time),
@@ -226,15 +227,3 @@ def _print_change(changed: "Class", change: str, *, json: bool, undo: str = "") 
     output.print_text("{} {}.", changed.title, change)
     if undo:
         output.print_next_step(undo, "undoes it")
-
-
-def _state(found: "Class") -> str:
-    from meno.access.v1.access_pb2 import ClassState
-
-    return ClassState.Name(found.state).removeprefix("CLASS_STATE_").replace("UNSPECIFIED", "")
-
-
-def _joining(found: "Class") -> str:
-    from meno.identity.v1.resources_pb2 import JoinPolicy
-
-    return JoinPolicy.Name(found.join_policy).removeprefix("JOIN_POLICY_").replace("UNSPECIFIED", "")

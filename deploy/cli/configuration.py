@@ -6,7 +6,7 @@ import typer
 
 from deploy.cli import output
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import to_datetime, to_dict
+from deploy.cli.conversions import enum_name, to_datetime, to_dict
 from deploy.cli.options import Json
 from deploy.stack.errors import CliError
 
@@ -59,14 +59,12 @@ def get_config(client: Client, key: Key, *, json: Json = False) -> None:
     if json:
         output.print_json(to_dict(entry))
         return
-    from meno.identity.v1.resources_pb2 import ConfigType
-
     output.print_fields(
         {
             "key": entry.key,
             "value": _value(entry),
             "default": _format(entry.default_value),
-            "type": ConfigType.Name(entry.type).removeprefix("CONFIG_TYPE_").lower(),
+            "type": enum_name(entry, "type").lower(),
             "purpose": entry.description,
             "set": to_datetime(entry.update_time),
             "by": entry.update_user_id,
@@ -130,7 +128,6 @@ def list_models(client: Client, *, json: Json = False) -> None:
     Example: [bold]meno models list[/]
     """
     from meno.identity.v1.admin_service_pb2 import ListComponentModelsRequest, ListModelsRequest
-    from meno.identity.v1.resources_pb2 import ModelComponent
 
     components = [
         *client.list_all(
@@ -161,7 +158,7 @@ def list_models(client: Client, *, json: Json = False) -> None:
         model = found.get(component.model_id)
         backend = backends.get(model.backend_id) if model else None
         row = (
-            ModelComponent.Name(component.component).removeprefix("MODEL_COMPONENT_").lower(),
+            enum_name(component, "component").lower(),
             model.model_name if model else component.model_id,
             backend.name if backend else "",
         )
@@ -177,15 +174,13 @@ def list_backends(client: Client, *, json: Json = False) -> None:
 
     Example: [bold]meno models backends[/]
     """
-    from meno.identity.v1.resources_pb2 import ModelProvider
-
     found = _backends(client)
     if json:
         output.print_json([to_dict(backend) for backend in found])
         return
     rows = output.table("id", "name", "provider", "address", "key", "enabled", no_wrap=("id",))
     for backend in found:
-        provider = ModelProvider.Name(backend.provider).removeprefix("MODEL_PROVIDER_")
+        provider = enum_name(backend, "provider")
         enabled = "yes" if backend.enabled else "no"
         row = (backend.backend_id, backend.name, provider, backend.base_url, backend.key_reference, enabled)
         rows.add_row(*map(output.cell, row))

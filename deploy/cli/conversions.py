@@ -1,4 +1,4 @@
-"""Conversions from proto messages to dictionaries and times."""
+"""Conversions from proto messages to dictionaries, names and times."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,15 @@ def to_dict(message: "Message") -> dict[str, Any]:
 
     found: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
     return found
+
+
+def enum_name(message: "Message", field: str) -> str:
+    """Returns the name of an enum field without the prefix of its type, or an empty text if it is not set."""
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+    assert enum is not None
+    prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
+    name = enum.values_by_number[getattr(message, field)].name.removeprefix(prefix)
+    return name if getattr(message, field) else ""
 
 
 def to_datetime(timestamp: "Timestamp") -> datetime | str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from deploy.cli import output, prompts
 from deploy.cli.classes import classes
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import to_dict
+from deploy.cli.conversions import enum_name, to_dict
 from deploy.cli.options import Json, Yes
 from deploy.stack.errors import CliError
 
@@ -159,11 +159,8 @@ def _print_changes(compared: "RosterImportResult") -> None:
 
 
 def _describe(difference: "RosterRowChange") -> tuple[str, str]:
-    from meno.identity.v1.resources_pb2 import RosterChangeType
-
-    change = RosterChangeType.Name(difference.change).removeprefix("ROSTER_CHANGE_TYPE_")
     detail = ": ".join(filter(None, (", ".join(difference.columns), difference.problem)))
-    return change, detail
+    return enum_name(difference, "change"), detail
 
 
 def _counts(compared: "RosterImportResult") -> dict[str, "RosterCounts"]:

@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli import output, prompts
 from deploy.cli.client import Client, with_client
-from deploy.cli.conversions import to_datetime, to_dict
+from deploy.cli.conversions import enum_name, to_datetime, to_dict
 from deploy.cli.options import DIRECTORY, Directory, Json, Limit, Who, Yes
 from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, Layout
@@ -109,8 +109,8 @@ def list_users(
     rows = output.table("id", "name", "sign-in identifier", "role", no_wrap=("id",))
     for user in found:
         identifier = user.login_name or user.email or user.phone
-        state = _state(user).lower()
-        role_text = _role(user) if state == "active" else f"{_role(user)}, {state}"
+        role_name, state = enum_name(user, "role"), enum_name(user, "state").lower()
+        role_text = role_name if state == "active" else f"{role_name}, {state}"
         rows.add_row(*map(output.cell, (user.user_id, user.display_name, identifier, role_text)))
     output.print_list(output.fit_columns(rows), len(found), limit, "user", "users")
 
@@ -285,8 +285,8 @@ def _print_user(user: "User", *, json: bool) -> None:
             "e-mail": f"{user.email}{' (verified)' if user.email_verified else ''}",
             "phone": f"{user.phone}{' (verified)' if user.phone_verified else ''}",
             "identity providers": ", ".join(user.identity_issuers),
-            "role": f"{_role(user)}{' (guest)' if user.guest else ''}",
-            "state": _state(user),
+            "role": f"{enum_name(user, 'role')}{' (guest)' if user.guest else ''}",
+            "state": enum_name(user, "state"),
             "grade": " · ".join(str(one) for one in (user.grade, user.board, user.school_name) if one),
             "experience": f"{user.xp} (level {user.level})" if user.xp else "",
             "streak": output.pluralize(user.streak_days, "day", "days") if user.streak_days else "",
@@ -297,15 +297,3 @@ def _print_user(user: "User", *, json: bool) -> None:
             "will be erased": to_datetime(user.purge_time),
         }
     )
-
-
-def _role(user: "User") -> str:
-    from meno.access.v1.access_pb2 import GlobalRole
-
-    return GlobalRole.Name(user.role).removeprefix("GLOBAL_ROLE_")
-
-
-def _state(user: "User") -> str:
-    from meno.identity.v1.resources_pb2 import UserState
-
-    return UserState.Name(user.state).removeprefix("USER_STATE_").replace("UNSPECIFIED", "")
