@@ -52,14 +52,10 @@ async def work(app: App, *, concurrency: int = 1, stalled_after: float = STALLED
 
 async def _work_until_failure(app: App, concurrency: int, stalled_after: float) -> None:
     async with app.open_async(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(_run_worker(app, concurrency, stalled_after))
-        tasks.create_task(
-            run_forever(
-                partial(_retry_stalled, app, stalled_after),
-                "stalled_jobs_not_retried",
-                interval=stalled_after / 3,
-            )
-        )
+        retries = tasks.create_task(_retry_stalled_forever(app, stalled_after))
+        # A worker that ends without an exception is started again too.
+        await _run_worker(app, concurrency, stalled_after)
+        retries.cancel()
 
 
 async def _run_worker(app: App, concurrency: int, stalled_after: float) -> None:
@@ -72,6 +68,17 @@ async def _run_worker(app: App, concurrency: int, stalled_after: float) -> None:
         shutdown_graceful_timeout=0,
         delete_jobs="successful",
     )
+
+
+async def _retry_stalled_forever(app: App, stalled_after: float) -> None:
+    """Retries stalled jobs until a failure.
+
+    A failure ends the worker, which is then started again. The heartbeat of the old worker may have failed with
+    the same database error, and procrastinate does not start it again.
+    """
+    while True:
+        await _retry_stalled(app, stalled_after)
+        await asyncio.sleep(stalled_after / 3)
 
 
 async def _retry_stalled(app: App, stalled_after: float) -> None:

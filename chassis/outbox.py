@@ -152,16 +152,16 @@ class Relay:
         """Delivers messages. Never returns. The delay doubles with each failure in a row, up to 30 s."""
         with self._notifier.subscribe(_NOTIFICATION_KEY) as subscription:
             await run_forever(
-                partial(self._deliver_all, subscription),
+                partial(self._deliver_next, subscription),
                 "outbox_not_delivered",
                 retry_delay=RETRY_DELAY_SECONDS,
                 max_retry_delay=_MAX_RETRY_DELAY_SECONDS,
             )
 
-    async def _deliver_all(self, subscription: Subscription) -> None:
-        while await self.deliver_batch():
-            pass
-        await subscription.wait()
+    async def _deliver_next(self, subscription: Subscription) -> None:
+        """Delivers one batch, so that the delay starts again after each batch of a backlog."""
+        if not await self.deliver_batch():
+            await subscription.wait()
 
     async def deliver_batch(self) -> bool:
         """Delivers up to one batch in order; returns whether more messages may exist.

@@ -1,13 +1,17 @@
-"""Jobs of dead workers are retried, each by one other worker."""
+"""Jobs of dead workers are retried, each by one other worker. A failed worker starts again."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
+import pytest
 import pytest_asyncio
 from procrastinate import App, PsycopgConnector
 
 from chassis import jobs
+from chassis.testing import execute_sql
+from chassis.testing.expectations import EVENTUALLY_SECONDS
 
 DEAD = """
 WITH dead AS (
@@ -53,3 +57,51 @@ async def test_concurrent_replicas_retry_each_stalled_job_once(schema: str) -> N
         for task in working:
             task.cancel()
     assert sorted(done) == [*range(JOBS)]
+
+
+async def test_a_worker_starts_again_after_stalled_jobs_could_not_be_retried(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[object] = []
+    is_replaced = asyncio.Event()
+    retry_stalled = jobs._retry_stalled
+
+    async def fail_once(app: App, stalled_after: float) -> None:
+        workers = execute_sql(schema, "SELECT id FROM procrastinate_workers")
+        if workers and not failed:
+            failed.extend(workers)
+            raise psycopg.OperationalError
+        if workers and workers != failed:
+            is_replaced.set()
+        await retry_stalled(app, stalled_after)
+
+    monkeypatch.setattr(jobs, "_retry_stalled", fail_once)
+    async with _working(jobs.queue(schema)):
+        await is_replaced.wait()
+
+
+async def test_a_worker_that_ends_without_an_error_starts_again(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[App] = []
+    is_restarted = asyncio.Event()
+
+    async def end(app: App, concurrency: int, stalled_after: float) -> None:
+        starts.append(app)
+        if len(starts) > 1:
+            is_restarted.set()
+
+    monkeypatch.setattr(jobs, "_run_worker", end)
+    async with _working(jobs.queue(schema)):
+        await is_restarted.wait()
+
+
+@asynccontextmanager
+async def _working(app: App) -> AsyncIterator[None]:
+    task = asyncio.create_task(jobs.work(app, stalled_after=1))
+    try:
+        async with asyncio.timeout(EVENTUALLY_SECONDS):
+            yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

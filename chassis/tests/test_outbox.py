@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from chassis import outbox
+from chassis.background import RETRY_DELAY_SECONDS
 from chassis.database import Database
 from chassis.notifications import Notifier
 from chassis.outbox import MessageHandler, OutboxMessage, Relay, ThrottledOutbox
@@ -119,6 +121,33 @@ async def test_a_running_relay_is_woken_by_a_new_message(database: Database) -> 
         assert await delivered.get() == number
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_retry_delay_starts_again_after_each_delivered_batch(database: Database) -> None:
+    delivered: list[int] = []
+    is_delivered = asyncio.Event()
+    fails = False
+
+    async def fail_every_other_time(messages: Sequence[OutboxMessage]) -> None:
+        nonlocal fails
+        fails = not fails
+        if fails:
+            raise ConnectionError
+        delivered.extend(message.body["number"] for message in messages)
+        if len(delivered) == 250:
+            is_delivered.set()
+
+    async with database.transaction() as transaction:
+        for number in range(250):
+            await outbox.enqueue(transaction, "counted", {"number": number})
+    relay = Relay(database, Notifier(database), {"counted": fail_every_other_time})
+    with capture_logs() as logs:
+        running = asyncio.create_task(relay.run())
+        await is_delivered.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [line["retry_delay"] for line in logs] == [RETRY_DELAY_SECONDS] * 3
+    assert delivered == [*range(250)]
 
 
 async def test_a_throttled_outbox_sends_a_key_once_in_each_interval(database: Database) -> None:
