@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import ExecStatus
 
 from chassis import migrations
 
@@ -63,4 +64,5 @@ def execute_sql(url: str, statement: str, *values: object, **named: object) -> l
     """
     with psycopg.connect(url) as connection:
         cursor = connection.execute(statement.encode(), named or values or None)
-        return cursor.fetchall() if cursor.description else []
+        returns_rows = cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
+        return cursor.fetchall() if returns_rows else []
