@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from chassis.testing import parse_error
+from chassis.testing import parse_error, read_pages
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1 import admin_service_pb2 as admin
@@ -68,13 +68,10 @@ class Models:
     async def list_all(self, rpc: str, request: Any, field: str) -> list[Any]:
         """Returns the items of all pages."""
         found: list[Any] = []
-        while True:
-            page = await self.call(rpc, request)
+        async for page in read_pages(getattr(self.stub, rpc), request, **self.person.auth):
             assert len(getattr(page, field)) <= (request.page_size or 50)
             found += getattr(page, field)
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        return found
 
     async def list_audited(self) -> list[tuple[str, str, dict[str, str]]]:
         """Returns the audited changes of models, newest first: action, resource and details."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from identity_service.tests.conftest import Identity, Person
@@ -113,18 +112,11 @@ class Classroom:
 
     def stored_membership(self, user_id: str) -> tuple[str | None, bool]:
         """Returns the stored status of a membership, and whether tokens of the user will list the class."""
-        with psycopg.connect(self.identity.database_url) as connection:
-            key = [self.class_info.class_id, user_id]
-            status = connection.execute(
-                "SELECT status FROM class_memberships WHERE class_id = %s AND user_id = %s", key
-            ).fetchone()
-            in_user_classes = connection.execute(
-                "SELECT 1 FROM user_classes WHERE class_id = %s AND user_id = %s", key
-            ).fetchone()
-        return status[0] if status else None, in_user_classes is not None
-
-
-def execute_sql(identity: Identity, statement: str, *values: object) -> None:
-    """Changes rows directly, for example to simulate that time has passed."""
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(statement.encode(), values)
+        key = (self.class_info.class_id, user_id)
+        statuses = self.identity.read_column(
+            "SELECT status FROM class_memberships WHERE class_id = %s AND user_id = %s", *key
+        )
+        listed = self.identity.execute_sql(
+            "SELECT 1 FROM user_classes WHERE class_id = %s AND user_id = %s", *key
+        )
+        return statuses[0] if statuses else None, bool(listed)

@@ -6,9 +6,12 @@ from typing import ClassVar
 from identity_service.settings import Settings
 from identity_service.sign_in.codes.types import CodeMessage
 from identity_service.tests.conftest import Identity
-from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest
+from meno.identity.v1.auth_service_pb2 import RedeemOneTimeCodeRequest, RequestOneTimeCodeRequest
+from meno.identity.v1.resources_pb2 import Tokens
 
 SETTINGS = {"code_sender": "identity_service.tests.code_inbox:CodeInbox"}
+
+ADA = "ada@example.org"
 
 _TIMEOUT_SECONDS = 60
 
@@ -42,6 +45,16 @@ async def request_code(identity: Identity, address: str) -> str:
     message = await next_message()
     assert message.address == address
     return message.code
+
+
+async def redeem(identity: Identity, code: str, address: str = ADA, **values: str) -> Tokens:
+    request = RedeemOneTimeCodeRequest(address=address, code=code, **values)
+    return await identity.auth.RedeemOneTimeCode(request)
+
+
+async def sign_in_by_code(identity: Identity, address: str) -> Tokens:
+    """Requests a code and signs in with it."""
+    return await redeem(identity, await request_code(identity, address), address)
 
 
 def wrong_code(code: str) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import pytest_asyncio
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Value
 
 from chassis.database import Database
-from chassis.testing import Postgres, RunningService, TestEnvironment, bearer
+from chassis.testing import Postgres, RunningService, TestEnvironment, bearer, execute_sql
 from identity_service.app import create_app
 from identity_service.settings import Settings
 from identity_service.sign_in.passwords import hashing
@@ -22,13 +23,14 @@ from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.audit_service_pb2 import ListAuditEntriesRequest
 from meno.access.v1.audit_service_pb2_grpc import AuditServiceStub
 from meno.access.v1.resources_pb2 import AuditEntry
+from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.admin_service_pb2_grpc import AdminServiceStub
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignUpRequest
 from meno.identity.v1.auth_service_pb2_grpc import AuthServiceStub
 from meno.identity.v1.class_service_pb2 import CreateClassRequest, JoinClassRequest
 from meno.identity.v1.class_service_pb2_grpc import ClassServiceStub
 from meno.identity.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
-from meno.identity.v1.resources_pb2 import Class, Tokens
+from meno.identity.v1.resources_pb2 import Class, ConfigEntry, Tokens
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 
 PASSWORD = "a long walk in the rain"
@@ -78,21 +80,46 @@ class Identity:
     async def sign_up_admin(self) -> Person:
         """Signs a user up and gives them the role ADMIN in the database."""
         person = await self.sign_up()
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute("UPDATE users SET role = 'ADMIN' WHERE user_id = %s", [person.user_id])
+        self.execute_sql("UPDATE users SET role = 'ADMIN' WHERE user_id = %s", person.user_id)
         await self.refresh(person)
         return person
 
     async def list_audited(self, admin: Person, **filters: Any) -> list[AuditEntry]:
         """Returns the audit entries, newest first, after the outbox is empty."""
-        while await asyncio.to_thread(self._has_outbox_messages):
+        while await asyncio.to_thread(self.count_rows, "outbox"):
             continue
         listed = await self.audit.ListAuditEntries(ListAuditEntriesRequest(**filters), **admin.auth)
         return [*listed.entries]
 
-    def _has_outbox_messages(self) -> bool:
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is not None
+    async def set_config(self, admin: Person, key: str, value: Any, **values: str) -> ConfigEntry:
+        request = SetConfigEntryRequest(key=key, value=ParseDict(value, Value()), **values)
+        return await self.admin.SetConfigEntry(request, **admin.auth)
+
+    def list_identifiers(self, user_id: str) -> set[tuple[str, bool]]:
+        """Returns the login identifiers of a user, each with whether it is verified."""
+        query = "SELECT canonical, verified_at IS NOT NULL FROM login_identifiers WHERE user_id = %s"
+        return {(canonical, verified) for canonical, verified in self.execute_sql(query, user_id)}
+
+    def execute_sql(self, statement: str, *values: object, **named: object) -> list[tuple[Any, ...]]:
+        """Executes a statement on the database of the service, and returns its rows."""
+        return execute_sql(self.database_url, statement, *values, **named)
+
+    def read_column(self, query: str, *values: object) -> list[Any]:
+        """Returns the values of a query with one column."""
+        return [value for [value] in self.execute_sql(query, *values)]
+
+    def count_rows(self, table: str) -> int:
+        [count] = self.read_column(f"SELECT count(*) FROM {table}")
+        return int(count)
+
+    async def wait_for_lock(self) -> None:
+        """Returns when a transaction waits for a lock."""
+        query = (
+            "SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND datname = current_database()"
+        )
+        while not await asyncio.to_thread(self.execute_sql, query):
+            continue
 
     async def refresh(self, person: Person) -> None:
         request = RefreshTokensRequest(refresh_token=person.tokens.refresh_token)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import psycopg
 import pytest
 
 from chassis.conversions import to_timestamp
@@ -138,5 +137,4 @@ async def test_only_services_with_learning_activity_can_report_it(shared: Identi
 def stored_days(shared: Identity, person: Person) -> list[tuple[Any, int]]:
     """Returns the stored days of a user with their streaks."""
     query = "SELECT day, streak FROM activity_days WHERE user_id = %s ORDER BY day"
-    with psycopg.connect(shared.database_url) as connection:
-        return [*connection.execute(query, [person.user_id])]
+    return shared.execute_sql(query, person.user_id)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chassis.testing import expect_error
+from chassis.testing import expect_error, read_pages
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import ClassRole
 from meno.access.v1.audit_service_pb2 import (
@@ -87,14 +87,8 @@ async def test_pages_contain_each_entry_once(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     created = [entry() for _ in range(7)]
     await record(identity, *created)
-    token, found = "", []
-    while True:
-        request = ListAuditEntriesRequest(page_size=3, page_token=token)
-        page = await identity.audit.ListAuditEntries(request, **admin.auth)
-        found += [item.entry_id for item in page.entries]
-        token = page.next_page_token
-        if not token:
-            break
+    pages = read_pages(identity.audit.ListAuditEntries, ListAuditEntriesRequest(page_size=3), **admin.auth)
+    found = [item.entry_id async for page in pages for item in page.entries]
     assert found[:7] == [item.entry_id for item in reversed(created)]
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from functools import partial
 
 import grpc
-import psycopg
 
 from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.tests.conftest import PASSWORD, Identity, Person
@@ -77,14 +76,12 @@ async def test_the_correct_password_resets_the_count(identity: Identity) -> None
         await expect_error(identity.auth.ChangePassword(request(WRONG), **uma.auth))
     weak = request(new="uma uma uma uma uma")
     assert (await expect_error(identity.auth.ChangePassword(weak, **uma.auth))).reason == "PASSWORD_COMMON"
-    with psycopg.connect(identity.database_url) as connection:
-        assert connection.execute("SELECT count(*) FROM sign_in_failures").fetchone() == (0,)
+    assert identity.count_rows("sign_in_failures") == 0
 
 
 async def test_a_user_without_a_password_cannot_change_it(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute("DELETE FROM credentials")
+    identity.execute_sql("DELETE FROM credentials")
     error = await expect_error(identity.auth.ChangePassword(request(), **uma.auth))
     assert (error.code, error.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
 
@@ -132,5 +129,4 @@ async def test_concurrent_retries_of_a_change_are_recorded_once(identity: Identi
 
 
 def stored(identity: Identity) -> object:
-    with psycopg.connect(identity.database_url) as connection:
-        return connection.execute("SELECT password_hash, updated_at FROM credentials").fetchone()
+    return identity.execute_sql("SELECT password_hash, updated_at FROM credentials")

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -11,7 +10,7 @@ from chassis.database import Database
 from chassis.testing import eventually_error, expect_error
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.classes import commands
-from identity_service.tests.classroom import TEACHER, Classroom, execute_sql
+from identity_service.tests.classroom import TEACHER, Classroom
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.resources_pb2 import AuditAction
@@ -223,10 +222,9 @@ async def test_a_class_is_purged_after_the_configured_days(identity: Identity, d
         await identity.join(student, room.class_info)
     for room in (due, kept):
         await room.delete(admin)
-    execute_sql(identity, "UPDATE classes SET deleted_at = now() - interval '29 days'")
+    identity.execute_sql("UPDATE classes SET deleted_at = now() - interval '29 days'")
     assert not await commands.purge_next_class(database, config)
-    execute_sql(
-        identity,
+    identity.execute_sql(
         "UPDATE classes SET deleted_at = now() - interval '31 days' WHERE class_id = %s",
         due.class_info.class_id,
     )
@@ -239,9 +237,7 @@ async def test_a_class_is_purged_after_the_configured_days(identity: Identity, d
     assert published_states(identity)[2] == "CLASS_STATE_PURGED"
     [purged, *_] = await identity.list_audited(admin, class_id=due.class_info.class_id)
     assert (purged.action, purged.actor_user_id) == (AuditAction.AUDIT_ACTION_CLASS_PURGED, "")
-    with psycopg.connect(identity.database_url) as connection:
-        codes = connection.execute("SELECT join_code FROM join_codes").fetchall()
-    assert codes == [(kept.class_info.join_code,)]
+    assert identity.read_column("SELECT join_code FROM join_codes") == [kept.class_info.join_code]
 
 
 async def test_every_change_of_a_class_is_audited(identity: Identity) -> None:
@@ -266,10 +262,6 @@ async def test_every_change_of_a_class_is_audited(identity: Identity) -> None:
 
 def published_states(identity: Identity) -> list[str]:
     """Returns the class states in the account feed, oldest first."""
-    with psycopg.connect(identity.database_url) as connection:
-        return [
-            state
-            for (state,) in connection.execute(
-                "SELECT body ->> 'state' FROM account_events WHERE kind = 'class_changed' ORDER BY sequence"
-            )
-        ]
+    return identity.read_column(
+        "SELECT body ->> 'state' FROM account_events WHERE kind = 'class_changed' ORDER BY sequence"
+    )

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from chassis.testing import eventually_error, expect_error
+from chassis.testing import eventually_error, expect_error, read_pages
 from identity_service.classes import rules
 from identity_service.tests.conftest import Identity
 from meno.access.v1.access_pb2 import ClassRole
@@ -100,7 +100,7 @@ async def test_a_removed_member_loses_access_and_cannot_rejoin(identity: Identit
     assert [member.user_id for member in found.memberships] == [teacher.user_id]
 
 
-async def test_a_user_who_left_a_class_can_rejoin(identity: Identity) -> None:
+async def test_a_former_member_can_rejoin_after_leaving(identity: Identity) -> None:
     teacher, student = await identity.sign_up_teacher(), await identity.sign_up()
     created = await identity.create_class(teacher)
     await identity.join(student, created)
@@ -139,7 +139,7 @@ async def test_the_last_teacher_cannot_leave_be_removed_or_be_demoted(identity: 
         assert (error.code, error.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
 
 
-async def test_of_two_teachers_who_leave_concurrently_one_is_refused(identity: Identity) -> None:
+async def test_one_of_two_teachers_leaving_concurrently_is_refused(identity: Identity) -> None:
     first, second = await identity.sign_up_teacher(), await identity.sign_up_teacher()
     created = await identity.create_class(first)
     await identity.join(second, created)
@@ -158,14 +158,8 @@ async def test_pages_contain_every_class_once(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
     created = [(await identity.create_class(teacher)).class_id for _ in range(5)]
     request = ListClassesRequest(user_id="me", page_size=2)
-    seen: list[str] = []
-    while True:
-        reply = await identity.classes.ListClasses(request, **teacher.auth)
-        seen += [one.class_id for one in reply.classes]
-        if not reply.next_page_token:
-            break
-        request.page_token = reply.next_page_token
-    assert seen == created[::-1]
+    pages = read_pages(identity.classes.ListClasses, request, **teacher.auth)
+    assert [one.class_id async for page in pages for one in page.classes] == created[::-1]
 
 
 @pytest.mark.parametrize("token", ["nonsense", "WzEsMl0=", ""])

@@ -2,7 +2,6 @@
 
 import uuid
 
-import psycopg
 import pytest_asyncio
 
 from chassis.testing import expect_error
@@ -95,8 +94,7 @@ async def test_a_component_with_a_disabled_backend_is_not_configured(models: Mod
 
 
 async def test_a_component_without_a_model_is_not_configured_and_not_listed(models: Models) -> None:
-    with psycopg.connect(models.identity.database_url) as connection:
-        connection.execute("DELETE FROM component_models WHERE component = 'QUIZ_GENERATOR'")
+    models.identity.execute_sql("DELETE FROM component_models WHERE component = 'QUIZ_GENERATOR'")
     denied = await expect_error(resolve(models.identity, resources.MODEL_COMPONENT_QUIZ_GENERATOR))
     assert denied.reason == "COMPONENT_NOT_CONFIGURED"
     request = admin.ListComponentModelsRequest(page_size=2)

@@ -5,35 +5,22 @@ import uuid
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import expect_error
-from identity_service.tests.conftest import Identity, Person
+from chassis.testing import expect_error, read_pages
+from identity_service.tests.conftest import Identity
 from meno.identity.v1.admin_service_pb2 import (
     GetConfigEntryRequest,
     ListConfigEntriesRequest,
     SetConfigEntryRequest,
 )
-from meno.identity.v1.resources_pb2 import ConfigEntry
-
-
-async def set_entry(identity: Identity, admin: Person, key: str, value: Any, **values: str) -> ConfigEntry:
-    request = SetConfigEntryRequest(key=key, value=ParseDict(value, Value()), **values)
-    return await identity.admin.SetConfigEntry(request, **admin.auth)
 
 
 async def test_every_key_has_a_default_and_a_description(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    token, entries = "", list[ConfigEntry]()
-    while True:
-        request = ListConfigEntriesRequest(page_size=3, page_token=token)
-        page = await identity.admin.ListConfigEntries(request, **admin.auth)
-        entries += page.entries
-        token = page.next_page_token
-        if not token:
-            break
+    pages = read_pages(identity.admin.ListConfigEntries, ListConfigEntriesRequest(page_size=3), **admin.auth)
+    entries = [entry async for page in pages for entry in page.entries]
     keys = [entry.key for entry in entries]
     assert keys == sorted({*keys})
     for entry in entries:
@@ -52,7 +39,7 @@ async def test_every_key_has_a_default_and_a_description(identity: Identity) -> 
 )
 async def test_a_value_is_effective_until_it_is_reset(identity: Identity, key: str, value: Any) -> None:
     admin = await identity.sign_up_admin()
-    changed = await set_entry(identity, admin, key, value)
+    changed = await identity.set_config(admin, key, value)
     found = await identity.admin.GetConfigEntry(GetConfigEntryRequest(key=key), **admin.auth)
     assert found == changed
     assert MessageToDict(found.value) == value
@@ -79,7 +66,7 @@ async def test_an_invalid_value_is_refused_with_the_rule(
     identity: Identity, key: str, value: Any, rule: str
 ) -> None:
     admin = await identity.sign_up_admin()
-    denied = await expect_error(set_entry(identity, admin, key, value))
+    denied = await expect_error(identity.set_config(admin, key, value))
     [violation] = denied.detail(BadRequest).field_violations
     assert (denied.reason, violation.field) == ("FIELD_INVALID", "value")
     assert rule in violation.description
@@ -87,7 +74,7 @@ async def test_an_invalid_value_is_refused_with_the_rule(
 
 async def test_an_unknown_key_is_refused(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    denied = await expect_error(set_entry(identity, admin, "colour", "red"))
+    denied = await expect_error(identity.set_config(admin, "colour", "red"))
     assert (denied.code, denied.reason, denied.metadata) == (
         "NOT_FOUND",
         "CONFIG_KEY_NOT_FOUND",
@@ -100,7 +87,7 @@ async def test_of_concurrent_changes_with_one_etag_one_succeeds(identity: Identi
 
     async def attempt(days: int) -> str:
         try:
-            await set_entry(identity, admin, "user_purge_days", days, etag="0", request_id=str(uuid.uuid4()))
+            await identity.set_config(admin, "user_purge_days", days, etag="0", request_id=str(uuid.uuid4()))
         except Exception as error:
             return type(error).__name__
         return "set"
@@ -111,7 +98,7 @@ async def test_of_concurrent_changes_with_one_etag_one_succeeds(identity: Identi
 
 async def test_a_change_is_audited_without_its_value(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    await set_entry(identity, admin, "sign_up_enabled", False)
+    await identity.set_config(admin, "sign_up_enabled", False)
     entry = (await identity.list_audited(admin, actor_user_id=admin.user_id))[0]
     assert (entry.action, dict(entry.details)) == (60, {"key": "sign_up_enabled"})
 
@@ -119,5 +106,5 @@ async def test_a_change_is_audited_without_its_value(identity: Identity) -> None
 async def test_only_administrators_can_change_the_configuration(identity: Identity) -> None:
     teacher = await identity.sign_up_teacher()
     assert (
-        await expect_error(set_entry(identity, teacher, "sign_up_enabled", False))
+        await expect_error(identity.set_config(teacher, "sign_up_enabled", False))
     ).reason == "ACCESS_DENIED"

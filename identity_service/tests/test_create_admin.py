@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from chassis.testing import execute_sql
 from identity_service.__main__ import cli
 from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.access_pb2 import GlobalRole
@@ -35,8 +35,7 @@ async def test_a_login_name_is_unique(new_database: Callable[[str], str]) -> Non
     url = new_database("identity_service")
     outcomes = [(await create_admin(url, name)).exit_code for name in ("Root", "ROOT")]
     assert outcomes == [0, 1]
-    with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT count(*) FROM users").fetchone() == (1,)
+    assert execute_sql(url, "SELECT count(*) FROM users") == [(1,)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from meno.access.v1.access_pb2 import ClassRole, GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
-from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
 from meno.identity.v1.class_service_pb2 import (
     ListClassesRequest,
@@ -131,9 +130,7 @@ async def test_a_restored_user_has_the_same_profile_and_memberships(shared: Iden
 
 async def test_purge_time_follows_the_configured_days(identity: Identity) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up()
-    entry = SetConfigEntryRequest(key="user_purge_days")
-    entry.value.number_value = 7
-    await identity.admin.SetConfigEntry(entry, **admin.auth)
+    await identity.set_config(admin, "user_purge_days", 7)
     deleted = await identity.users.DeleteUser(DeleteUserRequest(user_id=person.user_id), **admin.auth)
     assert (deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime()).days == 7
 
@@ -169,7 +166,7 @@ async def test_the_last_active_administrator_cannot_be_demoted_deactivated_delet
 
 
 @pytest.mark.parametrize("removal", ["role", "deactivate", "delete", "erase"])
-async def test_of_two_administrators_who_remove_each_other_one_remains(
+async def test_one_of_two_administrators_removing_each_other_remains(
     identity: Identity, removal: str
 ) -> None:
     admins = [await identity.sign_up_admin() for _ in range(2)]
@@ -192,7 +189,7 @@ def remove(identity: Identity, removal: str, of: Person, by: Person) -> Any:
     return users.EraseUser(EraseUserRequest(user_id=user_id, confirmation="ERASE"), **by.auth)
 
 
-async def test_of_the_last_two_teachers_who_delete_their_accounts_one_is_refused(
+async def test_one_of_the_last_two_teachers_deleting_their_accounts_is_refused(
     shared: Identity,
 ) -> None:
     first, second = await shared.sign_up_teacher(), await shared.sign_up_teacher()

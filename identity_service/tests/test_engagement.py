@@ -4,20 +4,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-
-from chassis.testing import expect_error
+from chassis.testing import expect_error, read_pages
 from identity_service.tests.conftest import Identity, Person
 from meno.identity.v1.resources_pb2 import EngagementStats
 from meno.identity.v1.user_service_pb2 import GetEngagementStatsRequest, ListInactiveUsersRequest
 
 TODAY = "date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
 """The start of today in UTC."""
-
-
-def execute(identity: Identity, query: str, **values: Any) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(query.encode(), values)
 
 
 def insert_user(identity: Identity, days_inactive: float, **columns: Any) -> str:
@@ -32,19 +25,14 @@ def insert_user(identity: Identity, days_inactive: float, **columns: Any) -> str
     inactive_for = timedelta(days=days_inactive)
     names, parameters = ", ".join(values), ", ".join(f"%({name})s" for name in values)
     query = f"INSERT INTO users ({names}, last_active_at) VALUES ({parameters}, now() - %(inactive_for)s)"
-    execute(identity, query, inactive_for=inactive_for, **values)
+    identity.execute_sql(query, inactive_for=inactive_for, **values)
     return str(values["user_id"])
 
 
 async def list_inactive(identity: Identity, admin: Person, days: int = 0) -> list[str]:
     request = ListInactiveUsersRequest(page_size=2, days=days)
-    found: list[str] = []
-    while True:
-        page = await identity.users.ListInactiveUsers(request, **admin.auth)
-        found += [user.user_id for user in page.users]
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return found
+    pages = read_pages(identity.users.ListInactiveUsers, request, **admin.auth)
+    return [user.user_id async for page in pages for user in page.users]
 
 
 async def test_inactive_users_are_listed_longest_first(identity: Identity) -> None:
@@ -67,13 +55,15 @@ async def test_inactive_users_are_listed_longest_first(identity: Identity) -> No
 async def test_users_with_the_same_last_activity_are_all_listed(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     inactive = {insert_user(identity, 20) for _ in range(5)}
-    execute(identity, "UPDATE users SET last_active_at = now() - interval '20 days' WHERE role = 'STUDENT'")
+    identity.execute_sql(
+        "UPDATE users SET last_active_at = now() - interval '20 days' WHERE role = 'STUDENT'"
+    )
     assert sorted(await list_inactive(identity, admin)) == sorted(inactive)
 
 
 async def test_activity_is_counted_by_days_of_utc(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    execute(identity, "UPDATE users SET created_at = now() - interval '100 days'")
+    identity.execute_sql("UPDATE users SET created_at = now() - interval '100 days'")
     for first, last, day in (
         # A local yesterday that overlaps two days of UTC.
         ("-30 hours", "-2 hours", -1),
@@ -93,14 +83,14 @@ async def test_activity_is_counted_by_days_of_utc(identity: Identity) -> None:
 
 async def test_new_users_and_xp_are_counted_within_the_period(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    execute(identity, "UPDATE users SET created_at = now() - interval '100 days'")
+    identity.execute_sql("UPDATE users SET created_at = now() - interval '100 days'")
     for age, guest in (("1 second", False), ("2 days", False), ("2 days", True), ("-3 hours", False)):
         change = f"UPDATE users SET created_at = {TODAY} - %(age)s::interval WHERE user_id = %(user_id)s"
-        execute(identity, change, age=age, user_id=insert_user(identity, 1, guest=guest))
+        identity.execute_sql(change, age=age, user_id=insert_user(identity, 1, guest=guest))
     for age, amount in (("-1 hour", 40), ("1 day", -15), ("3 days", 1000)):
         entry = f"SELECT uuidv7(), uuidv7(), %(amount)s, 'CORRECTION', {TODAY} - %(age)s::interval"
         added = f"INSERT INTO xp_entries (user_id, award_id, amount, reason, created_at) {entry}"
-        execute(identity, added, age=age, amount=amount)
+        identity.execute_sql(added, age=age, amount=amount)
     stats = await get_stats(identity, admin, days=3)
     assert [day.new_users for day in stats.days] == [1, 1, 1]
     assert (stats.new_users, stats.xp_awarded) == (3, 25)
@@ -124,8 +114,7 @@ async def test_only_administrators_can_read_engagement(identity: Identity) -> No
 
 def insert_day(identity: Identity, user_id: str, first: str, last: str, day: int) -> None:
     """Inserts an activity day. Its times are relative to the start of today in UTC."""
-    execute(
-        identity,
+    identity.execute_sql(
         f"INSERT INTO activity_days VALUES (%(user_id)s, (now() AT TIME ZONE 'UTC')::date + %(day)s::integer, 'UTC', "
         f"1, {TODAY} + %(first)s::interval, {TODAY} + %(last)s::interval)",
         user_id=user_id,

@@ -5,12 +5,11 @@ import random
 import uuid
 from collections.abc import Iterable
 
-import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import expect_error
+from chassis.testing import expect_error, read_pages
 from identity_service.people.experience import rules
 from identity_service.tests.conftest import Identity, Person
 from meno.identity.v1.resources_pb2 import XpEntry, XpReason
@@ -56,8 +55,7 @@ async def test_a_repeated_award_id_returns_the_first_entry(shared: Identity) -> 
     person = await shared.sign_up()
     first = new_award(person, 100)
     entry = await award_xp(shared, first)
-    with psycopg.connect(shared.database_url) as connection:
-        connection.execute("DELETE FROM idempotency_keys")
+    shared.execute_sql("DELETE FROM idempotency_keys")
     again = new_award(person, 7000, request_id=first.request_id.upper(), reason=PRACTICE)
     assert [await award_xp(shared, first), await award_xp(shared, again)] == [entry, entry]
     assert await stored_xp(shared, person) == (100, [100])
@@ -102,14 +100,8 @@ async def test_pages_contain_each_entry_once_newest_first(shared: Identity) -> N
     for amount in range(1, 6):
         await award_xp(shared, new_award(person, amount))
     request = ListXpEntriesRequest(user_id="me", page_size=2)
-    amounts: list[int] = []
-    while True:
-        page = await shared.users.ListXpEntries(request, **person.auth)
-        amounts += [entry.amount for entry in page.xp_entries]
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            break
-    assert amounts == [5, 4, 3, 2, 1]
+    pages = read_pages(shared.users.ListXpEntries, request, **person.auth)
+    assert [entry.amount async for page in pages for entry in page.xp_entries] == [5, 4, 3, 2, 1]
     theirs = ListXpEntriesRequest(user_id=person.user_id)
     assert (await expect_error(shared.users.ListXpEntries(theirs, **other.auth))).reason == "ACCESS_DENIED"
 
@@ -135,7 +127,5 @@ def test_xp_is_the_sum_of_the_applied_amounts_and_never_negative(amounts: Iterab
 
 async def stored_xp(shared: Identity, person: Person) -> tuple[int, list[int]]:
     """Returns the total of a user and the amounts of the entries."""
-    with psycopg.connect(shared.database_url) as connection:
-        [[xp]] = connection.execute("SELECT xp FROM users WHERE user_id = %s", [person.user_id])
-        entries = connection.execute("SELECT amount FROM xp_entries WHERE user_id = %s", [person.user_id])
-        return xp, [amount for [amount] in entries]
+    [xp] = shared.read_column("SELECT xp FROM users WHERE user_id = %s", person.user_id)
+    return xp, shared.read_column("SELECT amount FROM xp_entries WHERE user_id = %s", person.user_id)

@@ -7,7 +7,6 @@ import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from chassis.conversions import to_timestamp
@@ -17,7 +16,6 @@ from identity_service.account_feed import store as feed
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
-from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import (
     ListSignInsRequest,
     MergeGuestRequest,
@@ -66,9 +64,7 @@ async def test_a_guest_cannot_join_a_class_or_merge_another_guest(identity: Iden
 
 async def test_guest_sign_in_can_be_disabled(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    entry = SetConfigEntryRequest(key="guest_sign_in_enabled")
-    entry.value.bool_value = False
-    await identity.admin.SetConfigEntry(entry, **admin.auth)
+    await identity.set_config(admin, "guest_sign_in_enabled", False)
     error = await expect_error(guest(identity))
     assert (error.code, error.reason) == ("PERMISSION_DENIED", "GUEST_SIGN_IN_DISABLED")
 
@@ -79,20 +75,20 @@ async def test_a_merge_moves_all_data_of_the_guest(identity: Identity, database:
     award(identity, mo, 45, 1)
     study(identity, ada, {3: 1, 1: 1})
     study(identity, mo, {2: 1, 1: 2, 0: 3})
-    execute(identity, "INSERT INTO user_settings (user_id) VALUES (%s)", mo.user_id)
+    identity.execute_sql("INSERT INTO user_settings (user_id) VALUES (%s)", mo.user_id)
     merged = await merge(identity, mo, ada)
     assert (merged.user_id, merged.login_name) == (ada.user_id, "Ada")
     query = "SELECT xp, level, streak, streak_day FROM users WHERE user_id = %s"
-    assert rows(identity, query, ada.user_id) == [(366, 0, 4, TODAY)]
-    assert rows(identity, "SELECT day, streak FROM activity_days ORDER BY day") == [
+    assert identity.execute_sql(query, ada.user_id) == [(366, 0, 4, TODAY)]
+    assert identity.execute_sql("SELECT day, streak FROM activity_days ORDER BY day") == [
         (TODAY - timedelta(days=ago), 4 - ago) for ago in (3, 2, 1, 0)
     ]
     for table in ("xp_entries", "activity_days", "user_settings"):
-        assert rows(identity, f"SELECT 1 FROM {table} WHERE user_id = %s", mo.user_id) == []
+        assert identity.execute_sql(f"SELECT 1 FROM {table} WHERE user_id = %s", mo.user_id) == []
     tombstone = (
         "SELECT guest, xp, deleted_at IS NOT NULL, merged_into_user_id::text FROM users WHERE user_id = %s"
     )
-    assert rows(identity, tombstone, mo.user_id) == [(True, 0, True, ada.user_id)]
+    assert identity.execute_sql(tombstone, mo.user_id) == [(True, 0, True, ada.user_id)]
     [event] = [one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]
     assert event.body == {"user_id": mo.user_id, "into_user_id": ada.user_id}
     entries = await identity.list_audited(admin, user_id=ada.user_id)
@@ -146,7 +142,7 @@ async def test_twenty_concurrent_merges_have_one_effect(identity: Identity, data
     award(identity, mo, 45)
     answers = await asyncio.gather(*(merge(identity, mo, ada) for _ in range(20)))
     assert {answer.user_id for answer in answers} == {ada.user_id}
-    assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
+    assert identity.execute_sql("SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
     assert len([one for one in await feed.list_after(database, 0) if one.kind == "user_merged"]) == 1
 
 
@@ -157,7 +153,7 @@ async def test_of_two_concurrent_merges_by_different_users_one_succeeds(identity
         *(merge(identity, mo, people[number % 2]) for number in range(10)), return_exceptions=True
     )
     [into] = {outcome.user_id for outcome in outcomes if isinstance(outcome, User)}
-    counts = rows(identity, "SELECT user_id::text, xp FROM users WHERE NOT guest ORDER BY xp DESC")
+    counts = identity.execute_sql("SELECT user_id::text, xp FROM users WHERE NOT guest ORDER BY xp DESC")
     assert [count for count in counts if count[1]] == [(into, 45)]
 
 
@@ -170,14 +166,14 @@ async def test_a_concurrent_refresh_does_not_break_a_merge(identity: Identity, r
     both = (refresh, merged) if refreshed_first else (merged, refresh)
     outcomes = await asyncio.gather(*both, return_exceptions=True)
     assert [outcome.user_id for outcome in outcomes if isinstance(outcome, User)] == [ada.user_id]
-    assert rows(identity, "SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
+    assert identity.execute_sql("SELECT xp FROM users WHERE user_id = %s", ada.user_id) == [(45,)]
 
 
 async def test_only_the_current_refresh_token_of_a_guest_merges_the_guest(identity: Identity) -> None:
     ada, eve, mo = await identity.sign_up(), await identity.sign_up(), await guest(identity)
     older = merge_request(mo)
     await identity.refresh(mo)
-    execute(identity, "UPDATE sign_ins SET rotated_at = rotated_at - interval '11 seconds'")
+    identity.execute_sql("UPDATE sign_ins SET rotated_at = rotated_at - interval '11 seconds'")
     forged = MergeGuestRequest(user_id="me", guest_refresh_token=f"{mo.tokens.refresh_token[:-1]}!")
     unknown = ".".join((str(uuid.uuid4()), *mo.tokens.refresh_token.split(".")[1:]))
     for request in (
@@ -201,7 +197,7 @@ async def test_deactivated_deleted_converted_and_signed_out_guests_are_not_merge
         "UPDATE sign_ins SET expires_at = now() WHERE user_id = %s",
     ):
         mo = await guest(identity)
-        execute(identity, change, mo.user_id)
+        identity.execute_sql(change, mo.user_id)
         assert (await expect_error(merge(identity, mo, ada))).reason == "REFRESH_TOKEN_INVALID", change
 
 
@@ -215,13 +211,12 @@ def claims(person: Person) -> dict[str, Any]:
 def award(identity: Identity, person: Person, *amounts: int) -> None:
     """Adds experience points to the ledger and to the total."""
     for amount in amounts:
-        execute(
-            identity,
+        identity.execute_sql(
             "INSERT INTO xp_entries (user_id, award_id, amount, reason) "
             "VALUES (%s, uuidv7(), %s, 'QUIZ_GRADED')",
             *(person.user_id, amount),
         )
-    execute(identity, "UPDATE users SET xp = xp + %s WHERE user_id = %s", sum(amounts), person.user_id)
+    identity.execute_sql("UPDATE users SET xp = xp + %s WHERE user_id = %s", sum(amounts), person.user_id)
 
 
 def study(identity: Identity, person: Person, streaks: dict[int, int]) -> None:
@@ -229,19 +224,8 @@ def study(identity: Identity, person: Person, streaks: dict[int, int]) -> None:
     for ago, streak in streaks.items():
         day = TODAY - timedelta(days=ago)
         noon = datetime.combine(day, time(12), UTC)
-        execute(
-            identity,
+        identity.execute_sql(
             "INSERT INTO activity_days (user_id, day, time_zone, streak, first_active_at, last_active_at) "
             "VALUES (%s, %s, 'UTC', %s, %s, %s)",
             *(person.user_id, day, streak, noon, noon),
         )
-
-
-def execute(identity: Identity, statement: str, *values: object) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(statement.encode(), values)
-
-
-def rows(identity: Identity, query: str, *values: object) -> list[tuple[object, ...]]:
-    with psycopg.connect(identity.database_url) as connection:
-        return connection.execute(query.encode(), values).fetchall()

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from typer.testing import CliRunner, Result
@@ -19,7 +18,7 @@ from typer.testing import CliRunner, Result
 from chassis import tokens
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable, TokenInvalid
-from chassis.testing import RunningService, TestEnvironment, expect_error
+from chassis.testing import RunningService, TestEnvironment, execute_sql, expect_error
 from chassis.tokens import Tokens
 from identity_service.__main__ import cli
 from identity_service.app import create_app
@@ -134,7 +133,7 @@ async def test_if_every_key_is_retired_a_new_one_signs_immediately(
     identity: Identity, database: Database
 ) -> None:
     [leaked] = keys_of(database.url)
-    execute(database.url, "UPDATE signing_keys SET retired_at = now()")
+    execute_sql(database.url, "UPDATE signing_keys SET retired_at = now()")
     signer = TokenSigner(database, rotation())
     await signer.load()
     assert kid_of(signer.sign(SUBJECT).text) != leaked.kid
@@ -298,12 +297,14 @@ async def rotate_keys(url: str, secret: str = SECRET) -> Result:
 
 def age(url: str, by: timedelta) -> None:
     """Moves the keys into the past."""
-    execute(url, "UPDATE signing_keys SET signs_from = signs_from - %s, retired_at = retired_at - %s", by, by)
+    execute_sql(
+        url, "UPDATE signing_keys SET signs_from = signs_from - %s, retired_at = retired_at - %s", by, by
+    )
 
 
 def notify_replicas(url: str, key: str = CHANNEL) -> None:
     """Makes every replica reload the keys, as it also does every minute."""
-    execute(url, "SELECT pg_notify('meno_notify', %s)", f"test {key}")
+    execute_sql(url, "SELECT pg_notify('meno_notify', %s)", f"test {key}")
 
 
 async def await_published(replicas: list[Identity], kids: set[str]) -> None:
@@ -355,15 +356,10 @@ def decode(token: str, part: int) -> dict[str, Any]:
 
 
 def keys_of(url: str) -> list[KeyRow]:
-    with psycopg.connect(url) as connection:
-        rows = connection.execute(f"SELECT {', '.join(KeyRow._fields)} FROM signing_keys ORDER BY signs_from")
-        return [KeyRow(*row) for row in rows]
+    columns = ", ".join(KeyRow._fields)
+    rows = execute_sql(url, f"SELECT {columns} FROM signing_keys ORDER BY signs_from")
+    return [KeyRow(*row) for row in rows]
 
 
 async def is_retired(url: str, kid: str) -> bool:
     return any(one.kid == kid and one.retired_at for one in keys_of(url))
-
-
-def execute(url: str, statement: str, *values: object) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute(statement.encode(), values)

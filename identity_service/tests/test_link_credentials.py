@@ -8,21 +8,19 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.testing import eventually, eventually_error, expect_error
-from identity_service.tests.code_inbox import SETTINGS, request_code, wrong_code
+from identity_service.tests.code_inbox import ADA, SETTINGS, redeem, request_code, sign_in_by_code, wrong_code
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from identity_service.tests.issuer import FOREIGN, LocalIssuer
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import (
     LinkCredentialsRequest,
-    RedeemOneTimeCodeRequest,
     SignInRequest,
     SignInWithIdTokenRequest,
     SignUpRequest,
 )
 from meno.identity.v1.resources_pb2 import User
 
-ADA = "ada@example.org"
 PHONE = "+919876543210"
 
 
@@ -38,9 +36,7 @@ async def link(identity: Identity, person: Person, **values: str) -> User:
 
 async def sign_up_by_code(identity: Identity, address: str) -> Person:
     """Signs up a user with a verified address and no other credential."""
-    code = await request_code(identity, address)
-    request = RedeemOneTimeCodeRequest(address=address, code=code)
-    return Person(await identity.auth.RedeemOneTimeCode(request))
+    return Person(await sign_in_by_code(identity, address))
 
 
 async def create_guest(identity: Identity) -> Person:
@@ -188,8 +184,7 @@ async def test_an_unused_account_keeps_its_address(identity: Identity) -> None:
     identity.execute_sql(statement, created, ADA, ADA)
     code = await request_code(identity, ADA)
     assert (await expect_error(link(identity, ada, email=ADA, code=code))).reason == "IDENTIFIER_TAKEN"
-    request = RedeemOneTimeCodeRequest(address=ADA, code=code)
-    assert (await identity.auth.RedeemOneTimeCode(request)).user.user_id == created
+    assert (await redeem(identity, code)).user.user_id == created
 
 
 async def test_a_password_is_added_once(identity: Identity) -> None:

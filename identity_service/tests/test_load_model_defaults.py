@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from chassis.testing import execute_sql
 from identity_service.__main__ import cli
 from identity_service.administration.models import defaults
 
@@ -39,38 +39,31 @@ async def test_six_components_get_the_default_model_and_a_second_run_changes_not
     assert "env:OPENAI_API_KEY" in first.stdout
     assert (second.exit_code, *count_changes(second)) == (0, 0, 0)
     assert "nothing to do: the default models are already assigned\n" in second.stdout
-    with psycopg.connect(url) as connection:
-        uses = {component: rest for component, *rest in connection.execute(USES)}
-        audited = connection.execute("SELECT count(*) FROM outbox").fetchone()
+    uses = {component: rest for component, *rest in execute_sql(url, USES)}
     assert {one for one, rest in uses.items() if rest == ["gpt-5.2", "OPENAI", "env:OPENAI_API_KEY"]} == {
         *defaults.COMPONENTS
     }
     assert {rest[1] for one, rest in uses.items() if one not in defaults.COMPONENTS} == {"BUILTIN"}
-    assert audited == (8,)
+    assert execute_sql(url, "SELECT count(*) FROM outbox") == [(8,)]
 
 
 async def test_an_existing_backend_is_used_and_not_changed(url: str) -> None:
     await load(url)
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "UPDATE model_backends SET key_reference = 'file:openai' WHERE provider = 'OPENAI'"
-        )
-        connection.execute(
-            "UPDATE component_models SET model_id = (SELECT model_id FROM models WHERE model_name = 'extractive')"
-            " WHERE component = 'TUTOR'"
-        )
+    execute_sql(url, "UPDATE model_backends SET key_reference = 'file:openai' WHERE provider = 'OPENAI'")
+    execute_sql(
+        url,
+        "UPDATE component_models SET model_id = (SELECT model_id FROM models WHERE model_name = 'extractive')"
+        " WHERE component = 'TUTOR'",
+    )
     again = await load(url)
     assert count_changes(again) == (0, 1)
     assert "TUTOR uses gpt-5.2\n" in again.stdout
-    with psycopg.connect(url) as connection:
-        assert {rest[2] for _, *rest in connection.execute(USES) if rest[1] == "OPENAI"} == {"file:openai"}
+    assert {rest[2] for _, *rest in execute_sql(url, USES) if rest[1] == "OPENAI"} == {"file:openai"}
 
 
 async def test_a_backend_of_another_provider_with_that_name_is_not_changed(url: str) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute("INSERT INTO model_backends (name, provider) VALUES ('OpenAI', 'GOOGLE')")
+    execute_sql(url, "INSERT INTO model_backends (name, provider) VALUES ('OpenAI', 'GOOGLE')")
     done = await load(url)
     assert (done.exit_code, *count_changes(done)) == (1, 0, 0)
     assert "there is another backend named OpenAI: rename it and run this command again\n" in done.stderr
-    with psycopg.connect(url) as connection:
-        assert {rest[1] for _, *rest in connection.execute(USES)} == {"BUILTIN"}
+    assert {rest[1] for _, *rest in execute_sql(url, USES)} == {"BUILTIN"}

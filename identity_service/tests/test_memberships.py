@@ -10,7 +10,7 @@ import pytest
 from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.classes import rules as class_rules
 from identity_service.classes.memberships import rules
-from identity_service.tests.classroom import STUDENT, TEACHER, Classroom, execute_sql
+from identity_service.tests.classroom import STUDENT, TEACHER, Classroom
 from identity_service.tests.conftest import Identity
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.class_service_pb2 import GetClassRequest
@@ -123,7 +123,7 @@ async def test_teachers_can_add_earlier_members_and_get_one_error_for_all_other_
         await identity.join(person, room.class_info)
     await room.remove(room.teacher, removed.user_id)
     assert (await expect_error(room.join(removed))).reason in ("JOIN_CODE_NOT_FOUND", "TOKEN_REVOKED")
-    execute_sql(identity, "UPDATE users SET deleted_at = now() WHERE user_id = %s", deleted.user_id)
+    identity.execute_sql("UPDATE users SET deleted_at = now() WHERE user_id = %s", deleted.user_id)
 
     assert (await room.add(room.teacher, removed.user_id, TEACHER)).role == TEACHER
     # Adding a member again changes nothing.
@@ -137,10 +137,10 @@ async def test_teachers_can_add_earlier_members_and_get_one_error_for_all_other_
         room.teacher.user_id,
         removed.user_id,
     ]
-    execute_sql(identity, "UPDATE users SET guest = true WHERE user_id = %s", stranger.user_id)
+    identity.execute_sql("UPDATE users SET guest = true WHERE user_id = %s", stranger.user_id)
     for user_id in (stranger.user_id, deleted.user_id, missing_id):
         assert (await expect_error(room.add(admin, user_id))).reason == "USER_NOT_FOUND"
-    execute_sql(identity, "UPDATE users SET guest = false WHERE user_id = %s", stranger.user_id)
+    identity.execute_sql("UPDATE users SET guest = false WHERE user_id = %s", stranger.user_id)
     assert (await room.add(admin, stranger.user_id)).status == ACTIVE
 
 
@@ -149,9 +149,9 @@ async def test_only_an_active_teacher_counts_as_a_teacher(identity: Identity) ->
     await identity.join(other, room.class_info)
     await room.set_role(room.teacher, other.user_id, TEACHER)
     for column in ("deleted_at", "deactivated_at"):
-        execute_sql(identity, f"UPDATE users SET {column} = now() WHERE user_id = %s", other.user_id)
+        identity.execute_sql(f"UPDATE users SET {column} = now() WHERE user_id = %s", other.user_id)
         assert (await expect_error(room.leave(room.teacher))).reason == "LAST_TEACHER"
-        execute_sql(identity, f"UPDATE users SET {column} = NULL WHERE user_id = %s", other.user_id)
+        identity.execute_sql(f"UPDATE users SET {column} = NULL WHERE user_id = %s", other.user_id)
     await room.leave(room.teacher)
 
 

@@ -3,7 +3,6 @@
 import uuid
 from typing import Any
 
-import psycopg
 import pytest_asyncio
 from google.protobuf.empty_pb2 import Empty
 from google.rpc.error_details_pb2 import BadRequest
@@ -142,10 +141,9 @@ async def test_invalid_backend_fields_are_refused_on_create_and_update(models: M
 
 async def test_a_backend_that_violates_a_later_policy_can_still_be_disabled(models: Models) -> None:
     created = await models.create_backend()
-    with psycopg.connect(models.identity.database_url) as connection:
-        connection.execute(
-            "UPDATE model_backends SET base_url = 'http://gpu:8000/v1' WHERE provider = 'OPENAI'"
-        )
+    models.identity.execute_sql(
+        "UPDATE model_backends SET base_url = 'http://gpu:8000/v1' WHERE provider = 'OPENAI'"
+    )
     change = update_backend(created, enabled=False)
     assert not (await models.call("UpdateModelBackend", change)).enabled
 

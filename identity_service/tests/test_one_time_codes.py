@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 
@@ -14,11 +13,18 @@ from chassis.database import Database
 from chassis.testing import eventually_error, expect_error
 from identity_service.sign_in import purging
 from identity_service.sign_in.codes import rules
-from identity_service.tests.code_inbox import SETTINGS, CodeInbox, next_message, request_code, wrong_code
+from identity_service.tests.code_inbox import (
+    ADA,
+    SETTINGS,
+    CodeInbox,
+    next_message,
+    redeem,
+    request_code,
+    wrong_code,
+)
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import (
-    RedeemOneTimeCodeRequest,
     RequestOneTimeCodeRequest,
     SignInRequest,
     SignUpRequest,
@@ -26,32 +32,14 @@ from meno.identity.v1.auth_service_pb2 import (
 from meno.identity.v1.resources_pb2 import Tokens
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
-ADA = "ada@example.org"
-
 
 @pytest.fixture
 def more_settings() -> dict[str, Any]:
     return SETTINGS
 
 
-async def redeem(identity: Identity, code: str, address: str = ADA, **values: str) -> Tokens:
-    request = RedeemOneTimeCodeRequest(address=address, code=code, **values)
-    return await identity.auth.RedeemOneTimeCode(request)
-
-
 async def request(identity: Identity, address: str = ADA) -> Any:
     return await identity.auth.RequestOneTimeCode(RequestOneTimeCodeRequest(address=address))
-
-
-def change(identity: Identity, statement: str, *values: Any) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(statement.encode(), values)
-
-
-def count_rows(identity: Identity, table: str) -> int:
-    with psycopg.connect(identity.database_url) as connection:
-        [count] = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() or [0]
-    return int(count)
 
 
 async def test_a_code_signs_up_and_later_signs_in(identity: Identity) -> None:
@@ -71,8 +59,8 @@ async def test_a_code_is_valid_once(identity: Identity) -> None:
     code = await request_code(identity, ADA)
     outcomes = await asyncio.gather(*(redeem(identity, code) for _ in range(20)), return_exceptions=True)
     assert len([one for one in outcomes if isinstance(one, Tokens)]) == 1
-    assert count_rows(identity, "sign_ins") == count_rows(identity, "users") == 1
-    change(identity, "DELETE FROM sign_in_failures")
+    assert identity.count_rows("sign_ins") == identity.count_rows("users") == 1
+    identity.execute_sql("DELETE FROM sign_in_failures")
     error = await expect_error(redeem(identity, code))
     assert (error.code, error.reason) == ("UNAUTHENTICATED", "CODE_INVALID")
 
@@ -84,7 +72,7 @@ async def test_the_same_request_with_the_same_code_returns_the_same_refresh_toke
     )
     answers = await asyncio.gather(*(redeem(identity, code, **same) for _ in range(20)))
     assert len({answer.refresh_token for answer in answers}) == 1
-    assert count_rows(identity, "sign_ins") == 1
+    assert identity.count_rows("sign_ins") == 1
     for other in ({"code": wrong_code(code)}, {"new_password": PASSWORD[::-1]}):
         error = await expect_error(redeem(identity, **{"code": code, **same, **other}))
         assert error.reason == "CODE_INVALID"
@@ -102,14 +90,14 @@ async def test_five_wrong_attempts_invalidate_a_code_and_four_do_not(identity: I
     for _ in range(rules.MAX_ATTEMPTS):
         assert (await expect_error(redeem(identity, wrong_code(code)))).reason == "CODE_INVALID"
     assert (await expect_error(redeem(identity, code))).reason == "SIGN_IN_RATE_LIMITED"
-    change(identity, "UPDATE sign_in_failures SET failed_at = failed_at - interval '1 hour'")
+    identity.execute_sql("UPDATE sign_in_failures SET failed_at = failed_at - interval '1 hour'")
     assert (await expect_error(redeem(identity, code))).reason == "CODE_INVALID"
 
 
 async def test_new_codes_do_not_allow_more_guesses(identity: Identity) -> None:
     code = await request_code(identity, ADA)
     await expect_error(redeem(identity, wrong_code(code)))
-    change(identity, "UPDATE sign_in_failures SET failures = 15")
+    identity.execute_sql("UPDATE sign_in_failures SET failures = 15")
     code = await request_code(identity, ADA)
     error = await asyncio.gather(*(expect_error(redeem(identity, wrong_code(code))) for _ in range(5)))
     assert Counter(one.reason for one in error) == {"SIGN_IN_RATE_LIMITED": 5}
@@ -125,10 +113,10 @@ async def test_attempts_on_codes_and_passwords_are_counted_separately(identity: 
     code = await request_code(identity, ADA)
     await expect_error(redeem(identity, wrong_code(code)))
     await expect_error(identity.auth.SignIn(SignInRequest(identifier=ADA, password=PASSWORD[::-1])))
-    assert count_rows(identity, "sign_in_failures") == 2
-    change(identity, "UPDATE sign_in_failures SET failures = 4")
+    assert identity.count_rows("sign_in_failures") == 2
+    identity.execute_sql("UPDATE sign_in_failures SET failures = 4")
     await identity.auth.SignIn(right)
-    assert count_rows(identity, "sign_in_failures") == 1
+    assert identity.count_rows("sign_in_failures") == 1
     assert (await expect_error(redeem(identity, wrong_code(code)))).reason == "CODE_INVALID"
     assert (await expect_error(redeem(identity, code))).reason == "SIGN_IN_RATE_LIMITED"
     await identity.auth.SignIn(right)
@@ -144,7 +132,7 @@ async def test_retrying_a_completed_request_does_not_allow_free_guesses(identity
             await expect_error(redeem(identity, wrong_code(code), **same))
         ).reason == "TOKENS_ALREADY_ROTATED"
     assert (await expect_error(redeem(identity, code))).reason == "SIGN_IN_RATE_LIMITED"
-    change(identity, "DELETE FROM sign_in_failures")
+    identity.execute_sql("DELETE FROM sign_in_failures")
     assert (await expect_error(redeem(identity, code))).reason == "CODE_INVALID"
 
 
@@ -154,9 +142,9 @@ async def test_a_code_is_valid_for_one_address_until_it_expires_or_is_replaced(i
     for code, address in ((first, ADA), (second, "eve@example.org"), (second, "nobody"), (second, "   ")):
         if (code, address) != (second, ADA):
             assert (await expect_error(redeem(identity, code, address))).reason == "CODE_INVALID"
-    change(identity, "UPDATE one_time_codes SET expires_at = now()")
+    identity.execute_sql("UPDATE one_time_codes SET expires_at = now()")
     assert (await expect_error(redeem(identity, second))).reason == "CODE_INVALID"
-    change(identity, "UPDATE one_time_codes SET expires_at = now() + interval '1 minute'")
+    identity.execute_sql("UPDATE one_time_codes SET expires_at = now() + interval '1 minute'")
     await redeem(identity, second)
     error = await expect_error(request(identity, "ada at example.org"))
     [violation] = error.detail(BadRequest).field_violations
@@ -171,14 +159,14 @@ async def test_at_most_five_codes_are_sent_in_a_row(identity: Identity) -> None:
     wait = error.detail(RetryInfo).retry_delay.ToTimedelta()
     assert timedelta() < wait <= rules.SEND_WINDOW
     await request(identity, "eve@example.org")
-    change(identity, "UPDATE one_time_codes SET sent_at = sent_at - %s", wait)
+    identity.execute_sql("UPDATE one_time_codes SET sent_at = sent_at - %s", wait)
     await request(identity)
     assert [(await next_message()).kind for _ in range(rules.MAX_SENDS + 2)]
 
 
 async def test_responses_do_not_reveal_whether_an_address_has_an_account(identity: Identity) -> None:
     await identity.auth.SignUp(SignUpRequest(email=ADA, display_name="Ada", password=PASSWORD))
-    change(identity, "INSERT INTO app_config (key, value) VALUES ('sign_up_enabled', 'false')")
+    identity.execute_sql("INSERT INTO app_config (key, value) VALUES ('sign_up_enabled', 'false')")
     answers = [await request(identity, address) for address in ("eve@example.org", ADA)]
     assert [[field.name for field, _ in answer.ListFields()] for answer in answers] == [["expire_time"]] * 2
     assert (await next_message()).address == ADA
@@ -215,10 +203,9 @@ async def test_a_code_sets_a_password_and_ends_every_other_sign_in(identity: Ide
 
 async def test_codes_are_stored_as_hashes_and_deleted(identity: Identity, database: Database) -> None:
     code = await request_code(identity, ADA)
-    with psycopg.connect(identity.database_url) as connection:
-        [row] = connection.execute("SELECT address_hash, code_hash FROM one_time_codes").fetchall()
+    [row] = identity.execute_sql("SELECT address_hash, code_hash FROM one_time_codes")
     assert all(len(part) == 32 and code.encode() not in part and b"ada" not in part for part in row)
     for age, remaining in ((timedelta(), 1), (rules.SEND_WINDOW, 1), (timedelta(hours=2), 0)):
-        change(identity, "UPDATE one_time_codes SET expires_at = now() - %s", age)
+        identity.execute_sql("UPDATE one_time_codes SET expires_at = now() - %s", age)
         await purging.purge_once(database)
-        assert count_rows(identity, "one_time_codes") == remaining
+        assert identity.count_rows("one_time_codes") == remaining

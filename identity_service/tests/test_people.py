@@ -10,7 +10,7 @@ import pytest_asyncio
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import expect_error
+from chassis.testing import expect_error, read_pages
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
@@ -300,20 +300,14 @@ async def create_user(shared: Identity, admin: Person, role: GlobalRole.ValueTyp
 async def list_ids(shared: Identity, admin: Person, **of: Any) -> list[str]:
     """Returns the user ids of all pages."""
     request = ListUsersRequest(page_size=2, **of)
-    found: list[str] = []
-    while True:
-        page = await shared.users.ListUsers(request, **admin.auth)
-        found += [user.user_id for user in page.users]
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return found
+    pages = read_pages(shared.users.ListUsers, request, **admin.auth)
+    return [user.user_id async for page in pages for user in page.users]
 
 
 def published_settings(shared: Identity, person: Person) -> list[dict[str, Any]]:
     """Returns the settings of a user in the account feed."""
     query = "SELECT body - 'user_id' FROM account_events WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s"
-    with psycopg.connect(shared.database_url) as connection:
-        return [body for [body] in connection.execute(query, [person.user_id])]
+    return shared.read_column(query, person.user_id)
 
 
 def new_name() -> str:

@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from typing import Any
 
-import psycopg
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest
@@ -23,9 +22,7 @@ async def test_unchanged_settings_are_the_defaults_and_are_not_stored(shared: Id
     assert settings == UserSettings(
         user_id=person.user_id, app_theme=APP_THEME_LIGHT, notifications=Struct(), time_zone="UTC", etag="0"
     )
-    with psycopg.connect(shared.database_url) as connection:
-        stored = connection.execute("SELECT 1 FROM user_settings WHERE user_id = %s", [person.user_id])
-        assert stored.fetchone() is None
+    assert not shared.execute_sql("SELECT FROM user_settings WHERE user_id = %s", person.user_id)
 
 
 async def test_an_update_sets_and_clears_the_fields_of_its_mask(shared: Identity) -> None:
@@ -150,5 +147,4 @@ def published_settings(shared: Identity, person: Person) -> list[dict[str, Any]]
         SELECT body - 'user_id' FROM account_events
         WHERE kind = 'settings_changed' AND body ->> 'user_id' = %s AND permanent ORDER BY sequence
     """
-    with psycopg.connect(shared.database_url) as connection:
-        return [body for [body] in connection.execute(query, [person.user_id])]
+    return shared.read_column(query, person.user_id)

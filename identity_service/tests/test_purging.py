@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import psycopg
-
 from chassis.database import Database
 from identity_service.account_feed import commands as account_feed
 from identity_service.account_feed import store as events
@@ -58,11 +56,8 @@ async def revoke_tokens(identity: Identity, database: Database, times: int) -> N
 
 def age_events(identity: Identity, which: str) -> None:
     """Makes events older than their retention."""
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(
-            f"UPDATE account_events SET created_at = created_at - %s WHERE {which}".encode(),
-            [purging.EVENT_RETENTION],
-        )
+    statement = f"UPDATE account_events SET created_at = created_at - %s WHERE {which}"
+    identity.execute_sql(statement, purging.EVENT_RETENTION)
 
 
 async def sequences(database: Database) -> list[int]:
@@ -72,5 +67,4 @@ async def sequences(database: Database) -> list[int]:
 
 def users_with_sign_ins(identity: Identity) -> set[str]:
     """Returns the users with stored sign-ins."""
-    with psycopg.connect(identity.database_url) as connection:
-        return {user_id for [user_id] in connection.execute("SELECT user_id FROM sign_ins")}
+    return {*identity.read_column("SELECT user_id FROM sign_ins")}

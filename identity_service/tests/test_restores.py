@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from pathlib import Path
 
-import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -49,8 +48,7 @@ async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
     assert AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED not in {one.action for one in entries}
     [restored_entry] = [one for one in entries if one.action == AuditAction.AUDIT_ACTION_BACKUP_RESTORED]
     assert (restored_entry.actor_user_id, dict(restored_entry.details)) == ("", {"sign_ins": "1"})
-    with psycopg.connect(identity.database_url) as connection:
-        assert connection.execute("SELECT count(*) FROM signing_keys").fetchone() == (0,)
+    assert identity.count_rows("signing_keys") == 0
 
 
 async def test_erasures_are_reapplied_once(identity: Identity, database: Database) -> None:

@@ -233,7 +233,7 @@ def test_a_disabled_user_loses_the_memberships_and_keeps_the_account(row: dict[s
     assert (plan.new_users, plan.renamed_users) == ([], [])
 
 
-def test_a_bulk_file_removes_missing_members_but_not_those_who_joined_by_code() -> None:
+def test_a_bulk_file_removes_missing_members_except_those_joined_by_code() -> None:
     current = SCHOOL._replace(
         members=[*SCHOOL.members, member("own", "c", sourced_id=None, user_sourced_id=None)]
     )
@@ -272,7 +272,7 @@ def test_an_enrolment_can_move_to_another_class() -> None:
     )
 
 
-def test_a_roster_takes_over_a_member_who_joined_by_code() -> None:
+def test_a_roster_takes_over_a_member_joined_by_code() -> None:
     current = SCHOOL._replace(members=[SCHOOL.members[0], member("s", "c", sourced_id=None)])
     plan = compare(school(), current)
     assert list_changes(plan) == [("CHANGED", "enrollments", 3, ("sourcedId",))]

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from chassis.testing import eventually_error, expect_error, parse_error
 from identity_service.tests import rosters
-from identity_service.tests.classroom import Classroom, execute_sql
+from identity_service.tests.classroom import Classroom
 from identity_service.tests.conftest import Identity, Person
 from identity_service.tests.rosters import enrollment, import_roster, list_changes, role, school
 from meno.access.v1.resources_pb2 import AuditAction
@@ -35,7 +34,7 @@ async def list_members(identity: Identity, admin: Person, class_id: str) -> list
 
 async def test_a_dry_run_returns_the_changes_and_applies_none(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    before = rows(identity)
+    before = identity.execute_sql(STATE)
     preview = await import_roster(identity, admin, school(), dry_run=True)
     assert list_changes(preview) == [
         ("ADDED", "users", 2, "t"),
@@ -45,7 +44,7 @@ async def test_a_dry_run_returns_the_changes_and_applies_none(identity: Identity
         ("ADDED", "enrollments", 3, "s-c"),
     ]
     assert (preview.users.added, preview.classes.added, preview.enrollments.added) == (2, 1, 2)
-    assert (rows(identity), preview.applied, preview.truncated) == (before, False, False)
+    assert (identity.execute_sql(STATE), preview.applied, preview.truncated) == (before, False, False)
     done = await import_roster(identity, admin, school(), etag=preview.etag)
     assert done.applied
     done.applied = False
@@ -77,17 +76,17 @@ async def test_an_import_creates_users_classes_and_memberships(identity: Identit
     assert (nell.login_name, nell.email, nell.phone) == ("Nell", "nell@school.example", "+441234567890")
     assert (nell.full_name, nell.nickname) == ("Ada Lovelace", "Ada")
     assert (
-        rows(identity, "SELECT verified_at FROM login_identifiers WHERE kind <> 'LOGIN_NAME'")
+        identity.execute_sql("SELECT verified_at FROM login_identifiers WHERE kind <> 'LOGIN_NAME'")
         == [(None,)] * 2
     )
-    assert rows(identity, "SELECT grade FROM users WHERE grade IS NOT NULL") == [(7,)]
-    assert rows(identity, "SELECT role FROM users WHERE display_name LIKE 'Emmy%'") == [("TEACHER",)]
-    assert rows(identity, "SELECT count(*) FROM credentials") == [(1,)]
+    assert identity.execute_sql("SELECT grade FROM users WHERE grade IS NOT NULL") == [(7,)]
+    assert identity.execute_sql("SELECT role FROM users WHERE display_name LIKE 'Emmy%'") == [("TEACHER",)]
+    assert identity.execute_sql("SELECT count(*) FROM credentials") == [(1,)]
 
 
 async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
-    before = rows(identity)
+    before = identity.execute_sql(STATE)
     archive = school(users=[{"sourcedId": "n", "email": "nowhere"}], enrollments=[enrollment("s", "x")])
     preview = await import_roster(identity, admin, archive, dry_run=True)
     invalid = [one for one in preview.row_changes if one.problem]
@@ -101,7 +100,7 @@ async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity
     violations = error.detail(BadRequest).field_violations
     assert [one.field for one in violations] == ["users.csv[4].email", "enrollments.csv[4].classSourcedId"]
     assert [one.description for one in violations] == [one.problem for one in invalid]
-    assert rows(identity) == before
+    assert identity.execute_sql(STATE) == before
 
 
 async def test_an_archive_that_is_not_a_zip_file_is_refused(identity: Identity) -> None:
@@ -115,8 +114,7 @@ async def test_a_user_removed_from_the_roster_loses_access_and_can_return(identi
     admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
     student = await identity.sign_up()
     for person, address in ((teacher, "t@school.example"), (student, "s@school.example")):
-        execute_sql(
-            identity,
+        identity.execute_sql(
             "INSERT INTO login_identifiers VALUES (%s, 'EMAIL', %s, %s, now())",
             person.user_id,
             address,
@@ -156,8 +154,7 @@ async def test_a_roster_restores_a_member_that_a_teacher_removed(identity: Ident
 async def test_a_roster_changes_full_names_but_not_chosen_display_names(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     await import_roster(identity, admin, rosters.roster(users=[{"sourcedId": "a"}, {"sourcedId": "b"}]))
-    execute_sql(
-        identity,
+    identity.execute_sql(
         "UPDATE users SET display_name = 'Countess' "
         "WHERE user_id = (SELECT user_id FROM roster_users WHERE sourced_id = 'b')",
     )
@@ -165,7 +162,7 @@ async def test_a_roster_changes_full_names_but_not_chosen_display_names(identity
     renamed = await import_roster(identity, admin, rosters.roster(users=users))
     assert [[*one.columns] for one in renamed.row_changes] == [["givenName", "familyName"]] * 2
     names = "SELECT full_name, display_name FROM users JOIN roster_users USING (user_id) ORDER BY sourced_id"
-    assert rows(identity, names) == [("Ada King", "Ada King"), ("Ada King", "Countess")]
+    assert identity.execute_sql(names) == [("Ada King", "Ada King"), ("Ada King", "Countess")]
 
 
 async def test_a_class_removed_from_the_roster_is_archived_and_published(identity: Identity) -> None:
@@ -176,7 +173,7 @@ async def test_a_class_removed_from_the_roster_is_archived_and_published(identit
     )
     assert (await room.unarchive(admin)).HasField("archive_time") is False
     states = "SELECT body ->> 'state' FROM account_events WHERE kind = 'class_changed' ORDER BY sequence"
-    assert rows(identity, states) == [("CLASS_STATE_ARCHIVED",), ("CLASS_STATE_ACTIVE",)]
+    assert identity.execute_sql(states) == [("CLASS_STATE_ARCHIVED",), ("CLASS_STATE_ACTIVE",)]
 
 
 async def test_an_import_is_audited_change_by_change(identity: Identity) -> None:
@@ -217,7 +214,7 @@ async def test_concurrent_imports_apply_the_changes_once(identity: Identity) -> 
     admin = await identity.sign_up_admin()
     outcomes = await asyncio.gather(*(import_roster(identity, admin, school()) for _ in range(4)))
     assert sorted(one.users.added for one in outcomes) == [0, 0, 0, 2]
-    assert rows(identity, "SELECT count(*) FROM roster_users") == [(2,)]
+    assert identity.execute_sql("SELECT count(*) FROM roster_users") == [(2,)]
 
 
 async def test_of_a_leave_and_an_import_that_remove_the_last_two_teachers_one_is_refused(
@@ -292,17 +289,17 @@ async def test_a_second_import_of_the_same_roster_changes_nothing(identity: Iden
             return asyncio.run_coroutine_threadsafe(call, loop).result()
 
         # An earlier example may have archived a class.
-        execute_sql(identity, "UPDATE classes SET archived_at = NULL")
+        identity.execute_sql("UPDATE classes SET archived_at = NULL")
         preview = run(dry_run=True)
         assert preview.enrollments.invalid + preview.classes.invalid + preview.users.invalid == 0
         done = run(dry_run=False)
         assert (done.row_changes, done.etag) == (preview.row_changes, preview.etag)
-        before = rows(identity)
+        before = identity.execute_sql(STATE)
         assert list_changes(run(dry_run=True)) == list_changes(run(dry_run=False)) == []
-        assert rows(identity) == before
+        assert identity.execute_sql(STATE) == before
         memberships = "SELECT class_id, user_id, role FROM {} ORDER BY class_id, user_id"
-        active = rows(identity, memberships.format("class_memberships WHERE status = 'ACTIVE'"))
-        assert rows(identity, memberships.format("user_classes")) == active
+        active = identity.execute_sql(memberships.format("class_memberships WHERE status = 'ACTIVE'"))
+        assert identity.execute_sql(memberships.format("user_classes")) == active
 
     await asyncio.to_thread(import_twice)
 
@@ -316,8 +313,3 @@ SELECT (SELECT json_agg(u ORDER BY user_id) FROM users u)::text,
        (SELECT json_agg(r ORDER BY sourced_id) FROM roster_classes r)::text
 """
 """Everything that an import can change."""
-
-
-def rows(identity: Identity, query: str = STATE) -> list[tuple[Any, ...]]:
-    with psycopg.connect(identity.database_url) as connection:
-        return connection.execute(query.encode()).fetchall()

@@ -22,6 +22,14 @@ from meno.identity.v1.auth_service_pb2 import (
 from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import GetUserRequest, UpdateUserRequest
 
+RAVI = SignUpRequest(
+    login_name="Ravi",
+    email="ravi@Example.org",
+    phone="+919876543210",
+    display_name="Ravi",
+    password=PASSWORD,
+)
+
 
 async def test_a_new_user_can_read_their_account(identity: Identity) -> None:
     anna = await identity.sign_up("Anna")
@@ -34,28 +42,14 @@ async def test_a_new_user_can_read_their_account(identity: Identity) -> None:
     "identifier", ["Ravi", "rAVI", "Ｒａｖｉ", "ravi@example.org", "RAVI@EXAMPLE.ORG", "+919876543210"]
 )
 async def test_any_identifier_signs_in_regardless_of_case(identity: Identity, identifier: str) -> None:
-    request = SignUpRequest(
-        login_name="Ravi",
-        email="ravi@Example.org",
-        phone="+919876543210",
-        display_name="Ravi",
-        password=PASSWORD,
-    )
-    created = await identity.auth.SignUp(request)
+    created = await identity.auth.SignUp(RAVI)
     tokens = await identity.auth.SignIn(SignInRequest(identifier=identifier, password=PASSWORD))
     assert tokens.user.user_id == created.user.user_id
     assert tokens.user.last_sign_in_time.ToDatetime() > created.user.last_sign_in_time.ToDatetime()
 
 
 async def test_each_identifier_field_signs_in(identity: Identity) -> None:
-    account = SignUpRequest(
-        login_name="Ravi",
-        email="ravi@example.org",
-        phone="+919876543210",
-        display_name="Ravi",
-        password=PASSWORD,
-    )
-    created = await identity.auth.SignUp(account)
+    created = await identity.auth.SignUp(RAVI)
     for request in (
         SignInRequest(login_name="rAVI", password=PASSWORD),
         SignInRequest(email="RAVI@example.org", password=PASSWORD),
@@ -64,7 +58,7 @@ async def test_each_identifier_field_signs_in(identity: Identity) -> None:
         assert (await identity.auth.SignIn(request)).user.user_id == created.user.user_id
 
 
-async def test_failed_attempts_are_counted_per_identifier_whatever_its_field(identity: Identity) -> None:
+async def test_failed_attempts_are_counted_per_identifier_in_any_field(identity: Identity) -> None:
     await identity.sign_up("Uma")
     for _ in range(5):
         wrong = SignInRequest(login_name="nobody", password="wrong" * 4)

@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from google.rpc.error_details_pb2 import RetryInfo
 
 from chassis.database import Database
-from chassis.testing import eventually_error, expect_error
+from chassis.testing import eventually_error, expect_error, read_pages
 from identity_service.sign_in import purging
 from identity_service.sign_in.tokens import store as tokens
 from identity_service.sign_in.tokens.types import SubjectRow
@@ -83,13 +83,9 @@ async def test_pages_contain_each_sign_in_once(identity: Identity) -> None:
     for _ in range(4):
         await sign_in(identity, ada)
     everything = [one.sign_in_id for one in (await list_sign_ins(identity, ada)).sign_ins]
-    token, found = "", []
-    while True:
-        page = await list_sign_ins(identity, ada, page_size=2, page_token=token)
-        found += [one.sign_in_id for one in page.sign_ins]
-        token = page.next_page_token
-        if not token:
-            break
+    request = ListSignInsRequest(user_id="me", page_size=2)
+    pages = read_pages(identity.auth.ListSignIns, request, **ada.auth)
+    found = [one.sign_in_id async for page in pages for one in page.sign_ins]
     assert (found, len({*found})) == (everything, 5)
 
 
@@ -173,19 +169,19 @@ async def test_deactivation_is_reported_only_with_the_correct_password(identity:
     wrong = SignInRequest(identifier="Uma", password="wrong" * 4)
     for _ in range(3):
         await expect_error(identity.auth.SignIn(wrong))
-    change(identity, "UPDATE users SET deactivated_at = now()")
-    before = count(identity, "sign_ins")
+    identity.execute_sql("UPDATE users SET deactivated_at = now()")
+    before = identity.count_rows("sign_ins")
     assert (await expect_error(identity.auth.SignIn(wrong))).reason == "CREDENTIALS_INVALID"
-    assert count(identity, "sign_in_failures") == 1
+    assert identity.count_rows("sign_in_failures") == 1
     error = await expect_error(sign_in(identity, uma))
     assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
-    assert (count(identity, "sign_ins"), count(identity, "sign_in_failures")) == (before, 0)
+    assert (identity.count_rows("sign_ins"), identity.count_rows("sign_in_failures")) == (before, 0)
     assert (await expect_error(identity.refresh(uma))).reason == "REFRESH_TOKEN_INVALID"
 
 
 async def test_a_user_without_a_password_cannot_sign_in_with_one(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
-    change(identity, "DELETE FROM credentials")
+    identity.execute_sql("DELETE FROM credentials")
     assert (await expect_error(sign_in(identity, uma))).reason == "CREDENTIALS_INVALID"
 
 
@@ -194,16 +190,16 @@ async def test_signing_in_replaces_a_hash_with_outdated_parameters(
 ) -> None:
     uma = await identity.sign_up("Uma")
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    change(identity, "UPDATE credentials SET password_hash = %s", old)
+    identity.execute_sql("UPDATE credentials SET password_hash = %s", old)
     assert (
         await expect_error(identity.auth.SignIn(SignInRequest(identifier="Uma", password="wrong" * 4)))
     ).reason
-    assert one(identity, "SELECT password_hash FROM credentials") == old
+    assert identity.read_column("SELECT password_hash FROM credentials") == [old]
     await sign_in(identity, uma)
-    renewed = str(one(identity, "SELECT password_hash FROM credentials"))
+    [renewed] = identity.read_column("SELECT password_hash FROM credentials")
     assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     await sign_in(identity, uma)
-    assert one(identity, "SELECT password_hash FROM credentials") == renewed
+    assert identity.read_column("SELECT password_hash FROM credentials") == [renewed]
 
 
 async def test_a_password_that_is_replaced_concurrently_does_not_sign_in(identity: Identity) -> None:
@@ -211,11 +207,11 @@ async def test_a_password_that_is_replaced_concurrently_does_not_sign_in(identit
     with psycopg.connect(identity.database_url) as connection:
         connection.execute("SELECT 1 FROM users FOR UPDATE")
         attempt = asyncio.create_task(expect_error(sign_in(identity, uma)))
-        await wait_for_lock(identity)
+        await identity.wait_for_lock()
         other = PasswordHasher().hash("two grey herons by the mill")
         connection.execute("UPDATE credentials SET password_hash = %s", [other])
     assert (await attempt).reason == "CREDENTIALS_INVALID"
-    assert count(identity, "sign_ins") == 1
+    assert identity.count_rows("sign_ins") == 1
 
 
 async def test_the_delay_grows_with_the_number_of_failures(identity: Identity) -> None:
@@ -223,16 +219,16 @@ async def test_the_delay_grows_with_the_number_of_failures(identity: Identity) -
     await expect_error(identity.auth.SignIn(attempt))
     failed = "UPDATE sign_in_failures SET failures = %s, failed_at = now() - %s"
     for failures, delay in DELAYS.items():
-        change(identity, failed, failures, delay - timedelta(minutes=1))
+        identity.execute_sql(failed, failures, delay - timedelta(minutes=1))
         assert (await expect_error(identity.auth.SignIn(attempt))).reason == "SIGN_IN_RATE_LIMITED", failures
-        change(identity, failed, failures, delay)
+        identity.execute_sql(failed, failures, delay)
         assert (await expect_error(identity.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID", failures
 
 
 async def test_the_error_contains_the_delay(identity: Identity) -> None:
     attempt = SignInRequest(identifier="nobody", password="wrong" * 4)
     await expect_error(identity.auth.SignIn(attempt))
-    change(identity, "UPDATE sign_in_failures SET failures = 100")
+    identity.execute_sql("UPDATE sign_in_failures SET failures = 100")
     delay = (await expect_error(identity.auth.SignIn(attempt))).detail(RetryInfo).retry_delay.ToTimedelta()
     assert timedelta(hours=23) < delay <= timedelta(days=1)
 
@@ -240,51 +236,24 @@ async def test_the_error_contains_the_delay(identity: Identity) -> None:
 async def test_many_failures_are_kept_for_longer_than_a_day(identity: Identity, database: Database) -> None:
     for name, failures in (("few", 1), ("more", 99), ("many", 100)):
         await expect_error(identity.auth.SignIn(SignInRequest(identifier=name, password="wrong" * 4)))
-        change(identity, "UPDATE sign_in_failures SET failures = %s WHERE failures = 1", failures)
-    change(identity, "UPDATE sign_in_failures SET failed_at = now() - interval '29 days'")
+        identity.execute_sql("UPDATE sign_in_failures SET failures = %s WHERE failures = 1", failures)
+    identity.execute_sql("UPDATE sign_in_failures SET failed_at = now() - interval '29 days'")
     await purging.purge_once(database)
-    assert one(identity, "SELECT array_agg(failures) FROM sign_in_failures") == [100]
+    assert identity.read_column("SELECT array_agg(failures) FROM sign_in_failures") == [[100]]
 
 
 async def test_signing_in_updates_the_last_sign_in_time(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
-    change(identity, "UPDATE users SET last_sign_in_at = now() - interval '1 day'")
+    identity.execute_sql("UPDATE users SET last_sign_in_at = now() - interval '1 day'")
     await sign_in(identity, uma)
-    assert one(identity, "SELECT last_sign_in_at > now() - interval '1 hour' FROM users") is True
+    assert identity.read_column("SELECT last_sign_in_at > now() - interval '1 hour' FROM users") == [True]
 
 
 async def test_a_refresh_token_of_a_deleted_user_is_rejected(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
-    change(identity, "UPDATE users SET deleted_at = now()")
+    identity.execute_sql("UPDATE users SET deleted_at = now()")
     error = await expect_error(identity.refresh(uma))
     assert (error.code, error.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
-
-
-async def wait_for_lock(identity: Identity) -> None:
-    """Returns when a transaction of the service waits for a lock."""
-    locked_query = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while True:
-        if one(identity, locked_query):
-            return
-        await asyncio.sleep(0.01)
-
-
-def change(identity: Identity, statement: str, *values: object) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(statement.encode(), values)
-
-
-def one(identity: Identity, query: str) -> object:
-    with psycopg.connect(identity.database_url) as connection:
-        [value] = connection.execute(query.encode()).fetchone() or [None]
-        return value
-
-
-def count(identity: Identity, table: str) -> object:
-    return one(identity, f"SELECT count(*) FROM {table}")
 
 
 async def test_a_sign_out_everywhere_during_a_refresh_prevents_the_new_token(

@@ -5,14 +5,11 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-import psycopg
-
 from chassis.database import Database
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.purging import commands
 from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.resources_pb2 import AuditAction
-from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 from meno.identity.v1.user_service_pb2 import DeleteUserRequest, GetErasureRequest
 
@@ -27,24 +24,13 @@ def insert_user(identity: Identity, **columns: Any) -> str:
         f"now() - %({name})s" if isinstance(value, timedelta) else f"%({name})s"
         for name, value in values.items()
     )
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(
-            f"INSERT INTO users ({', '.join(values)}) VALUES ({placeholders})".encode(), values
-        )
+    identity.execute_sql(f"INSERT INTO users ({', '.join(values)}) VALUES ({placeholders})", **values)
     return user_id
 
 
-def execute(identity: Identity, query: str) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(query.encode())
-
-
 def existing_users(identity: Identity, *user_ids: str) -> set[str]:
-    with psycopg.connect(identity.database_url) as connection:
-        found = connection.execute(
-            "SELECT user_id::text FROM users WHERE user_id = ANY (%s::uuid[])", [[*user_ids]]
-        )
-        return {user_id for [user_id] in found}
+    query = "SELECT user_id::text FROM users WHERE user_id = ANY (%s::uuid[])"
+    return {*identity.read_column(query, [*user_ids])}
 
 
 async def test_a_deleted_user_is_erased_after_the_configured_days(
@@ -52,7 +38,9 @@ async def test_a_deleted_user_is_erased_after_the_configured_days(
 ) -> None:
     admin, person = await identity.sign_up_admin(), await identity.sign_up("Wilma")
     await identity.users.DeleteUser(DeleteUserRequest(user_id="me"), **person.auth)
-    execute(identity, "UPDATE users SET deleted_at = now() - interval '31 days' WHERE deleted_at IS NOT NULL")
+    identity.execute_sql(
+        "UPDATE users SET deleted_at = now() - interval '31 days' WHERE deleted_at IS NOT NULL"
+    )
     kept = insert_user(identity, deleted_at=timedelta(days=29))
     await commands.purge_users(database, DEFAULTS)
     assert existing_users(identity, person.user_id, kept, admin.user_id) == {kept, admin.user_id}
@@ -60,9 +48,7 @@ async def test_a_deleted_user_is_erased_after_the_configured_days(
     assert [receipt.service for receipt in erasure.receipts] == ["identity_service"]
     # The login name is free again.
     await identity.auth.SignUp(SignUpRequest(login_name="wilma", display_name="Wilma", password=PASSWORD))
-    entry = SetConfigEntryRequest(key="user_purge_days")
-    entry.value.number_value = 28
-    await identity.admin.SetConfigEntry(entry, **admin.auth)
+    await identity.set_config(admin, "user_purge_days", 28)
     audited = await identity.list_audited(admin, user_id=person.user_id)
     [by] = [one.actor_user_id for one in audited if one.action == AuditAction.AUDIT_ACTION_USER_ERASED]
     assert by == ""
@@ -78,17 +64,16 @@ async def test_an_idle_guest_is_erased(identity: Identity, database: Database) -
         insert_user(identity, last_active_at=old),
     ]
     signed_in, refreshed, left = (insert_user(identity, guest=True, last_active_at=old) for _ in range(3))
-    with psycopg.connect(identity.database_url) as connection:
-        for user_id, created_at, rotated in (
-            (signed_in, young, None),
-            (refreshed, old, young),
-            (left, old, old),
-        ):
-            connection.execute(
-                "INSERT INTO sign_ins (user_id, current_hash, created_at, rotated_at, expires_at)"
-                " VALUES (%s, '', now() - %s, now() - %s::interval, now())",
-                [user_id, created_at, rotated],
-            )
+    for user_id, created_at, rotated in (
+        (signed_in, young, None),
+        (refreshed, old, young),
+        (left, old, old),
+    ):
+        identity.execute_sql(
+            "INSERT INTO sign_ins (user_id, current_hash, created_at, rotated_at, expires_at)"
+            " VALUES (%s, '', now() - %s, now() - %s::interval, now())",
+            *(user_id, created_at, rotated),
+        )
     await commands.purge_users(database, DEFAULTS)
     all_guests = (idle, *kept, signed_in, refreshed, left)
     assert existing_users(identity, *all_guests) == {*kept, signed_in, refreshed}
@@ -107,6 +92,5 @@ async def test_concurrent_purges_erase_each_user_once(identity: Identity, databa
     await asyncio.gather(*(commands.purge_users(database, DEFAULTS) for _ in range(4)))
     await commands.purge_users(database, DEFAULTS)
     assert existing_users(identity, *due) == set()
-    with psycopg.connect(identity.database_url) as connection:
-        [[events]] = connection.execute("SELECT count(*) FROM account_events WHERE kind = 'user_erased'")
-    assert events == len(due)
+    erased = identity.execute_sql("SELECT FROM account_events WHERE kind = 'user_erased'")
+    assert len(erased) == len(due)

@@ -8,19 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from google.protobuf.json_format import ParseDict
-from google.protobuf.struct_pb2 import Value
 
 from chassis.testing import eventually_error, expect_error
-from identity_service.tests.code_inbox import SETTINGS, request_code
+from identity_service.tests.code_inbox import ADA, SETTINGS, redeem, request_code, sign_in_by_code
 from identity_service.tests.conftest import PASSWORD, Identity, Person
 from identity_service.tests.issuer import EC, FOREIGN, RSA, LocalIssuer
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
-from meno.identity.v1.admin_service_pb2 import SetConfigEntryRequest
 from meno.identity.v1.auth_service_pb2 import (
     LinkCredentialsRequest,
-    RedeemOneTimeCodeRequest,
     SignInRequest,
     SignInWithIdTokenRequest,
     SignUpRequest,
@@ -28,12 +24,7 @@ from meno.identity.v1.auth_service_pb2 import (
 from meno.identity.v1.resources_pb2 import Tokens
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 
-ADA = "ada@example.org"
 PHONE = "+919876543210"
-BLOCKED_QUERY = """
-    SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE NOT granted AND datname = current_database()
-"""
 CLAIM_LOST = AuditAction.AUDIT_ACTION_CLAIM_LOST
 CREDENTIAL_LINKED = AuditAction.AUDIT_ACTION_CREDENTIAL_LINKED
 METHODS = ("code", "token")
@@ -49,16 +40,10 @@ async def by_token(identity: Identity, id_token: str, **values: str) -> Tokens:
     return await identity.auth.SignInWithIdToken(SignInWithIdTokenRequest(id_token=id_token, **values))
 
 
-async def by_code(identity: Identity, address: str) -> Tokens:
-    code = await request_code(identity, address)
-    request = RedeemOneTimeCodeRequest(address=address, code=code)
-    return await identity.auth.RedeemOneTimeCode(request)
-
-
 async def verify(identity: Identity, issuer: LocalIssuer, method: str, email: str) -> Tokens:
     """Signs in by verifying an e-mail address, with a code or an ID token."""
     if method == "code":
-        return await by_code(identity, email)
+        return await sign_in_by_code(identity, email)
     return await by_token(identity, issuer.token(email, email=email, email_verified=True))
 
 
@@ -83,37 +68,14 @@ class Squatter:
         return Person(await identity.auth.SignUp(request))
 
 
-async def configure(identity: Identity, admin: Person, key: str, value: Any) -> None:
-    request = SetConfigEntryRequest(key=key, value=ParseDict(value, Value()))
-    await identity.admin.SetConfigEntry(request, **admin.auth)
-
-
-def change(identity: Identity, statement: str, *values: Any) -> None:
-    with psycopg.connect(identity.database_url) as connection:
-        connection.execute(statement.encode(), values)
-
-
-def rows(identity: Identity, query: str, *values: Any) -> list[Any]:
-    with psycopg.connect(identity.database_url) as connection:
-        return [row[0] if len(row) == 1 else row for row in connection.execute(query.encode(), values)]
-
-
-def identifiers(identity: Identity, user_id: str) -> set[tuple[str, bool]]:
-    """Returns the login identifiers of a user, each with whether it is verified."""
-    query = "SELECT canonical, verified_at IS NOT NULL FROM login_identifiers WHERE user_id = %s"
-    return {*rows(identity, query, user_id)}
-
-
 def create_unused_account(identity: Identity, email: str, phone: str) -> str:
     """Creates the account of a teacher that nobody has used, as an administrator would."""
-    [user_id] = rows(
-        identity,
+    [user_id] = identity.read_column(
         "INSERT INTO users (display_name, nickname, role) VALUES ('Ada', 'Ada', 'TEACHER')"
         " RETURNING user_id::text",
     )
     for kind, value in (("EMAIL", email), ("PHONE", phone)):
-        change(
-            identity,
+        identity.execute_sql(
             "INSERT INTO login_identifiers (user_id, kind, value, canonical) VALUES (%s, %s, %s, %s)",
             *(user_id, kind, value, value),
         )
@@ -125,10 +87,10 @@ async def test_the_first_sign_in_creates_an_account(identity: Identity, issuer: 
     created = await by_token(identity, issuer.token("ada", key=RSA, **claims), display_name="Somebody")
     assert (created.user.display_name, created.user.nickname) == ("Ada Lovelace", "Ada")
     assert (created.user.email, created.user.role) == ("Ada@Example.org", GlobalRole.GLOBAL_ROLE_STUDENT)
-    assert identifiers(identity, created.user.user_id) == {(ADA, True)}
+    assert identity.list_identifiers(created.user.user_id) == {(ADA, True)}
     again = await by_token(identity, issuer.token("ada", email="changed@example.org", email_verified=True))
     assert (again.user.user_id, again.user.email) == (created.user.user_id, created.user.email)
-    [signed_in_at] = rows(identity, "SELECT last_sign_in_at FROM users")
+    [signed_in_at] = identity.read_column("SELECT last_sign_in_at FROM users")
     assert datetime.now(UTC) - signed_in_at < timedelta(minutes=1)
     other = await by_token(identity, issuer.token("eve", email=ADA), display_name=" Eve ")
     assert (other.user.display_name, other.user.email) == ("Eve", "")
@@ -141,7 +103,7 @@ async def test_twenty_concurrent_first_sign_ins_create_one_user(
         token = issuer.token(f"ada {people}", **claims)
         answers = await asyncio.gather(*(by_token(identity, token) for _ in range(20)))
         assert len({answer.user.user_id for answer in answers}) == 1
-        assert rows(identity, "SELECT count(*) FROM users") == [people]
+        assert identity.count_rows("users") == people
 
 
 async def test_the_same_request_with_the_same_id_token_returns_the_same_refresh_token(
@@ -150,7 +112,7 @@ async def test_the_same_request_with_the_same_id_token_returns_the_same_refresh_
     token, request_id = issuer.token("ada"), str(uuid.uuid4())
     answers = await asyncio.gather(*(by_token(identity, token, request_id=request_id) for _ in range(20)))
     assert len({answer.refresh_token for answer in answers}) == 1
-    assert rows(identity, "SELECT count(*) FROM sign_ins") == [1]
+    assert identity.count_rows("sign_ins") == 1
     error = await expect_error(by_token(identity, issuer.token("ada", jti="2"), request_id=request_id))
     assert error.reason == "REQUEST_ID_REUSED"
 
@@ -172,7 +134,7 @@ async def test_an_invalid_id_token_is_rejected(identity: Identity, issuer: Local
         error = await expect_error(by_token(identity, token, nonce="n" if cause == "NONCE" else ""))
         expected = ("UNAUTHENTICATED", "ID_TOKEN_INVALID", {"cause": cause})
         assert (error.code, error.reason, error.metadata) == expected
-    assert rows(identity, "SELECT count(*) FROM users") == [0]
+    assert identity.count_rows("users") == 0
     error = await expect_error(by_token(identity, "x" * 24_577))
     assert error.reason == "FIELD_INVALID"
 
@@ -193,10 +155,10 @@ async def test_an_issuer_can_fail_recover_and_change_its_keys(
 async def test_a_code_and_an_id_token_sign_in_to_the_same_account(
     identity: Identity, issuer: LocalIssuer
 ) -> None:
-    created = await by_code(identity, ADA)
+    created = await sign_in_by_code(identity, ADA)
     for token in (issuer.token("ada", email=ADA, email_verified="true"), issuer.token("ada")):
         assert (await by_token(identity, token)).user.user_id == created.user.user_id
-    assert (await by_code(identity, ADA)).user.user_id == created.user.user_id
+    assert (await sign_in_by_code(identity, ADA)).user.user_id == created.user.user_id
 
 
 async def test_an_account_with_only_a_claim_passes_to_the_owner_of_the_address(
@@ -208,7 +170,7 @@ async def test_an_account_with_only_a_claim_passes_to_the_owner_of_the_address(
         squatter = await profile.sign_up(identity)
         ada = Person(await verify(identity, issuer, method, profile.email))
         assert ada.user_id == squatter.user_id
-        assert identifiers(identity, ada.user_id) == {(profile.login_name, False), (profile.email, True)}
+        assert identity.list_identifiers(ada.user_id) == {(profile.login_name, False), (profile.email, True)}
         # No credential of the squatter gives access any longer.
         for name in (profile.login_name, profile.email, profile.phone):
             attempt = SignInRequest(identifier=name, password=PASSWORD)
@@ -217,7 +179,7 @@ async def test_an_account_with_only_a_claim_passes_to_the_owner_of_the_address(
         assert (await expect_error(profile.sign_up(identity))).reason == "TOKENS_ALREADY_ROTATED"
         error = await eventually_error(partial(identity.users.GetUser, OWN_USER, **squatter.auth))
         assert error.reason == "TOKEN_REVOKED"
-        assert (await by_code(identity, profile.phone)).user.user_id != ada.user_id
+        assert (await sign_in_by_code(identity, profile.phone)).user.user_id != ada.user_id
         # The credentials of the owner give access.
         await identity.users.GetUser(OWN_USER, **ada.auth)
         await identity.refresh(ada)
@@ -238,8 +200,11 @@ async def test_an_account_with_another_verified_address_loses_only_the_claimed_o
         await identity.auth.LinkCredentials(link, **squatter.auth)
         ada = (await verify(identity, issuer, method, profile.email)).user
         assert ada.user_id != squatter.user_id
-        assert identifiers(identity, ada.user_id) == {(profile.email, True)}
-        assert identifiers(identity, squatter.user_id) == {(profile.login_name, False), (profile.phone, True)}
+        assert identity.list_identifiers(ada.user_id) == {(profile.email, True)}
+        assert identity.list_identifiers(squatter.user_id) == {
+            (profile.login_name, False),
+            (profile.phone, True),
+        }
         attempt = SignInRequest(identifier=profile.email, password=PASSWORD)
         assert (await expect_error(identity.auth.SignIn(attempt))).reason == "CREDENTIALS_INVALID"
         await identity.refresh(squatter)
@@ -255,11 +220,10 @@ async def test_a_password_that_is_deleted_during_a_sign_in_does_not_sign_in(iden
         takeover.execute("SELECT FROM users WHERE user_id = %s FOR UPDATE", [squatter.user_id])
         attempt = identity.auth.SignIn(SignInRequest(identifier=Squatter(0).email, password=PASSWORD))
         signing_in = asyncio.ensure_future(expect_error(attempt))
-        while not await asyncio.to_thread(rows, identity, BLOCKED_QUERY):
-            continue
+        await identity.wait_for_lock()
         takeover.execute("DELETE FROM credentials WHERE user_id = %s", [squatter.user_id])
     assert (await signing_in).reason == "CREDENTIALS_INVALID"
-    assert rows(identity, "SELECT count(*) FROM sign_ins") == [1]
+    assert identity.count_rows("sign_ins") == 1
 
 
 async def test_of_two_concurrent_verifications_for_one_account_one_gets_it(
@@ -268,11 +232,10 @@ async def test_of_two_concurrent_verifications_for_one_account_one_gets_it(
     profile = Squatter(0)
     squatter = await profile.sign_up(identity)
     codes = {address: await request_code(identity, address) for address in (profile.email, profile.phone)}
-    requests = [RedeemOneTimeCodeRequest(address=address, code=codes[address]) for address in codes]
-    one, other = await asyncio.gather(*map(identity.auth.RedeemOneTimeCode, requests))
+    one, other = await asyncio.gather(*(redeem(identity, code, address) for address, code in codes.items()))
     assert {one.user.user_id, other.user.user_id} > {squatter.user_id}
     addresses = [
-        identifiers(identity, done.user.user_id) - {(profile.login_name, False)} for done in (one, other)
+        identity.list_identifiers(done.user.user_id) - {(profile.login_name, False)} for done in (one, other)
     ]
     assert addresses == [{(profile.email, True)}, {(profile.phone, True)}]
 
@@ -281,13 +244,13 @@ async def test_verification_gives_access_to_an_unused_account(
     identity: Identity, issuer: LocalIssuer
 ) -> None:
     admin = await identity.sign_up_admin()
-    await configure(identity, admin, "sign_up_enabled", False)
+    await identity.set_config(admin, "sign_up_enabled", False)
     for number, method in enumerate(METHODS):
         email, phone = f"ada{number}@example.org", f"+91987654321{number}"
         created = create_unused_account(identity, email, phone)
         ada = Person(await verify(identity, issuer, method, email))
         assert (ada.user_id, ada.tokens.user.role) == (created, GlobalRole.GLOBAL_ROLE_TEACHER)
-        assert identifiers(identity, created) == {(email, True), (phone, False)}
+        assert identity.list_identifiers(created) == {(email, True), (phone, False)}
         await identity.refresh(ada)
 
 
@@ -295,11 +258,11 @@ async def test_two_verified_addresses_find_the_account_that_verified_one(
     identity: Identity, issuer: LocalIssuer
 ) -> None:
     squatter = await identity.auth.SignUp(SignUpRequest(email=ADA, display_name="X", password=PASSWORD))
-    ada = await by_code(identity, PHONE)
+    ada = await sign_in_by_code(identity, PHONE)
     both = {"email": ADA, "email_verified": True, "phone_number": PHONE, "phone_number_verified": True}
     assert (await by_token(identity, issuer.token("ada", **both))).user.user_id == ada.user.user_id
-    assert identifiers(identity, ada.user.user_id) == {(ADA, True), (PHONE, True)}
-    assert identifiers(identity, squatter.user.user_id) == set()
+    assert identity.list_identifiers(ada.user.user_id) == {(ADA, True), (PHONE, True)}
+    assert identity.list_identifiers(squatter.user.user_id) == set()
 
 
 async def test_deactivated_and_deleted_users_are_rejected_after_verification(
@@ -309,14 +272,16 @@ async def test_deactivated_and_deleted_users_are_rejected_after_verification(
         for column in ("deactivated_at", "deleted_at"):
             email = f"{method}.{column}@example.org"
             created = await verify(identity, issuer, method, email)
-            change(identity, f"UPDATE users SET {column} = now() WHERE user_id = %s", created.user.user_id)
+            identity.execute_sql(
+                f"UPDATE users SET {column} = now() WHERE user_id = %s", created.user.user_id
+            )
             error = await expect_error(verify(identity, issuer, method, email))
             assert (error.code, error.reason) == ("PERMISSION_DENIED", "ACCOUNT_DEACTIVATED")
-    assert rows(identity, "SELECT count(*) FROM users") == [4]
+    assert identity.count_rows("users") == 4
     # The claim of a deleted account does not block the owner of the address.
     squatter = await Squatter(0).sign_up(identity)
-    change(identity, "UPDATE users SET deleted_at = now()")
-    assert (await by_code(identity, Squatter(0).email)).user.user_id != squatter.user_id
+    identity.execute_sql("UPDATE users SET deleted_at = now()")
+    assert (await sign_in_by_code(identity, Squatter(0).email)).user.user_id != squatter.user_id
 
 
 async def test_every_sign_up_method_respects_the_sign_up_configuration(
@@ -327,20 +292,19 @@ async def test_every_sign_up_method_respects_the_sign_up_configuration(
 
     async def sign_up(method: str) -> Tokens:
         if method == "code":
-            request = RedeemOneTimeCodeRequest(address=ADA, code=code)
-            return await identity.auth.RedeemOneTimeCode(request)
+            return await redeem(identity, code)
         if method == "token":
             return await by_token(identity, issuer.token("ada"))
         return (await identity.sign_up(role=GlobalRole.GLOBAL_ROLE_UNSPECIFIED)).tokens
 
     methods, admin = ("password", "code", "token"), await identity.sign_up_admin()
-    await configure(identity, admin, "sign_up_enabled", False)
+    await identity.set_config(admin, "sign_up_enabled", False)
     for method in methods:
         error = await expect_error(sign_up(method))
         assert (error.code, error.reason) == ("PERMISSION_DENIED", "SIGN_UP_DISABLED")
-    await configure(identity, admin, "sign_up_enabled", True)
-    await configure(identity, admin, "signup_role", "UNASSIGNED")
-    await configure(identity, admin, "allowed_roles", ["STUDENT"])
+    await identity.set_config(admin, "sign_up_enabled", True)
+    await identity.set_config(admin, "signup_role", "UNASSIGNED")
+    await identity.set_config(admin, "allowed_roles", ["STUDENT"])
     assert {(await sign_up(method)).user.role for method in methods} == {GlobalRole.GLOBAL_ROLE_UNASSIGNED}
     error = await expect_error(identity.sign_up_teacher())
     assert (error.reason, error.metadata) == ("ROLE_NOT_ALLOWED", {"role": "TEACHER"})
