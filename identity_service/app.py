@@ -40,11 +40,14 @@ from identity_service.people.users.servicer import UserServicer
 from identity_service.settings import Settings
 from identity_service.sign_in import purging as sign_in_purging
 from identity_service.sign_in.codes import senders
+from identity_service.sign_in.codes.commands import CodeSignIn
 from identity_service.sign_in.codes.delivery_queue import DeliveryQueue
 from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
 from identity_service.sign_in.codes.servicer import CodeServicer
+from identity_service.sign_in.credentials.commands import CredentialLinker
 from identity_service.sign_in.credentials.servicer import CredentialServicer
 from identity_service.sign_in.guests.servicer import GuestServicer
+from identity_service.sign_in.issuers.commands import IdTokenSignIn
 from identity_service.sign_in.issuers.servicer import IdTokenServicer
 from identity_service.sign_in.issuers.verifier import IdTokenVerifier
 from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
@@ -53,6 +56,7 @@ from identity_service.sign_in.keys.signer import TokenSigner
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.passwords.servicer import PasswordServicer
 from identity_service.sign_in.sign_ins.servicer import SignInServicer
+from identity_service.sign_in.tokens.commands import PasswordSignIn
 from identity_service.sign_in.tokens.servicer import TokenServicer
 from identity_service.sign_in.tokens.token_service import TokenService
 from meno.access.v1 import account_feed_service_pb2, audit_service_pb2, key_set_service_pb2
@@ -110,10 +114,14 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
             services=[
                 service(
                     auth_service_pb2,
-                    TokenServicer(database, tokens, passwords, config),
-                    IdTokenServicer(database, tokens, config, verifier),
-                    CodeServicer(database, tokens, passwords, config, codes=codes, queue=queue),
-                    CredentialServicer(database, passwords, config, verifier, codes),
+                    TokenServicer(tokens, PasswordSignIn(database, tokens, passwords, config)),
+                    IdTokenServicer(tokens, IdTokenSignIn(database, tokens, config, verifier)),
+                    CodeServicer(
+                        tokens, CodeSignIn(database, tokens, passwords, config, codes=codes, queue=queue)
+                    ),
+                    CredentialServicer(
+                        database, CredentialLinker(database, passwords, config, verifier, codes)
+                    ),
                     GuestServicer(database, tokens, config),
                     PasswordServicer(database, passwords),
                     SignInServicer(database),

@@ -34,31 +34,8 @@ class Redemption(NamedTuple):
     """Used only for a new account."""
 
 
-async def request_code(
-    database: Database, codes: OneTimeCodes, queue: DeliveryQueue, config: ConfigReader, text: str
-) -> datetime:
-    """Sends a code to an address and returns its expiry.
-
-    Raises FieldInvalid if the sender cannot reach the address, or SignInRateLimited.
-    """
-    address = identifier_rules.parse_address(text)
-    if address is None or address.kind not in queue.reaches:
-        raise FieldInvalid.of(
-            "address",
-            "must be of a kind to which this installation sends codes",
-            "one_time_code.reached",
-        )
-    code, expires_at = await codes.issue(database, address.canonical)
-    # Both are always read, so that the response time does not reveal whether the address has an account.
-    user_id = await users.user_id_by_identifier(database, address.canonical)
-    sign_up_enabled = await config.value(database, "sign_up_enabled")
-    if user_id or sign_up_enabled:
-        queue.enqueue(CodeMessage(address.kind, address.value, code, expires_at))
-    return expires_at
-
-
 class CodeSignIn:
-    """Signs users in with one-time codes."""
+    """Sends one-time codes, and signs users in with them."""
 
     def __init__(
         self,
@@ -66,13 +43,36 @@ class CodeSignIn:
         tokens: TokenService,
         passwords: Passwords,
         config: ConfigReader,
+        *,
         codes: OneTimeCodes,
+        queue: DeliveryQueue,
     ) -> None:
         self._database = database
         self._tokens = tokens
         self._passwords = passwords
         self._config = config
         self._codes = codes
+        self._queue = queue
+
+    async def request_code(self, text: str) -> datetime:
+        """Sends a code to an address and returns its expiry.
+
+        Raises FieldInvalid if the sender cannot reach the address, or SignInRateLimited.
+        """
+        address = identifier_rules.parse_address(text)
+        if address is None or address.kind not in self._queue.reaches:
+            raise FieldInvalid.of(
+                "address",
+                "must be of a kind to which this installation sends codes",
+                "one_time_code.reached",
+            )
+        code, expires_at = await self._codes.issue(self._database, address.canonical)
+        # Both are always read, so that the response time does not reveal whether the address has an account.
+        user_id = await users.user_id_by_identifier(self._database, address.canonical)
+        sign_up_enabled = await self._config.value(self._database, "sign_up_enabled")
+        if user_id or sign_up_enabled:
+            self._queue.enqueue(CodeMessage(address.kind, address.value, code, expires_at))
+        return expires_at
 
     async def redeem(self, redemption: Redemption) -> SignInTokens:
         """Redeems a code and signs its user in. A retry of the request returns the same sign-in.

@@ -2,13 +2,7 @@
 
 from chassis.calls import Context
 from chassis.conversions import to_timestamp
-from chassis.database import Database
-from identity_service.administration.config.reader import ConfigReader
-from identity_service.sign_in.codes import commands
 from identity_service.sign_in.codes.commands import CodeSignIn, Redemption
-from identity_service.sign_in.codes.delivery_queue import DeliveryQueue
-from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
-from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.tokens.token_service import TokenService
 from meno.identity.v1.auth_service_pb2 import (
     RedeemOneTimeCodeRequest,
@@ -21,29 +15,14 @@ from meno.identity.v1.resources_pb2 import Tokens
 class CodeServicer:
     """Sends codes, and signs users in with them."""
 
-    def __init__(
-        self,
-        database: Database,
-        tokens: TokenService,
-        passwords: Passwords,
-        config: ConfigReader,
-        *,
-        codes: OneTimeCodes,
-        queue: DeliveryQueue,
-    ) -> None:
-        self._database = database
+    def __init__(self, tokens: TokenService, code_sign_in: CodeSignIn) -> None:
         self._tokens = tokens
-        self._config = config
-        self._codes = codes
-        self._queue = queue
-        self._code_sign_in = CodeSignIn(database, tokens, passwords, config, codes)
+        self._code_sign_in = code_sign_in
 
     async def RequestOneTimeCode(
         self, request: RequestOneTimeCodeRequest, context: Context
     ) -> RequestOneTimeCodeResponse:
-        expires_at = await commands.request_code(
-            self._database, self._codes, self._queue, self._config, request.address
-        )
+        expires_at = await self._code_sign_in.request_code(request.address)
         return RequestOneTimeCodeResponse(expire_time=to_timestamp(expires_at))
 
     async def RedeemOneTimeCode(self, request: RedeemOneTimeCodeRequest, context: Context) -> Tokens:

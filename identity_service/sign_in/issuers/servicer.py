@@ -1,10 +1,7 @@
 """Handler of AuthService for ID tokens."""
 
 from chassis.calls import Context
-from chassis.database import Database
-from identity_service.administration.config.reader import ConfigReader
 from identity_service.sign_in.issuers.commands import IdTokenSignIn
-from identity_service.sign_in.issuers.verifier import IdTokenVerifier
 from identity_service.sign_in.tokens.token_service import TokenService
 from meno.identity.v1.auth_service_pb2 import SignInWithIdTokenRequest
 from meno.identity.v1.resources_pb2 import Tokens
@@ -13,11 +10,9 @@ from meno.identity.v1.resources_pb2 import Tokens
 class IdTokenServicer:
     """Signs users in with ID tokens."""
 
-    def __init__(
-        self, database: Database, tokens: TokenService, config: ConfigReader, verifier: IdTokenVerifier
-    ) -> None:
+    def __init__(self, tokens: TokenService, id_token_sign_in: IdTokenSignIn) -> None:
         self._tokens = tokens
-        self._id_token_sign_in = IdTokenSignIn(database, tokens, config, verifier)
+        self._id_token_sign_in = id_token_sign_in
 
     async def SignInWithIdToken(self, request: SignInWithIdTokenRequest, context: Context) -> Tokens:
         begun = await self._id_token_sign_in.sign_in(

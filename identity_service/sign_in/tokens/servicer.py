@@ -1,11 +1,8 @@
 """Handlers of AuthService for sign-up, sign-in with a password, and refresh."""
 
 from chassis.calls import Context
-from chassis.database import Database
-from identity_service.administration.config.reader import ConfigReader
 from identity_service.errors import AccountDeactivated, CredentialsInvalid, RefreshTokenInvalid
 from identity_service.people.users.messages import ROLES
-from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.tokens import commands
 from identity_service.sign_in.tokens.commands import PasswordSignIn, SignUpForm
 from identity_service.sign_in.tokens.token_service import TokenService
@@ -16,11 +13,9 @@ from meno.identity.v1.resources_pb2 import Tokens
 class TokenServicer:
     """Signs users up and in, and refreshes their tokens."""
 
-    def __init__(
-        self, database: Database, tokens: TokenService, passwords: Passwords, config: ConfigReader
-    ) -> None:
+    def __init__(self, tokens: TokenService, password_sign_in: PasswordSignIn) -> None:
         self._tokens = tokens
-        self._password_sign_in = PasswordSignIn(database, tokens, passwords, config)
+        self._password_sign_in = password_sign_in
 
     async def SignUp(self, request: SignUpRequest, context: Context) -> Tokens:
         form = SignUpForm(
