@@ -11,22 +11,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from rich.console import Console
 
 from deploy.gateway.contracts import descriptors
-from deploy.stack.layout import ROOT
+from deploy.stack.layout import ROOT, SERVICES
 
 RELEASED = ROOT / "protos" / "released.binpb"
 """The contracts of the last release. Later contracts may extend them and must not break them."""
 
 _SCRIPTS = Path(sys.executable).parent
 _BUF = str(ROOT / "protos" / "buf.yaml")
-_PACKAGES = (
-    "chassis",
-    "identity_service",
-    "content_service",
-    "session_service",
-    "chat_service",
-    "deploy",
-    "tests",
-)
+_PACKAGES = ("chassis", *SERVICES, "deploy", "tests")
 
 
 def checks() -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Writes of teachers to contents and materials."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
@@ -18,6 +19,7 @@ from meno.content.v1.material_service_pb2 import (
     UploadMaterialRequest,
 )
 from meno.content.v1.resources_pb2 import Content, ContentBody
+from meno.identity.v1.resources_pb2 import Class
 from tests.end_to_end.writes.case import Cases
 from tests.installation import Installation
 from tests.people import Person
@@ -31,25 +33,17 @@ async def _create_content(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
     created_class = await installation.create_class(teacher)
 
-    async def count() -> int:
-        listed = await teacher.contents.ListDrafts(
-            ListDraftsRequest(class_id=created_class.class_id), **teacher.auth
-        )
-        return len(listed.contents)
-
     request = CreateContentRequest(
         class_id=created_class.class_id, title="Once", body=ContentBody(module=ContentBody.Module())
     )
-    return (teacher.contents.CreateContent, request, teacher), count
+    return (teacher.contents.CreateContent, request, teacher), _draft_counter(teacher, created_class)
 
 
 @CASES.of("UpdateDraft")
 async def _update_draft(installation: Installation) -> Any:
-    teacher = await installation.sign_up_teacher()
-    created_class = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, created_class, publish=False)
+    teacher, lesson = await _new_lesson(installation, publish=False)
     request = UpdateDraftRequest(
-        class_id=created_class.class_id,
+        class_id=lesson.class_id,
         content_id=lesson.content_id,
         content=Content(title="New"),
         etag=lesson.etag,
@@ -59,19 +53,15 @@ async def _update_draft(installation: Installation) -> Any:
 
 @CASES.of("PublishContent")
 async def _publish(installation: Installation) -> Any:
-    teacher = await installation.sign_up_teacher()
-    created_class = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, created_class, publish=False)
-    request = PublishContentRequest(class_id=created_class.class_id, content_id=lesson.content_id)
+    teacher, lesson = await _new_lesson(installation, publish=False)
+    request = PublishContentRequest(class_id=lesson.class_id, content_id=lesson.content_id)
     return (teacher.contents.PublishContent, request, teacher), None
 
 
 @CASES.of("UnpublishContent")
 async def _unpublish(installation: Installation) -> Any:
-    teacher = await installation.sign_up_teacher()
-    created_class = await installation.create_class(teacher)
-    lesson = await installation.create_lesson(teacher, created_class)
-    request = UnpublishContentRequest(class_id=created_class.class_id, content_id=lesson.content_id)
+    teacher, lesson = await _new_lesson(installation)
+    request = UnpublishContentRequest(class_id=lesson.class_id, content_id=lesson.content_id)
     return (teacher.contents.UnpublishContent, request, teacher), None
 
 
@@ -80,14 +70,8 @@ async def _upload(installation: Installation) -> Any:
     teacher = await installation.sign_up_teacher()
     created_class = await installation.create_class(teacher)
 
-    async def count() -> int:
-        listed = await teacher.contents.ListDrafts(
-            ListDraftsRequest(class_id=created_class.class_id), **teacher.auth
-        )
-        return len(listed.contents)
-
     request = UploadMaterialRequest(class_id=created_class.class_id, file_name="a.pdf", file=PDF)
-    return (teacher.materials.UploadMaterial, request, teacher), count
+    return (teacher.materials.UploadMaterial, request, teacher), _draft_counter(teacher, created_class)
 
 
 @CASES.of("RetryProcessing")
@@ -121,6 +105,20 @@ async def _detach(installation: Installation) -> Any:
         class_id=created_class.class_id, content_id=lesson.content_id, material_id=material_id
     )
     return (teacher.materials.DetachMaterial, request, teacher), None
+
+
+async def _new_lesson(installation: Installation, *, publish: bool = True) -> tuple[Person, Content]:
+    teacher = await installation.sign_up_teacher()
+    created_class = await installation.create_class(teacher)
+    return teacher, await installation.create_lesson(teacher, created_class, publish=publish)
+
+
+def _draft_counter(teacher: Person, created_class: Class) -> Callable[[], Awaitable[int]]:
+    async def count() -> int:
+        request = ListDraftsRequest(class_id=created_class.class_id)
+        return len((await teacher.contents.ListDrafts(request, **teacher.auth)).contents)
+
+    return count
 
 
 async def _draft(teacher: Person, class_id: str, content_id: str) -> Any:
