@@ -93,7 +93,11 @@ def run_meno(layout: Layout, *arguments: str, **environment: str) -> "subprocess
 
 def cli_environment(layout: Layout) -> dict[str, str]:
     """Returns an environment in which `meno` uses this stack."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MENO_") or name.startswith("MENO_TEST_")
+    }
     own = {
         "MENO_LOCAL_DIRECTORY": str(layout.directory),
         "XDG_CONFIG_HOME": str(layout.directory / "config"),
