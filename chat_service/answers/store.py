@@ -24,12 +24,12 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID, aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Database, Executor, Transaction, columns, statement
 from chat_service.answers.types import AnswerKey, NewSteps, ReservedSequence, StartedRow, StepRow
-from chat_service.chats.message_store import CITATION, CITATION_AS_JSON, IN_CHAT
+from chat_service.chats.message_store import CITATION, CITATION_AS_JSON, IN_CHAT, JOINED_TEXT, same_message
 from chat_service.tables import AnswerStep, Chat, ChatMessage, MessageCitation
 
 _BATCH_SIZE = 500
@@ -148,9 +148,7 @@ LOCK_FENCED = statement(_LOCK.where(_FENCED).with_for_update(), str)
 LOCK_ORPHANED = statement(
     _LOCK.where(ChatMessage.lease_expires_at < func.now()).with_for_update(skip_locked=True), str
 )
-_text = select(
-    func.coalesce(func.string_agg(AnswerStep.text, aggregate_order_by(literal(""), AnswerStep.sequence)), "")
-).where(*_IS_STEP_OF_ANSWER)
+_text = select(JOINED_TEXT).where(*_IS_STEP_OF_ANSWER)
 _ended = (
     update(ChatMessage)
     .where(*_IS_THE_ANSWER)
@@ -201,18 +199,14 @@ LIST_STEPS_AFTER = statement(
     .outerjoin(
         AnswerStep,
         and_(
-            AnswerStep.user_id == ChatMessage.user_id,
-            AnswerStep.chat_id == ChatMessage.chat_id,
-            AnswerStep.message_id == ChatMessage.message_id,
+            same_message(AnswerStep, ChatMessage),
             AnswerStep.sequence > bindparam("after_sequence"),
         ),
     )
     .outerjoin(
         MessageCitation,
         and_(
-            MessageCitation.user_id == AnswerStep.user_id,
-            MessageCitation.chat_id == AnswerStep.chat_id,
-            MessageCitation.message_id == AnswerStep.message_id,
+            same_message(MessageCitation, AnswerStep),
             MessageCitation.number == AnswerStep.citation_number,
         ),
     )

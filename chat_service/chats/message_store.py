@@ -1,11 +1,15 @@
 """SQL of messages and their citations."""
 
-from sqlalchemy import bindparam, case, func, literal, null, select
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from chassis.database import Executor, statement
 from chat_service.chats.types import HistoryRow, MessageRow
 from chat_service.tables import AnswerStep, Chat, ChatMessage, MessageCitation
+
+_OfMessage: TypeAlias = type[ChatMessage] | type[AnswerStep] | type[MessageCitation]
 
 CITATION = (
     "number",
@@ -23,33 +27,30 @@ CITATION = (
 """Names of the citation fields; the contract and the table use the same names."""
 
 
+def same_message(left: _OfMessage, right: _OfMessage) -> ColumnElement[bool]:
+    """Returns the condition that rows of two tables belong to the same message."""
+    return and_(
+        left.user_id == right.user_id, left.chat_id == right.chat_id, left.message_id == right.message_id
+    )
+
+
 CITATION_AS_JSON = func.jsonb_build_object(
     *(part for name in CITATION for part in (literal(name), getattr(MessageCitation, name))), type_=JSONB
 )
 
+JOINED_TEXT = func.coalesce(
+    func.string_agg(AnswerStep.text, aggregate_order_by(literal(""), AnswerStep.sequence)), ""
+)
+"""The text of the selected steps, joined in their order."""
+
 _citations = (
     select(func.jsonb_agg(aggregate_order_by(CITATION_AS_JSON, MessageCitation.number)))
-    .where(
-        MessageCitation.user_id == ChatMessage.user_id,
-        MessageCitation.chat_id == ChatMessage.chat_id,
-        MessageCitation.message_id == ChatMessage.message_id,
-    )
+    .where(same_message(MessageCitation, ChatMessage))
     .correlate(ChatMessage)
     .scalar_subquery()
 )
 _text_so_far = (
-    select(
-        func.coalesce(
-            func.string_agg(AnswerStep.text, aggregate_order_by(literal(""), AnswerStep.sequence)), ""
-        )
-    )
-    .where(
-        AnswerStep.user_id == ChatMessage.user_id,
-        AnswerStep.chat_id == ChatMessage.chat_id,
-        AnswerStep.message_id == ChatMessage.message_id,
-    )
-    .correlate(ChatMessage)
-    .scalar_subquery()
+    select(JOINED_TEXT).where(same_message(AnswerStep, ChatMessage)).correlate(ChatMessage).scalar_subquery()
 )
 
 MESSAGE = (
