@@ -1,4 +1,4 @@
-"""Whoever starts has a certificate that lasts, and one that the others trust."""
+"""The stack issues certificates that all services trust, and replaces them before they expire."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +20,8 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(layout, choose_ports(layout))
 
 
-def _issued(stack: Stack) -> set[int]:
-    """The serial numbers; whoever has a certificate is trusted by all."""
+def _serial_numbers(stack: Stack) -> set[int]:
+    """Returns the serial numbers, and asserts that every service trusts every certificate."""
     authorities = [_read(stack.layout.tls(name) / "ca.pem") for name in NAMES]
     issued = [_read(stack.layout.tls(name) / "cert.pem") for name in NAMES]
     for certificate in issued:
@@ -36,40 +36,38 @@ def _read(file: Path) -> x509.Certificate:
 
 
 @pytest.fixture
-def soon_over(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """What was issued long ago."""
+def expiring(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The serial numbers of certificates that expire soon."""
     with monkeypatch.context() as then:
-        then.setattr(certificates, "VALID_FOR", timedelta(days=29))
+        then.setattr(certificates, "VALIDITY", timedelta(days=29))
         stack.issue_certificates()
-    return _issued(stack)
+    return _serial_numbers(stack)
 
 
-def test_certificates_that_last_are_kept(stack: Stack) -> None:
+def test_long_lived_certificates_are_kept(stack: Stack) -> None:
     stack.issue_certificates()
-    issued = _issued(stack)
+    issued = _serial_numbers(stack)
     stack.issue_certificates()
-    assert _issued(stack) == issued
+    assert _serial_numbers(stack) == issued
 
 
-def test_certificates_that_end_soon_are_issued_anew(stack: Stack, soon_over: set[int]) -> None:
+def test_certificates_about_to_expire_are_replaced(stack: Stack, expiring: set[int]) -> None:
     stack.issue_certificates()
-    assert _issued(stack).isdisjoint(soon_over)
+    assert _serial_numbers(stack).isdisjoint(expiring)
 
 
 @pytest.mark.parametrize("missing", ["ca.pem", "cert.pem", "key.pem"])
-def test_all_are_issued_anew_when_one_file_is_missing(stack: Stack, missing: str) -> None:
+def test_all_certificates_are_replaced_if_a_file_is_missing(stack: Stack, missing: str) -> None:
     stack.issue_certificates()
-    issued = _issued(stack)
+    issued = _serial_numbers(stack)
     (stack.layout.tls("session_service") / missing).unlink()
     stack.issue_certificates()
-    assert _issued(stack).isdisjoint(issued)
+    assert _serial_numbers(stack).isdisjoint(issued)
 
 
-def test_issuing_that_a_full_disk_breaks_off_leaves_those_that_were_there(
-    stack: Stack, soon_over: set[int]
-) -> None:
+def test_certificates_are_kept_if_the_disk_is_full(stack: Stack, expiring: set[int]) -> None:
     with local_stack.full_disk(), pytest.raises(OSError, match="File too large"):
         stack.issue_certificates()
-    assert _issued(stack) == soon_over
+    assert _serial_numbers(stack) == expiring
     stack.issue_certificates()
-    assert _issued(stack).isdisjoint(soon_over)
+    assert _serial_numbers(stack).isdisjoint(expiring)

@@ -1,4 +1,4 @@
-"""A service whose surroundings are wrong says so in one line, and ends."""
+"""A service with a wrong environment prints one line and exits."""
 
 import os
 import subprocess
@@ -9,24 +9,28 @@ import pytest
 
 from deploy.stack.layout import ROOT
 
-NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
+UNREACHABLE_DATABASE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "said"),
+    ("command", "status", "message"),
     [
         ("migrate", 1, "cannot use the database"),
         ("serve", 1, "ca.pem: No such file or directory"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, command: str, status: int, said: str) -> None:
-    settings = {"MENO_DATABASE_URL": NOWHERE, "MENO_TLS_DIRECTORY": str(tmp_path), "MENO_SECRET": "x" * 32}
+def test_a_missing_resource_is_named(tmp_path: Path, command: str, status: int, message: str) -> None:
+    settings = {
+        "MENO_DATABASE_URL": UNREACHABLE_DATABASE,
+        "MENO_TLS_DIRECTORY": str(tmp_path),
+        "MENO_SECRET": "x" * 32,
+    }
     done = _run(command, settings)
     [line] = done.stderr.strip().splitlines()
-    assert (done.returncode, said in line, "nothing@" in line) == (status, True, False)
+    assert (done.returncode, message in line, "nothing@" in line) == (status, True, False)
 
 
-def test_every_setting_that_is_missing_is_named() -> None:
+def test_every_missing_setting_is_named() -> None:
     done = _run("serve", {"MENO_PORTS": "none"})
     assert done.returncode == 2
     for name in ("MENO_DATABASE_URL", "MENO_TLS_DIRECTORY", "MENO_SECRET", "MENO_PORTS"):
