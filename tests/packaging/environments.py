@@ -32,14 +32,24 @@ def build(directory: Path) -> Path:
 
 
 def install(source: str, wheels: Path, directory: Path) -> None:
-    """Installs the wheels of a distribution and links their dependencies from this environment."""
-    names = [DISTRIBUTIONS[name] for name in ("protos", "chassis", source)]
-    wheel_files = [str(next(wheels.glob(f"{name}-*.whl"))) for name in names]
-    pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
-    _python(*pip, "--target", str(directory), *wheel_files)
-    installed = {canonicalize_name(found.name): found for found in distributions(path=[str(directory)])}
-    for needed in _dependencies(installed, DISTRIBUTIONS[source]):
+    """Makes the wheels of a distribution and their dependencies importable in a directory.
+
+    The dependencies are those of this environment. Each wheel is installed only once, and linked.
+    """
+    own = dict(_install_wheel(DISTRIBUTIONS[name], wheels) for name in ("protos", "chassis", source))
+    directory.mkdir(exist_ok=True)
+    for needed in (*own.values(), *_dependencies(own, DISTRIBUTIONS[source])):
         _link(needed, directory)
+
+
+def _install_wheel(name: str, wheels: Path) -> tuple[NormalizedName, Distribution]:
+    """Installs a wheel into a directory of its own, unless that exists. Returns its name and distribution."""
+    target = wheels.with_name("installed") / name
+    if not target.exists():
+        pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
+        _python(*pip, "--target", str(target), str(next(wheels.glob(f"{name}-*.whl"))))
+    [installed] = distributions(path=[str(target)])
+    return canonicalize_name(installed.name), installed
 
 
 def _dependencies(own: Mapping[NormalizedName, Distribution], name: str) -> Iterator[Distribution]:
