@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from chassis.notifications import Subscription
 from chassis.testing.databases import Postgres
 from chassis.testing.environment import TestEnvironment
 
@@ -34,6 +35,12 @@ def new_database(postgres: Postgres) -> Iterator[Callable[[str], str]]:
     yield create
     for url in created:
         postgres.drop(url)
+
+
+@pytest.fixture
+def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disables the polling of subscriptions, so that a missing notification makes the test fail."""
+    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
 
 
 @pytest_asyncio.fixture

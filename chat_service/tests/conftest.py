@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from chassis.notifications import Subscription
 from chassis.testing import RunningService, TestEnvironment, bearer, read_pages
 from chat_service.app import build_app
 from chat_service.content import Content, Metadata
@@ -175,9 +174,8 @@ async def serving(
 
 
 @pytest.fixture(autouse=True)
-def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disables polling, so that a missing notification makes the test fail."""
-    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
+def only_notifications(without_polling: None) -> None:
+    """Makes every test fail if a notification is missing."""
 
 
 @pytest.fixture

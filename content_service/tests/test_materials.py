@@ -10,7 +10,6 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.notifications import Subscription
 from chassis.testing import expect_error, parse_error
 from content_service.tests.conftest import (
     MAX_FILE_BYTES,
@@ -41,12 +40,6 @@ from meno.content.v1.resources_pb2 import (
     ContentBody,
     Material,
 )
-
-
-@pytest.fixture
-def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disables polling, so that a lost notification makes the test fail."""
-    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
 
 
 async def get_material(service: ContentService, person: Person, material_id: str) -> Material:
@@ -252,7 +245,7 @@ async def test_the_same_file_may_be_uploaded_twice(content: ContentService) -> N
 
 
 async def test_watching_a_material_streams_its_progress_until_it_is_ready(
-    content: ContentService, no_polling: None
+    content: ContentService, without_polling: None
 ) -> None:
     teacher = content.teacher()
     uploaded = await content.upload(teacher, PHOTOSYNTHESIS)
@@ -268,7 +261,7 @@ async def test_watching_a_material_streams_its_progress_until_it_is_ready(
 
 
 async def test_watching_ends_with_an_error_when_the_material_is_deleted(
-    isolated: ContentService, no_polling: None
+    isolated: ContentService, without_polling: None
 ) -> None:
     teacher = isolated.teacher()
     uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)

@@ -8,7 +8,6 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from chassis.notifications import Subscription
 from chassis.testing import TestEnvironment, parse_error
 from meno.session.v1.event_service_pb2 import WatchEventsResponse
 from meno.session.v1.resources_pb2 import (
@@ -18,12 +17,6 @@ from meno.session.v1.resources_pb2 import (
 )
 from session_service.sessions.events import servicer
 from session_service.tests.conftest import Service, event, serving
-
-
-@pytest.fixture
-def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disables polling, so that a missing notification makes the test fail."""
-    monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
 
 
 @pytest_asyncio.fixture
