@@ -23,7 +23,7 @@ _STACK_TESTS = (
 """The tests that use the fixture `layout`. One worker runs them all, so that the run starts one stack for them."""
 _OWN_STACK_TESTS = ("tests/end_to_end/test_demo.py", "tests/cli/test_help.py")
 
-# A slow example is no fault of the code: the machine may be busy.
+# Deadlines of examples would fail on a busy machine.
 settings.register_profile("meno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("meno")
 
@@ -66,7 +66,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 def pytest_collection_finish() -> None:
-    # The collector of garbage need not visit the imported modules again and again.
+    # Each full garbage collection would otherwise visit all imported modules.
     gc.freeze()
 
 

@@ -56,7 +56,7 @@ def down(layout: Layout) -> bool:
 
 
 def _is_replaced(layout: Layout, before: State | None) -> bool:
-    """Returns whether another supervisor runs already, which somebody has started in the meantime."""
+    """Returns whether another command has started a new supervisor in the meantime."""
     now = load(layout)
     return before is not None and now is not None and now.supervisor not in {0, before.supervisor}
 

@@ -55,8 +55,8 @@ class Postgres:
     """A cluster. Its passwords and logs are in `directory`, and usually its data.
 
     `durable=False` is only for tests: it turns off syncing, and keeps the data in memory if there is room.
-    MENO_TEST_FSYNC=off turns off only the syncing of files, for the stacks that tests start: committed data then
-    survive a killed server, but not a crash of the machine.
+    Tests start their stacks with MENO_TEST_FSYNC=off, which turns off only the syncing of files. Committed data
+    then survive a killed server, but not a crash of the machine.
     """
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
