@@ -1,14 +1,12 @@
 """The command create-admin."""
 
-import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from chassis.testing import execute_sql
-from identity_service.__main__ import cli
+from identity_service.tests.commands import run_command
 from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.auth_service_pb2 import SignInRequest
@@ -17,10 +15,7 @@ UNREACHABLE = "postgresql://nobody:nothing@127.0.0.1:1/nothing"
 
 
 async def create_admin(url: str, login_name: str, password: str = PASSWORD) -> Result:
-    """Runs the command in a thread, because it starts its own event loop."""
-    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
-    arguments = ["create-admin", "--login-name", login_name, "--password", password]
-    return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings)
+    return await run_command(url, "create-admin", "--login-name", login_name, "--password", password)
 
 
 async def test_the_created_administrator_can_sign_in(identity: Identity) -> None:

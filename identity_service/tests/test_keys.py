@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from chassis import tokens
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable, TokenInvalid
 from chassis.testing import RunningService, TestEnvironment, execute_sql, expect_error
 from chassis.tokens import Tokens
-from identity_service.__main__ import cli
 from identity_service.app import create_app
 from identity_service.settings import Settings
 from identity_service.sign_in.keys import rules
@@ -28,6 +27,7 @@ from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
 from identity_service.sign_in.keys.signer import TokenSigner
 from identity_service.sign_in.keys.store import CHANNEL
 from identity_service.sign_in.keys.types import KeyRow, Subject
+from identity_service.tests.commands import run_command
 from identity_service.tests.conftest import Identity, Person
 from meno.access.v1.key_set_service_pb2 import GetJsonWebKeysRequest, GetOpenIdConfigurationRequest
 from meno.access.v1.key_set_service_pb2_grpc import KeySetServiceStub
@@ -290,9 +290,7 @@ def rotation() -> KeyRotation:
 
 
 async def rotate_keys(url: str, secret: str = SECRET) -> Result:
-    """Runs the command in a thread, because it starts its own event loop."""
-    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": secret, "MENO_TLS_DIRECTORY": str(Path())}
-    return await asyncio.to_thread(CliRunner().invoke, cli, ["rotate-keys"], env=settings)
+    return await run_command(url, "rotate-keys", secret=secret)
 
 
 def age(url: str, by: timedelta) -> None:

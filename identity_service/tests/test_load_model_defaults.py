@@ -1,15 +1,13 @@
 """The command load-model-defaults."""
 
-import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from chassis.testing import execute_sql
-from identity_service.__main__ import cli
 from identity_service.administration.models import defaults
+from identity_service.tests.commands import run_command
 
 USES = """
 SELECT component, model_name, provider, key_reference FROM component_models
@@ -18,9 +16,7 @@ JOIN models USING (model_id) JOIN model_backends USING (backend_id)
 
 
 async def load(url: str) -> Result:
-    """Runs the command in a thread, because it starts its own event loop."""
-    settings = {"MENO_DATABASE_URL": url, "MENO_SECRET": "s" * 32, "MENO_TLS_DIRECTORY": str(Path())}
-    return await asyncio.to_thread(CliRunner().invoke, cli, ["load-model-defaults"], env=settings)
+    return await run_command(url, "load-model-defaults")
 
 
 def count_changes(done: Result) -> tuple[int, int]:

@@ -1,33 +1,20 @@
 """The commands that an operator runs after a restore."""
 
-import asyncio
 import uuid
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from chassis.database import Database
 from chassis.testing import expect_error
-from identity_service.__main__ import cli
 from identity_service.account_feed import store as account_feed
 from identity_service.lifecycle.erasures import store as erasures
 from identity_service.lifecycle.restores import commands
+from identity_service.tests.commands import run_command
 from identity_service.tests.conftest import Identity
 from identity_service.tests.test_audit import entry, record, tamper
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
-
-
-async def run(identity: Identity, *arguments: str, given: str = "") -> Result:
-    """Runs a command in a thread, because it starts its own event loop."""
-    settings = {
-        "MENO_DATABASE_URL": identity.database_url,
-        "MENO_SECRET": "s" * 32,
-        "MENO_TLS_DIRECTORY": str(Path()),
-    }
-    return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=settings, input=given)
 
 
 async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
@@ -37,7 +24,7 @@ async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
     # The backup contains this token, which has been replaced since.
     restored = person.tokens.refresh_token
     await identity.refresh(person)
-    done = await run(identity, "begin-epoch", "-", given=str(uuid.uuid4()))
+    done = await run_command(identity.database_url, "begin-epoch", "-", stdin=str(uuid.uuid4()))
     assert "sign-ins ended: 1, erasures re-applied: 1" in done.stdout
     assert await account_feed.get_epoch(database) != before
     for token in (restored, person.tokens.refresh_token):
@@ -54,10 +41,13 @@ async def test_a_new_epoch_ends_every_sign_in_and_detects_no_token_reuse(
 async def test_erasures_are_reapplied_once(identity: Identity, database: Database) -> None:
     person, admin, stranger = await identity.sign_up(), await identity.sign_up_admin(), str(uuid.uuid4())
     ids = [person.user_id, stranger.upper()]
-    assert "users erased: 2; already erased: 0" in (await run(identity, "erase", *ids)).stdout
+    assert (
+        "users erased: 2; already erased: 0"
+        in (await run_command(identity.database_url, "erase", *ids)).stdout
+    )
     assert (
         "users erased: 0; already erased: 2"
-        in (await run(identity, "erase", "-", given="\n".join(ids))).stdout
+        in (await run_command(identity.database_url, "erase", "-", stdin="\n".join(ids))).stdout
     )
     error = await expect_error(identity.users.GetUser(GetUserRequest(user_id=person.user_id), **admin.auth))
     assert error.reason == "USER_NOT_FOUND"
@@ -76,7 +66,7 @@ async def test_erasures_of_the_last_administrator_are_reapplied(identity: Identi
 
 async def test_an_invalid_id_erases_no_user(identity: Identity) -> None:
     person = await identity.sign_up()
-    done = await run(identity, "erase", person.user_id, "everybody")
+    done = await run_command(identity.database_url, "erase", person.user_id, "everybody")
     assert (done.exit_code, "ids must be UUIDs" in done.stderr) == (2, True)
     assert (await identity.users.GetUser(GetUserRequest(user_id="me"), **person.auth)).user_id
 
@@ -90,9 +80,11 @@ async def test_only_the_newest_entries_are_verified(
 ) -> None:
     await record(identity, *(entry() for _ in range(6)))
     tamper(identity, "UPDATE audit_entries SET user_id = uuidv7() WHERE sequence = 2")
-    done = await run(identity, "verify-audit", "--last", last)
+    done = await run_command(identity.database_url, "verify-audit", "--last", last)
     assert (done.exit_code, output in done.stdout + done.stderr) == (exit_code, True)
 
 
 async def test_a_chain_without_entries_is_intact(identity: Identity) -> None:
-    assert "up to entry 0" in (await run(identity, "verify-audit", "--last", "10")).stdout
+    assert (
+        "up to entry 0" in (await run_command(identity.database_url, "verify-audit", "--last", "10")).stdout
+    )
