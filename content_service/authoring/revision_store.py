@@ -12,18 +12,13 @@ from sqlalchemy.orm import aliased
 from chassis.database import Transaction, statement
 from content_service.authoring.rules import ARCHIVED, DRAFT, MATERIAL, PUBLISHED
 from content_service.authoring.types import DraftChanges, LockedContent, NewContent
-from content_service.authoring.visibility import scope
+from content_service.authoring.visibility import THE_CONTENT, scope
 from content_service.tables import Attachment, Content, Revision
 
-_THE_CONTENT = (
-    Content.scope_id == scope(),
-    Content.content_id == bindparam("content_id"),
-    Content.deleted_at == null(),
-)
 _OF_CONTENT = (Revision.scope_id == scope(), Revision.content_id == bindparam("content_id"))
 
 GET_FOR_UPDATE = statement(
-    select(Content.kind, Content.version).where(*_THE_CONTENT).with_for_update(), LockedContent
+    select(Content.kind, Content.version).where(*THE_CONTENT).with_for_update(), LockedContent
 )
 # A separate statement after the lock. If GET_FOR_UPDATE waits for another transaction, its snapshot of the
 # other tables is older than that transaction.
@@ -128,7 +123,7 @@ PUBLISH = statement(
     .where(*_OF_CONTENT, Revision.state == DRAFT)
     .values(state=value(PUBLISHED), published_at=func.now(), updated_at=func.now())
 )
-INCREMENT_VERSION = statement(update(Content).where(*_THE_CONTENT).values(version=Content.version + 1))
+INCREMENT_VERSION = statement(update(Content).where(*THE_CONTENT).values(version=Content.version + 1))
 _draft_of_content = (
     select(Revision.revision_id).where(*_OF_CONTENT, Revision.state == DRAFT).scalar_subquery()
 )

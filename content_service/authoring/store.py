@@ -14,6 +14,7 @@ from content_service.authoring.rules import MATERIAL, PUBLISHED
 from content_service.authoring.types import ContentRow
 from content_service.authoring.visibility import (
     MAX_SORT_PATH,
+    THE_CONTENT,
     is_published,
     latest_revision,
     scope,
@@ -98,13 +99,6 @@ def _list(*, published: bool) -> Select[Any]:
     )
 
 
-_THE_CONTENT = (
-    Content.scope_id == scope(),
-    Content.content_id == bindparam("content_id"),
-    Content.deleted_at == null(),
-)
-
-
 def _published() -> Select[Any]:
     """Selects the published revision if all ancestors of the content are visible."""
     content, parent = aliased(Content), aliased(Content)
@@ -119,14 +113,14 @@ def _published() -> Select[Any]:
         )
     )
     all_visible = select(func.bool_and(path.c.visible)).scalar_subquery()
-    return _rows(published=True).where(*_THE_CONTENT, Revision.state == PUBLISHED, all_visible)
+    return _rows(published=True).where(*THE_CONTENT, Revision.state == PUBLISHED, all_visible)
 
 
 GET_PUBLISHED = statement(_published(), ContentRow)
-GET_LATEST = statement(_rows(published=False).where(*_THE_CONTENT, latest_revision()), ContentRow)
+GET_LATEST = statement(_rows(published=False).where(*THE_CONTENT, latest_revision()), ContentRow)
 LIST_PUBLISHED = statement(_list(published=True), ContentRow)
 LIST_LATEST = statement(_list(published=False), ContentRow)
-GET_KIND = statement(select(Content.kind).where(*_THE_CONTENT), str)
+GET_KIND = statement(select(Content.kind).where(*THE_CONTENT), str)
 
 
 async def get_published(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:

@@ -23,6 +23,14 @@ def scope() -> BindParameter[str]:
     return bindparam("scope_id", type_=UUID)
 
 
+THE_CONTENT = (
+    Content.scope_id == scope(),
+    Content.content_id == bindparam("content_id"),
+    Content.deleted_at == null(),
+)
+"""Selects a content by `scope_id` and `content_id`, unless it is deleted."""
+
+
 def has_revision(state: str, content: type[Content] = Content) -> ColumnElement[bool]:
     """Returns a condition: the content has a revision in this state. It uses the partial index of the state."""
     revision = aliased(Revision)
