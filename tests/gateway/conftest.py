@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+import httpx2 as httpx
 import pytest
 import pytest_asyncio
 
 from tests.gateway.gateway_client import GatewayClient, start_gateway
+from tests.local_stack import GUARD_SECONDS
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -13,3 +15,10 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     """A gateway with servers for every contract."""
     async with start_gateway(tmp_path_factory.mktemp("gateway")) as started:
         yield started
+
+
+@pytest_asyncio.fixture(scope="module")
+async def http(gateway: GatewayClient) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the gateway."""
+    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as client:
+        yield client

@@ -34,6 +34,7 @@ from tests.local_stack import GUARD_SECONDS
 Hook = Callable[[Any], None]
 """Receives the context of a call before the reply. It may raise an error."""
 NO_HOOKS: Mapping[str, Hook] = {}
+NO_PORTS: Mapping[str, int] = {}
 SIGN_INS = 20
 """The limit that `limit_sign_ins` sets."""
 Manager = dict[str, Any]
@@ -60,6 +61,7 @@ class GatewayClient:
         address: str,
         channel: grpc.aio.Channel,
         servers: dict[str, grpc.aio.Channel],
+        server_ports: dict[str, int],
         access_log: Path,
     ) -> None:
         self.env = env
@@ -67,6 +69,8 @@ class GatewayClient:
         """Host and port of the gateway."""
         self.channel = channel
         """Channel to the gateway."""
+        self.server_ports = server_ports
+        """Ports of the servers behind the gateway, by service."""
         self._servers = servers
         self._access_log = access_log
 
@@ -90,23 +94,27 @@ async def start_gateway(
     *,
     hooks: Mapping[str, Hook] = NO_HOOKS,
     modify: Callable[[Manager], None] | None = None,
+    connect_to: Mapping[str, int] = NO_PORTS,
     **options: Any,
 ) -> AsyncIterator[GatewayClient]:
     """Starts servers for every contract, and Envoy with the generated configuration.
 
     `hooks` are called by the RPCs with these names. `modify` changes the public connection manager.
-    `options` are further settings of the gateway.
+    `connect_to` are ports to which Envoy connects in place of the port of a service. `options` are further
+    settings of the gateway.
     """
     env = TestEnvironment(directory / "certificates")
     async with AsyncExitStack() as stack:
         security = await stack.enter_async_context(env.security())
         ops_port = await stack.enter_async_context(healthy())
-        servers, endpoints = {}, {}
+        servers, server_ports, endpoints = {}, {}, {}
         for service in SERVICES:
             app = App(services=[*_registrations(service, env, hooks)], security=security)
             running = await stack.enter_async_context(env.serve(app, service))
             servers[service] = running.channel("gateway")
-            endpoints[service] = [Endpoint("127.0.0.1", int(running.address.rpartition(":")[2]), ops_port)]
+            server_ports[service] = int(running.address.rpartition(":")[2])
+            port = connect_to.get(service, server_ports[service])
+            endpoints[service] = [Endpoint("127.0.0.1", port, ops_port)]
         env.credentials("gateway")
         public_port, keys, admin = free_ports(3)
         ports = Ports(public_port, keys, admin, services={})
@@ -131,7 +139,7 @@ async def start_gateway(
         address = f"127.0.0.1:{ports.gateway}"
         channel = grpc.aio.insecure_channel(address, [("grpc.max_metadata_size", 32 * 1024)])
         stack.push_async_callback(channel.close)
-        yield GatewayClient(env, address, channel, servers, directory / "access.log")
+        yield GatewayClient(env, address, channel, servers, server_ports, directory / "access.log")
 
 
 def remove_rate_limits(manager: Manager) -> None:

@@ -27,7 +27,6 @@ from tests.gateway.gateway_client import (
     limit_sign_ins,
     start_gateway,
 )
-from tests.local_stack import GUARD_SECONDS
 
 CLASS = "018f0000-0000-7000-8000-0000000000c1"
 
@@ -37,12 +36,6 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     """A gateway with a low rate limit of SignIn."""
     async with start_gateway(tmp_path_factory.mktemp("gateway"), modify=limit_sign_ins) as started:
         yield started
-
-
-@pytest_asyncio.fixture(scope="module")
-async def http(gateway: GatewayClient) -> Any:
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as client:
-        yield client
 
 
 @pytest.fixture

@@ -55,12 +55,6 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
             yield gateway
 
 
-@pytest_asyncio.fixture
-async def http(gateway: GatewayClient) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as client:
-        yield client
-
-
 @pytest.fixture
 def address() -> str:
     """A client address of only this test, in its own /64."""

@@ -16,7 +16,6 @@ from chassis.testing import expect_error
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.gateway_client import GatewayClient, Manager, remove_rate_limits, start_gateway
-from tests.local_stack import GUARD_SECONDS
 
 VICTIM, ME = str(uuid.uuid4()), str(uuid.uuid4())
 RECORDED_RPCS = ("GetUser", "DeleteUser", "SignIn", "ListSessions", "WatchAccountEvents")
@@ -90,12 +89,6 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
         tmp_path_factory.mktemp("gateway"), hooks=hooks, modify=close_quickly
     ) as gateway:
         yield gateway
-
-
-@pytest_asyncio.fixture(scope="module")
-async def http(gateway: GatewayClient) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{gateway.address}", timeout=GUARD_SECONDS) as client:
-        yield client
 
 
 @pytest.fixture(autouse=True)
