@@ -3,11 +3,11 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test up down status logs check bench clean format protos docs migration lock release
 
-# The newest Python that is here; choose another with PYTHON=python3.12.
+# The newest Python on this machine; choose another with PYTHON=python3.12.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo $$p && exit; done; command -v python3 || echo python)
-# Many processes start from the same modules, which need compiling once.
+# Many processes import the same modules, which should be compiled only once.
 unexport PYTHONDONTWRITEBYTECODE
 
 RUN := .venv/bin/python
@@ -56,7 +56,7 @@ docs: develop  ## Regenerate the generated pages of docs/
 migration: develop  ## Create a migration (SERVICE=session_service NAME=add_notes)
 	@$(RUN) -m deploy.migration $(SERVICE) $(NAME)
 
-release: develop  ## Make the current contracts those that later ones must not break
+release: develop  ## Make the current contracts the baseline that later contracts must not break
 	@$(RUN) -m deploy.check release
 
 .PHONY: runtime develop
