@@ -51,7 +51,7 @@ def autogenerate(service: str, url: str, name: str) -> Path | None:
 
     script = command.revision(
         config,
-        message=name,
+        message=name.replace("_", " ").capitalize(),
         autogenerate=True,
         rev_id=f"{int(head) + 1:04}",
         process_revision_directives=drop_empty,

@@ -28,16 +28,24 @@ def main():
     kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     check_python()
     create_venv()
-    lock = os.path.join(ROOT, "requirements", kind + ".txt")
-    install(kind, [lock], ["--require-hashes", "-r", lock], "packages")
+    # The packages for development include those of the runtime.
+    if kind == "develop" or not is_current("develop", [lock("develop")]):
+        install(kind, [lock(kind)], ["--require-hashes", "-r", lock(kind)], "packages")
     projects = [os.path.join(ROOT, name, "pyproject.toml") for name in PROJECTS]
-    editable = [word for name in PROJECTS for word in ("--editable", os.path.join(ROOT, name))]
-    install(
-        "projects",
-        projects + contracts(),
-        ["--no-build-isolation"] + editable,
-        "contracts, services and command line",
-    )
+    if not is_current("projects", projects):
+        # The installation of protos compiles the contracts.
+        editable = [word for name in PROJECTS for word in ("--editable", os.path.join(ROOT, name))]
+        label = "contracts, services and command line"
+        install("projects", projects, ["--no-build-isolation"] + editable, label)
+        mark_current("contracts", contracts())
+    elif not is_current("contracts", contracts()):
+        say("compiling the contracts")
+        run([PYTHON, os.path.join("protos", "compile.py")], "cannot compile the contracts")
+        mark_current("contracts", contracts())
+
+
+def lock(kind):
+    return os.path.join(ROOT, "requirements", kind + ".txt")
 
 
 def check_python():
@@ -65,19 +73,27 @@ def create_venv():
 
 def install(name, inputs, arguments, label):
     """Installs packages unless the same inputs were installed before."""
-    stamp = os.path.join(VENV, name + ".stamp")
-    current = fingerprint(inputs)
-    if os.path.exists(stamp) and open(stamp).read() == current:
+    if is_current(name, inputs):
         return
     say("installing " + label)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps"]
     run(pip + arguments, "cannot install the " + label)
-    with open(stamp, "w") as file:
-        file.write(current)
+    mark_current(name, inputs)
+
+
+def is_current(name, inputs):
+    """Returns whether a step was completed with the same inputs."""
+    stamp = os.path.join(VENV, name + ".stamp")
+    return os.path.exists(stamp) and open(stamp).read() == fingerprint(inputs)
+
+
+def mark_current(name, inputs):
+    with open(os.path.join(VENV, name + ".stamp"), "w") as file:
+        file.write(fingerprint(inputs))
 
 
 def contracts():
-    """Returns all contracts, because the installation compiles them."""
+    """Returns the files from which the contracts are compiled."""
     found = [os.path.join(ROOT, "protos", "compile.py")]
     for directory, _, names in os.walk(os.path.join(ROOT, "protos", "meno")):
         found += [os.path.join(directory, name) for name in names if name.endswith(".proto")]

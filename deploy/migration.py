@@ -6,6 +6,7 @@ Alembic recognises neither renamed tables and columns nor changes of CHECK const
 """
 
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -45,7 +46,17 @@ def create(service: str, name: str) -> Path:
             server.remove()
     if path is None:
         raise SystemExit(f"the tables of {service} equal its migrations: change tables.py first")
+    _format(path)
     return path
+
+
+def _format(path: Path) -> None:
+    """Formats a generated migration and removes the comments of Alembic."""
+    source = re.sub(r"^ +# ###.*\n", "", path.read_text(), flags=re.MULTILINE)
+    path.write_text(source)
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run([*ruff, "check", "--fix", "--quiet", path], cwd=ROOT, check=False)
+    subprocess.run([*ruff, "format", "--quiet", path], cwd=ROOT, check=True)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@
 2. `pool.py` starts a Writer in this process. The Writer does not depend on the caller's stream.
 3. `writer.py` runs two tasks. The producer searches the material, runs the tutor, sanitises its output
    and adds the parts to `buffer.py`. The consumer takes the buffered parts and inserts them as steps
-   with one statement. The statement inserts nothing if the fencing token is no longer the answer's.
+   with one statement. The statement inserts nothing if the answer has ended or has another fencing token.
 4. After the insert, the Writer publishes the steps: to `broadcast.py` for readers in this process, and as
    a notification for readers in other processes.
 5. The Writer ends the answer in one transaction. It locks the answer's row, joins the text of all

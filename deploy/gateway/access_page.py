@@ -34,5 +34,5 @@ def _table(grpc_service: str, found: list[Rpc]) -> Iterator[str]:
 
 
 def _limit(rpc: Rpc) -> str:
-    limits = {"user": rpc.limit.per_person_per_minute, "address": rpc.limit.per_address_per_minute}
+    limits = {"user": rpc.limit.per_user_per_minute, "address": rpc.limit.per_address_per_minute}
     return ", ".join(f"{calls} a minute for each {key}" for key, calls in limits.items() if calls)

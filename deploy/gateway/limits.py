@@ -44,8 +44,8 @@ def by_person(rpcs: list[Rpc]) -> dict[str, Any]:
     descriptors = [_descriptor([{"key": "person"}], PER_PERSON_PER_MINUTE)]
     for rpc in rpcs:
         key = {"key": "rpc", "value": rpc.path}
-        if rpc.limit.per_person_per_minute:
-            descriptors.append(_descriptor([key, {"key": "person"}], rpc.limit.per_person_per_minute))
+        if rpc.limit.per_user_per_minute:
+            descriptors.append(_descriptor([key, {"key": "person"}], rpc.limit.per_user_per_minute))
         if rpc.limit.per_address_per_minute:
             descriptors.append(_descriptor([key, _BY_ADDRESS], rpc.limit.per_address_per_minute))
     return {

@@ -50,11 +50,13 @@ def rule(check: Rule) -> Rule:
 
 @rule
 def every_rpc_has_a_grant(declared: Declared) -> Iterator[str]:
+    """Every RPC must have an `allow` option."""
     yield from (rpc.name for rpc in declared.rpcs() if not rpc.grants)
 
 
 @rule
 def every_grant_is_valid(declared: Declared) -> Iterator[str]:
+    """A grant must permit someone, and its qualifiers must have the field that they qualify."""
     for rpc in declared.rpcs():
         for grant in rpc.grants:
             named = {field.name for field, _ in grant.ListFields()}
@@ -72,6 +74,7 @@ def every_grant_is_valid(declared: Declared) -> Iterator[str]:
 
 @rule
 def identity_fields_are_singular_strings(declared: Declared) -> Iterator[str]:
+    """A field that a grant names must be a singular string outside of a oneof."""
     for rpc in declared.rpcs():
         fields = {field.name: field for field in rpc.request.field}
         yield from (f"{rpc.name}: {name}" for name in rpc.identity if not _is_plain(fields.get(name)))
@@ -79,7 +82,7 @@ def identity_fields_are_singular_strings(declared: Declared) -> Iterator[str]:
 
 @rule
 def everything_is_commented(declared: Declared) -> Iterator[str]:
-    """Yields declarations without a comment, or with one that is no full sentence of five words."""
+    """Every declaration must have a comment: full sentences, at least five words, with a period at the end."""
     for name, comment in declared.comments():
         text = comment.partition("Example:")[0].strip()
         if len(text.split()) < _MIN_COMMENT_WORDS or not text.endswith("."):
@@ -88,6 +91,7 @@ def everything_is_commented(declared: Declared) -> Iterator[str]:
 
 @rule
 def writes_have_a_request_id(declared: Declared) -> Iterator[str]:
+    """A write must have a `request_id` with the rule `uuid`, unless a repetition is safe without one."""
     for rpc in declared.rpcs():
         [*found] = (field for field in rpc.request.field if field.name == "request_id")
         if bool(found) != (not _reads(rpc) and rpc.name not in IDEMPOTENT_WITHOUT_REQUEST_ID):
@@ -98,6 +102,7 @@ def writes_have_a_request_id(declared: Declared) -> Iterator[str]:
 
 @rule
 def lists_have_pages(declared: Declared) -> Iterator[str]:
+    """A List must have `page_size`, `page_token`, `next_page_token` and one repeated field; other RPCs have none."""
     for rpc in declared.rpcs():
         asked = {field.name: field for field in rpc.request.field}
         answered = {field.name: field for field in rpc.answer.field}
@@ -115,7 +120,7 @@ def lists_have_pages(declared: Declared) -> Iterator[str]:
 
 @rule
 def updates_have_one_form(declared: Declared) -> Iterator[str]:
-    """Yields updates without resource, update_mask and etag, and deletions without etag."""
+    """An Update must have the resource, `update_mask` and `etag`; a Delete must have `etag`."""
     for rpc in declared.rpcs():
         asked = {field.name: field for field in rpc.request.field}
         if rpc.verb.startswith(("Update", "Delete")) and "etag" not in asked:
@@ -133,11 +138,13 @@ def updates_have_one_form(declared: Declared) -> Iterator[str]:
 
 @rule
 def routed_rpcs_have_an_http_path(declared: Declared) -> Iterator[str]:
+    """An RPC must have an HTTP mapping exactly if the gateway routes it."""
     yield from (rpc.name for rpc in declared.rpcs() if rpc.routed != bool(rpc.http))
 
 
 @rule
 def http_verbs_match_the_name(declared: Declared) -> Iterator[str]:
+    """The HTTP verb must match the name: Get and List are get, Update is patch, Delete is delete, others are post."""
     for rpc in declared.rpcs():
         for verb, _, body in rpc.http:
             if verb != _verb(rpc) or bool(body) != (verb not in ("get", "delete")):
@@ -146,6 +153,7 @@ def http_verbs_match_the_name(declared: Declared) -> Iterator[str]:
 
 @rule
 def paths_contain_the_identity_fields(declared: Declared) -> Iterator[str]:
+    """The HTTP path must contain each field that a grant names, once, and only request fields."""
     for rpc in declared.rpcs():
         fields = {field.name: field for field in rpc.request.field}
         for _, path, _ in rpc.http:
@@ -158,6 +166,7 @@ def paths_contain_the_identity_fields(declared: Declared) -> Iterator[str]:
 
 @rule
 def http_routes_are_unique(declared: Declared) -> Iterator[str]:
+    """Two RPCs must not have the same HTTP verb and path."""
     places = [
         (verb, _VARIABLE.sub("{}", path), rpc.name) for rpc in declared.rpcs() for verb, path, _ in rpc.http
     ]
@@ -167,6 +176,7 @@ def http_routes_are_unique(declared: Declared) -> Iterator[str]:
 
 @rule
 def request_fields_are_required_or_optional(declared: Declared) -> Iterator[str]:
+    """A request field must be marked REQUIRED or OPTIONAL."""
     for rpc in declared.rpcs():
         for field in rpc.request.field:
             if not behaves(field, "REQUIRED", "OPTIONAL"):
@@ -175,6 +185,7 @@ def request_fields_are_required_or_optional(declared: Declared) -> Iterator[str]
 
 @rule
 def request_fields_are_bounded(declared: Declared) -> Iterator[str]:
+    """A field that clients set must have a bound: length, size, range, number of items or `defined_only`."""
     for rpc in declared.rpcs():
         for path, field in declared.within(rpc.request):
             if not behaves(field, "OUTPUT_ONLY", "IDENTIFIER") and not _is_bounded(field):
@@ -183,6 +194,7 @@ def request_fields_are_bounded(declared: Declared) -> Iterator[str]:
 
 @rule
 def output_fields_are_output_only(declared: Declared) -> Iterator[str]:
+    """Fields that the service sets must be marked OUTPUT_ONLY in resources."""
     for rpc in declared.rpcs():
         for path, field in declared.within(rpc.request):
             if "." in path and field.name in _OUTPUT_FIELDS and not behaves(field, "OUTPUT_ONLY"):
@@ -191,6 +203,7 @@ def output_fields_are_output_only(declared: Declared) -> Iterator[str]:
 
 @rule
 def only_secret_rpcs_transport_secrets(declared: Declared) -> Iterator[str]:
+    """A field with the name of a secret is permitted only in RPCs with the option `secret`."""
     for rpc in declared.rpcs():
         for message in (rpc.request, rpc.answer):
             for path, field in declared.within(message):
@@ -200,6 +213,7 @@ def only_secret_rpcs_transport_secrets(declared: Declared) -> Iterator[str]:
 
 @rule
 def public_secret_rpcs_are_rate_limited(declared: Declared) -> Iterator[str]:
+    """A public RPC that transports secrets must have a rate limit by address."""
     for rpc in declared.rpcs():
         limited = rpc.method.options.Extensions[access_pb2.limit].per_address_per_minute
         if rpc.secret and any(grant.public for grant in rpc.grants) and not limited:
@@ -208,6 +222,7 @@ def public_secret_rpcs_are_rate_limited(declared: Declared) -> Iterator[str]:
 
 @rule
 def streams_have_done_and_error(declared: Declared) -> Iterator[str]:
+    """A stream must end with `done` or `error`; one for services must have `error`."""
     for rpc in declared.rpcs():
         steps = {field.name: field for field in rpc.answer.field if field.HasField("oneof_index")}
         # A stream for services never completes.
@@ -220,6 +235,7 @@ def streams_have_done_and_error(declared: Declared) -> Iterator[str]:
 
 @rule
 def error_reasons_have_a_status_code(declared: Declared) -> Iterator[str]:
+    """An error reason must have a valid `code`."""
     for name, enum in declared.enums():
         for value in enum.value if enum.name == "ErrorReason" else ():
             code = value.options.Extensions[access_pb2.code]
@@ -229,6 +245,7 @@ def error_reasons_have_a_status_code(declared: Declared) -> Iterator[str]:
 
 @rule
 def no_field_is_a_python_keyword(declared: Declared) -> Iterator[str]:
+    """A field must not have the name of a Python keyword."""
     for name, message in declared.messages():
         yield from (f"{name}.{field.name}" for field in message.field if keyword.iskeyword(field.name))
 

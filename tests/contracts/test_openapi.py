@@ -198,7 +198,7 @@ def test_a_field_that_identifies_the_caller_accepts_me(operations: dict[str, dic
 
 def test_query_parameters_have_json_names_and_bounds(operations: dict[str, dict[str, Any]]) -> None:
     parameters = parameters_of(operations["session.v1.SessionService.ListSessions"])
-    assert [*parameters] == ["user_id", "pageSize", "pageToken"]
+    assert {"user_id", "pageSize", "pageToken"} <= parameters.keys()
     assert parameters["pageSize"]["schema"]["minimum"] == 0
     assert parameters["pageToken"]["schema"]["maxLength"] == 1000
     assert "required" not in parameters["pageSize"]

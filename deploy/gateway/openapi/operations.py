@@ -141,7 +141,7 @@ def _limit(rpc: Rpc) -> str:
     limits = [
         f"{calls} calls a minute for each {key}"
         for calls, key in (
-            (rpc.limit.per_person_per_minute, "user"),
+            (rpc.limit.per_user_per_minute, "user"),
             (rpc.limit.per_address_per_minute, "address"),
         )
         if calls
