@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from chassis.tokens import CLOCK_SKEW
+
 
 class Status(enum.StrEnum):
     """The result of a check."""
@@ -42,3 +44,9 @@ def skipped(name: str, detail: object) -> Finding:
 def check(name: str, detail: object, hint: str, *, passed: bool) -> Finding:
     """Returns the finding of a check that passed or failed."""
     return ok(name, detail) if passed else problem(name, detail, hint)
+
+
+def check_clock(name: str, detail: object, difference_seconds: float) -> Finding:
+    """Returns the finding of a check of two clocks, which may differ as much as tokens allow."""
+    hint = "set the clock of this machine, because the validity of tokens depends on it"
+    return check(name, detail, hint, passed=difference_seconds < CLOCK_SKEW.total_seconds())

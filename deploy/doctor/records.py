@@ -8,9 +8,8 @@ from typing import Any
 
 import psycopg
 
-from chassis.tokens import CLOCK_SKEW
 from deploy.backups import databases
-from deploy.doctor.findings import Finding, check, ok, problem, skipped
+from deploy.doctor.findings import Finding, check, check_clock, ok, problem, skipped
 from deploy.stack.layout import ROOT
 from deploy.stack.postgres import Access, Postgres
 from deploy.stack.stack import Stack
@@ -72,9 +71,7 @@ def _check_databases(stack: Stack, opened: Connections) -> Iterator[Finding]:
 def _clock(connection: "psycopg.Connection[Any]") -> Finding:
     (database_time,) = _fetch_row(connection, "SELECT clock_timestamp()")
     difference = abs((datetime.now(UTC) - database_time).total_seconds())
-    hint = "set the clock of this machine, because the validity of tokens depends on it"
-    detail = f"differs from the clock of the database by {difference:.1f} s"
-    return check("clock", detail, hint, passed=difference < CLOCK_SKEW.total_seconds())
+    return check_clock("clock", f"differs from the clock of the database by {difference:.1f} s", difference)
 
 
 def _is_current(access: Access, connection: "psycopg.Connection[Any]") -> bool:

@@ -7,8 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from chassis.tokens import CLOCK_SKEW
-from deploy.doctor.findings import Finding, check, problem, skipped
+from deploy.doctor.findings import Finding, check, check_clock, problem, skipped
 from deploy.stack import readiness
 from deploy.stack.stack import Stack
 from deploy.stack.state import State
@@ -44,11 +43,10 @@ def _check_clocks(state: State, token_issued_at: float) -> Finding:
         return problem("tokens", f"cannot fetch the keys: {error}", "see `meno logs gateway`")
     difference = abs(time.time() - gateway_time)
     ahead = token_issued_at - time.time()
-    hint = "set the clock of this machine, because the validity of tokens depends on it"
     detail = f"the clock of the gateway differs by {difference:.0f} s"
     if ahead > 0:
         detail += f", and the stored token was issued {ahead:.0f} s in the future"
-    return check("tokens", detail, hint, passed=max(difference - 1, ahead) < CLOCK_SKEW.total_seconds())
+    return check_clock("tokens", detail, max(difference - 1, ahead))
 
 
 def skip_checks() -> Iterator[Finding]:
