@@ -84,8 +84,10 @@ def _upload(
 
 def _stream(
     method: Method, stages: list[_PreparedStage], rpc: StreamRpc
-) -> Callable[[bytes, Context], AsyncGenerator[Message, None]]:
-    async def stream(raw: bytes, context: Context) -> AsyncGenerator[Message, None]:
+) -> Callable[[bytes, Context], Awaitable[None]]:
+    # A coroutine that writes, not a generator: a stream may be cancelled while a message is sent. gRPC sends the
+    # messages of a generator outside of it, so that the cancellation would end the call without a status.
+    async def stream(raw: bytes, context: Context) -> None:
         has_replied = False
         try:
             call = open_call(method, context, raw)
@@ -96,11 +98,11 @@ def _stream(
                 replies = await stack.enter_async_context(aclosing(rpc(request, context)))
                 async for reply in replies:
                     has_replied = True
-                    yield reply
+                    await context.write(reply)
         except (StatusError, DomainError) as error:
             # After the first message, JSON clients see no status: only a message can carry the error.
             if has_replied and method.reports_errors:
-                yield method.response(error=_status_error(error).status)
+                await context.write(method.response(error=_status_error(error).status))
             await _abort(context, error)
 
     return stream

@@ -1,11 +1,16 @@
 """Streams: they end when the token expires or is revoked, and report the reason."""
 
+import asyncio
 import uuid
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
 import pytest
 
+from chassis import contracts
+from chassis.calls import Context
+from chassis.interceptors.chain import Chain
 from chassis.revocation import MAX_STREAMS
 from chassis.security import SecurityContext
 from chassis.testing import FakeTokenIssuer, TestEnvironment, bearer, expect_error, parse_error
@@ -89,6 +94,25 @@ async def test_a_drain_ends_every_stream(
     assert (reason, received[-1].WhichOneof("step")) == ("SERVICE_UNAVAILABLE", "error")
 
 
+async def test_a_stream_that_ends_while_a_message_is_sent_gets_its_error(
+    env: TestEnvironment, security: SecurityContext, probe: Probe
+) -> None:
+    async def watch(request: Any, context: Context) -> AsyncGenerator[Any, None]:
+        yield probe.messages.WatchResponse(text="first")
+
+    [service] = probe.messages.DESCRIPTOR.services_by_name.values()
+    [method] = [method for method in contracts.methods(service) if method.name == "Watch"]
+    context = _SendingContext(env.issuer.token(str(uuid.uuid4())))
+    handler: Any = Chain(security).handler(method, watch).unary_stream
+    request = probe.messages.EchoRequest(user_id="me").SerializeToString()
+    call = asyncio.create_task(handler(request, context))
+    await context.is_sending.wait()
+    security.revocations.drain()
+    with pytest.raises(_Aborted, match="UNAVAILABLE"):
+        await call
+    assert [message.WhichOneof("step") for message in context.messages] == ["text", "error"]
+
+
 async def test_the_number_of_open_streams_of_a_user_is_limited(
     env: TestEnvironment, stub: Any, probe: Probe
 ) -> None:
@@ -121,3 +145,28 @@ async def test_an_error_before_the_first_message_is_not_sent_as_a_message(stub: 
         stub.Watch(probe.messages.EchoRequest(user_id="me"), **bearer(forged))
     )
     assert (received, reason) == ([], "TOKEN_INVALID")
+
+
+class _Aborted(Exception):
+    """The status with which a call was aborted."""
+
+
+class _SendingContext:
+    """The context of a call that never finishes the sending of its first message."""
+
+    def __init__(self, token: str) -> None:
+        self.messages: list[Any] = []
+        self.is_sending = asyncio.Event()
+        self._token = token
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"),)
+
+    async def write(self, message: Any) -> None:
+        self.messages.append(message)
+        if len(self.messages) == 1:
+            self.is_sending.set()
+            await asyncio.Event().wait()
+
+    async def abort(self, code: grpc.StatusCode, *_: object) -> None:
+        raise _Aborted(code.name)
