@@ -10,7 +10,7 @@ from pathlib import Path
 
 MAX_KEY_CHARACTERS = 4096
 
-# Settings are case-insensitive. libpq and the clients of file stores read variables of their own.
+# MENO_ variables are settings of the services. libpq and the clients of file stores read the other variables.
 _RESERVED_PREFIXES = ("MENO_", "PG", "AWS_", "AZURE_STORAGE_")
 # Kubernetes mounts the token of the service account into /run/secrets.
 _KUBERNETES_DIRECTORY = "kubernetes.io"
