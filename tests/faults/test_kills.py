@@ -158,7 +158,7 @@ async def test_a_killed_supervisor_leaves_no_process_and_up_recovers(
     before = local_stack.load_state(layout)
     programs = _programs(before)
     os.kill(before.supervisor, signal.SIGKILL)
-    await asyncio.to_thread(_assert_gone, programs)
+    await _wait_until_gone(programs)
     after, started = await _up(layout)
     assert (started, after.supervisor != before.supervisor) == (True, True)
     request = GetSessionRequest(user_id="me", session_id=learner.session.session_id)
@@ -178,7 +178,7 @@ async def test_up_kills_the_programs_that_a_killed_supervisor_and_reaper_left(la
     await asyncio.to_thread(supervisor.wait, GUARD_SECONDS)
     _, started = await _up(layout)
     assert started
-    await asyncio.to_thread(_assert_gone, programs)
+    await _wait_until_gone(programs)
 
 
 async def test_of_two_starts_during_a_stop_one_waits_for_the_other_and_both_for_the_stop(
@@ -218,9 +218,16 @@ def _programs(state: State) -> list[psutil.Process]:
     return processes + [child for process in processes for child in process.children(recursive=True)]
 
 
-def _assert_gone(processes: list[psutil.Process]) -> None:
-    _, left = psutil.wait_procs(processes, GUARD_SECONDS)
-    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+async def _wait_until_gone(processes: list[psutil.Process]) -> None:
+    await local_stack.wait_until(lambda: all(map(_is_gone, processes)))
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Returns whether a process has ended, also if its new parent has not reaped it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def _call_every_service(teacher: Person, made: Class) -> None:
