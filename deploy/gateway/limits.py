@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.gateway.contracts import Rpc
 
-PER_PERSON_PER_MINUTE = 1200
+PER_USER_PER_MINUTE = 1200
 PER_ADDRESS_PER_MINUTE = 12_000
 """High, because all users of a school can share one address."""
 
@@ -41,7 +41,7 @@ def by_address() -> dict[str, Any]:
 
 def by_person(rpcs: list[Rpc]) -> dict[str, Any]:
     """Returns the general limit by user and the limits of the contracts. They apply after token verification."""
-    descriptors = [_descriptor([{"key": "person"}], PER_PERSON_PER_MINUTE)]
+    descriptors = [_descriptor([{"key": "person"}], PER_USER_PER_MINUTE)]
     for rpc in rpcs:
         key = {"key": "rpc", "value": rpc.path}
         if rpc.limit.per_user_per_minute:

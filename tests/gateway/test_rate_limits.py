@@ -46,7 +46,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
         "UploadMaterial": raising(ServiceUnavailable),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "PER_PERSON_PER_MINUTE", PER_PERSON)
+        patch.setattr(limits, "PER_USER_PER_MINUTE", PER_PERSON)
         patch.setattr(limits, "PER_ADDRESS_PER_MINUTE", PER_ADDRESS)
         async with start_gateway(
             tmp_path_factory.mktemp("gateway"), hooks=hooks, trusted_proxies=1
@@ -202,13 +202,13 @@ async def test_without_a_proxy_callers_cannot_choose_their_address(
 
 
 def test_the_limits_match_the_documentation() -> None:
-    assert (limits.PER_PERSON_PER_MINUTE, limits.PER_ADDRESS_PER_MINUTE) == (1200, 12_000)
+    assert (limits.PER_USER_PER_MINUTE, limits.PER_ADDRESS_PER_MINUTE) == (1200, 12_000)
     declared = {
         rpc.name: MessageToJson(rpc.limit, indent=None)
         for rpc in routed_rpcs(descriptors())
         if rpc.limit.ByteSize()
     }
-    assert declared["Ask"] == '{"perPersonPerMinute": 20}'
+    assert declared["Ask"] == '{"perUserPerMinute": 20}'
     assert declared["SignIn"] == '{"perAddressPerMinute": 300}'
 
 
