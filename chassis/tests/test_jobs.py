@@ -70,14 +70,15 @@ async def test_a_worker_starts_again_after_stalled_jobs_could_not_be_retried(
     async def fail_once(app: App, stalled_after: float) -> None:
         # Another service may run its own jobs in this process.
         if app is not queue:
-            return await retry_stalled(app, stalled_after)
+            await retry_stalled(app, stalled_after)
+            return
         workers = execute_sql(schema, "SELECT id FROM procrastinate_workers")
         if workers and not failed:
             failed.extend(workers)
             raise psycopg.OperationalError
         if workers and workers != failed:
             is_replaced.set()
-        return await retry_stalled(app, stalled_after)
+        await retry_stalled(app, stalled_after)
 
     monkeypatch.setattr(jobs, "_retry_stalled", fail_once)
     async with _working(queue):
@@ -94,7 +95,8 @@ async def test_a_worker_that_ends_without_an_error_starts_again(
 
     async def end(app: App, concurrency: int, stalled_after: float) -> None:
         if app is not queue:
-            return await run_worker(app, concurrency, stalled_after)
+            await run_worker(app, concurrency, stalled_after)
+            return
         starts.append(app)
         if len(starts) > 1:
             is_restarted.set()
