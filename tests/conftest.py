@@ -13,7 +13,7 @@ from tests.installation import Installation
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
-    """A running stack. All tests that use it run in one worker; see the root conftest.py."""
+    """A running stack. Each worker that runs such tests starts its own."""
     with local_stack.start(tmp_path_factory.mktemp("stack")) as started:
         yield started
 
