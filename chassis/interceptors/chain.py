@@ -4,6 +4,7 @@ Read `Chain.handler` first. All three shapes of RPCs (unary, upload and stream) 
 AsyncExitStack closes the stages in reverse order, so that an outer stage sees the errors of the inner ones.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, NamedTuple, TypeAlias
@@ -98,7 +99,7 @@ def _stream(
                 replies = await stack.enter_async_context(aclosing(rpc(request, context)))
                 async for reply in replies:
                     has_replied = True
-                    await context.write(reply)
+                    await _send(context, reply)
         except (StatusError, DomainError) as error:
             # After the first message, JSON clients see no status: only a message can carry the error.
             if has_replied and method.reports_errors:
@@ -106,6 +107,20 @@ def _stream(
             await _abort(context, error)
 
     return stream
+
+
+async def _send(context: Context, message: Message) -> None:
+    """Sends a message. If the stream is cancelled meanwhile, the cancellation waits until the message is sent.
+
+    gRPC sends one message at a time: if the first were given up, neither the error message nor the status could
+    be sent, and the client would wait forever.
+    """
+    sending = asyncio.create_task(context.write(message))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.wait({sending})
+        raise
 
 
 async def _reply(

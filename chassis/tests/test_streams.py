@@ -108,6 +108,10 @@ async def test_a_stream_that_ends_while_a_message_is_sent_gets_its_error(
     call = asyncio.create_task(handler(request, context))
     await context.is_sending.wait()
     security.revocations.drain()
+    # Let the cancellation reach the stream before the message is sent.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    context.may_finish.set()
     with pytest.raises(_Aborted, match="UNAVAILABLE"):
         await call
     assert [message.WhichOneof("step") for message in context.messages] == ["text", "error"]
@@ -152,21 +156,26 @@ class _Aborted(Exception):
 
 
 class _SendingContext:
-    """The context of a call that never finishes the sending of its first message."""
+    """The context of a call that sends one message at a time, and the first one not before `may_finish`."""
 
     def __init__(self, token: str) -> None:
         self.messages: list[Any] = []
         self.is_sending = asyncio.Event()
+        self.may_finish = asyncio.Event()
+        self._is_busy = False
         self._token = token
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._token}"),)
 
     async def write(self, message: Any) -> None:
+        # As in gRPC: a message that is given up is still being sent.
+        assert not self._is_busy
+        self._is_busy = True
         self.messages.append(message)
-        if len(self.messages) == 1:
-            self.is_sending.set()
-            await asyncio.Event().wait()
+        self.is_sending.set()
+        await self.may_finish.wait()
+        self._is_busy = False
 
     async def abort(self, code: grpc.StatusCode, *_: object) -> None:
         raise _Aborted(code.name)
