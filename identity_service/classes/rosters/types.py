@@ -73,6 +73,6 @@ class State(NamedTuple):
     classes: Mapping[str, RosterClassRow]
     """By `sourcedId`: all classes that earlier rosters contained."""
     members: Sequence[MemberRow]
-    """Of these classes, except the deleted ones."""
+    """The members of these classes, except those of deleted classes."""
     class_counts: Mapping[str, int]
     """The number of active classes by user id."""
