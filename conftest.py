@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from deploy.stack.postgres import SUPERUSER, Postgres
 
+# Until the tests are collected: each garbage collection would visit all modules imported so far.
+gc.disable()
+
 _URL_VARIABLE = "MENO_TEST_POSTGRES"
 
 # Deadlines of examples would fail on a busy machine.
@@ -38,5 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    # Each full garbage collection would otherwise visit all imported modules.
+    # Later collections do not visit the imported modules either.
     gc.freeze()
+    gc.enable()

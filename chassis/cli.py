@@ -1,5 +1,11 @@
 """The commands of every service: `python -m <service> serve | migrate | settings`."""
 
+import gc
+
+# Until the command line is complete: each garbage collection would visit all modules imported so far, which
+# takes a sixth of the time of a start.
+gc.disable()
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +22,12 @@ from chassis.settings import Settings, environment
 
 
 def service_cli(service: str, kind: type[AnySettings], create_app: AppFactory[AnySettings]) -> typer.Typer:
-    """Returns the command line of a service, to which the service may add commands."""
+    """Returns the command line of a service, to which the service may add commands.
+
+    It is called after all modules are imported, and excludes them from later garbage collections.
+    """
+    gc.freeze()
+    gc.enable()
     cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
 
     @cli.command()

@@ -8,7 +8,7 @@ import sys
 _has_rich = "rich" in sys.modules
 if not _has_rich:
     sys.modules["rich"] = None  # type: ignore[assignment]
-import structlog  # noqa: E402
+import structlog
 
 if not _has_rich:
     del sys.modules["rich"]

@@ -17,6 +17,8 @@ class Postgres:
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
+        # One connection for all databases: each new one would take as long as copying a template.
+        self._connection = psycopg.connect(admin_url, autocommit=True)
         self._templates: set[str] = set()
 
     def url(self, database: str) -> str:
@@ -48,13 +50,13 @@ class Postgres:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", urlsplit(url).path.lstrip("/"))
 
     def close(self) -> None:
-        """Drops the templates."""
+        """Drops the templates and closes the connection."""
         for template in self._templates:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", template)
+        self._connection.close()
 
     def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self._admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        self._connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def execute_sql(url: str, statement: str, *values: object, **named: object) -> list[tuple[Any, ...]]:

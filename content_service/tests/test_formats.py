@@ -109,28 +109,29 @@ async def test_a_pdf_that_only_forbids_printing_is_extracted(content: ContentSer
     assert "Chlorophyll" in list_chunks(content, material)[0].text
 
 
-DOCUMENT = pdf([PHOTOSYNTHESIS, VOLCANOES])
-
-UNREADABLE: dict[str, tuple[str, bytes, str]] = {
-    "a PDF cut in half": ("a.pdf", DOCUMENT[: len(DOCUMENT) // 3], "FILE_CORRUPT"),
-    "bytes named PDF": ("a.pdf", bytes(range(256)) * 9, "FILE_CORRUPT"),
-    "text named PDF": ("a.pdf", PHOTOSYNTHESIS.encode(), "FILE_CORRUPT"),
-    "a PDF with a password": ("a.pdf", encrypt(DOCUMENT, "sesame"), "FILE_ENCRYPTED"),
-    "a PDF of blank pages": ("a.pdf", pdf(["", ""]), "NO_TEXT"),
-    "a PDF of many pages": ("a.pdf", pdf(["x"] * (MAX_PAGES + 1)), "TEXT_TOO_LONG"),
-    "a PDF of long pages": ("a.pdf", pdf(["word " * 2600] * MAX_PAGES), "TEXT_TOO_LONG"),
-    "a PDF that unpacks to 256 megabytes": ("a.pdf", bomb(2**28), "TEXT_TOO_LONG"),
-    "a picture named text": ("a.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 99, "FILE_CORRUPT"),
-    "a ZIP named Markdown": ("a.md", b"PK\x03\x04" + b"\0\1\2\3abc" * 999, "FILE_CORRUPT"),
-    "incomplete characters": ("a.txt", b"\xff\xfe" + b"\x00\xd8" * 999, "FILE_CORRUPT"),
-    "white space": ("a.md", b" \n\t\r\n" * 99, "NO_TEXT"),
-    "punctuation": ("a.md", b"... --- !!!\n" * 99, "NO_TEXT"),
-    "invisible characters": ("a.txt", "\u200b\u2060\ufeff".encode() * 99, "NO_TEXT"),
-    "a web page of scripts": ("a.html", b"<script>alert(1)</script><p hidden>x", "NO_TEXT"),
-    "a long text": ("a.txt", b"word " * (MAX_CHARACTERS // 4), "TEXT_TOO_LONG"),
-    "a very long text": ("a.txt", b"word " * (MAX_CHARACTERS - 99), "TEXT_TOO_LONG"),
-    "a long web page": ("a.html", b"<p>word</p>" * (MAX_CHARACTERS // 5), "TEXT_TOO_LONG"),
-}
+def unreadable_files() -> dict[str, tuple[str, bytes, str]]:
+    """Returns files by description, each as name, content and failure reason."""
+    document = pdf([PHOTOSYNTHESIS, VOLCANOES])
+    return {
+        "a PDF cut in half": ("a.pdf", document[: len(document) // 3], "FILE_CORRUPT"),
+        "bytes named PDF": ("a.pdf", bytes(range(256)) * 9, "FILE_CORRUPT"),
+        "text named PDF": ("a.pdf", PHOTOSYNTHESIS.encode(), "FILE_CORRUPT"),
+        "a PDF with a password": ("a.pdf", encrypt(document, "sesame"), "FILE_ENCRYPTED"),
+        "a PDF of blank pages": ("a.pdf", pdf(["", ""]), "NO_TEXT"),
+        "a PDF of many pages": ("a.pdf", pdf(["x"] * (MAX_PAGES + 1)), "TEXT_TOO_LONG"),
+        "a PDF of long pages": ("a.pdf", pdf(["word " * 2600] * MAX_PAGES), "TEXT_TOO_LONG"),
+        "a PDF that unpacks to 256 megabytes": ("a.pdf", bomb(2**28), "TEXT_TOO_LONG"),
+        "a picture named text": ("a.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 99, "FILE_CORRUPT"),
+        "a ZIP named Markdown": ("a.md", b"PK\x03\x04" + b"\0\1\2\3abc" * 999, "FILE_CORRUPT"),
+        "incomplete characters": ("a.txt", b"\xff\xfe" + b"\x00\xd8" * 999, "FILE_CORRUPT"),
+        "white space": ("a.md", b" \n\t\r\n" * 99, "NO_TEXT"),
+        "punctuation": ("a.md", b"... --- !!!\n" * 99, "NO_TEXT"),
+        "invisible characters": ("a.txt", "\u200b\u2060\ufeff".encode() * 99, "NO_TEXT"),
+        "a web page of scripts": ("a.html", b"<script>alert(1)</script><p hidden>x", "NO_TEXT"),
+        "a long text": ("a.txt", b"word " * (MAX_CHARACTERS // 4), "TEXT_TOO_LONG"),
+        "a very long text": ("a.txt", b"word " * (MAX_CHARACTERS - 99), "TEXT_TOO_LONG"),
+        "a long web page": ("a.html", b"<p>word</p>" * (MAX_CHARACTERS // 5), "TEXT_TOO_LONG"),
+    }
 
 
 async def test_a_file_that_exceeds_time_or_memory_is_too_long(tmp_path: Path) -> None:
@@ -149,9 +150,9 @@ async def test_an_unreadable_file_fails_with_a_reason_and_affects_no_other_file(
     content: ContentService,
 ) -> None:
     teacher = content.teacher()
+    files = unreadable_files()
     uploaded = {
-        kind: await content.upload(teacher, data, file_name)
-        for kind, (file_name, data, _) in UNREADABLE.items()
+        kind: await content.upload(teacher, data, file_name) for kind, (file_name, data, _) in files.items()
     }
     good = await content.upload_and_process(teacher, PHOTOSYNTHESIS)
     reasons = {}
@@ -161,9 +162,9 @@ async def test_an_unreadable_file_fails_with_a_reason_and_affects_no_other_file(
         assert (failed.status, failed.stage) == (PROCESSING_STATUS_FAILED, PROCESSING_STAGE_FAILED)
         assert failed.failure_message == rules.failure_message(reasons[kind])
         assert (failed.chunk_count, list_chunks(content, failed)) == (0, [])
-    assert reasons == {kind: reason for kind, (_, _, reason) in UNREADABLE.items()}
+    assert reasons == {kind: reason for kind, (_, _, reason) in files.items()}
     assert good.status == PROCESSING_STATUS_READY
-    assert len(content.files(teacher.class_id)) == len(UNREADABLE) + 1
+    assert len(content.files(teacher.class_id)) == len(files) + 1
 
 
 async def test_only_a_failed_material_can_be_processed_again(content: ContentService) -> None:
