@@ -5,8 +5,8 @@ the rules with the database catalogue, so that no column is missed. Idempotency 
 never exported and always erased.
 
     RULES = Rules(
-        Rule(Session),
-        Rule(Session, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
+        Rule(sessions),
+        Rule(sessions, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     )
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 from sqlalchemy import (
     ColumnElement,
+    Table,
     bindparam,
     delete,
     func,
@@ -27,8 +28,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy import inspect as mapper_of
-from sqlalchemy.orm import DeclarativeBase
 
 from chassis import audit, idempotency, outbox
 from chassis.calls import Context
@@ -60,8 +59,7 @@ class Erase(enum.Enum):
 class Rule:
     """The rule of one column that contains a user id."""
 
-    table: type[DeclarativeBase]
-    """The model class of the table."""
+    table: Table[Any]
     column: str = "user_id"
     erase: Erase = Erase.DELETE
     reason_kept: str = ""
@@ -74,12 +72,12 @@ class Rule:
     @property
     def name(self) -> str:
         """The name of the table."""
-        return str(self.table.__tablename__)
+        return self.table.name
 
     @property
     def user_column(self) -> ColumnElement[str]:
         """The column that contains the user id."""
-        column: ColumnElement[str] = getattr(self.table, self.column)
+        column: ColumnElement[str] = self.table.c[self.column]
         return column
 
 
@@ -88,10 +86,10 @@ class _Compiled:
 
     def __init__(self, rule: Rule, *, guests: bool) -> None:
         self.rule = rule
-        self.key = [column.name for column in mapper_of(rule.table).primary_key]
+        self.key = [column.name for column in rule.table.primary_key]
         is_user = rule.user_column == bindparam("user_id")
         row = func.to_jsonb(literal_column(rule.name))
-        keys: list[ColumnElement[Any]] = [getattr(rule.table, name) for name in self.key]
+        keys: list[ColumnElement[Any]] = [*rule.table.primary_key]
         after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}") for name in self.key))
         first = select(row).select_from(rule.table).where(is_user).order_by(*keys).limit(_BATCH_ROWS)
         self.first: Statement[dict[str, object]] = statement(first, dict)

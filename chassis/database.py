@@ -8,7 +8,7 @@ reads use autocommit; every write uses an explicit transaction.
         phase: str
 
     GET = statement(
-        select(*columns(SessionRow, Session)).where(Session.user_id == bindparam("user_id")),
+        select(*columns(SessionRow, sessions)).where(sessions.c.user_id == bindparam("user_id")),
         SessionRow,
     )
 
@@ -30,7 +30,7 @@ from psycopg.rows import BaseRowFactory, args_row, scalar_row
 from psycopg.types.json import JsonbDumper
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, FromClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
@@ -85,9 +85,9 @@ def statement(clause: CompilerElement, row: type[Any] = NoneType) -> Statement[A
     return Statement(clause, row)
 
 
-def columns(row: type[Any], table: Any) -> list[ColumnElement[Any]]:
+def columns(row: type[Any], table: FromClause) -> list[ColumnElement[Any]]:
     """Returns the columns of a table that a NamedTuple names, in its order."""
-    return [getattr(table, name) for name in row._fields]
+    return [table.c[name] for name in row._fields]
 
 
 class Executor(Protocol):

@@ -13,9 +13,21 @@ from datetime import timedelta
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from sqlalchemy import BigInteger, Boolean, bindparam, column, select, table, text, true, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Named,
+    TypedColumns,
+    bindparam,
+    column,
+    select,
+    table,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import UUID
-from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.database import Database, Transaction, statement
@@ -33,14 +45,12 @@ EventHandler: TypeAlias = Callable[[Transaction, AccountEvent], Awaitable[None]]
 """Applies one event in the transaction that advances the cursor."""
 
 
-class FeedCursor:
-    """The table of the consumed position; each `tables.py` declares its own."""
+class FeedCursorColumns(TypedColumns):
+    """The table `feed_cursor` of the consumed position; each `tables.py` declares its own."""
 
-    __tablename__ = "feed_cursor"
-
-    singleton: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
-    epoch: Mapped[str | None] = mapped_column(UUID)
-    sequence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    singleton: Named[bool] = Column(Boolean, primary_key=True, server_default=true())
+    epoch: Named[str | None] = Column(UUID)
+    sequence: Named[int] = Column(BigInteger, server_default=text("0"))
 
 
 class _Cursor(NamedTuple):

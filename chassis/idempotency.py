@@ -20,10 +20,12 @@ from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import (
-    DateTime,
+    Column,
     Interval,
     LargeBinary,
+    Named,
     Text,
+    TypedColumns,
     bindparam,
     column,
     delete,
@@ -35,13 +37,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import calls
 from chassis.background import run_forever
 from chassis.calls import IdempotencyKey
 from chassis.database import Database, Executor, Transaction, statement
 from chassis.errors import RequestIdReused
+from chassis.tables import TIMESTAMPTZ
 
 RETENTION = timedelta(hours=24)
 PURGE_INTERVAL = timedelta(minutes=10)
@@ -49,22 +51,18 @@ PURGE_INTERVAL = timedelta(minutes=10)
 Reply = TypeVar("Reply", bound=Message)
 
 
-class IdempotencyKeys:
-    """The table of idempotency keys; each `tables.py` declares its own.
+class IdempotencyKeysColumns(TypedColumns):
+    """The table `idempotency_keys`; each `tables.py` declares its own.
 
     Its primary key begins with the principal: a user id or the name of a service.
     """
 
-    __tablename__ = "idempotency_keys"
-
-    principal: Mapped[str] = mapped_column(Text, primary_key=True)
-    method: Mapped[str] = mapped_column(Text, primary_key=True)
-    request_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    body_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    response: Mapped[bytes | None] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now(), index=True
-    )
+    principal: Named[str] = Column(Text, primary_key=True)
+    method: Named[str] = Column(Text, primary_key=True)
+    request_id: Named[str] = Column(Text, primary_key=True)
+    body_hash: Named[bytes] = Column(LargeBinary)
+    response: Named[bytes | None] = Column(LargeBinary)
+    created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now(), index=True)
 
 
 _keys = table(
@@ -74,7 +72,7 @@ _keys = table(
     column("request_id", Text),
     column("body_hash", LargeBinary),
     column("response", LargeBinary),
-    column("created_at", DateTime(timezone=True)),
+    column("created_at", TIMESTAMPTZ),
 )
 _is_key = (
     (_keys.c.principal == bindparam("principal"))

@@ -20,9 +20,11 @@ from google.protobuf.message import Message
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    DateTime,
+    Column,
     Identity,
+    Named,
     Text,
+    TypedColumns,
     any_,
     bindparam,
     column,
@@ -32,11 +34,11 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
-from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.database import Database, Transaction, statement
 from chassis.notifications import Notifier, Subscription
+from chassis.tables import TIMESTAMPTZ
 
 _BATCH_SIZE = 100
 _MAX_RETRY_DELAY_SECONDS = 30.0
@@ -46,16 +48,14 @@ _NOTIFICATION_KEY = "outbox"
 AnyTransaction = TypeVar("AnyTransaction", bound=Transaction)
 
 
-class Outbox:
-    """The table of undelivered messages; each `tables.py` of a sending service declares its own."""
+class OutboxColumns(TypedColumns):
+    """The table `outbox` of undelivered messages; each `tables.py` of a sending service declares its own."""
 
-    __tablename__ = "outbox"
-
-    position: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    message_id: Mapped[str] = mapped_column(UUID, unique=True, server_default=func.uuidv7())
-    kind: Mapped[str] = mapped_column(Text)
-    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    position: Named[int] = Column(BigInteger, Identity(), primary_key=True)
+    message_id: Named[str] = Column(UUID, unique=True, server_default=func.uuidv7())
+    kind: Named[str] = Column(Text)
+    body: Named[dict[str, Any]] = Column(JSONB)
+    created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
 
 
 class OutboxMessage(NamedTuple):
@@ -77,7 +77,7 @@ _outbox = table(
     column("message_id", UUID),
     column("kind", Text),
     column("body", JSONB),
-    column("created_at", DateTime(timezone=True)),
+    column("created_at", TIMESTAMPTZ),
 )
 
 ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))

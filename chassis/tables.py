@@ -1,19 +1,12 @@
-"""Conventions for the tables of all services: names of constraints, and column types of Python types."""
+"""Conventions for the tables of all services: names of constraints, and the type of timestamps.
 
-from datetime import datetime
-from typing import Any
+Ids are declared as UUID and are strings in Python.
+"""
 
-from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, MetaData, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import DateTime, Index, MetaData, text
 
-TYPES: dict[Any, Any] = {
-    str: Text,
-    int: BigInteger,
-    bytes: LargeBinary,
-    datetime: DateTime(timezone=True),
-    dict[str, Any]: JSONB,
-}
-"""The `type_annotation_map`. Timestamps are in UTC. Ids are declared as UUID and are strings in Python."""
+TIMESTAMPTZ = DateTime(timezone=True)
+"""The type of every timestamp. Timestamps are in UTC."""
 
 _NAMING = {
     "pk": "%(table_name)s_pkey",

@@ -4,10 +4,10 @@ Authored content belongs to the class. The erasure of a user keeps the content a
 """
 
 from chassis.data_rights import ABOUT_OTHERS, Erase, Rule, Rules
-from content_service.tables import Content, Revision
+from content_service.tables import content_revisions, contents
 
 RULES = Rules(
-    Rule(Content, "created_by_user_id", erase=Erase.CLEAR),
-    Rule(Content, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
-    Rule(Revision, "created_by_user_id", erase=Erase.CLEAR),
+    Rule(contents, "created_by_user_id", erase=Erase.CLEAR),
+    Rule(contents, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
+    Rule(content_revisions, "created_by_user_id", erase=Erase.CLEAR),
 )

@@ -1,49 +1,55 @@
 """The tables of the chassis tests."""
 
-from sqlalchemy import bindparam, create_engine, func, insert, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Named,
+    Table,
+    Text,
+    TypedColumns,
+    bindparam,
+    create_engine,
+    func,
+    insert,
+    select,
+)
 
 from chassis.database import statement
-from chassis.feed_consumer import FeedCursor as FeedCursorTable
-from chassis.idempotency import IdempotencyKeys as IdempotencyKeysTable
-from chassis.outbox import Outbox as OutboxTable
-from chassis.tables import TYPES, metadata
+from chassis.feed_consumer import FeedCursorColumns
+from chassis.idempotency import IdempotencyKeysColumns
+from chassis.outbox import OutboxColumns
+from chassis.tables import metadata
+
+METADATA = metadata()
 
 
-class Base(DeclarativeBase):
-    metadata = metadata()
-    type_annotation_map = TYPES
+class NoteColumns(TypedColumns):
+    note_id: Named[int] = Column(BigInteger, primary_key=True)
+    user_id: Named[str] = Column(Text)
+    text: Named[str] = Column(Text)
 
 
-class Note(Base):
-    __tablename__ = "notes"
-
-    note_id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[str]
-    text: Mapped[str]
+notes = Table("notes", METADATA, NoteColumns)
 
 
-class IdempotencyKeys(IdempotencyKeysTable, Base):
-    pass
+idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
 
 
-class Outbox(OutboxTable, Base):
-    pass
+outbox = Table("outbox", METADATA, OutboxColumns)
 
 
-class FeedCursor(FeedCursorTable, Base):
-    pass
+feed_cursor = Table("feed_cursor", METADATA, FeedCursorColumns)
 
 
-ADD_NOTE = statement(insert(Note).values(user_id=bindparam("user_id"), text=bindparam("text")))
-NOTES = statement(select(Note.text).order_by(Note.note_id), str)
-COUNT = statement(select(func.count()).select_from(Note), int)
+ADD_NOTE = statement(insert(notes).values(user_id=bindparam("user_id"), text=bindparam("text")))
+NOTES = statement(select(notes.c.text).order_by(notes.c.note_id), str)
+COUNT = statement(select(func.count()).select_from(notes), int)
 
 
 def create(url: str) -> None:
     """Creates the tables in an empty database."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    Base.metadata.create_all(engine)
+    METADATA.create_all(engine)
     with engine.begin() as connection:
-        connection.execute(insert(FeedCursor))
+        connection.execute(insert(feed_cursor))
     engine.dispose()

@@ -5,19 +5,31 @@ from typing import NamedTuple
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, column, func, insert, null, select, table, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Table,
+    Text,
+    bindparam,
+    column,
+    func,
+    insert,
+    null,
+    select,
+    table,
+    update,
+)
 
 from chassis.database import Database, statement
 from chassis.errors import ServiceUnavailable, to_status_error
-from chassis.tests.tables import ADD_NOTE, COUNT, NOTES, Base, Note
+from chassis.tests.tables import ADD_NOTE, COUNT, METADATA, NOTES, notes
 
-
-class Defaulted(Base):
-    __tablename__ = "defaulted"
-
-    key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    value: Mapped[str] = mapped_column(default="from Python", onupdate="from Python too")
+DEFAULTED = Table(
+    "defaulted",
+    METADATA,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", Text, default="from Python", onupdate="from Python too"),
+)
 
 
 class NoteRow(NamedTuple):
@@ -27,25 +39,27 @@ class NoteRow(NamedTuple):
 
 def test_constructs_that_fail_silently_are_rejected_at_import() -> None:
     with pytest.raises(ValueError, match="server_default"):
-        statement(insert(Defaulted).values(key=bindparam("key")))
+        statement(insert(DEFAULTED).values(key=bindparam("key")))
     with pytest.raises(ValueError, match="server_default"):
-        statement(update(Defaulted).values(key=bindparam("key")))
+        statement(update(DEFAULTED).values(key=bindparam("key")))
     with pytest.raises(ValueError, match="any_"):
-        statement(select(Note.text).where(Note.text.in_(bindparam("texts", expanding=True))))
+        statement(select(notes.c.text).where(notes.c.text.in_(bindparam("texts", expanding=True))))
     with pytest.raises(ValueError, match="null"):
-        statement(update(Note).values(text=None))
-    statement(update(Note).values(text=null()))
+        statement(update(notes).values(text=None))
+    statement(update(notes).values(text=null()))
 
 
 async def test_literals_are_merged_with_the_parameters_of_a_call(database: Database) -> None:
-    literal = statement(select(Note.text).where(Note.user_id == "a", Note.text == bindparam("text")), str)
+    literal = statement(
+        select(notes.c.text).where(notes.c.user_id == "a", notes.c.text == bindparam("text")), str
+    )
     async with database.transaction() as transaction:
         await transaction.run(ADD_NOTE, user_id="a", text="x")
     assert await database.all(literal, text="x") == ["x"]
 
 
 async def test_rows_have_the_declared_type(database: Database) -> None:
-    rows = statement(select(Note.note_id, Note.text), NoteRow)
+    rows = statement(select(notes.c.note_id, notes.c.text), NoteRow)
     async with database.transaction() as transaction:
         assert await transaction.run(ADD_NOTE, user_id="a", text="x") == 1
         assert await transaction.one(rows) == NoteRow(1, "x")

@@ -30,43 +30,47 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Database, Executor, Transaction, columns, statement
 from chat_service.answers.types import AnswerKey, NewSteps, ReservedSequence, StartedRow, StepRow
 from chat_service.chats.message_store import CITATION, CITATION_AS_JSON, IN_CHAT, JOINED_TEXT, same_message
-from chat_service.tables import AnswerStep, Chat, ChatMessage, MessageCitation
+from chat_service.tables import answer_steps, chat_messages, chats, message_citations
 
 _BATCH_SIZE = 500
 _CHAT_KEY = {name: bindparam(name, type_=UUID) for name in ("user_id", "chat_id")}
 _KEY = {**_CHAT_KEY, "message_id": bindparam("message_id", type_=UUID)}
-_IS_THE_ANSWER = tuple(getattr(ChatMessage, name) == value for name, value in _KEY.items())
-_IS_STEP_OF_ANSWER = tuple(getattr(AnswerStep, name) == value for name, value in _KEY.items())
-_IS_CITATION_OF_ANSWER = tuple(getattr(MessageCitation, name) == value for name, value in _KEY.items())
-_STREAMING = ChatMessage.status == "STREAMING"
-_FENCED = ChatMessage.fencing_token == bindparam("fencing_token")
+_IS_THE_ANSWER = tuple(chat_messages.c[name] == value for name, value in _KEY.items())
+_IS_STEP_OF_ANSWER = tuple(answer_steps.c[name] == value for name, value in _KEY.items())
+_IS_CITATION_OF_ANSWER = tuple(message_citations.c[name] == value for name, value in _KEY.items())
+_STREAMING = chat_messages.c.status == "STREAMING"
+_FENCED = chat_messages.c.fencing_token == bindparam("fencing_token")
 _LEASE_EXPIRY = func.clock_timestamp() + bindparam("lease", type_=Interval)
 
 RESERVE_SEQUENCE = statement(
-    update(Chat)
+    update(chats)
     .where(
-        Chat.user_id == bindparam("user_id"), Chat.chat_id == bindparam("chat_id"), Chat.deleted_at == null()
+        chats.c.user_id == bindparam("user_id"),
+        chats.c.chat_id == bindparam("chat_id"),
+        chats.c.deleted_at == null(),
     )
-    .values(last_sequence=Chat.last_sequence + 2, updated_at=func.clock_timestamp())
-    .returning(Chat.source, Chat.class_id, Chat.content_id, Chat.last_sequence),
+    .values(last_sequence=chats.c.last_sequence + 2, updated_at=func.clock_timestamp())
+    .returning(chats.c.source, chats.c.class_id, chats.c.content_id, chats.c.last_sequence),
     ReservedSequence,
 )
 GET_STREAMING = statement(
-    select(ChatMessage.message_id).where(
-        ChatMessage.user_id == bindparam("user_id"), ChatMessage.chat_id == bindparam("chat_id"), _STREAMING
+    select(chat_messages.c.message_id).where(
+        chat_messages.c.user_id == bindparam("user_id"),
+        chat_messages.c.chat_id == bindparam("chat_id"),
+        _STREAMING,
     ),
     str,
 )
 
 _sequence = bindparam("sequence", type_=BigInteger)
 _question = (
-    insert(ChatMessage)
+    insert(chat_messages)
     .values(**_CHAT_KEY, sequence=_sequence - 1, role="USER", text=bindparam("text"), status="COMPLETED")
-    .returning(ChatMessage.message_id, ChatMessage.created_at)
+    .returning(chat_messages.c.message_id, chat_messages.c.created_at)
     .cte("question")
 )
 _answer = (
-    insert(ChatMessage)
+    insert(chat_messages)
     .values(
         **_CHAT_KEY,
         sequence=_sequence,
@@ -75,11 +79,11 @@ _answer = (
         fencing_token=func.gen_random_uuid(),
         lease_expires_at=_LEASE_EXPIRY,
     )
-    .returning(ChatMessage.message_id, ChatMessage.fencing_token)
+    .returning(chat_messages.c.message_id, chat_messages.c.fencing_token)
     .cte("answer")
 )
 _first_step = (
-    insert(AnswerStep)
+    insert(answer_steps)
     .from_select(
         [*_KEY, "sequence", "kind"],
         select(*_CHAT_KEY.values(), _answer.c.message_id, literal(1), literal("STARTED")),
@@ -96,7 +100,7 @@ START = statement(
 # Writers lock the row FOR SHARE. A stop or an expiry locks it FOR UPDATE, so it waits for a running insert,
 # and an insert that comes later finds the answer ended and inserts nothing.
 _locked = (
-    select(ChatMessage.message_id)
+    select(chat_messages.c.message_id)
     .where(*_IS_THE_ANSWER, _STREAMING, _FENCED)
     .with_for_update(read=True)
     .cte("locked")
@@ -109,17 +113,17 @@ _new_steps = (
 )
 _new_citations = (
     func.jsonb_to_recordset(func.jsonb_extract_path(_new, literal("citations")))
-    .table_valued(*(column(name, getattr(MessageCitation, name).type) for name in CITATION))
+    .table_valued(*(column(name, message_citations.c[name].type) for name in CITATION))
     .render_derived("new_citation", with_types=True)
 )
 _insert_citations = (
-    upsert(MessageCitation)
+    upsert(message_citations)
     .from_select([*_KEY, *CITATION], select(*_KEY.values(), *_new_citations.c).join(_locked, true()))
     .on_conflict_do_nothing()
     .cte("inserted_citations")
 )
 _insert_steps = (
-    upsert(AnswerStep)
+    upsert(answer_steps)
     .from_select(
         [*_KEY, "sequence", "kind", "text", "citation_number"],
         select(
@@ -135,87 +139,89 @@ _insert_steps = (
 )
 WRITE = statement(select(func.count()).select_from(_locked).add_cte(_insert_citations, _insert_steps), int)
 RENEW = statement(
-    update(ChatMessage)
+    update(chat_messages)
     .where(*_IS_THE_ANSWER, _STREAMING, _FENCED)
     .values(lease_expires_at=_LEASE_EXPIRY)
-    .returning(ChatMessage.message_id),
+    .returning(chat_messages.c.message_id),
     str,
 )
 
-_LOCK = select(ChatMessage.message_id).where(*_IS_THE_ANSWER, _STREAMING)
+_LOCK = select(chat_messages.c.message_id).where(*_IS_THE_ANSWER, _STREAMING)
 LOCK = statement(_LOCK.with_for_update(), str)
 LOCK_FENCED = statement(_LOCK.where(_FENCED).with_for_update(), str)
 LOCK_ORPHANED = statement(
-    _LOCK.where(ChatMessage.lease_expires_at < func.now()).with_for_update(skip_locked=True), str
+    _LOCK.where(chat_messages.c.lease_expires_at < func.now()).with_for_update(skip_locked=True), str
 )
 _text = select(JOINED_TEXT).where(*_IS_STEP_OF_ANSWER)
 _ended = (
-    update(ChatMessage)
+    update(chat_messages)
     .where(*_IS_THE_ANSWER)
     .values(
         status=bindparam("status"),
         text=_text.scalar_subquery(),
-        grounded=select(MessageCitation.number).where(*_IS_CITATION_OF_ANSWER).exists(),
+        grounded=select(message_citations.c.number).where(*_IS_CITATION_OF_ANSWER).exists(),
         lease_expires_at=null(),
         updated_at=func.clock_timestamp(),
     )
     .cte("ended")
 )
 END = statement(
-    insert(AnswerStep)
+    insert(answer_steps)
     .from_select(
         [*_KEY, "sequence", "kind", "error"],
         select(
             *_KEY.values(),
-            func.max(AnswerStep.sequence) + 1,
+            func.max(answer_steps.c.sequence) + 1,
             bindparam("kind", type_=Text),
             bindparam("error", type_=LargeBinary),
         ).where(*_IS_STEP_OF_ANSWER),
     )
-    .returning(AnswerStep.sequence)
+    .returning(answer_steps.c.sequence)
     .add_cte(_ended),
     int,
 )
 
 # Across all users, because every process expires any answer. Uses chat_messages_lease_idx.
 LIST_ORPHANED = statement(
-    select(*columns(AnswerKey, ChatMessage))
-    .where(_STREAMING, ChatMessage.lease_expires_at < func.now())
-    .order_by(ChatMessage.lease_expires_at)
+    select(*columns(AnswerKey, chat_messages))
+    .where(_STREAMING, chat_messages.c.lease_expires_at < func.now())
+    .order_by(chat_messages.c.lease_expires_at)
     .limit(_BATCH_SIZE),
     AnswerKey,
 )
 LIST_STEPS_AFTER = statement(
     select(
-        ChatMessage.sequence,
-        ChatMessage.status,
-        AnswerStep.sequence,
-        AnswerStep.kind,
-        AnswerStep.text,
-        AnswerStep.error,
-        case((MessageCitation.number != null(), CITATION_AS_JSON)),
+        chat_messages.c.sequence,
+        chat_messages.c.status,
+        answer_steps.c.sequence,
+        answer_steps.c.kind,
+        answer_steps.c.text,
+        answer_steps.c.error,
+        case((message_citations.c.number != null(), CITATION_AS_JSON)),
     )
-    .select_from(ChatMessage)
+    .select_from(chat_messages)
     .outerjoin(
-        AnswerStep,
+        answer_steps,
         and_(
-            same_message(AnswerStep, ChatMessage),
-            AnswerStep.sequence > bindparam("after_sequence"),
+            same_message(answer_steps, chat_messages),
+            answer_steps.c.sequence > bindparam("after_sequence"),
         ),
     )
     .outerjoin(
-        MessageCitation,
+        message_citations,
         and_(
-            same_message(MessageCitation, AnswerStep),
-            MessageCitation.number == AnswerStep.citation_number,
+            same_message(message_citations, answer_steps),
+            message_citations.c.number == answer_steps.c.citation_number,
         ),
     )
-    .where(*IN_CHAT, ChatMessage.message_id == bindparam("message_id"), ChatMessage.role == "ASSISTANT")
-    .order_by(AnswerStep.sequence)
+    .where(
+        *IN_CHAT, chat_messages.c.message_id == bindparam("message_id"), chat_messages.c.role == "ASSISTANT"
+    )
+    .order_by(answer_steps.c.sequence)
     .limit(_BATCH_SIZE),
     StepRow,
 )
-GET_LAST_SEQUENCE = statement(select(func.max(AnswerStep.sequence)).where(*_IS_STEP_OF_ANSWER), int)
+GET_LAST_SEQUENCE = statement(select(func.max(answer_steps.c.sequence)).where(*_IS_STEP_OF_ANSWER), int)
 
 
 async def reserve_sequence(transaction: Transaction, user_id: str, chat_id: str) -> ReservedSequence | None:

@@ -1,15 +1,11 @@
 """SQL of messages and their citations."""
 
-from typing import TypeAlias
-
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, null, select
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, case, func, literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from chassis.database import Executor, statement
 from chat_service.chats.types import HistoryRow, MessageRow
-from chat_service.tables import AnswerStep, Chat, ChatMessage, MessageCitation
-
-_OfMessage: TypeAlias = type[ChatMessage] | type[AnswerStep] | type[MessageCitation]
+from chat_service.tables import answer_steps, chat_messages, chats, message_citations
 
 CITATION = (
     "number",
@@ -27,68 +23,75 @@ CITATION = (
 """Names of the citation fields; the contract and the table use the same names."""
 
 
-def same_message(left: _OfMessage, right: _OfMessage) -> ColumnElement[bool]:
-    """Returns the condition that rows of two tables belong to the same message."""
+def same_message(left: FromClause, right: FromClause) -> ColumnElement[bool]:
+    """Returns the condition that rows of two tables, such as steps and citations, belong to the same message."""
     return and_(
-        left.user_id == right.user_id, left.chat_id == right.chat_id, left.message_id == right.message_id
+        left.c.user_id == right.c.user_id,
+        left.c.chat_id == right.c.chat_id,
+        left.c.message_id == right.c.message_id,
     )
 
 
 CITATION_AS_JSON = func.jsonb_build_object(
-    *(part for name in CITATION for part in (literal(name), getattr(MessageCitation, name))), type_=JSONB
+    *(part for name in CITATION for part in (literal(name), message_citations.c[name])), type_=JSONB
 )
 
 JOINED_TEXT = func.coalesce(
-    func.string_agg(AnswerStep.text, aggregate_order_by(literal(""), AnswerStep.sequence)), ""
+    func.string_agg(answer_steps.c.text, aggregate_order_by(literal(""), answer_steps.c.sequence)), ""
 )
 """The text of the selected steps, joined in their order."""
 
 _citations = (
-    select(func.jsonb_agg(aggregate_order_by(CITATION_AS_JSON, MessageCitation.number)))
-    .where(same_message(MessageCitation, ChatMessage))
-    .correlate(ChatMessage)
+    select(func.jsonb_agg(aggregate_order_by(CITATION_AS_JSON, message_citations.c.number)))
+    .where(same_message(message_citations, chat_messages))
+    .correlate(chat_messages)
     .scalar_subquery()
 )
 _text_so_far = (
-    select(JOINED_TEXT).where(same_message(AnswerStep, ChatMessage)).correlate(ChatMessage).scalar_subquery()
+    select(JOINED_TEXT)
+    .where(same_message(answer_steps, chat_messages))
+    .correlate(chat_messages)
+    .scalar_subquery()
 )
 
 MESSAGE = (
-    ChatMessage.chat_id,
-    ChatMessage.message_id,
-    ChatMessage.sequence,
-    ChatMessage.role,
-    case((ChatMessage.status == "STREAMING", _text_so_far), else_=ChatMessage.text),
-    ChatMessage.status,
-    ChatMessage.grounded,
-    ChatMessage.created_at,
-    ChatMessage.updated_at,
+    chat_messages.c.chat_id,
+    chat_messages.c.message_id,
+    chat_messages.c.sequence,
+    chat_messages.c.role,
+    case((chat_messages.c.status == "STREAMING", _text_so_far), else_=chat_messages.c.text),
+    chat_messages.c.status,
+    chat_messages.c.grounded,
+    chat_messages.c.created_at,
+    chat_messages.c.updated_at,
     _citations,
 )
 """The columns of a MessageRow, in its order."""
 
 IN_CHAT = (
-    ChatMessage.user_id == bindparam("user_id"),
-    ChatMessage.chat_id == bindparam("chat_id"),
-    ChatMessage.deleted_at == null(),
+    chat_messages.c.user_id == bindparam("user_id"),
+    chat_messages.c.chat_id == bindparam("chat_id"),
+    chat_messages.c.deleted_at == null(),
     # The messages of a deleted chat are not found either.
-    select(Chat.chat_id)
+    select(chats.c.chat_id)
     .where(
-        Chat.user_id == ChatMessage.user_id, Chat.chat_id == ChatMessage.chat_id, Chat.deleted_at == null()
+        chats.c.user_id == chat_messages.c.user_id,
+        chats.c.chat_id == chat_messages.c.chat_id,
+        chats.c.deleted_at == null(),
     )
     .exists(),
 )
 
 GET = statement(
-    select(*MESSAGE).where(*IN_CHAT, ChatMessage.message_id == bindparam("message_id")), MessageRow
+    select(*MESSAGE).where(*IN_CHAT, chat_messages.c.message_id == bindparam("message_id")), MessageRow
 )
 GET_BY_SEQUENCE = statement(
-    select(*MESSAGE).where(*IN_CHAT, ChatMessage.sequence == bindparam("sequence")), MessageRow
+    select(*MESSAGE).where(*IN_CHAT, chat_messages.c.sequence == bindparam("sequence")), MessageRow
 )
 LIST_AFTER = statement(
     select(*MESSAGE)
-    .where(*IN_CHAT, ChatMessage.sequence > bindparam("after_sequence"))
-    .order_by(ChatMessage.sequence)
+    .where(*IN_CHAT, chat_messages.c.sequence > bindparam("after_sequence"))
+    .order_by(chat_messages.c.sequence)
     .limit(bindparam("limit")),
     MessageRow,
 )
@@ -96,14 +99,14 @@ LIST_AFTER = statement(
 
 # Exclude failed and streaming answers from the history: the tutor would imitate incomplete answers.
 LIST_RECENT = statement(
-    select(ChatMessage.role, ChatMessage.text)
+    select(chat_messages.c.role, chat_messages.c.text)
     .where(
         *IN_CHAT,
-        ChatMessage.sequence < bindparam("before_sequence"),
-        ChatMessage.status != "FAILED",
-        ChatMessage.status != "STREAMING",
+        chat_messages.c.sequence < bindparam("before_sequence"),
+        chat_messages.c.status != "FAILED",
+        chat_messages.c.status != "STREAMING",
     )
-    .order_by(ChatMessage.sequence.desc())
+    .order_by(chat_messages.c.sequence.desc())
     .limit(bindparam("limit")),
     HistoryRow,
 )

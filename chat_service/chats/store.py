@@ -8,37 +8,37 @@ from sqlalchemy import and_, bindparam, insert, null, select, tuple_
 from chassis.database import Executor, Transaction, columns, statement
 from chat_service.chats.message_store import MESSAGE
 from chat_service.chats.types import ChatRow, ChatWithLastMessageRow, NewChat
-from chat_service.tables import Chat, ChatMessage
+from chat_service.tables import chat_messages, chats
 
-_CHAT = columns(ChatRow, Chat)
+_CHAT = columns(ChatRow, chats)
 _IS_THE_CHAT = (
-    Chat.user_id == bindparam("user_id"),
-    Chat.chat_id == bindparam("chat_id"),
-    Chat.deleted_at == null(),
+    chats.c.user_id == bindparam("user_id"),
+    chats.c.chat_id == bindparam("chat_id"),
+    chats.c.deleted_at == null(),
 )
 # `chats.last_sequence` is the sequence of the last message, so the join reads one row per chat.
 _WITH_LAST_MESSAGE = select(*_CHAT, *MESSAGE).outerjoin(
-    ChatMessage,
+    chat_messages,
     and_(
-        ChatMessage.user_id == Chat.user_id,
-        ChatMessage.chat_id == Chat.chat_id,
-        ChatMessage.sequence == Chat.last_sequence,
-        ChatMessage.deleted_at == null(),
+        chat_messages.c.user_id == chats.c.user_id,
+        chat_messages.c.chat_id == chats.c.chat_id,
+        chat_messages.c.sequence == chats.c.last_sequence,
+        chat_messages.c.deleted_at == null(),
     ),
 )
 
 ADD = statement(
-    insert(Chat).values({name: bindparam(name) for name in NewChat._fields}).returning(*_CHAT), ChatRow
+    insert(chats).values({name: bindparam(name) for name in NewChat._fields}).returning(*_CHAT), ChatRow
 )
-EXISTS = statement(select(Chat.chat_id).where(*_IS_THE_CHAT), str)
+EXISTS = statement(select(chats.c.chat_id).where(*_IS_THE_CHAT), str)
 GET = statement(_WITH_LAST_MESSAGE.where(*_IS_THE_CHAT), ChatWithLastMessageRow)
 LIST_BY_USER = statement(
     _WITH_LAST_MESSAGE.where(
-        Chat.user_id == bindparam("user_id"),
-        Chat.deleted_at == null(),
-        tuple_(Chat.updated_at, Chat.chat_id) < tuple_(bindparam("before"), bindparam("before_id")),
+        chats.c.user_id == bindparam("user_id"),
+        chats.c.deleted_at == null(),
+        tuple_(chats.c.updated_at, chats.c.chat_id) < tuple_(bindparam("before"), bindparam("before_id")),
     )
-    .order_by(Chat.updated_at.desc(), Chat.chat_id.desc())
+    .order_by(chats.c.updated_at.desc(), chats.c.chat_id.desc())
     .limit(bindparam("limit")),
     ChatWithLastMessageRow,
 )

@@ -7,55 +7,59 @@ from sqlalchemy import and_, bindparam, delete, func, insert, null, select, upda
 from sqlalchemy import literal as value
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import aliased
 
 from chassis.database import Transaction, statement
 from content_service.authoring.rules import ARCHIVED, DRAFT, MATERIAL, PUBLISHED
 from content_service.authoring.types import DraftChanges, LockedContent, NewContent
 from content_service.authoring.visibility import THE_CONTENT, scope
-from content_service.tables import Attachment, Content, Revision
+from content_service.tables import content_materials, content_revisions, contents
 
-_OF_CONTENT = (Revision.scope_id == scope(), Revision.content_id == bindparam("content_id"))
+_OF_CONTENT = (
+    content_revisions.c.scope_id == scope(),
+    content_revisions.c.content_id == bindparam("content_id"),
+)
 
 GET_FOR_UPDATE = statement(
-    select(Content.kind, Content.version).where(*THE_CONTENT).with_for_update(), LockedContent
+    select(contents.c.kind, contents.c.version).where(*THE_CONTENT).with_for_update(), LockedContent
 )
 # A separate statement after the lock. If GET_FOR_UPDATE waits for another transaction, its snapshot of the
 # other tables is older than that transaction.
-LIST_STATES = statement(select(Revision.state).where(*_OF_CONTENT, Revision.state != ARCHIVED), str)
+LIST_STATES = statement(
+    select(content_revisions.c.state).where(*_OF_CONTENT, content_revisions.c.state != ARCHIVED), str
+)
 # Without this lock, two siblings that are created at the same time would get the same position.
 LOCK_SIBLINGS = statement(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("siblings"), value(0))))
 )
 _parent = bindparam("parent_id", type_=UUID)
 INSERT = statement(
-    insert(Content)
+    insert(contents)
     .from_select(
         ["scope_id", "parent_id", "kind", "created_by_user_id", "position"],
         select(
             scope(),
             _parent,
-            bindparam("kind", type_=Content.kind.type),
+            bindparam("kind", type_=contents.c.kind.type),
             bindparam("created_by_user_id", type_=UUID),
-            func.coalesce(func.max(Content.position) + 1, value(0)),
+            func.coalesce(func.max(contents.c.position) + 1, value(0)),
         ).where(
-            Content.scope_id == scope(),
-            Content.parent_id.is_not_distinct_from(_parent),
-            Content.kind != MATERIAL,
-            Content.deleted_at == null(),
+            contents.c.scope_id == scope(),
+            contents.c.parent_id.is_not_distinct_from(_parent),
+            contents.c.kind != MATERIAL,
+            contents.c.deleted_at == null(),
         ),
     )
-    .returning(Content.content_id),
+    .returning(contents.c.content_id),
     str,
 )
 INSERT_MATERIAL = statement(
-    insert(Content)
+    insert(contents)
     .values(scope_id=scope(), kind=value(MATERIAL), created_by_user_id=bindparam("created_by_user_id"))
-    .returning(Content.content_id),
+    .returning(contents.c.content_id),
     str,
 )
 INSERT_REVISION = statement(
-    insert(Revision).values(
+    insert(content_revisions).values(
         scope_id=scope(),
         content_id=bindparam("content_id"),
         number=value(1),
@@ -65,78 +69,87 @@ INSERT_REVISION = statement(
         created_by_user_id=bindparam("created_by_user_id"),
     )
 )
-_older = aliased(Revision)
+_older = content_revisions.alias()
 CREATE_DRAFT = statement(
-    insert(Revision)
+    insert(content_revisions)
     .from_select(
         ["scope_id", "content_id", "number", "state", "title", "body", "created_by_user_id"],
         select(
-            Revision.scope_id,
-            Revision.content_id,
-            select(func.max(_older.number) + 1)
-            .where(_older.scope_id == scope(), _older.content_id == bindparam("content_id"))
+            content_revisions.c.scope_id,
+            content_revisions.c.content_id,
+            select(func.max(_older.c.number) + 1)
+            .where(_older.c.scope_id == scope(), _older.c.content_id == bindparam("content_id"))
             .scalar_subquery(),
             value(DRAFT),
-            Revision.title,
-            Revision.body,
+            content_revisions.c.title,
+            content_revisions.c.body,
             bindparam("created_by_user_id", type_=UUID),
-        ).where(*_OF_CONTENT, Revision.state == PUBLISHED),
+        ).where(*_OF_CONTENT, content_revisions.c.state == PUBLISHED),
     )
-    .returning(Revision.revision_id),
+    .returning(content_revisions.c.revision_id),
     str,
 )
 COPY_ATTACHMENTS = statement(
-    insert(Attachment).from_select(
+    insert(content_materials).from_select(
         ["scope_id", "revision_id", "material_id", "attached_at"],
         select(
-            Attachment.scope_id,
+            content_materials.c.scope_id,
             bindparam("revision_id", type_=UUID),
-            Attachment.material_id,
-            Attachment.attached_at,
+            content_materials.c.material_id,
+            content_materials.c.attached_at,
         )
         .join(
-            Revision,
-            and_(Revision.scope_id == Attachment.scope_id, Revision.revision_id == Attachment.revision_id),
+            content_revisions,
+            and_(
+                content_revisions.c.scope_id == content_materials.c.scope_id,
+                content_revisions.c.revision_id == content_materials.c.revision_id,
+            ),
         )
-        .where(*_OF_CONTENT, Revision.state == PUBLISHED),
+        .where(*_OF_CONTENT, content_revisions.c.state == PUBLISHED),
     )
 )
 UPDATE_DRAFT = statement(
-    update(Revision)
-    .where(*_OF_CONTENT, Revision.state == DRAFT)
+    update(content_revisions)
+    .where(*_OF_CONTENT, content_revisions.c.state == DRAFT)
     .values(
-        title=func.coalesce(bindparam("title", type_=Revision.title.type), Revision.title),
-        body=func.coalesce(bindparam("body", type_=Revision.body.type), Revision.body),
+        title=func.coalesce(
+            bindparam("title", type_=content_revisions.c.title.type), content_revisions.c.title
+        ),
+        body=func.coalesce(bindparam("body", type_=content_revisions.c.body.type), content_revisions.c.body),
         updated_at=func.now(),
     )
 )
 TOUCH_DRAFT = statement(
-    update(Revision).where(*_OF_CONTENT, Revision.state == DRAFT).values(updated_at=func.now())
+    update(content_revisions)
+    .where(*_OF_CONTENT, content_revisions.c.state == DRAFT)
+    .values(updated_at=func.now())
 )
 ARCHIVE = statement(
-    update(Revision)
-    .where(*_OF_CONTENT, Revision.state == PUBLISHED)
+    update(content_revisions)
+    .where(*_OF_CONTENT, content_revisions.c.state == PUBLISHED)
     .values(state=value(ARCHIVED), updated_at=func.now())
 )
 PUBLISH = statement(
-    update(Revision)
-    .where(*_OF_CONTENT, Revision.state == DRAFT)
+    update(content_revisions)
+    .where(*_OF_CONTENT, content_revisions.c.state == DRAFT)
     .values(state=value(PUBLISHED), published_at=func.now(), updated_at=func.now())
 )
-INCREMENT_VERSION = statement(update(Content).where(*THE_CONTENT).values(version=Content.version + 1))
+INCREMENT_VERSION = statement(update(contents).where(*THE_CONTENT).values(version=contents.c.version + 1))
 _draft_of_content = (
-    select(Revision.revision_id).where(*_OF_CONTENT, Revision.state == DRAFT).scalar_subquery()
+    select(content_revisions.c.revision_id)
+    .where(*_OF_CONTENT, content_revisions.c.state == DRAFT)
+    .scalar_subquery()
 )
 ATTACH = statement(
-    upsert(Attachment)
+    upsert(content_materials)
     .values(scope_id=scope(), revision_id=_draft_of_content, material_id=bindparam("material_id"))
     .on_conflict_do_nothing()
 )
 DETACH = statement(
-    delete(Attachment).where(
-        Attachment.scope_id == scope(),
-        Attachment.revision_id == _draft_of_content,
-        Attachment.material_id == bindparam("material_id"),
+    delete(content_materials).where(
+        content_materials.c.scope_id == scope(),
+        content_materials.c.revision_id == _draft_of_content,
+        content_materials.c.material_id == bindparam("material_id"),
     )
 )
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, null, select, tuple_
 from sqlalchemy import literal as value
-from sqlalchemy.orm import aliased
 
 from chassis import paging
 from chassis.database import Executor, statement
@@ -20,7 +19,7 @@ from content_service.authoring.visibility import (
     scope,
     sort_paths,
 )
-from content_service.tables import Attachment, Content, Revision
+from content_service.tables import content_materials, content_revisions, contents
 
 ListRows: TypeAlias = Callable[[Executor, str, tuple[int, UUID], int], Awaitable[list[ContentRow]]]
 """Lists at most `limit` contents of a class after a sort path and an id."""
@@ -28,63 +27,75 @@ ListRows: TypeAlias = Callable[[Executor, str, tuple[int, UUID], int], Awaitable
 
 def _material_ids(*, published: bool) -> ColumnElement[Any]:
     """Returns an array of the materials of a revision, in the order in which they were attached."""
-    material = aliased(Content)
+    material = contents.alias()
     attached = (
-        select(Attachment.material_id)
+        select(content_materials.c.material_id)
         .join(
             material,
             and_(
-                material.scope_id == Attachment.scope_id,
-                material.content_id == Attachment.material_id,
-                material.deleted_at == null(),
+                material.c.scope_id == content_materials.c.scope_id,
+                material.c.content_id == content_materials.c.material_id,
+                material.c.deleted_at == null(),
             ),
         )
-        .where(Attachment.scope_id == Revision.scope_id, Attachment.revision_id == Revision.revision_id)
-        .order_by(Attachment.attached_at, Attachment.material_id)
-        .correlate(Revision)
+        .where(
+            content_materials.c.scope_id == content_revisions.c.scope_id,
+            content_materials.c.revision_id == content_revisions.c.revision_id,
+        )
+        .order_by(content_materials.c.attached_at, content_materials.c.material_id)
+        .correlate(content_revisions)
     )
     return func.array((attached.where(is_published(material)) if published else attached).scalar_subquery())
 
 
 def _rows(*more: ColumnElement[Any], published: bool) -> Select[Any]:
     columns: list[Any] = [
-        Content.scope_id,
-        Content.content_id,
-        Content.parent_id,
-        Content.kind,
-        Content.position,
-        Content.version,
-        Content.created_at,
-        Revision.revision_id,
-        Revision.number,
-        Revision.state,
-        Revision.title,
-        Revision.body,
-        Revision.updated_at,
-        Revision.published_at,
+        contents.c.scope_id,
+        contents.c.content_id,
+        contents.c.parent_id,
+        contents.c.kind,
+        contents.c.position,
+        contents.c.version,
+        contents.c.created_at,
+        content_revisions.c.revision_id,
+        content_revisions.c.number,
+        content_revisions.c.state,
+        content_revisions.c.title,
+        content_revisions.c.body,
+        content_revisions.c.updated_at,
+        content_revisions.c.published_at,
         _material_ids(published=published),
         *more,
     ]
-    of_content = (Revision.scope_id == Content.scope_id, Revision.content_id == Content.content_id)
-    return select(*columns).join(Revision, and_(*of_content))
+    of_content = (
+        content_revisions.c.scope_id == contents.c.scope_id,
+        content_revisions.c.content_id == contents.c.content_id,
+    )
+    return select(*columns).join(content_revisions, and_(*of_content))
 
 
 def _list(*, published: bool) -> Select[Any]:
     """Selects a page: the contents of the tree in their order, then the materials. Bytes limit it, too."""
     tree = sort_paths(published=published)
-    conditions = [Content.scope_id == scope(), Content.kind == MATERIAL, Content.deleted_at == null()]
-    materials = select(Content.content_id, value(MAX_SORT_PATH)).where(
-        *conditions, *([is_published(Content)] if published else [])
+    conditions = [
+        contents.c.scope_id == scope(),
+        contents.c.kind == MATERIAL,
+        contents.c.deleted_at == null(),
+    ]
+    materials = select(contents.c.content_id, value(MAX_SORT_PATH)).where(
+        *conditions, *([is_published(contents)] if published else [])
     )
     listed = select(tree.c.content_id, tree.c.sort_path).union_all(materials).cte("listed")
-    order = (listed.c.sort_path, Content.content_id)
-    before = func.sum(func.octet_length(cast(Revision.body, Text))).over(order_by=order, rows=(None, -1))
+    order = (listed.c.sort_path, contents.c.content_id)
+    before = func.sum(func.octet_length(cast(content_revisions.c.body, Text))).over(
+        order_by=order, rows=(None, -1)
+    )
     page = (
         _rows(listed.c.sort_path, before.label("bytes_before"), published=published)
-        .join(listed, and_(Content.scope_id == scope(), Content.content_id == listed.c.content_id))
+        .join(listed, and_(contents.c.scope_id == scope(), contents.c.content_id == listed.c.content_id))
         .where(
-            Revision.state == PUBLISHED if published else latest_revision(),
-            tuple_(listed.c.sort_path, Content.content_id)
+            content_revisions.c.state == PUBLISHED if published else latest_revision(),
+            tuple_(listed.c.sort_path, contents.c.content_id)
             > tuple_(bindparam("after"), bindparam("after_id")),
         )
         .order_by(*order)
@@ -101,26 +112,28 @@ def _list(*, published: bool) -> Select[Any]:
 
 def _published() -> Select[Any]:
     """Selects the published revision if all ancestors of the content are visible."""
-    content, parent = aliased(Content), aliased(Content)
+    content, parent = contents.alias(), contents.alias()
     path = (
-        select(content.parent_id, and_(content.deleted_at == null(), is_published(content)).label("visible"))
-        .where(content.scope_id == scope(), content.content_id == bindparam("content_id"))
+        select(
+            content.c.parent_id, and_(content.c.deleted_at == null(), is_published(content)).label("visible")
+        )
+        .where(content.c.scope_id == scope(), content.c.content_id == bindparam("content_id"))
         .cte("path", recursive=True)
     )
     path = path.union_all(
-        select(parent.parent_id, and_(parent.deleted_at == null(), is_published(parent))).join(
-            path, and_(parent.scope_id == scope(), parent.content_id == path.c.parent_id)
+        select(parent.c.parent_id, and_(parent.c.deleted_at == null(), is_published(parent))).join(
+            path, and_(parent.c.scope_id == scope(), parent.c.content_id == path.c.parent_id)
         )
     )
     all_visible = select(func.bool_and(path.c.visible)).scalar_subquery()
-    return _rows(published=True).where(*THE_CONTENT, Revision.state == PUBLISHED, all_visible)
+    return _rows(published=True).where(*THE_CONTENT, content_revisions.c.state == PUBLISHED, all_visible)
 
 
 GET_PUBLISHED = statement(_published(), ContentRow)
 GET_LATEST = statement(_rows(published=False).where(*THE_CONTENT, latest_revision()), ContentRow)
 LIST_PUBLISHED = statement(_list(published=True), ContentRow)
 LIST_LATEST = statement(_list(published=False), ContentRow)
-GET_KIND = statement(select(Content.kind).where(*THE_CONTENT), str)
+GET_KIND = statement(select(contents.c.kind).where(*THE_CONTENT), str)
 
 
 async def get_published(executor: Executor, scope_id: str, content_id: str) -> ContentRow | None:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from chassis.database import Executor, Transaction, statement
 from content_service.knowledge.embeddings import Vector, to_pgvector
 from content_service.knowledge.types import ChunkRow
-from content_service.tables import EmbeddingSet, KnowledgeSettings
+from content_service.tables import embedding_sets, knowledge_settings
 
 
 def _read_sql(name: str) -> str:
@@ -19,19 +19,19 @@ def _read_sql(name: str) -> str:
 
 SEARCH = statement(text(_read_sql("search.sql")), ChunkRow)
 INSERT_EMBEDDING_SET = statement(
-    insert(EmbeddingSet)
+    insert(embedding_sets)
     .values(model=bindparam("model"), dimension=bindparam("dimension"))
     .on_conflict_do_nothing()
 )
 GET_EMBEDDING_SET = statement(
-    select(EmbeddingSet.set_id).where(
-        EmbeddingSet.model == bindparam("model"), EmbeddingSet.dimension == bindparam("dimension")
+    select(embedding_sets.c.set_id).where(
+        embedding_sets.c.model == bindparam("model"), embedding_sets.c.dimension == bindparam("dimension")
     ),
     int,
 )
 ACTIVATE_IF_NONE = statement(
-    update(KnowledgeSettings)
-    .where(KnowledgeSettings.active_set_id == null())
+    update(knowledge_settings)
+    .where(knowledge_settings.c.active_set_id == null())
     .values(active_set_id=bindparam("set_id"))
 )
 

@@ -7,38 +7,44 @@ from content_service.authoring.visibility import latest_revision, scope
 from content_service.knowledge.types import ChunkRow
 from content_service.materials.rules import FAILED, PENDING
 from content_service.materials.types import MaterialRow
-from content_service.tables import Chunk, Content, Material, Revision
+from content_service.tables import content_revisions, contents, material_chunks, materials
 
-_THE_MATERIAL = (Material.scope_id == scope(), Material.material_id == bindparam("material_id"))
+_THE_MATERIAL = (materials.c.scope_id == scope(), materials.c.material_id == bindparam("material_id"))
 
 GET = statement(
     select(
-        Material.scope_id,
-        Material.material_id,
-        Revision.revision_id,
-        Revision.title,
-        Revision.body,
-        Content.version,
-        Material.status,
-        Material.stage,
-        Material.progress,
-        Material.failure_reason,
-        Material.failure_message,
-        Material.chunk_count,
-        Material.page_count,
-        Material.created_at,
-        Material.updated_at,
+        materials.c.scope_id,
+        materials.c.material_id,
+        content_revisions.c.revision_id,
+        content_revisions.c.title,
+        content_revisions.c.body,
+        contents.c.version,
+        materials.c.status,
+        materials.c.stage,
+        materials.c.progress,
+        materials.c.failure_reason,
+        materials.c.failure_message,
+        materials.c.chunk_count,
+        materials.c.page_count,
+        materials.c.created_at,
+        materials.c.updated_at,
     )
     .join(
-        Content,
-        and_(Content.scope_id == Material.scope_id, Content.content_id == Material.material_id),
+        contents,
+        and_(contents.c.scope_id == materials.c.scope_id, contents.c.content_id == materials.c.material_id),
     )
-    .join(Revision, and_(Revision.scope_id == Content.scope_id, Revision.content_id == Content.content_id))
-    .where(*_THE_MATERIAL, Content.deleted_at == null(), latest_revision()),
+    .join(
+        content_revisions,
+        and_(
+            content_revisions.c.scope_id == contents.c.scope_id,
+            content_revisions.c.content_id == contents.c.content_id,
+        ),
+    )
+    .where(*_THE_MATERIAL, contents.c.deleted_at == null(), latest_revision()),
     MaterialRow,
 )
 INSERT = statement(
-    insert(Material).values(
+    insert(materials).values(
         scope_id=scope(),
         material_id=bindparam("material_id"),
         storage_key=bindparam("storage_key"),
@@ -46,13 +52,15 @@ INSERT = statement(
     )
 )
 IS_FILE_REFERENCED = statement(
-    select(exists().where(Material.scope_id == scope(), Material.storage_key == bindparam("storage_key"))),
+    select(
+        exists().where(materials.c.scope_id == scope(), materials.c.storage_key == bindparam("storage_key"))
+    ),
     bool,
 )
-GET_STATUS_FOR_UPDATE = statement(select(Material.status).where(*_THE_MATERIAL).with_for_update(), str)
+GET_STATUS_FOR_UPDATE = statement(select(materials.c.status).where(*_THE_MATERIAL).with_for_update(), str)
 RESET_PROCESSING = statement(
-    update(Material)
-    .where(*_THE_MATERIAL, Material.status == FAILED)
+    update(materials)
+    .where(*_THE_MATERIAL, materials.c.status == FAILED)
     .values(
         status=literal(PENDING),
         stage=literal("QUEUED"),
@@ -66,31 +74,40 @@ RESET_PROCESSING = statement(
 # All revisions of a material share one file, and so its chunks.
 GET_CHUNK = statement(
     select(
-        Chunk.scope_id,
-        Chunk.material_id,
-        Revision.revision_id,
-        Chunk.chunk_id,
-        Revision.title,
-        Chunk.ordinal,
-        Chunk.page,
-        Chunk.section,
-        Chunk.char_start,
-        Chunk.char_end,
-        Chunk.text,
+        material_chunks.c.scope_id,
+        material_chunks.c.material_id,
+        content_revisions.c.revision_id,
+        material_chunks.c.chunk_id,
+        content_revisions.c.title,
+        material_chunks.c.ordinal,
+        material_chunks.c.page,
+        material_chunks.c.section,
+        material_chunks.c.char_start,
+        material_chunks.c.char_end,
+        material_chunks.c.text,
     )
     .join(
-        Revision,
-        and_(Revision.scope_id == Chunk.scope_id, Revision.content_id == Chunk.material_id),
+        content_revisions,
+        and_(
+            content_revisions.c.scope_id == material_chunks.c.scope_id,
+            content_revisions.c.content_id == material_chunks.c.material_id,
+        ),
     )
-    .join(Content, and_(Content.scope_id == Chunk.scope_id, Content.content_id == Chunk.material_id))
+    .join(
+        contents,
+        and_(
+            contents.c.scope_id == material_chunks.c.scope_id,
+            contents.c.content_id == material_chunks.c.material_id,
+        ),
+    )
     .where(
-        Chunk.scope_id == scope(),
-        Chunk.chunk_id == bindparam("chunk_id"),
-        Chunk.material_id == bindparam("material_id"),
-        Revision.scope_id == scope(),
-        Revision.revision_id == bindparam("revision_id"),
-        or_(Revision.published_at != null(), bindparam("include_unpublished")),
-        Content.deleted_at == null(),
+        material_chunks.c.scope_id == scope(),
+        material_chunks.c.chunk_id == bindparam("chunk_id"),
+        material_chunks.c.material_id == bindparam("material_id"),
+        content_revisions.c.scope_id == scope(),
+        content_revisions.c.revision_id == bindparam("revision_id"),
+        or_(content_revisions.c.published_at != null(), bindparam("include_unpublished")),
+        contents.c.deleted_at == null(),
     ),
     ChunkRow,
 )

@@ -4,24 +4,24 @@ from sqlalchemy import BindParameter, bindparam, delete
 
 from chassis.database import Transaction, statement
 from content_service.tables import (
-    Attachment,
-    Chunk,
-    ChunkEmbedding,
-    ChunkTerm,
-    Content,
-    Material,
-    Revision,
+    chunk_embeddings,
+    chunk_terms,
+    content_materials,
+    content_revisions,
+    contents,
+    material_chunks,
+    materials,
 )
 
 _SCOPE: BindParameter[str] = bindparam("scope_id")
 
-DELETE_EMBEDDINGS = statement(delete(ChunkEmbedding).where(ChunkEmbedding.scope_id == _SCOPE))
-DELETE_TERMS = statement(delete(ChunkTerm).where(ChunkTerm.scope_id == _SCOPE))
-DELETE_CHUNKS = statement(delete(Chunk).where(Chunk.scope_id == _SCOPE))
-DELETE_MATERIALS = statement(delete(Material).where(Material.scope_id == _SCOPE))
-DELETE_ATTACHMENTS = statement(delete(Attachment).where(Attachment.scope_id == _SCOPE))
-DELETE_REVISIONS = statement(delete(Revision).where(Revision.scope_id == _SCOPE))
-DELETE_CONTENTS = statement(delete(Content).where(Content.scope_id == _SCOPE))
+DELETE_EMBEDDINGS = statement(delete(chunk_embeddings).where(chunk_embeddings.c.scope_id == _SCOPE))
+DELETE_TERMS = statement(delete(chunk_terms).where(chunk_terms.c.scope_id == _SCOPE))
+DELETE_CHUNKS = statement(delete(material_chunks).where(material_chunks.c.scope_id == _SCOPE))
+DELETE_MATERIALS = statement(delete(materials).where(materials.c.scope_id == _SCOPE))
+DELETE_ATTACHMENTS = statement(delete(content_materials).where(content_materials.c.scope_id == _SCOPE))
+DELETE_REVISIONS = statement(delete(content_revisions).where(content_revisions.c.scope_id == _SCOPE))
+DELETE_CONTENTS = statement(delete(contents).where(contents.c.scope_id == _SCOPE))
 
 _DELETE_CLASS = (
     DELETE_EMBEDDINGS,

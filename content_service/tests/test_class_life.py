@@ -5,14 +5,14 @@ import uuid
 import pytest
 
 from chassis.testing import bearer, execute_sql, expect_error
-from content_service.tables import Base
+from content_service.tables import METADATA
 from content_service.tests.conftest import PHOTOSYNTHESIS, VOLCANOES, ContentService, Person
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.resources_pb2 import AccountEvent
 from meno.content.v1.content_service_pb2 import CreateContentRequest, ListContentsRequest
 from meno.content.v1.resources_pb2 import ContentBody
 
-SCOPED = [table.name for table in Base.metadata.sorted_tables if "scope_id" in table.columns]
+SCOPED = [table.name for table in METADATA.sorted_tables if "scope_id" in table.columns]
 """Every table that belongs to a class."""
 
 

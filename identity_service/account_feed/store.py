@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import UUID
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.account_feed.types import EventRow, RevokedTokens
-from identity_service.tables import AccountEvent, FeedEpoch, User
+from identity_service.tables import account_events, feed_epochs, users
 
 CHANNEL = "account_feed"
 """The notification channel on which new events are announced."""
@@ -32,10 +32,10 @@ _BATCH_SIZE = 1000
 # miss an event. Under this lock, the order of sequence numbers is the order of commits.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("account_feed"))))
 INCREMENT_RIGHTS_VERSION = statement(
-    update(User)
-    .where(User.user_id == bindparam("user_id"))
-    .values(rights_version=User.rights_version + 1)
-    .returning(*columns(RevokedTokens, User)),
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"))
+    .values(rights_version=users.c.rights_version + 1)
+    .returning(*columns(RevokedTokens, users)),
     RevokedTokens,
 )
 _users = (
@@ -44,17 +44,17 @@ _users = (
     .render_derived()
 )
 _revoked = (
-    update(User)
-    .where(User.user_id == _users.c.user_id)
-    .values(rights_version=User.rights_version + 1)
-    .returning(User.user_id, User.rights_version)
+    update(users)
+    .where(users.c.user_id == _users.c.user_id)
+    .values(rights_version=users.c.rights_version + 1)
+    .returning(users.c.user_id, users.c.rights_version)
     .cte("revoked")
 )
 REVOKE_TOKENS_OF_USERS = statement(
-    insert(AccountEvent).from_select(
+    insert(account_events).from_select(
         ["sequence", "kind", "body", "permanent"],
         select(
-            select(func.coalesce(func.max(AccountEvent.sequence), 0)).scalar_subquery()
+            select(func.coalesce(func.max(account_events.c.sequence), 0)).scalar_subquery()
             + func.row_number().over(),
             literal("rights_lost"),
             func.jsonb_build_object(
@@ -65,47 +65,47 @@ REVOKE_TOKENS_OF_USERS = statement(
     )
 )
 APPEND = statement(
-    insert(AccountEvent).from_select(
+    insert(account_events).from_select(
         ["sequence", "kind", "body", "permanent"],
         select(
-            func.coalesce(func.max(AccountEvent.sequence), 0) + 1,
-            bindparam("kind", type_=AccountEvent.kind.type),
-            bindparam("body", type_=AccountEvent.body.type),
-            bindparam("permanent", type_=AccountEvent.permanent.type),
+            func.coalesce(func.max(account_events.c.sequence), 0) + 1,
+            bindparam("kind", type_=account_events.c.kind.type),
+            bindparam("body", type_=account_events.c.body.type),
+            bindparam("permanent", type_=account_events.c.permanent.type),
         ),
     )
 )
 LIST_AFTER = statement(
-    select(*columns(EventRow, AccountEvent))
-    .where(AccountEvent.sequence > bindparam("after_sequence"))
-    .order_by(AccountEvent.sequence)
+    select(*columns(EventRow, account_events))
+    .where(account_events.c.sequence > bindparam("after_sequence"))
+    .order_by(account_events.c.sequence)
     .limit(_BATCH_SIZE),
     EventRow,
 )
 # A replay begins after the last event that is older than the age. Sequence and time ascend together, so this is
 # the event with the highest sequence.
 GET_LAST_SEQUENCE_BEFORE = statement(
-    select(func.coalesce(func.max(AccountEvent.sequence), 0)).where(
-        AccountEvent.created_at < func.now() - bindparam("age", type_=Interval)
+    select(func.coalesce(func.max(account_events.c.sequence), 0)).where(
+        account_events.c.created_at < func.now() - bindparam("age", type_=Interval)
     ),
     int,
 )
-GET_EPOCH = statement(select(FeedEpoch.epoch).order_by(FeedEpoch.epoch.desc()).limit(1), str)
-_last = select(func.max(AccountEvent.sequence)).scalar_subquery()
+GET_EPOCH = statement(select(feed_epochs.c.epoch).order_by(feed_epochs.c.epoch.desc()).limit(1), str)
+_last = select(func.max(account_events.c.sequence)).scalar_subquery()
 # The last event is always kept, because the next sequence number is derived from it.
 DELETE_EXPIRED = statement(
-    delete(AccountEvent).where(
-        AccountEvent.permanent.is_(False),
-        AccountEvent.created_at < func.now() - bindparam("retention", type_=Interval),
-        AccountEvent.sequence < _last,
+    delete(account_events).where(
+        account_events.c.permanent.is_(False),
+        account_events.c.created_at < func.now() - bindparam("retention", type_=Interval),
+        account_events.c.sequence < _last,
     )
 )
 # Only the last settings of a user count. After an erasure, none are kept, because they contain personal data.
 DELETE_SUPERSEDED_SETTINGS = statement(
-    delete(AccountEvent).where(
-        AccountEvent.kind == literal_column("'settings_changed'"),
-        AccountEvent.body["user_id"].astext == bindparam("user_id"),
-        AccountEvent.sequence != _last,
+    delete(account_events).where(
+        account_events.c.kind == literal_column("'settings_changed'"),
+        account_events.c.body["user_id"].astext == bindparam("user_id"),
+        account_events.c.sequence != _last,
     )
 )
 

@@ -8,12 +8,12 @@ from sqlalchemy import Interval, and_, bindparam, delete, func, insert, null, se
 
 from chassis.database import Executor, Statement, Transaction, columns, statement
 from identity_service.classes.types import ClassFields, ClassRow, UserClassRow
-from identity_service.tables import Class, JoinCode, Membership, RosterClass, UserClass
+from identity_service.tables import class_memberships, classes, join_codes, roster_classes, user_classes
 
-_COLUMNS = columns(ClassRow, Class)
-_BY_ID = Class.class_id == bindparam("class_id")
+_COLUMNS = columns(ClassRow, classes)
+_BY_ID = classes.c.class_id == bindparam("class_id")
 _FIELDS: dict[str, Any] = {name: bindparam(name) for name in ClassFields._fields}
-_NEW_VERSION: dict[str, Any] = {"version": Class.version + 1, "updated_at": func.now()}
+_NEW_VERSION: dict[str, Any] = {"version": classes.c.version + 1, "updated_at": func.now()}
 _TEACHER: dict[str, Any] = {
     "class_id": bindparam("class_id"),
     "user_id": bindparam("user_id"),
@@ -21,56 +21,56 @@ _TEACHER: dict[str, Any] = {
 }
 _LIST_ALL = (
     select(*_COLUMNS)
-    .where(Class.class_id < bindparam("before_id"))
+    .where(classes.c.class_id < bindparam("before_id"))
     # UUIDv7 ids ascend with the time of creation.
-    .order_by(Class.class_id.desc())
+    .order_by(classes.c.class_id.desc())
     .limit(bindparam("limit"))
 )
 # A subquery for each class of the user: with a join, the planner scans all classes.
 _is_active = (
-    select(and_(Class.archived_at == null(), Class.deleted_at == null()))
-    .where(Class.class_id == UserClass.class_id)
-    .correlate(UserClass)
+    select(and_(classes.c.archived_at == null(), classes.c.deleted_at == null()))
+    .where(classes.c.class_id == user_classes.c.class_id)
+    .correlate(user_classes)
     .scalar_subquery()
 )
 
-GET = statement(select(*_COLUMNS).where(_BY_ID, Class.deleted_at == null()), ClassRow)
+GET = statement(select(*_COLUMNS).where(_BY_ID, classes.c.deleted_at == null()), ClassRow)
 GET_FOR_UPDATE = statement(select(*_COLUMNS).where(_BY_ID).with_for_update(), ClassRow)
 GET_ID_BY_JOIN_CODE = statement(
-    select(JoinCode.class_id).where(JoinCode.join_code == bindparam("join_code")), str
+    select(join_codes.c.class_id).where(join_codes.c.join_code == bindparam("join_code")), str
 )
 LIST_BY_USER = statement(
-    select(*_COLUMNS, UserClass.role, UserClass.created_at)
-    .join(Class, Class.class_id == UserClass.class_id)
+    select(*_COLUMNS, user_classes.c.role, user_classes.c.created_at)
+    .join(classes, classes.c.class_id == user_classes.c.class_id)
     .where(
-        UserClass.user_id == bindparam("user_id"),
-        Class.deleted_at == null(),
-        tuple_(UserClass.created_at, UserClass.class_id)
+        user_classes.c.user_id == bindparam("user_id"),
+        classes.c.deleted_at == null(),
+        tuple_(user_classes.c.created_at, user_classes.c.class_id)
         < tuple_(bindparam("before"), bindparam("before_id")),
     )
-    .order_by(UserClass.created_at.desc(), UserClass.class_id.desc())
+    .order_by(user_classes.c.created_at.desc(), user_classes.c.class_id.desc())
     .limit(bindparam("limit")),
     UserClassRow,
 )
-LIST_ALL = statement(_LIST_ALL.where(Class.deleted_at == null()), ClassRow)
+LIST_ALL = statement(_LIST_ALL.where(classes.c.deleted_at == null()), ClassRow)
 LIST_ALL_WITH_DELETED = statement(_LIST_ALL, ClassRow)
 COUNT_ACTIVE_BY_USER = statement(
-    select(func.count().filter(_is_active)).where(UserClass.user_id == bindparam("user_id")), int
+    select(func.count().filter(_is_active)).where(user_classes.c.user_id == bindparam("user_id")), int
 )
 ADD = statement(
-    insert(Class).values({**_FIELDS, "join_code": bindparam("join_code")}).returning(*_COLUMNS), ClassRow
+    insert(classes).values({**_FIELDS, "join_code": bindparam("join_code")}).returning(*_COLUMNS), ClassRow
 )
 ADD_JOIN_CODE = statement(
-    insert(JoinCode).values(join_code=bindparam("join_code"), class_id=bindparam("class_id"))
+    insert(join_codes).values(join_code=bindparam("join_code"), class_id=bindparam("class_id"))
 )
-ADD_TEACHER = statement(insert(Membership).values(_TEACHER))
-ADD_TEACHER_BY_USER = statement(insert(UserClass).values(_TEACHER))
+ADD_TEACHER = statement(insert(class_memberships).values(_TEACHER))
+ADD_TEACHER_BY_USER = statement(insert(user_classes).values(_TEACHER))
 UPDATE_FIELDS = statement(
-    update(Class).where(_BY_ID).values(_FIELDS).values(_NEW_VERSION).returning(*_COLUMNS), ClassRow
+    update(classes).where(_BY_ID).values(_FIELDS).values(_NEW_VERSION).returning(*_COLUMNS), ClassRow
 )
-DELETE_JOIN_CODE = statement(delete(JoinCode).where(JoinCode.join_code == bindparam("join_code")))
+DELETE_JOIN_CODE = statement(delete(join_codes).where(join_codes.c.join_code == bindparam("join_code")))
 SET_JOIN_CODE = statement(
-    update(Class)
+    update(classes)
     .where(_BY_ID)
     .values(_NEW_VERSION)
     .values(join_code=bindparam("join_code"))
@@ -78,14 +78,15 @@ SET_JOIN_CODE = statement(
     ClassRow,
 )
 ARCHIVE = statement(
-    update(Class).where(_BY_ID).values(_NEW_VERSION).values(archived_at=func.now()).returning(*_COLUMNS),
+    update(classes).where(_BY_ID).values(_NEW_VERSION).values(archived_at=func.now()).returning(*_COLUMNS),
     ClassRow,
 )
 UNARCHIVE = statement(
-    update(Class).where(_BY_ID).values(_NEW_VERSION).values(archived_at=null()).returning(*_COLUMNS), ClassRow
+    update(classes).where(_BY_ID).values(_NEW_VERSION).values(archived_at=null()).returning(*_COLUMNS),
+    ClassRow,
 )
 MARK_DELETED = statement(
-    update(Class)
+    update(classes)
     .where(_BY_ID)
     .values(_NEW_VERSION)
     .values(deleted_at=func.now(), deleted_by_user_id=bindparam("deleted_by_user_id"))
@@ -93,7 +94,7 @@ MARK_DELETED = statement(
     ClassRow,
 )
 UNDELETE = statement(
-    update(Class)
+    update(classes)
     .where(_BY_ID)
     .values(_NEW_VERSION)
     .values(deleted_at=null(), deleted_by_user_id=null())
@@ -102,27 +103,33 @@ UNDELETE = statement(
 )
 TRY_LOCK_PURGE = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("class_purge"))), bool)
 NEXT_DELETED_CLASS = statement(
-    select(Class.class_id)
-    .where(Class.deleted_at < func.now() - bindparam("kept_for", type_=Interval))
-    .order_by(Class.deleted_at)
+    select(classes.c.class_id)
+    .where(classes.c.deleted_at < func.now() - bindparam("kept_for", type_=Interval))
+    .order_by(classes.c.deleted_at)
     .limit(1)
     .with_for_update(),
     str,
 )
 PURGE_JOIN_CODE = statement(
-    delete(JoinCode).where(JoinCode.join_code == select(Class.join_code).where(_BY_ID).scalar_subquery())
+    delete(join_codes).where(
+        join_codes.c.join_code == select(classes.c.join_code).where(_BY_ID).scalar_subquery()
+    )
 )
 # Through the memberships, because the key of `user_classes` begins with the user.
 PURGE_MEMBERSHIPS_BY_USER = statement(
-    delete(UserClass).where(
-        UserClass.user_id == Membership.user_id,
-        UserClass.class_id == Membership.class_id,
-        Membership.class_id == bindparam("class_id"),
+    delete(user_classes).where(
+        user_classes.c.user_id == class_memberships.c.user_id,
+        user_classes.c.class_id == class_memberships.c.class_id,
+        class_memberships.c.class_id == bindparam("class_id"),
     )
 )
-PURGE_MEMBERSHIPS = statement(delete(Membership).where(Membership.class_id == bindparam("class_id")))
-PURGE_ROSTER_CLASS = statement(delete(RosterClass).where(RosterClass.class_id == bindparam("class_id")))
-PURGE = statement(delete(Class).where(_BY_ID))
+PURGE_MEMBERSHIPS = statement(
+    delete(class_memberships).where(class_memberships.c.class_id == bindparam("class_id"))
+)
+PURGE_ROSTER_CLASS = statement(
+    delete(roster_classes).where(roster_classes.c.class_id == bindparam("class_id"))
+)
+PURGE = statement(delete(classes).where(_BY_ID))
 
 
 async def get(executor: Executor, class_id: str) -> ClassRow | None:

@@ -3,80 +3,101 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, Integer, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    Named,
+    Table,
+    Text,
+    TypedColumns,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, UUID
-from sqlalchemy.orm import Mapped, mapped_column
 
-from identity_service.tables.base import Base
+from chassis.tables import TIMESTAMPTZ
+from identity_service.tables.metadata import METADATA
 
 
-class AppConfig(Base):
+class AppConfigColumns(TypedColumns):
     """Configuration values that administrators have set."""
 
-    __tablename__ = "app_config"
-
-    key: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[Any] = mapped_column(JSONB)
-    version: Mapped[int] = mapped_column(server_default="1")
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_by_user_id: Mapped[str | None] = mapped_column(UUID)
+    key: Named[str] = Column(Text, primary_key=True)
+    value: Named[Any] = Column(JSONB)
+    version: Named[int] = Column(BigInteger, server_default="1")
+    updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    updated_by_user_id: Named[str | None] = Column(UUID)
 
 
-class ModelBackend(Base):
+app_config = Table("app_config", METADATA, AppConfigColumns)
+
+
+class ModelBackendColumns(TypedColumns):
     """A server of language models."""
 
-    __tablename__ = "model_backends"
-
-    backend_id: Mapped[str] = mapped_column(UUID, primary_key=True, server_default=text("uuidv7()"))
-    name: Mapped[str] = mapped_column(unique=True)
-    provider: Mapped[str]
-    base_url: Mapped[str] = mapped_column(server_default="")
-    key_reference: Mapped[str] = mapped_column(server_default="")
-    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
-    version: Mapped[int] = mapped_column(server_default="1")
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (
-        CheckConstraint("provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')", name="provider"),
-    )
+    backend_id: Named[str] = Column(UUID, primary_key=True, server_default=text("uuidv7()"))
+    name: Named[str] = Column(Text, unique=True)
+    provider: Named[str] = Column(Text)
+    base_url: Named[str] = Column(Text, server_default="")
+    key_reference: Named[str] = Column(Text, server_default="")
+    enabled: Named[bool] = Column(server_default=text("true"))
+    version: Named[int] = Column(BigInteger, server_default="1")
+    created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
 
 
-class Model(Base):
+model_backends = Table(
+    "model_backends",
+    METADATA,
+    ModelBackendColumns,
+    CheckConstraint("provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')", name="provider"),
+)
+
+
+class ModelColumns(TypedColumns):
     """A model of a backend."""
 
-    __tablename__ = "models"
-
-    model_id: Mapped[str] = mapped_column(UUID, primary_key=True, server_default=text("uuidv7()"))
-    backend_id: Mapped[str] = mapped_column(UUID, ForeignKey("model_backends.backend_id"))
-    model_name: Mapped[str]
-    temperature: Mapped[float] = mapped_column(Double, server_default="0.2")
-    max_output_tokens: Mapped[int] = mapped_column(Integer, server_default="2048")
-    version: Mapped[int] = mapped_column(server_default="1")
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (
-        UniqueConstraint("backend_id", "model_name"),
-        CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
-        CheckConstraint("max_output_tokens > 0", name="max_output_tokens"),
-    )
+    model_id: Named[str] = Column(UUID, primary_key=True, server_default=text("uuidv7()"))
+    backend_id: Named[str] = Column(UUID, ForeignKey("model_backends.backend_id"))
+    model_name: Named[str] = Column(Text)
+    temperature: Named[float] = Column(Double, server_default="0.2")
+    max_output_tokens: Named[int] = Column(Integer, server_default="2048")
+    version: Named[int] = Column(BigInteger, server_default="1")
+    created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
 
 
-class ComponentModel(Base):
+models = Table(
+    "models",
+    METADATA,
+    ModelColumns,
+    UniqueConstraint("backend_id", "model_name"),
+    CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
+    CheckConstraint("max_output_tokens > 0", name="max_output_tokens"),
+)
+
+
+class ComponentModelColumns(TypedColumns):
     """The model that a component uses."""
 
-    __tablename__ = "component_models"
+    component: Named[str] = Column(Text, primary_key=True)
+    model_id: Named[str] = Column(UUID, ForeignKey("models.model_id"))
+    updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    updated_by_user_id: Named[str | None] = Column(UUID)
 
-    component: Mapped[str] = mapped_column(primary_key=True)
-    model_id: Mapped[str] = mapped_column(UUID, ForeignKey("models.model_id"))
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_by_user_id: Mapped[str | None] = mapped_column(UUID)
 
-    __table_args__ = (
-        CheckConstraint(
-            "component IN ('TUTOR', 'BOOK_INGESTION', 'STUDY_PLAN_GENERATOR', 'STUDY_PLAN_REVIEWER', "
-            "'QUIZ_GENERATOR', 'MISCONCEPTION_DETECTOR', 'EVAL_EVALUATOR', 'EVAL_SIMULATOR')",
-            name="component",
-        ),
-    )
+component_models = Table(
+    "component_models",
+    METADATA,
+    ComponentModelColumns,
+    CheckConstraint(
+        "component IN ('TUTOR', 'BOOK_INGESTION', 'STUDY_PLAN_GENERATOR', 'STUDY_PLAN_REVIEWER', "
+        "'QUIZ_GENERATOR', 'MISCONCEPTION_DETECTOR', 'EVAL_EVALUATOR', 'EVAL_SIMULATOR')",
+        name="component",
+    ),
+)

@@ -1,6 +1,6 @@
 """Alembic's entry point; everything is in the chassis."""
 
 from chassis.migrations import run_environment
-from session_service.tables import Base
+from session_service.tables import METADATA
 
-run_environment(Base.metadata)
+run_environment(METADATA)

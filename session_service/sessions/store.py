@@ -6,13 +6,13 @@ from sqlalchemy import bindparam, func, insert, null, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from session_service.sessions.types import NewSession, SessionRow
-from session_service.tables import Session
+from session_service.tables import sessions
 
-_SESSION = columns(SessionRow, Session)
+_SESSION = columns(SessionRow, sessions)
 _IS_THE_SESSION = (
-    Session.user_id == bindparam("user_id"),
-    Session.session_id == bindparam("session_id"),
-    Session.deleted_at == null(),
+    sessions.c.user_id == bindparam("user_id"),
+    sessions.c.session_id == bindparam("session_id"),
+    sessions.c.deleted_at == null(),
 )
 
 GET = statement(select(*_SESSION).where(*_IS_THE_SESSION), SessionRow)
@@ -20,24 +20,24 @@ GET_FOR_UPDATE = statement(select(*_SESSION).where(*_IS_THE_SESSION).with_for_up
 LIST_BY_USER = statement(
     select(*_SESSION)
     .where(
-        Session.user_id == bindparam("user_id"),
-        Session.session_id < bindparam("before_id"),
-        Session.deleted_at == null(),
+        sessions.c.user_id == bindparam("user_id"),
+        sessions.c.session_id < bindparam("before_id"),
+        sessions.c.deleted_at == null(),
     )
-    .order_by(Session.session_id.desc())
+    .order_by(sessions.c.session_id.desc())
     .limit(bindparam("limit")),
     SessionRow,
 )
 ADD = statement(
-    insert(Session).values({name: bindparam(name) for name in NewSession._fields}).returning(*_SESSION),
+    insert(sessions).values({name: bindparam(name) for name in NewSession._fields}).returning(*_SESSION),
     SessionRow,
 )
 SET_PHASE = statement(
-    update(Session)
+    update(sessions)
     .where(*_IS_THE_SESSION)
     .values(
         phase=bindparam("phase"),
-        state_version=Session.state_version + 1,
+        state_version=sessions.c.state_version + 1,
         updated_at=func.clock_timestamp(),
     )
     .returning(*_SESSION),

@@ -25,11 +25,11 @@ from content_service.knowledge.types import ChunkRow
 from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN
 from content_service.settings import Settings
-from content_service.tables import Base
+from content_service.tables import METADATA
 from tests.benchmarks.course import DATA, documents
 
 _AUTHOR = str(uuid.uuid4())
-_CLASS_TABLES = [table.name for table in Base.metadata.sorted_tables if "scope_id" in table.columns]
+_CLASS_TABLES = [table.name for table in METADATA.sorted_tables if "scope_id" in table.columns]
 
 
 @dataclass(frozen=True)

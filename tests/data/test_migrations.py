@@ -73,7 +73,7 @@ def test_migrations_run_forward_and_back_and_forward_again(postgres: Postgres, s
 def test_migrations_create_the_declared_tables(postgres: Postgres, service: str, schema: Schema) -> None:
     with empty_database(postgres) as (url, connection):
         engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=pool.NullPool)
-        import_module(f"{service}.tables").Base.metadata.create_all(engine)
+        import_module(f"{service}.tables").METADATA.create_all(engine)
         assert Schema(connection).service_objects() == schema.service_objects()
 
 
@@ -102,5 +102,5 @@ def test_every_unique_index_contains_the_distribution_key(schema: Schema) -> Non
 
 
 def test_every_reference_table_exists() -> None:
-    declared = [import_module(f"{service}.tables").Base.metadata.tables for service in SERVICES]
+    declared = [import_module(f"{service}.tables").METADATA.tables for service in SERVICES]
     assert {name for tables in declared for name in tables} >= REFERENCE.keys()

@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from chassis.database import Statement, statement
 from chassis.testing import Postgres
 from deploy.stack.layout import SERVICES
-from identity_service.tables import Membership, SignIn, User
+from identity_service.tables import class_memberships, sign_ins, users
 from tests.data import statements, volume_data
 from tests.data.plans import Planner, Scan
 from tests.data.schema import Schema
@@ -169,16 +169,16 @@ def compile_unregistered(clause: CompilerElement) -> Statement[Any]:
     return compiled
 
 
-BY_NICKNAME = select(User.user_id).where(User.nickname == bindparam("nickname"))
-BY_ID_OR_NICKNAME = select(User.user_id).where(
-    (User.user_id == bindparam("user_id")) | (User.nickname == bindparam("nickname"))
+BY_NICKNAME = select(users.c.user_id).where(users.c.nickname == bindparam("nickname"))
+BY_ID_OR_NICKNAME = select(users.c.user_id).where(
+    (users.c.user_id == bindparam("user_id")) | (users.c.nickname == bindparam("nickname"))
 )
 BY_CLASS = (
-    select(SignIn.sign_in_id)
-    .join(Membership, Membership.user_id == SignIn.user_id)
-    .where(Membership.class_id == bindparam("class_id"))
+    select(sign_ins.c.sign_in_id)
+    .join(class_memberships, class_memberships.c.user_id == sign_ins.c.user_id)
+    .where(class_memberships.c.class_id == bindparam("class_id"))
 )
-BY_SIGN_IN = select(SignIn.sign_in_id).where(SignIn.sign_in_id == bindparam("sign_in_id"))
+BY_SIGN_IN = select(sign_ins.c.sign_in_id).where(sign_ins.c.sign_in_id == bindparam("sign_in_id"))
 
 
 @pytest.mark.parametrize("database", ["identity_service"], indirect=True)
@@ -190,6 +190,6 @@ def test_a_statement_without_a_distribution_key_is_detected(
 
 
 @pytest.mark.parametrize("database", ["identity_service"], indirect=True)
-@pytest.mark.parametrize("clause", [BY_NICKNAME, BY_ID_OR_NICKNAME, select(SignIn.user_id)])
+@pytest.mark.parametrize("clause", [BY_NICKNAME, BY_ID_OR_NICKNAME, select(sign_ins.c.user_id)])
 def test_a_statement_without_an_index_is_detected(database: VolumeDatabase, clause: CompilerElement) -> None:
     assert database.full_scans(compile_unregistered(clause))

@@ -35,62 +35,66 @@ from content_service.materials.ingestion.types import (
 )
 from content_service.materials.rules import FAILED, PENDING, PROCESSING, READY
 from content_service.tables import (
-    Chunk,
-    ChunkEmbedding,
-    ChunkTerm,
-    KnowledgeSettings,
-    Material,
+    chunk_embeddings,
+    chunk_terms,
+    knowledge_settings,
+    material_chunks,
+    materials,
 )
 
-_material_id = bindparam("material_id", type_=Material.material_id.type)
-_THE_MATERIAL = (Material.scope_id == scope(), Material.material_id == _material_id)
-_CURRENT_ATTEMPT = (*_THE_MATERIAL, Material.status == PROCESSING, Material.attempt == bindparam("attempt"))
+_material_id = bindparam("material_id", type_=materials.c.material_id.type)
+_THE_MATERIAL = (materials.c.scope_id == scope(), materials.c.material_id == _material_id)
+_CURRENT_ATTEMPT = (
+    *_THE_MATERIAL,
+    materials.c.status == PROCESSING,
+    materials.c.attempt == bindparam("attempt"),
+)
 
 CLAIM = statement(
-    update(Material)
+    update(materials)
     .where(
         *_THE_MATERIAL,
-        or_(Material.status == PENDING, Material.status == PROCESSING),
-        KnowledgeSettings.singleton == true(),
+        or_(materials.c.status == PENDING, materials.c.status == PROCESSING),
+        knowledge_settings.c.singleton == true(),
     )
     .values(
-        attempt=Material.attempt + 1,
-        failed_attempts=Material.failed_attempts + 1,
+        attempt=materials.c.attempt + 1,
+        failed_attempts=materials.c.failed_attempts + 1,
         status=literal(PROCESSING),
-        stage=case((Material.chunk_count > 0, literal("EMBEDDING")), else_=literal("EXTRACTING")),
+        stage=case((materials.c.chunk_count > 0, literal("EMBEDDING")), else_=literal("EXTRACTING")),
         updated_at=func.clock_timestamp(),
     )
     .returning(
-        Material.attempt,
-        Material.failed_attempts,
-        Material.storage_key,
-        Material.content_type,
-        Material.chunk_count,
-        KnowledgeSettings.chunk_tokens,
-        KnowledgeSettings.chunk_overlap_tokens,
-        KnowledgeSettings.window_characters,
+        materials.c.attempt,
+        materials.c.failed_attempts,
+        materials.c.storage_key,
+        materials.c.content_type,
+        materials.c.chunk_count,
+        knowledge_settings.c.chunk_tokens,
+        knowledge_settings.c.chunk_overlap_tokens,
+        knowledge_settings.c.window_characters,
     ),
     ClaimedRow,
 )
 ADVANCE = statement(
-    update(Material)
+    update(materials)
     .where(*_CURRENT_ATTEMPT)
     .values(
         stage=bindparam("stage"),
-        progress=func.greatest(Material.progress, bindparam("progress", type_=SmallInteger)),
+        progress=func.greatest(materials.c.progress, bindparam("progress", type_=SmallInteger)),
         failed_attempts=case(
-            (bindparam("made_progress", type_=Boolean), literal(0)), else_=Material.failed_attempts
+            (bindparam("made_progress", type_=Boolean), literal(0)), else_=materials.c.failed_attempts
         ),
         updated_at=func.clock_timestamp(),
     )
 )
 SET_COUNTS = statement(
-    update(Material)
+    update(materials)
     .where(*_CURRENT_ATTEMPT)
     .values(chunk_count=bindparam("chunk_count"), page_count=bindparam("page_count"))
 )
 FINISH = statement(
-    update(Material)
+    update(materials)
     .where(*_CURRENT_ATTEMPT)
     .values(
         status=literal(READY),
@@ -101,7 +105,7 @@ FINISH = statement(
     )
 )
 FAIL = statement(
-    update(Material)
+    update(materials)
     .where(*_CURRENT_ATTEMPT)
     .values(
         status=literal(FAILED),
@@ -111,8 +115,8 @@ FAIL = statement(
         updated_at=func.clock_timestamp(),
     )
 )
-_of_chunks = (Chunk.scope_id == scope(), Chunk.material_id == _material_id)
-DELETE_CHUNKS = statement(delete(Chunk).where(*_of_chunks))
+_of_chunks = (material_chunks.c.scope_id == scope(), material_chunks.c.material_id == _material_id)
+DELETE_CHUNKS = statement(delete(material_chunks).where(*_of_chunks))
 _chunks = (
     func.unnest(
         bindparam("pages", type_=ARRAY(Integer)),
@@ -125,7 +129,7 @@ _chunks = (
     .render_derived()
 )
 INSERT_CHUNKS = statement(
-    insert(Chunk).from_select(
+    insert(material_chunks).from_select(
         ["scope_id", "material_id", "ordinal", "page", "section", "char_start", "char_end", "text"],
         select(
             scope(),
@@ -140,18 +144,18 @@ INSERT_CHUNKS = statement(
     )
 )
 _of_embeddings = (
-    ChunkEmbedding.scope_id == scope(),
-    ChunkEmbedding.set_id == bindparam("set_id"),
-    ChunkEmbedding.material_id == _material_id,
+    chunk_embeddings.c.scope_id == scope(),
+    chunk_embeddings.c.set_id == bindparam("set_id"),
+    chunk_embeddings.c.material_id == _material_id,
 )
 GET_LAST_EMBEDDED = statement(
-    select(func.coalesce(func.max(ChunkEmbedding.ordinal), literal(-1))).where(*_of_embeddings), int
+    select(func.coalesce(func.max(chunk_embeddings.c.ordinal), literal(-1))).where(*_of_embeddings), int
 )
-GET_CHUNK_COUNT = statement(select(Material.chunk_count).where(*_THE_MATERIAL), int)
+GET_CHUNK_COUNT = statement(select(materials.c.chunk_count).where(*_THE_MATERIAL), int)
 LIST_UNEMBEDDED = statement(
-    select(Chunk.ordinal, Chunk.section, Chunk.text)
-    .where(*_of_chunks, Chunk.ordinal > bindparam("after"))
-    .order_by(Chunk.ordinal)
+    select(material_chunks.c.ordinal, material_chunks.c.section, material_chunks.c.text)
+    .where(*_of_chunks, material_chunks.c.ordinal > bindparam("after"))
+    .order_by(material_chunks.c.ordinal)
     .limit(bindparam("limit")),
     UnembeddedChunkRow,
 )
@@ -165,7 +169,7 @@ _vectors = (
     .render_derived()
 )
 INSERT_EMBEDDINGS = statement(
-    insert(ChunkEmbedding).from_select(
+    insert(chunk_embeddings).from_select(
         ["scope_id", "set_id", "material_id", "ordinal", "window", "embedding"],
         select(
             scope(),
@@ -179,27 +183,27 @@ INSERT_EMBEDDINGS = statement(
 )
 _english = cast(literal("english"), REGCONFIG)
 _term = (
-    func.unnest(func.to_tsvector(_english, Chunk.section + literal(" ") + Chunk.text))
+    func.unnest(func.to_tsvector(_english, material_chunks.c.section + literal(" ") + material_chunks.c.text))
     .table_valued(column("lexeme", Text), column("positions", ARRAY(SmallInteger)), "weights")
     .lateral("term")
 )
 _occurrences = func.cardinality(_term.c.positions)
 _inserted = (
-    insert(ChunkTerm)
+    insert(chunk_terms)
     .from_select(
         ["scope_id", "term", "material_id", "ordinal", "occurrences", "chunk_length"],
         select(
-            Chunk.scope_id,
+            material_chunks.c.scope_id,
             _term.c.lexeme,
-            Chunk.material_id,
-            Chunk.ordinal,
+            material_chunks.c.material_id,
+            material_chunks.c.ordinal,
             _occurrences,
-            func.sum(_occurrences).over(partition_by=Chunk.ordinal),
+            func.sum(_occurrences).over(partition_by=material_chunks.c.ordinal),
         )
         .join(_term, true())
         .where(*_of_chunks),
     )
-    .returning(ChunkTerm.occurrences)
+    .returning(chunk_terms.c.occurrences)
     .cte("inserted")
 )
 INSERT_TERMS = statement(select(func.coalesce(func.sum(_inserted.c.occurrences), literal(0))), int)

@@ -4,31 +4,33 @@ from sqlalchemy import bindparam, func, insert, select
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.administration.audit.types import ChainHead, EntryRow
-from identity_service.tables import AuditEntry
+from identity_service.tables import audit_entries
 
-_ENTRY = columns(EntryRow, AuditEntry)
+_ENTRY = columns(EntryRow, audit_entries)
 _PAGE = (
     select(*_ENTRY)
-    .where(AuditEntry.sequence < bindparam("before"))
-    .order_by(AuditEntry.sequence.desc())
+    .where(audit_entries.c.sequence < bindparam("before"))
+    .order_by(audit_entries.c.sequence.desc())
     .limit(bindparam("limit"))
 )
 
 # One writer at a time, because the digest of each entry is computed from the previous one.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("audit_entries"))))
 GET_HEAD = statement(
-    select(*columns(ChainHead, AuditEntry)).order_by(AuditEntry.sequence.desc()).limit(1), ChainHead
+    select(*columns(ChainHead, audit_entries)).order_by(audit_entries.c.sequence.desc()).limit(1), ChainHead
 )
-EXISTS = statement(select(AuditEntry.entry_id).where(AuditEntry.entry_id == bindparam("entry_id")), str)
-ADD = statement(insert(AuditEntry).values({name: bindparam(name) for name in EntryRow._fields}))
+EXISTS = statement(
+    select(audit_entries.c.entry_id).where(audit_entries.c.entry_id == bindparam("entry_id")), str
+)
+ADD = statement(insert(audit_entries).values({name: bindparam(name) for name in EntryRow._fields}))
 LIST = statement(_PAGE, EntryRow)
-LIST_BY_USER = statement(_PAGE.where(AuditEntry.user_id == bindparam("user_id")), EntryRow)
-LIST_BY_ACTOR = statement(_PAGE.where(AuditEntry.actor_user_id == bindparam("actor_user_id")), EntryRow)
-LIST_BY_CLASS = statement(_PAGE.where(AuditEntry.class_id == bindparam("class_id")), EntryRow)
+LIST_BY_USER = statement(_PAGE.where(audit_entries.c.user_id == bindparam("user_id")), EntryRow)
+LIST_BY_ACTOR = statement(_PAGE.where(audit_entries.c.actor_user_id == bindparam("actor_user_id")), EntryRow)
+LIST_BY_CLASS = statement(_PAGE.where(audit_entries.c.class_id == bindparam("class_id")), EntryRow)
 LIST_AFTER = statement(
     select(*_ENTRY)
-    .where(AuditEntry.sequence > bindparam("after"))
-    .order_by(AuditEntry.sequence)
+    .where(audit_entries.c.sequence > bindparam("after"))
+    .order_by(audit_entries.c.sequence)
     .limit(bindparam("limit")),
     EntryRow,
 )

@@ -8,15 +8,17 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.administration.config.types import ConfigRow
-from identity_service.tables import AppConfig
+from identity_service.tables import app_config
 
-_ROW = columns(ConfigRow, AppConfig)
+_ROW = columns(ConfigRow, app_config)
 
 # A table-wide lock, because an entry that has its default value has no row to lock.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("app_config"))))
-GET = statement(select(*_ROW).where(AppConfig.key == bindparam("key")), ConfigRow)
-LIST_ALL = statement(select(*_ROW).order_by(AppConfig.key), ConfigRow)
-_UPSERT = insert(AppConfig).values({name: bindparam(name) for name in ("key", "value", "updated_by_user_id")})
+GET = statement(select(*_ROW).where(app_config.c.key == bindparam("key")), ConfigRow)
+LIST_ALL = statement(select(*_ROW).order_by(app_config.c.key), ConfigRow)
+_UPSERT = insert(app_config).values(
+    {name: bindparam(name) for name in ("key", "value", "updated_by_user_id")}
+)
 UPSERT = statement(
     _UPSERT.on_conflict_do_update(
         index_elements=["key"],
@@ -24,12 +26,12 @@ UPSERT = statement(
             "value": _UPSERT.excluded.value,
             "updated_by_user_id": _UPSERT.excluded.updated_by_user_id,
             "updated_at": func.now(),
-            "version": AppConfig.version + 1,
+            "version": app_config.c.version + 1,
         },
     ).returning(*_ROW),
     ConfigRow,
 )
-DELETE = statement(delete(AppConfig).where(AppConfig.key == bindparam("key")))
+DELETE = statement(delete(app_config).where(app_config.c.key == bindparam("key")))
 
 
 async def lock(transaction: Transaction) -> None:

@@ -13,15 +13,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.administration.models.types import ModelFields, ModelRow
-from identity_service.tables import ComponentModel, Model
+from identity_service.tables import component_models, models
 
-_MODEL = columns(ModelRow, Model)
-_THE_MODEL = Model.model_id == bindparam("model_id")
+_MODEL = columns(ModelRow, models)
+_THE_MODEL = models.c.model_id == bindparam("model_id")
 _FIELDS: dict[str, Any] = {name: bindparam(name) for name in ModelFields._fields}
 
 # Returns no row if the name is taken; unlike an error, this keeps the transaction usable.
 ADD = statement(
-    insert(Model)
+    insert(models)
     .values(backend_id=bindparam("backend_id"), **_FIELDS)
     .on_conflict_do_nothing(index_elements=["backend_id", "model_name"])
     .returning(*_MODEL),
@@ -30,31 +30,31 @@ ADD = statement(
 GET = statement(select(*_MODEL).where(_THE_MODEL), ModelRow)
 GET_FOR_UPDATE = statement(select(*_MODEL).where(_THE_MODEL).with_for_update(), ModelRow)
 LOCK_FOR_SHARE = statement(
-    select(Model.model_id).where(_THE_MODEL).with_for_update(read=True, key_share=True), str
+    select(models.c.model_id).where(_THE_MODEL).with_for_update(read=True, key_share=True), str
 )
 GET_BY_NAME = statement(
     select(*_MODEL).where(
-        Model.backend_id == bindparam("backend_id"), Model.model_name == bindparam("model_name")
+        models.c.backend_id == bindparam("backend_id"), models.c.model_name == bindparam("model_name")
     ),
     ModelRow,
 )
 LIST_AFTER = statement(
     select(*_MODEL)
-    .where(Model.model_id > bindparam("after"))
-    .order_by(Model.model_id)
+    .where(models.c.model_id > bindparam("after"))
+    .order_by(models.c.model_id)
     .limit(bindparam("limit")),
     ModelRow,
 )
 UPDATE = statement(
-    update(Model)
+    update(models)
     .where(_THE_MODEL)
     .values(_FIELDS)
-    .values(version=Model.version + 1, updated_at=func.now())
+    .values(version=models.c.version + 1, updated_at=func.now())
     .returning(*_MODEL),
     ModelRow,
 )
 DELETE_UNUSED = statement(
-    delete(Model).where(_THE_MODEL, ~exists().where(ComponentModel.model_id == Model.model_id))
+    delete(models).where(_THE_MODEL, ~exists().where(component_models.c.model_id == models.c.model_id))
 )
 
 

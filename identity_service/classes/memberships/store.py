@@ -10,80 +10,80 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, exists, func, insert, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, Transaction, statement
 from identity_service.classes.memberships.types import MembershipRow
-from identity_service.tables import Class, Membership, User, UserClass
+from identity_service.tables import class_memberships, classes, user_classes, users
 
 _BY_ID = (
-    Membership.class_id == bindparam("class_id"),
-    Membership.user_id == bindparam("user_id"),
+    class_memberships.c.class_id == bindparam("class_id"),
+    class_memberships.c.user_id == bindparam("user_id"),
 )
 _BY_USER_AND_CLASS = (
-    UserClass.user_id == bindparam("user_id"),
-    UserClass.class_id == bindparam("class_id"),
+    user_classes.c.user_id == bindparam("user_id"),
+    user_classes.c.class_id == bindparam("class_id"),
 )
 _WITH_NAME = (
     select(
-        Membership.class_id,
-        Membership.user_id,
-        Membership.role,
-        Membership.status,
-        Membership.created_at,
-        Membership.roster_sourced_id,
-        User.display_name,
+        class_memberships.c.class_id,
+        class_memberships.c.user_id,
+        class_memberships.c.role,
+        class_memberships.c.status,
+        class_memberships.c.created_at,
+        class_memberships.c.roster_sourced_id,
+        users.c.display_name,
     )
-    .join(User, User.user_id == Membership.user_id)
-    .where(User.deleted_at == null())
+    .join(users, users.c.user_id == class_memberships.c.user_id)
+    .where(users.c.deleted_at == null())
 )
 _NEW: dict[str, Any] = {
     "class_id": bindparam("class_id"),
     "user_id": bindparam("user_id"),
     "role": bindparam("role"),
 }
-_OTHER = aliased(Membership)
+_OTHER = class_memberships.alias()
 
 GET = statement(_WITH_NAME.where(*_BY_ID), MembershipRow)
 LIST_BY_CLASS = statement(
     _WITH_NAME.where(
-        Membership.class_id == bindparam("class_id"),
-        Membership.status == bindparam("status"),
-        tuple_(Membership.created_at, Membership.user_id) > tuple_(bindparam("after"), bindparam("after_id")),
+        class_memberships.c.class_id == bindparam("class_id"),
+        class_memberships.c.status == bindparam("status"),
+        tuple_(class_memberships.c.created_at, class_memberships.c.user_id)
+        > tuple_(bindparam("after"), bindparam("after_id")),
     )
-    .order_by(Membership.created_at, Membership.user_id)
+    .order_by(class_memberships.c.created_at, class_memberships.c.user_id)
     .limit(bindparam("limit")),
     MembershipRow,
 )
-IS_GUEST = statement(select(User.guest).where(User.user_id == bindparam("user_id")), bool)
+IS_GUEST = statement(select(users.c.guest).where(users.c.user_id == bindparam("user_id")), bool)
 # One lock for all classes: two teachers who leave the same class at the same time must not both succeed.
 LOCK_TEACHERS = statement(select(func.pg_advisory_xact_lock(func.hashtext("teachers"))))
 # The active classes that the user teaches and that have no other active teacher.
 CLASSES_WITH_SINGLE_TEACHER = statement(
-    select(Membership.class_id)
-    .join(Class, Class.class_id == Membership.class_id)
+    select(class_memberships.c.class_id)
+    .join(classes, classes.c.class_id == class_memberships.c.class_id)
     .where(
-        Membership.user_id == bindparam("user_id"),
-        Membership.role == "TEACHER",
-        Membership.status == "ACTIVE",
-        Class.archived_at == null(),
-        Class.deleted_at == null(),
+        class_memberships.c.user_id == bindparam("user_id"),
+        class_memberships.c.role == "TEACHER",
+        class_memberships.c.status == "ACTIVE",
+        classes.c.archived_at == null(),
+        classes.c.deleted_at == null(),
         ~exists()
         .where(
-            _OTHER.class_id == Membership.class_id,
-            _OTHER.user_id != Membership.user_id,
-            _OTHER.role == "TEACHER",
-            _OTHER.status == "ACTIVE",
-            User.user_id == _OTHER.user_id,
-            User.deleted_at == null(),
-            User.deactivated_at == null(),
+            _OTHER.c.class_id == class_memberships.c.class_id,
+            _OTHER.c.user_id != class_memberships.c.user_id,
+            _OTHER.c.role == "TEACHER",
+            _OTHER.c.status == "ACTIVE",
+            users.c.user_id == _OTHER.c.user_id,
+            users.c.deleted_at == null(),
+            users.c.deactivated_at == null(),
         )
-        .correlate(Membership),
+        .correlate(class_memberships),
     )
-    .order_by(Membership.class_id),
+    .order_by(class_memberships.c.class_id),
     str,
 )
-_PUT = upsert(Membership).values({**_NEW, "status": bindparam("status")})
+_PUT = upsert(class_memberships).values({**_NEW, "status": bindparam("status")})
 PUT = statement(
     _PUT.on_conflict_do_update(
         index_elements=["class_id", "user_id"],
@@ -97,15 +97,15 @@ PUT = statement(
         },
     )
 )
-PUT_BY_USER = statement(insert(UserClass).values(_NEW))
-SET_ROLE = statement(update(Membership).where(*_BY_ID).values(role=bindparam("role")))
-SET_ROLE_BY_USER = statement(update(UserClass).where(*_BY_USER_AND_CLASS).values(role=bindparam("role")))
+PUT_BY_USER = statement(insert(user_classes).values(_NEW))
+SET_ROLE = statement(update(class_memberships).where(*_BY_ID).values(role=bindparam("role")))
+SET_ROLE_BY_USER = statement(update(user_classes).where(*_BY_USER_AND_CLASS).values(role=bindparam("role")))
 END = statement(
-    update(Membership)
+    update(class_memberships)
     .where(*_BY_ID)
     .values(status=bindparam("status"), ended_at=func.now(), ended_by_user_id=bindparam("ended_by_user_id"))
 )
-END_BY_USER = statement(delete(UserClass).where(*_BY_USER_AND_CLASS))
+END_BY_USER = statement(delete(user_classes).where(*_BY_USER_AND_CLASS))
 
 
 async def get(executor: Executor, class_id: str, user_id: str) -> MembershipRow | None:

@@ -25,14 +25,14 @@ from sqlalchemy.types import TypeEngine
 
 from chassis.database import Statement, Transaction, statement
 from identity_service.tables import (
-    Class,
-    JoinCode,
-    LoginIdentifier,
-    Membership,
-    RosterClass,
-    RosterUser,
-    User,
-    UserClass,
+    class_memberships,
+    classes,
+    join_codes,
+    login_identifiers,
+    roster_classes,
+    roster_users,
+    user_classes,
+    users,
 )
 
 _TYPES: dict[str, TypeEngine[Any]] = {"user_id": UUID(), "class_id": UUID(), "grade": SmallInteger()}
@@ -55,21 +55,21 @@ _TITLES = _table("class_id", "title")
 _CLASSES = _table("class_id")
 _ENROLLMENTS = _table("class_id", "user_id", "role", "sourced_id")
 _ENDED = _table("class_id", "user_id")
-_NEW_USER_VERSION: dict[str, Any] = {"version": User.version + 1, "updated_at": func.now()}
-_NEW_CLASS_VERSION: dict[str, Any] = {"version": Class.version + 1, "updated_at": func.now()}
+_NEW_USER_VERSION: dict[str, Any] = {"version": users.c.version + 1, "updated_at": func.now()}
+_NEW_CLASS_VERSION: dict[str, Any] = {"version": classes.c.version + 1, "updated_at": func.now()}
 
 
 def _is_membership(given: TableValuedAlias) -> tuple[Any, ...]:
-    return (Membership.class_id == given.c.class_id, Membership.user_id == given.c.user_id)
+    return (class_memberships.c.class_id == given.c.class_id, class_memberships.c.user_id == given.c.user_id)
 
 
 def _is_user_class(given: TableValuedAlias) -> tuple[Any, ...]:
-    return (UserClass.user_id == given.c.user_id, UserClass.class_id == given.c.class_id)
+    return (user_classes.c.user_id == given.c.user_id, user_classes.c.class_id == given.c.class_id)
 
 
 NEW_IDS = statement(select(func.uuidv7()).select_from(func.generate_series(1, bindparam("count"))), str)
 ADD_USERS = statement(
-    insert(User).from_select(
+    insert(users).from_select(
         ["user_id", "display_name", "full_name", "nickname", "role", "grade"],
         select(
             _NEW_USERS.c.user_id,
@@ -83,7 +83,7 @@ ADD_USERS = statement(
 )
 # Skips identifiers that another transaction has taken; the caller compares the number of rows.
 ADD_IDENTIFIERS = statement(
-    upsert(LoginIdentifier)
+    upsert(login_identifiers)
     .from_select(
         ["user_id", "kind", "value", "canonical"],
         select(_IDENTIFIERS.c.user_id, _IDENTIFIERS.c.kind, _IDENTIFIERS.c.value, _IDENTIFIERS.c.canonical),
@@ -91,55 +91,57 @@ ADD_IDENTIFIERS = statement(
     .on_conflict_do_nothing()
 )
 ADD_ROSTER_USERS = statement(
-    insert(RosterUser).from_select(
+    insert(roster_users).from_select(
         ["sourced_id", "user_id"], select(_ROSTER_USERS.c.sourced_id, _ROSTER_USERS.c.user_id)
     )
 )
 RENAME_USERS = statement(
-    update(User)
-    .where(User.user_id == _NAMES.c.user_id)
+    update(users)
+    .where(users.c.user_id == _NAMES.c.user_id)
     .values(
         full_name=_NAMES.c.name,
         # The roster does not replace a display name that the user has chosen.
-        display_name=case((User.display_name == User.full_name, _NAMES.c.name), else_=User.display_name),
+        display_name=case(
+            (users.c.display_name == users.c.full_name, _NAMES.c.name), else_=users.c.display_name
+        ),
     )
     .values(_NEW_USER_VERSION)
 )
 PROMOTE_USERS = statement(
-    update(User)
-    .where(User.user_id == _USERS.c.user_id, or_(User.role == "UNASSIGNED", User.role == "STUDENT"))
+    update(users)
+    .where(users.c.user_id == _USERS.c.user_id, or_(users.c.role == "UNASSIGNED", users.c.role == "STUDENT"))
     .values(role="TEACHER")
     .values(_NEW_USER_VERSION)
 )
 ADD_CLASSES = statement(
-    insert(Class).from_select(
+    insert(classes).from_select(
         ["class_id", "title", "join_code", "join_policy"],
         select(_NEW_CLASSES.c.class_id, _NEW_CLASSES.c.title, _NEW_CLASSES.c.join_code, literal("CLOSED")),
     )
 )
 ADD_JOIN_CODES = statement(
-    insert(JoinCode).from_select(
+    insert(join_codes).from_select(
         ["join_code", "class_id"], select(_NEW_CLASSES.c.join_code, _NEW_CLASSES.c.class_id)
     )
 )
 ADD_ROSTER_CLASSES = statement(
-    insert(RosterClass).from_select(
+    insert(roster_classes).from_select(
         ["sourced_id", "class_id"], select(_ROSTER_CLASSES.c.sourced_id, _ROSTER_CLASSES.c.class_id)
     )
 )
 RENAME_CLASSES = statement(
-    update(Class)
-    .where(Class.class_id == _TITLES.c.class_id)
+    update(classes)
+    .where(classes.c.class_id == _TITLES.c.class_id)
     .values(title=_TITLES.c.title)
     .values(_NEW_CLASS_VERSION)
 )
 ARCHIVE_CLASSES = statement(
-    update(Class)
-    .where(Class.class_id == _CLASSES.c.class_id)
+    update(classes)
+    .where(classes.c.class_id == _CLASSES.c.class_id)
     .values(archived_at=func.now())
     .values(_NEW_CLASS_VERSION)
 )
-_ADD_MEMBERSHIPS = upsert(Membership).from_select(
+_ADD_MEMBERSHIPS = upsert(class_memberships).from_select(
     ["class_id", "user_id", "role", "roster_sourced_id"],
     select(_ENROLLMENTS.c.class_id, _ENROLLMENTS.c.user_id, _ENROLLMENTS.c.role, _ENROLLMENTS.c.sourced_id),
 )
@@ -157,26 +159,26 @@ ADD_MEMBERSHIPS = statement(
     )
 )
 ADD_MEMBERSHIPS_BY_USER = statement(
-    insert(UserClass).from_select(
+    insert(user_classes).from_select(
         ["class_id", "user_id", "role"],
         select(_ENROLLMENTS.c.class_id, _ENROLLMENTS.c.user_id, _ENROLLMENTS.c.role),
     )
 )
 CHANGE_MEMBERSHIPS = statement(
-    update(Membership)
+    update(class_memberships)
     .where(*_is_membership(_ENROLLMENTS))
     .values(role=_ENROLLMENTS.c.role, roster_sourced_id=_ENROLLMENTS.c.sourced_id)
 )
 CHANGE_MEMBERSHIPS_BY_USER = statement(
-    update(UserClass).where(*_is_user_class(_ENROLLMENTS)).values(role=_ENROLLMENTS.c.role)
+    update(user_classes).where(*_is_user_class(_ENROLLMENTS)).values(role=_ENROLLMENTS.c.role)
 )
 END_MEMBERSHIPS = statement(
-    update(Membership)
+    update(class_memberships)
     .where(*_is_membership(_ENDED))
     # LEFT, not REMOVED, so that the user may rejoin by code or with a later roster.
     .values(status="LEFT", ended_at=func.now(), ended_by_user_id=bindparam("ended_by_user_id", type_=UUID()))
 )
-END_MEMBERSHIPS_BY_USER = statement(delete(UserClass).where(*_is_user_class(_ENDED)))
+END_MEMBERSHIPS_BY_USER = statement(delete(user_classes).where(*_is_user_class(_ENDED)))
 
 
 async def new_ids(transaction: Transaction, count: int) -> list[str]:

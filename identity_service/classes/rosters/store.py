@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from sqlalchemy import ARRAY, Exists, Text, and_, bindparam, exists, func, null, select
 from sqlalchemy.dialects.postgresql import UUID
-from sqlalchemy.orm import aliased
 
 from chassis.database import Executor, Transaction, statement
 from identity_service.classes.rosters.types import (
@@ -15,13 +14,13 @@ from identity_service.classes.rosters.types import (
     RosterUserRow,
 )
 from identity_service.tables import (
-    Class,
-    LoginIdentifier,
-    Membership,
-    RosterClass,
-    RosterUser,
-    User,
-    UserClass,
+    class_memberships,
+    classes,
+    login_identifiers,
+    roster_classes,
+    roster_users,
+    user_classes,
+    users,
 )
 
 _ids = func.unnest(bindparam("ids", type_=ARRAY(UUID))).table_valued("id", name="given").render_derived()
@@ -30,20 +29,27 @@ _texts = (
 )
 
 
-_IDENTIFIER = aliased(LoginIdentifier)
+_IDENTIFIER = login_identifiers.alias()
 
 
 def _has_identifier(kind: str) -> Exists:
-    return exists().where(_IDENTIFIER.user_id == User.user_id, _IDENTIFIER.kind == kind)
+    return exists().where(_IDENTIFIER.c.user_id == users.c.user_id, _IDENTIFIER.c.kind == kind)
 
 
-_active = and_(User.deleted_at == null(), User.deactivated_at == null())
-_USER = (User.user_id, User.full_name, User.role, _active, _has_identifier("EMAIL"), _has_identifier("PHONE"))
+_active = and_(users.c.deleted_at == null(), users.c.deactivated_at == null())
+_USER = (
+    users.c.user_id,
+    users.c.full_name,
+    users.c.role,
+    _active,
+    _has_identifier("EMAIL"),
+    _has_identifier("PHONE"),
+)
 _user_sourced_id = (
-    select(RosterUser.sourced_id)
-    .where(RosterUser.user_id == Membership.user_id)
+    select(roster_users.c.sourced_id)
+    .where(roster_users.c.user_id == class_memberships.c.user_id)
     .limit(1)
-    .correlate(Membership)
+    .correlate(class_memberships)
     .scalar_subquery()
 )
 
@@ -51,70 +57,70 @@ _user_sourced_id = (
 # imports could deadlock.
 LOCK_IMPORTS = statement(select(func.pg_advisory_xact_lock(func.hashtext("rosters"))))
 LOCK_CLASSES = statement(
-    select(Class.class_id)
-    .join(_ids, Class.class_id == _ids.c.id)
-    .order_by(Class.class_id)
-    .with_for_update(of=Class),
+    select(classes.c.class_id)
+    .join(_ids, classes.c.class_id == _ids.c.id)
+    .order_by(classes.c.class_id)
+    .with_for_update(of=classes),
     str,
 )
 LOCK_USERS = statement(
-    select(User.user_id)
-    .join(_ids, User.user_id == _ids.c.id)
-    .order_by(User.user_id)
-    .with_for_update(of=User),
+    select(users.c.user_id)
+    .join(_ids, users.c.user_id == _ids.c.id)
+    .order_by(users.c.user_id)
+    .with_for_update(of=users),
     str,
 )
 LIST_USERS = statement(
-    select(RosterUser.sourced_id, *_USER)
-    .join(_texts, RosterUser.sourced_id == _texts.c.text)
-    .join(User, User.user_id == RosterUser.user_id),
+    select(roster_users.c.sourced_id, *_USER)
+    .join(_texts, roster_users.c.sourced_id == _texts.c.text)
+    .join(users, users.c.user_id == roster_users.c.user_id),
     RosterUserRow,
 )
 LIST_IDENTIFIER_OWNERS = statement(
     select(
-        LoginIdentifier.canonical,
-        LoginIdentifier.verified_at != null(),
-        User.deleted_at != null(),
-        exists().where(RosterUser.user_id == User.user_id),
+        login_identifiers.c.canonical,
+        login_identifiers.c.verified_at != null(),
+        users.c.deleted_at != null(),
+        exists().where(roster_users.c.user_id == users.c.user_id),
         *_USER,
     )
-    .join(_texts, LoginIdentifier.canonical == _texts.c.text)
-    .join(User, User.user_id == LoginIdentifier.user_id),
+    .join(_texts, login_identifiers.c.canonical == _texts.c.text)
+    .join(users, users.c.user_id == login_identifiers.c.user_id),
     IdentifierOwnerRow,
 )
 LIST_CLASSES = statement(
     select(
-        RosterClass.sourced_id,
-        RosterClass.class_id,
-        Class.title,
-        Class.archived_at != null(),
-        Class.deleted_at != null(),
+        roster_classes.c.sourced_id,
+        roster_classes.c.class_id,
+        classes.c.title,
+        classes.c.archived_at != null(),
+        classes.c.deleted_at != null(),
     )
-    .join(Class, Class.class_id == RosterClass.class_id)
-    .order_by(RosterClass.sourced_id),
+    .join(classes, classes.c.class_id == roster_classes.c.class_id)
+    .order_by(roster_classes.c.sourced_id),
     RosterClassRow,
 )
 LIST_MEMBERS = statement(
     select(
-        Membership.class_id,
-        Membership.user_id,
-        Membership.role,
-        Membership.roster_sourced_id,
+        class_memberships.c.class_id,
+        class_memberships.c.user_id,
+        class_memberships.c.role,
+        class_memberships.c.roster_sourced_id,
         _user_sourced_id,
         _active,
     )
-    .join(_ids, Membership.class_id == _ids.c.id)
-    .join(User, User.user_id == Membership.user_id)
-    .where(Membership.status == "ACTIVE")
-    .order_by(Membership.class_id, Membership.user_id),
+    .join(_ids, class_memberships.c.class_id == _ids.c.id)
+    .join(users, users.c.user_id == class_memberships.c.user_id)
+    .where(class_memberships.c.status == "ACTIVE")
+    .order_by(class_memberships.c.class_id, class_memberships.c.user_id),
     MemberRow,
 )
 COUNT_CLASSES = statement(
-    select(UserClass.user_id, func.count())
-    .join(_ids, UserClass.user_id == _ids.c.id)
-    .join(Class, Class.class_id == UserClass.class_id)
-    .where(Class.archived_at == null(), Class.deleted_at == null())
-    .group_by(UserClass.user_id),
+    select(user_classes.c.user_id, func.count())
+    .join(_ids, user_classes.c.user_id == _ids.c.id)
+    .join(classes, classes.c.class_id == user_classes.c.class_id)
+    .where(classes.c.archived_at == null(), classes.c.deleted_at == null())
+    .group_by(user_classes.c.user_id),
     ClassCountRow,
 )
 

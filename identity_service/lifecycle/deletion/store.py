@@ -3,23 +3,23 @@
 from sqlalchemy import bindparam, func, null, update
 
 from chassis.database import Transaction, statement
-from identity_service.tables import User
+from identity_service.tables import users
 
-_BY_ID = User.user_id == bindparam("user_id")
+_BY_ID = users.c.user_id == bindparam("user_id")
 
-SET_ROLE = statement(update(User).where(_BY_ID).values(role=bindparam("role")))
+SET_ROLE = statement(update(users).where(_BY_ID).values(role=bindparam("role")))
 DEACTIVATE = statement(
-    update(User)
+    update(users)
     .where(_BY_ID)
     .values(deactivated_at=func.now(), deactivated_by_user_id=bindparam("by_user_id"))
 )
 REACTIVATE = statement(
-    update(User).where(_BY_ID).values(deactivated_at=null(), deactivated_by_user_id=null())
+    update(users).where(_BY_ID).values(deactivated_at=null(), deactivated_by_user_id=null())
 )
 MARK_DELETED = statement(
-    update(User).where(_BY_ID).values(deleted_at=func.now(), deleted_by_user_id=bindparam("by_user_id"))
+    update(users).where(_BY_ID).values(deleted_at=func.now(), deleted_by_user_id=bindparam("by_user_id"))
 )
-UNDELETE = statement(update(User).where(_BY_ID).values(deleted_at=null(), deleted_by_user_id=null()))
+UNDELETE = statement(update(users).where(_BY_ID).values(deleted_at=null(), deleted_by_user_id=null()))
 
 
 async def set_role(transaction: Transaction, user_id: str, role: str) -> None:

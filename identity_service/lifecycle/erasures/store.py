@@ -7,32 +7,32 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.lifecycle.erasures.types import ReceiptRow
-from identity_service.tables import Erasure, ErasureReceipt
+from identity_service.tables import erasure_receipts, erasures
 
-GET = statement(select(Erasure.created_at).where(Erasure.user_id == bindparam("user_id")), datetime)
+GET = statement(select(erasures.c.created_at).where(erasures.c.user_id == bindparam("user_id")), datetime)
 LIST_RECEIPTS = statement(
-    select(*columns(ReceiptRow, ErasureReceipt))
-    .where(ErasureReceipt.user_id == bindparam("user_id"))
-    .order_by(ErasureReceipt.service),
+    select(*columns(ReceiptRow, erasure_receipts))
+    .where(erasure_receipts.c.user_id == bindparam("user_id"))
+    .order_by(erasure_receipts.c.service),
     ReceiptRow,
 )
 ADD = statement(
-    upsert(Erasure)
+    upsert(erasures)
     .values(user_id=bindparam("user_id"))
     .on_conflict_do_nothing()
-    .returning(Erasure.created_at),
+    .returning(erasures.c.created_at),
     datetime,
 )
 # Inserts nothing if there is no erasure of this user.
 ADD_RECEIPT = statement(
-    upsert(ErasureReceipt)
+    upsert(erasure_receipts)
     .from_select(
         ["user_id", "service", "rows"],
         select(
-            Erasure.user_id,
-            bindparam("service", type_=ErasureReceipt.service.type),
-            bindparam("rows", type_=ErasureReceipt.rows.type),
-        ).where(Erasure.user_id == bindparam("user_id")),
+            erasures.c.user_id,
+            bindparam("service", type_=erasure_receipts.c.service.type),
+            bindparam("rows", type_=erasure_receipts.c.rows.type),
+        ).where(erasures.c.user_id == bindparam("user_id")),
     )
     .on_conflict_do_nothing()
 )

@@ -5,37 +5,37 @@ from datetime import timedelta
 from sqlalchemy import Interval, bindparam, exists, func, null, select
 
 from chassis.database import Transaction, statement
-from identity_service.tables import SignIn, User
+from identity_service.tables import sign_ins, users
 
 _RETAINED_SINCE = func.now() - bindparam("retention", type_=Interval)
 _IDLE_SINCE = func.now() - bindparam("idle_time", type_=Interval)
 _NEXT_DELETED = (
-    select(User.user_id)
-    .where(User.deleted_at < _RETAINED_SINCE)
-    .order_by(User.deleted_at)
+    select(users.c.user_id)
+    .where(users.c.deleted_at < _RETAINED_SINCE)
+    .order_by(users.c.deleted_at)
     .limit(1)
     .with_for_update()
 )
 
 # Replicas purge one after the other, so that each sees the erasures that were committed before.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("purging"))))
-NEXT_DELETED_USER = statement(_NEXT_DELETED.where(User.merged_into_user_id == null()), str)
-NEXT_MERGED_GUEST = statement(_NEXT_DELETED.where(User.merged_into_user_id != null()), str)
+NEXT_DELETED_USER = statement(_NEXT_DELETED.where(users.c.merged_into_user_id == null()), str)
+NEXT_MERGED_GUEST = statement(_NEXT_DELETED.where(users.c.merged_into_user_id != null()), str)
 # A guest whose client still refreshes tokens is not idle, even if the guest does nothing else.
 NEXT_IDLE_GUEST = statement(
-    select(User.user_id)
+    select(users.c.user_id)
     .where(
-        User.guest,
-        User.deleted_at == null(),
-        User.last_active_at < _IDLE_SINCE,
+        users.c.guest,
+        users.c.deleted_at == null(),
+        users.c.last_active_at < _IDLE_SINCE,
         ~exists().where(
-            SignIn.user_id == User.user_id,
-            func.coalesce(SignIn.rotated_at, SignIn.created_at) >= _IDLE_SINCE,
+            sign_ins.c.user_id == users.c.user_id,
+            func.coalesce(sign_ins.c.rotated_at, sign_ins.c.created_at) >= _IDLE_SINCE,
         ),
     )
-    .order_by(User.last_active_at)
+    .order_by(users.c.last_active_at)
     .limit(1)
-    .with_for_update(of=User),
+    .with_for_update(of=users),
     str,
 )
 

@@ -3,16 +3,18 @@
 from sqlalchemy import delete, func, insert, update
 
 from chassis.database import Transaction, statement
-from identity_service.tables import FeedEpoch, SignIn, SigningKey
+from identity_service.tables import feed_epochs, sign_ins, signing_keys
 
 BEGIN_EPOCH = statement(
-    insert(FeedEpoch).values(epoch=func.uuidv7()).returning(FeedEpoch.epoch),
+    insert(feed_epochs).values(epoch=func.uuidv7()).returning(feed_epochs.c.epoch),
     str,
 )
 END_SIGN_INS = statement(
-    update(SignIn).where(SignIn.expires_at > func.now()).values(revoked_at=func.now(), expires_at=func.now())
+    update(sign_ins)
+    .where(sign_ins.c.expires_at > func.now())
+    .values(revoked_at=func.now(), expires_at=func.now())
 )
-DELETE_KEYS = statement(delete(SigningKey))
+DELETE_KEYS = statement(delete(signing_keys))
 
 
 async def begin_epoch(transaction: Transaction) -> str:

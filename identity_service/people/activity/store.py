@@ -8,12 +8,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID, insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.people.activity.types import Day
-from identity_service.tables import ActivityDay, User
+from identity_service.tables import activity_days, users
 
 LIST_FROM_DAY = statement(
-    select(*columns(Day, ActivityDay))
-    .where(ActivityDay.user_id == bindparam("user_id"), ActivityDay.day >= bindparam("first"))
-    .order_by(ActivityDay.day),
+    select(*columns(Day, activity_days))
+    .where(activity_days.c.user_id == bindparam("user_id"), activity_days.c.day >= bindparam("first"))
+    .order_by(activity_days.c.day),
     Day,
 )
 _NEW = (
@@ -27,7 +27,7 @@ _NEW = (
     .table_valued(*Day._fields, name="new")
     .render_derived()
 )
-_UPSERT = insert(ActivityDay).from_select(
+_UPSERT = insert(activity_days).from_select(
     ["user_id", *Day._fields], select(bindparam("user_id", type_=UUID), *_NEW.c)
 )
 UPSERT = statement(
@@ -36,8 +36,8 @@ UPSERT = statement(
     )
 )
 COPY_LAST_ACTIVE = statement(
-    update(User)
-    .where(User.user_id == bindparam("user_id"))
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"))
     .values(
         streak=bindparam("streak"),
         streak_day=bindparam("day"),

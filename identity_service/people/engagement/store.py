@@ -21,7 +21,7 @@ from chassis.database import Executor, statement
 from identity_service.people.engagement.types import CountRow
 from identity_service.people.users.store import USERS
 from identity_service.people.users.types import UserRow
-from identity_service.tables import ActivityDay, User, XpEntry
+from identity_service.tables import activity_days, users, xp_entries
 
 
 def _day(moment: SQLColumnExpression[datetime]) -> ColumnElement[date]:
@@ -34,26 +34,28 @@ def _within(moment: SQLColumnExpression[datetime]) -> ColumnElement[bool]:
 
 LIST_INACTIVE = statement(
     USERS.where(
-        ~User.guest,
-        User.deleted_at == null(),
-        User.deactivated_at == null(),
-        User.last_active_at < func.now() - bindparam("inactive_for", type_=Interval),
-        tuple_(User.last_active_at, User.user_id) > tuple_(bindparam("after"), bindparam("after_id")),
+        ~users.c.guest,
+        users.c.deleted_at == null(),
+        users.c.deactivated_at == null(),
+        users.c.last_active_at < func.now() - bindparam("inactive_for", type_=Interval),
+        tuple_(users.c.last_active_at, users.c.user_id) > tuple_(bindparam("after"), bindparam("after_id")),
     )
-    .order_by(User.last_active_at, User.user_id)
+    .order_by(users.c.last_active_at, users.c.user_id)
     .limit(bindparam("limit")),
     UserRow,
 )
 # An activity day in a local time zone overlaps two days of UTC. The user counts on both if the first and the
 # last activity fall on different ones.
-_MOMENT = func.unnest(array([ActivityDay.first_active_at, ActivityDay.last_active_at])).column_valued(
+_MOMENT = func.unnest(array([activity_days.c.first_active_at, activity_days.c.last_active_at])).column_valued(
     "moment"
 )
 _ACTIVE = (
-    select(_day(_MOMENT).label("day"), ActivityDay.user_id)
+    select(_day(_MOMENT).label("day"), activity_days.c.user_id)
+    # First in the list, because `unnest` refers to it.
+    .select_from(activity_days)
     .where(
-        ActivityDay.day >= bindparam("day_before"),
-        ActivityDay.day <= bindparam("day_after"),
+        activity_days.c.day >= bindparam("day_before"),
+        activity_days.c.day <= bindparam("day_after"),
         _within(_MOMENT),
     )
     .subquery("active")
@@ -62,15 +64,15 @@ COUNT_ACTIVE_USERS = statement(
     select(_ACTIVE.c.day, func.count(_ACTIVE.c.user_id.distinct())).group_by(func.rollup(_ACTIVE.c.day)),
     CountRow,
 )
-_SIGNED_UP_DAY = _day(User.created_at)
+_SIGNED_UP_DAY = _day(users.c.created_at)
 COUNT_NEW_USERS = statement(
     select(_SIGNED_UP_DAY, func.count())
-    .where(~User.guest, _within(User.created_at))
+    .where(~users.c.guest, _within(users.c.created_at))
     .group_by(_SIGNED_UP_DAY),
     CountRow,
 )
 SUM_AWARDED_XP = statement(
-    select(func.coalesce(func.sum(XpEntry.amount), 0)).where(_within(XpEntry.created_at)), int
+    select(func.coalesce(func.sum(xp_entries.c.amount), 0)).where(_within(xp_entries.c.created_at)), int
 )
 
 

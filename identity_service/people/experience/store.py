@@ -6,23 +6,26 @@ from sqlalchemy import bindparam, insert, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.people.experience.types import EntryRow, NewEntry
-from identity_service.tables import User, XpEntry
+from identity_service.tables import users, xp_entries
 
-_ENTRY = columns(EntryRow, XpEntry)
-_OF_USER = XpEntry.user_id == bindparam("user_id")
+_ENTRY = columns(EntryRow, xp_entries)
+_OF_USER = xp_entries.c.user_id == bindparam("user_id")
 
-GET_BY_AWARD = statement(select(*_ENTRY).where(_OF_USER, XpEntry.award_id == bindparam("award_id")), EntryRow)
+GET_BY_AWARD = statement(
+    select(*_ENTRY).where(_OF_USER, xp_entries.c.award_id == bindparam("award_id")), EntryRow
+)
 ADD = statement(
-    insert(XpEntry).values({name: bindparam(name) for name in NewEntry._fields}).returning(*_ENTRY), EntryRow
+    insert(xp_entries).values({name: bindparam(name) for name in NewEntry._fields}).returning(*_ENTRY),
+    EntryRow,
 )
 ADD_TO_TOTAL = statement(
-    update(User).where(User.user_id == bindparam("user_id")).values(xp=User.xp + bindparam("amount"))
+    update(users).where(users.c.user_id == bindparam("user_id")).values(xp=users.c.xp + bindparam("amount"))
 )
 # Entry ids are UUIDv7, so their order is the order of creation.
 LIST_BY_USER = statement(
     select(*_ENTRY)
-    .where(_OF_USER, XpEntry.xp_entry_id < bindparam("before_id"))
-    .order_by(XpEntry.xp_entry_id.desc())
+    .where(_OF_USER, xp_entries.c.xp_entry_id < bindparam("before_id"))
+    .order_by(xp_entries.c.xp_entry_id.desc())
     .limit(bindparam("limit")),
     EntryRow,
 )

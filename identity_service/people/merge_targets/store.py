@@ -4,15 +4,15 @@ from sqlalchemy import bindparam, null, select
 
 from chassis.database import Transaction, columns, statement
 from identity_service.people.merge_targets.types import MergeTarget
-from identity_service.tables import User
+from identity_service.tables import users
 
-_THE_USER = User.user_id == bindparam("user_id")
+_THE_USER = users.c.user_id == bindparam("user_id")
 
 GET_FOR_UPDATE = statement(
-    select(*columns(MergeTarget, User)).where(_THE_USER, User.deleted_at == null()).with_for_update(),
+    select(*columns(MergeTarget, users)).where(_THE_USER, users.c.deleted_at == null()).with_for_update(),
     MergeTarget,
 )
-MERGED_INTO = statement(select(User.merged_into_user_id).where(_THE_USER), str)
+MERGED_INTO = statement(select(users.c.merged_into_user_id).where(_THE_USER), str)
 
 
 async def get_for_update(transaction: Transaction, user_id: str) -> MergeTarget | None:

@@ -5,29 +5,29 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.people.preferences.types import Preferences, PreferencesRow
-from identity_service.tables import User, UserSettings
+from identity_service.tables import user_settings, users
 
-_COLUMNS = [getattr(UserSettings, name) for name in PreferencesRow._fields[1:]]
-_THE_USER = (User.user_id == bindparam("user_id"), User.deleted_at == null())
+_COLUMNS = [user_settings.c[name] for name in PreferencesRow._fields[1:]]
+_THE_USER = (users.c.user_id == bindparam("user_id"), users.c.deleted_at == null())
 
 GET = statement(
-    select(User.user_id, *_COLUMNS)
-    .outerjoin(UserSettings, UserSettings.user_id == User.user_id)
+    select(users.c.user_id, *_COLUMNS)
+    .outerjoin(user_settings, user_settings.c.user_id == users.c.user_id)
     .where(*_THE_USER),
     PreferencesRow,
 )
 # Locks the user, because there may be no row of settings to lock.
-LOCK_USER = statement(select(User.user_id).where(*_THE_USER).with_for_update(), str)
-_UPSERT = insert(UserSettings).values({name: bindparam(name) for name in ("user_id", *Preferences._fields)})
+LOCK_USER = statement(select(users.c.user_id).where(*_THE_USER).with_for_update(), str)
+_UPSERT = insert(user_settings).values({name: bindparam(name) for name in ("user_id", *Preferences._fields)})
 UPSERT = statement(
     _UPSERT.on_conflict_do_update(
         index_elements=["user_id"],
         set_={
             **{name: _UPSERT.excluded[name] for name in Preferences._fields},
-            "version": UserSettings.version + 1,
+            "version": user_settings.c.version + 1,
             "updated_at": func.now(),
         },
-    ).returning(*columns(PreferencesRow, UserSettings)),
+    ).returning(*columns(PreferencesRow, user_settings)),
     PreferencesRow,
 )
 

@@ -8,63 +8,66 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.people.users.types import Identifier, NameRow, NewUser, Profile, UserRow
 from identity_service.tables import (
-    Credential,
-    LoginIdentifier,
-    SignUpRequest,
-    User,
-    UserIdentity,
-    UserSettings,
+    credentials,
+    login_identifiers,
+    sign_up_requests,
+    user_identities,
+    user_settings,
+    users,
 )
 
-_COLUMNS = [getattr(User, name) for name in UserRow._fields if hasattr(User, name)]
+_COLUMNS = [users.c[name] for name in UserRow._fields if name in users.c]
 # One JSON value: a join, or one subquery for each kind, takes PostgreSQL two to three times as long.
 _IDENTIFIERS = (
     select(
         func.jsonb_object_agg(
-            LoginIdentifier.kind,
-            func.jsonb_build_array(LoginIdentifier.value, LoginIdentifier.verified_at != null()),
+            login_identifiers.c.kind,
+            func.jsonb_build_array(login_identifiers.c.value, login_identifiers.c.verified_at != null()),
         )
     )
-    .where(LoginIdentifier.user_id == User.user_id)
+    .where(login_identifiers.c.user_id == users.c.user_id)
     .scalar_subquery()
 )
 _ISSUERS = (
-    select(UserIdentity.issuer)
+    select(user_identities.c.issuer)
     .distinct()
-    .where(UserIdentity.user_id == User.user_id)
-    .order_by(UserIdentity.issuer)
+    .where(user_identities.c.user_id == users.c.user_id)
+    .order_by(user_identities.c.issuer)
     .scalar_subquery()
 )
-_TIME_ZONE = select(UserSettings.time_zone).where(UserSettings.user_id == User.user_id).scalar_subquery()
+_TIME_ZONE = (
+    select(user_settings.c.time_zone).where(user_settings.c.user_id == users.c.user_id).scalar_subquery()
+)
 
 USERS = (
     select(*_COLUMNS, _IDENTIFIERS, func.array(_ISSUERS), _TIME_ZONE)
     # A merged guest is not visible; its data belongs to the user it was merged into.
-    .where(User.merged_into_user_id == null())
+    .where(users.c.merged_into_user_id == null())
 )
 """Selects UserRows; each statement adds its conditions."""
 
-_VISIBLE = or_(bindparam("show_deleted", type_=Boolean), User.deleted_at == null())
-_THE_USER = User.user_id == bindparam("user_id")
+_VISIBLE = or_(bindparam("show_deleted", type_=Boolean), users.c.deleted_at == null())
+_THE_USER = users.c.user_id == bindparam("user_id")
 _PAGE = (
-    USERS.where(_VISIBLE, User.user_id > bindparam("after_id"))
-    .order_by(User.user_id)
+    USERS.where(_VISIBLE, users.c.user_id > bindparam("after_id"))
+    .order_by(users.c.user_id)
     .limit(bindparam("limit"))
 )
-_PAGE_BY_ROLE = _PAGE.where(User.role == bindparam("role"))
+_PAGE_BY_ROLE = _PAGE.where(users.c.role == bindparam("role"))
 
-GET = statement(USERS.where(_THE_USER, User.deleted_at == null()), UserRow)
+GET = statement(USERS.where(_THE_USER, users.c.deleted_at == null()), UserRow)
 GET_OR_DELETED = statement(USERS.where(_THE_USER), UserRow)
-GET_FOR_UPDATE = statement(USERS.where(_THE_USER, User.deleted_at == null()).with_for_update(), UserRow)
+GET_FOR_UPDATE = statement(USERS.where(_THE_USER, users.c.deleted_at == null()).with_for_update(), UserRow)
 GET_OR_DELETED_FOR_UPDATE = statement(USERS.where(_THE_USER).with_for_update(), UserRow)
 LIST = statement(_PAGE, UserRow)
 LIST_BY_ROLE = statement(_PAGE_BY_ROLE, UserRow)
 USER_ID_BY_IDENTIFIER = statement(
-    select(LoginIdentifier.user_id).where(LoginIdentifier.canonical == bindparam("canonical")), str
+    select(login_identifiers.c.user_id).where(login_identifiers.c.canonical == bindparam("canonical")), str
 )
 LIST_NAMES = statement(
-    select(*columns(NameRow, User)).where(
-        User.user_id == any_(bindparam("user_ids", type_=ARRAY(User.user_id.type))), User.deleted_at == null()
+    select(*columns(NameRow, users)).where(
+        users.c.user_id == any_(bindparam("user_ids", type_=ARRAY(users.c.user_id.type))),
+        users.c.deleted_at == null(),
     ),
     NameRow,
 )
@@ -72,42 +75,42 @@ LIST_NAMES = statement(
 # the last two.
 LOCK_ADMINS = statement(select(func.pg_advisory_xact_lock(func.hashtext("administrators"))))
 OTHER_ACTIVE_ADMIN = statement(
-    select(User.user_id)
+    select(users.c.user_id)
     .where(
-        User.role == "ADMIN",
-        User.user_id != bindparam("user_id"),
-        User.deleted_at == null(),
-        User.deactivated_at == null(),
+        users.c.role == "ADMIN",
+        users.c.user_id != bindparam("user_id"),
+        users.c.deleted_at == null(),
+        users.c.deactivated_at == null(),
     )
     .limit(1),
     str,
 )
 ADD = statement(
-    insert(User).values({name: bindparam(name) for name in NewUser._fields}).returning(User.user_id), str
+    insert(users).values({name: bindparam(name) for name in NewUser._fields}).returning(users.c.user_id), str
 )
 # Returns no row if the identifier is taken; unlike an error, this keeps the transaction usable.
 CLAIM_IDENTIFIER = statement(
-    upsert(LoginIdentifier)
+    upsert(login_identifiers)
     .values({name: bindparam(name) for name in ("user_id", *Identifier._fields)})
     .on_conflict_do_nothing()
-    .returning(LoginIdentifier.kind),
+    .returning(login_identifiers.c.kind),
     str,
 )
 CLAIM_SIGN_UP_REQUEST = statement(
-    upsert(SignUpRequest)
+    upsert(sign_up_requests)
     .values(request_id=bindparam("request_id"), user_id=bindparam("user_id"))
     .on_conflict_do_nothing()
-    .returning(SignUpRequest.user_id),
+    .returning(sign_up_requests.c.user_id),
     str,
 )
 ADD_PASSWORD = statement(
-    insert(Credential).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
+    insert(credentials).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
 )
 UPDATE_PROFILE = statement(
-    update(User)
-    .where(_THE_USER, User.deleted_at == null())
+    update(users)
+    .where(_THE_USER, users.c.deleted_at == null())
     .values({name: bindparam(name) for name in Profile._fields})
-    .values(version=User.version + 1, updated_at=func.now())
+    .values(version=users.c.version + 1, updated_at=func.now())
 )
 
 

@@ -8,12 +8,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Executor, Transaction, statement
 from identity_service.sign_in.codes import rules
 from identity_service.sign_in.codes.types import CodeRow
-from identity_service.tables import OneTimeCode
+from identity_service.tables import one_time_codes
 
-_THE_ADDRESS = OneTimeCode.address_hash == bindparam("address_hash")
-_SEND_WINDOW_ENDED = OneTimeCode.sent_at <= func.now() - rules.SEND_WINDOW
+_THE_ADDRESS = one_time_codes.c.address_hash == bindparam("address_hash")
+_SEND_WINDOW_ENDED = one_time_codes.c.sent_at <= func.now() - rules.SEND_WINDOW
 
-_REPLACE = upsert(OneTimeCode).values(
+_REPLACE = upsert(one_time_codes).values(
     address_hash=bindparam("address_hash"),
     code_hash=bindparam("code_hash"),
     sent_at=func.now(),
@@ -26,32 +26,38 @@ REPLACE = statement(
         set_={
             "code_hash": _REPLACE.excluded.code_hash,
             "attempts": 0,
-            "sent": case((_SEND_WINDOW_ENDED, 1), else_=OneTimeCode.sent + 1),
+            "sent": case((_SEND_WINDOW_ENDED, 1), else_=one_time_codes.c.sent + 1),
             "sent_at": _REPLACE.excluded.sent_at,
             "expires_at": _REPLACE.excluded.expires_at,
         },
-        where=or_(OneTimeCode.sent < rules.MAX_SENDS, _SEND_WINDOW_ENDED),
-    ).returning(OneTimeCode.expires_at),
+        where=or_(one_time_codes.c.sent < rules.MAX_SENDS, _SEND_WINDOW_ENDED),
+    ).returning(one_time_codes.c.expires_at),
     datetime,
 )
 GET_DELAY = statement(
-    select(OneTimeCode.sent_at + rules.SEND_WINDOW - func.now()).where(_THE_ADDRESS), timedelta
+    select(one_time_codes.c.sent_at + rules.SEND_WINDOW - func.now()).where(_THE_ADDRESS), timedelta
 )
 GET_FOR_UPDATE = statement(
-    select(OneTimeCode.code_hash, OneTimeCode.expires_at <= func.now()).where(_THE_ADDRESS).with_for_update(),
+    select(one_time_codes.c.code_hash, one_time_codes.c.expires_at <= func.now())
+    .where(_THE_ADDRESS)
+    .with_for_update(),
     CodeRow,
 )
-INVALIDATE = statement(update(OneTimeCode).where(_THE_ADDRESS).values(code_hash=null()))
+INVALIDATE = statement(update(one_time_codes).where(_THE_ADDRESS).values(code_hash=null()))
 COUNT_WRONG_ATTEMPT = statement(
-    update(OneTimeCode)
+    update(one_time_codes)
     .where(_THE_ADDRESS)
     .values(
-        attempts=OneTimeCode.attempts + 1,
-        code_hash=case((OneTimeCode.attempts + 1 >= rules.MAX_ATTEMPTS, null()), else_=OneTimeCode.code_hash),
+        attempts=one_time_codes.c.attempts + 1,
+        code_hash=case(
+            (one_time_codes.c.attempts + 1 >= rules.MAX_ATTEMPTS, null()), else_=one_time_codes.c.code_hash
+        ),
     )
 )
 PURGE = statement(
-    delete(OneTimeCode).where(OneTimeCode.expires_at < func.now() - bindparam("retention", type_=Interval))
+    delete(one_time_codes).where(
+        one_time_codes.c.expires_at < func.now() - bindparam("retention", type_=Interval)
+    )
 )
 
 

@@ -4,21 +4,21 @@ from sqlalchemy import bindparam, func, null, select, update
 
 from chassis.database import Transaction, columns, statement
 from identity_service.sign_in.credentials.types import UserRow
-from identity_service.tables import User
+from identity_service.tables import users
 
 _CHANGED = ("display_name", "nickname", "role", "guest")
 
 GET_USER_FOR_UPDATE = statement(
-    select(*columns(UserRow, User))
-    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
+    select(*columns(UserRow, users))
+    .where(users.c.user_id == bindparam("user_id"), users.c.deleted_at == null())
     .with_for_update(),
     UserRow,
 )
 UPDATE_USER = statement(
-    update(User)
-    .where(User.user_id == bindparam("user_id"))
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"))
     .values({name: bindparam(name) for name in _CHANGED})
-    .values(version=User.version + 1, updated_at=func.now())
+    .values(version=users.c.version + 1, updated_at=func.now())
 )
 
 

@@ -4,41 +4,43 @@ from sqlalchemy import bindparam, delete, func, insert, literal, null, select, t
 
 from chassis.database import Transaction, columns, statement
 from identity_service.sign_in.guests.types import GuestRow
-from identity_service.tables import ActivityDay, IdempotencyKeys, User, UserSettings, XpEntry
+from identity_service.tables import activity_days, idempotency_keys, user_settings, users, xp_entries
 
-_GUEST = User.user_id == bindparam("guest_id")
+_GUEST = users.c.user_id == bindparam("guest_id")
 
 ADD = statement(
-    insert(User)
+    insert(users)
     .values(
         display_name=bindparam("display_name"),
         nickname=bindparam("nickname"),
         role=literal("STUDENT"),
         guest=true(),
     )
-    .returning(User.user_id),
+    .returning(users.c.user_id),
     str,
 )
-GET_FOR_UPDATE = statement(select(*columns(GuestRow, User)).where(_GUEST).with_for_update(), GuestRow)
+GET_FOR_UPDATE = statement(select(*columns(GuestRow, users)).where(_GUEST).with_for_update(), GuestRow)
 MOVE_XP = statement(
-    update(XpEntry).where(XpEntry.user_id == bindparam("guest_id")).values(user_id=bindparam("user_id"))
+    update(xp_entries)
+    .where(xp_entries.c.user_id == bindparam("guest_id"))
+    .values(user_id=bindparam("user_id"))
 )
 RECOMPUTE_XP = statement(
-    update(User)
-    .where(User.user_id == bindparam("user_id"))
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"))
     .values(
-        xp=select(func.coalesce(func.sum(XpEntry.amount), 0))
-        .where(XpEntry.user_id == bindparam("user_id"))
+        xp=select(func.coalesce(func.sum(xp_entries.c.amount), 0))
+        .where(xp_entries.c.user_id == bindparam("user_id"))
         .scalar_subquery()
     )
 )
-DELETE_DAYS = statement(delete(ActivityDay).where(ActivityDay.user_id == bindparam("guest_id")))
-DELETE_SETTINGS = statement(delete(UserSettings).where(UserSettings.user_id == bindparam("guest_id")))
+DELETE_DAYS = statement(delete(activity_days).where(activity_days.c.user_id == bindparam("guest_id")))
+DELETE_SETTINGS = statement(delete(user_settings).where(user_settings.c.user_id == bindparam("guest_id")))
 DELETE_IDEMPOTENCY_KEYS = statement(
-    delete(IdempotencyKeys).where(IdempotencyKeys.principal == bindparam("guest_id"))
+    delete(idempotency_keys).where(idempotency_keys.c.principal == bindparam("guest_id"))
 )
 MARK_MERGED = statement(
-    update(User)
+    update(users)
     .where(_GUEST)
     .values(
         xp=0,
@@ -48,7 +50,7 @@ MARK_MERGED = statement(
         deleted_at=func.now(),
         deleted_by_user_id=bindparam("user_id"),
         merged_into_user_id=bindparam("user_id"),
-        version=User.version + 1,
+        version=users.c.version + 1,
     )
 )
 

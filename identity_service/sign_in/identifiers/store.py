@@ -4,75 +4,79 @@ from sqlalchemy import ARRAY, Boolean, Text, bindparam, case, delete, exists, fu
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
-from identity_service.people.users import store as users
+from identity_service.people.users import store as user_store
 from identity_service.people.users.types import Identifier
 from identity_service.sign_in.identifiers.types import ExternalIdentity, IdentifierOwner, IdentifierRow
-from identity_service.tables import Credential, LoginIdentifier, User, UserIdentity
+from identity_service.tables import credentials, login_identifiers, user_identities, users
 
-_COLUMNS = (LoginIdentifier.kind, LoginIdentifier.value, LoginIdentifier.canonical)
-_VERIFIED = LoginIdentifier.verified_at != null()
-_OF_USER = LoginIdentifier.user_id == bindparam("user_id")
-_THE_IDENTIFIER = LoginIdentifier.canonical == bindparam("canonical")
-_OTHER = LoginIdentifier.__table__.alias("other")
+_COLUMNS = (login_identifiers.c.kind, login_identifiers.c.value, login_identifiers.c.canonical)
+_VERIFIED = login_identifiers.c.verified_at != null()
+_OF_USER = login_identifiers.c.user_id == bindparam("user_id")
+_THE_IDENTIFIER = login_identifiers.c.canonical == bindparam("canonical")
+_OTHER = login_identifiers.alias("other")
 
 # Advisory locks, because no row exists yet for a new identifier. Callers sort the keys, so that two
 # transactions that lock several of them cannot deadlock.
 _LOCK_KEYS = func.unnest(bindparam("lock_keys", type_=ARRAY(Text))).column_valued("lock_key")
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtextextended(_LOCK_KEYS, 0))))
-LOCK_USER = statement(select(User.user_id).where(User.user_id == bindparam("user_id")).with_for_update(), str)
+LOCK_USER = statement(
+    select(users.c.user_id).where(users.c.user_id == bindparam("user_id")).with_for_update(), str
+)
 GET_OWNER = statement(
     select(
-        LoginIdentifier.user_id,
+        login_identifiers.c.user_id,
         _VERIFIED,
         or_(
             exists().where(
                 _OTHER.c.user_id == bindparam("user_id"),
-                _OTHER.c.kind != LoginIdentifier.kind,
+                _OTHER.c.kind != login_identifiers.c.kind,
                 _OTHER.c.verified_at != null(),
             ),
-            exists().where(UserIdentity.user_id == bindparam("user_id")),
+            exists().where(user_identities.c.user_id == bindparam("user_id")),
         ),
         or_(
-            User.last_sign_in_at != null(),
-            exists().where(Credential.user_id == bindparam("user_id")),
+            users.c.last_sign_in_at != null(),
+            exists().where(credentials.c.user_id == bindparam("user_id")),
         ),
-        User.deleted_at != null(),
+        users.c.deleted_at != null(),
     )
-    .join(User, User.user_id == LoginIdentifier.user_id)
+    .join(users, users.c.user_id == login_identifiers.c.user_id)
     .where(_OF_USER, _THE_IDENTIFIER),
     IdentifierOwner,
 )
 USER_ID_BY_IDENTITY = statement(
-    select(UserIdentity.user_id).where(
-        UserIdentity.issuer == bindparam("issuer"), UserIdentity.subject == bindparam("subject")
+    select(user_identities.c.user_id).where(
+        user_identities.c.issuer == bindparam("issuer"), user_identities.c.subject == bindparam("subject")
     ),
     str,
 )
-IS_DELETED = statement(select(User.deleted_at != null()).where(User.user_id == bindparam("user_id")), bool)
+IS_DELETED = statement(
+    select(users.c.deleted_at != null()).where(users.c.user_id == bindparam("user_id")), bool
+)
 LIST_BY_USER = statement(select(*_COLUMNS, _VERIFIED).where(_OF_USER), IdentifierRow)
 # Inserts nothing if the identifier is taken; the caller checks whether a row was returned.
 ADD = statement(
-    upsert(LoginIdentifier)
+    upsert(login_identifiers)
     .values({name: bindparam(name) for name in ("user_id", *Identifier._fields)})
     .values(verified_at=case((bindparam("verified", type_=Boolean), func.now()), else_=null()))
     .on_conflict_do_nothing()
-    .returning(LoginIdentifier.kind),
+    .returning(login_identifiers.c.kind),
     str,
 )
 MARK_VERIFIED = statement(
-    update(LoginIdentifier).where(_OF_USER, _THE_IDENTIFIER).values(verified_at=func.now())
+    update(login_identifiers).where(_OF_USER, _THE_IDENTIFIER).values(verified_at=func.now())
 )
-DELETE = statement(delete(LoginIdentifier).where(_OF_USER, LoginIdentifier.kind == bindparam("kind")))
+DELETE = statement(delete(login_identifiers).where(_OF_USER, login_identifiers.c.kind == bindparam("kind")))
 DELETE_OTHER_UNVERIFIED = statement(
-    delete(LoginIdentifier).where(
+    delete(login_identifiers).where(
         _OF_USER,
-        LoginIdentifier.kind != "LOGIN_NAME",
-        LoginIdentifier.canonical != bindparam("canonical"),
-        LoginIdentifier.verified_at == null(),
+        login_identifiers.c.kind != "LOGIN_NAME",
+        login_identifiers.c.canonical != bindparam("canonical"),
+        login_identifiers.c.verified_at == null(),
     )
 )
 ADD_IDENTITY = statement(
-    upsert(UserIdentity)
+    upsert(user_identities)
     .values({name: bindparam(name) for name in ("user_id", *ExternalIdentity._fields)})
     .on_conflict_do_nothing()
 )
@@ -88,7 +92,7 @@ async def lock_owner(transaction: Transaction, canonical: str) -> IdentifierOwne
 
     A locked account can neither be changed nor signed in to.
     """
-    user_id = await users.user_id_by_identifier(transaction, canonical)
+    user_id = await user_store.user_id_by_identifier(transaction, canonical)
     if user_id is None:
         return None
     await transaction.one(LOCK_USER, user_id=user_id)

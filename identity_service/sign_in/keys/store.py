@@ -6,22 +6,24 @@ from sqlalchemy import Interval, bindparam, delete, func, insert, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.sign_in.keys.types import KeyRow
-from identity_service.tables import SigningKey
+from identity_service.tables import signing_keys
 
 CHANNEL = "signing_keys"
 """Notification key: a signing key was added."""
 
 # Only one replica at a time rotates the keys.
 LOCK = statement(select(func.pg_advisory_xact_lock(func.hashtext("signing_keys"))))
-LIST_ALL = statement(select(*columns(KeyRow, SigningKey)).order_by(SigningKey.signs_from), KeyRow)
-ADD = statement(insert(SigningKey).values({name: bindparam(name) for name in KeyRow._fields}))
+LIST_ALL = statement(select(*columns(KeyRow, signing_keys)).order_by(signing_keys.c.signs_from), KeyRow)
+ADD = statement(insert(signing_keys).values({name: bindparam(name) for name in KeyRow._fields}))
 RETIRE = statement(
-    update(SigningKey)
-    .where(SigningKey.kid == bindparam("kid"))
-    .values(retired_at=bindparam("retired_at", type_=SigningKey.retired_at.type))
+    update(signing_keys)
+    .where(signing_keys.c.kid == bindparam("kid"))
+    .values(retired_at=bindparam("retired_at", type_=signing_keys.c.retired_at.type))
 )
 PURGE = statement(
-    delete(SigningKey).where(SigningKey.retired_at < func.now() - bindparam("retention", type_=Interval))
+    delete(signing_keys).where(
+        signing_keys.c.retired_at < func.now() - bindparam("retention", type_=Interval)
+    )
 )
 
 

@@ -5,20 +5,20 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.sign_in.passwords.types import CredentialRow
-from identity_service.tables import Credential, LoginIdentifier, User
+from identity_service.tables import credentials, login_identifiers, users
 
-_OF_USER = Credential.user_id == bindparam("user_id")
-_UPSERT = upsert(Credential).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
+_OF_USER = credentials.c.user_id == bindparam("user_id")
+_UPSERT = upsert(credentials).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
 
-GET = statement(select(Credential.password_hash).where(_OF_USER), str)
+GET = statement(select(credentials.c.password_hash).where(_OF_USER), str)
 GET_BY_IDENTIFIER = statement(
-    select(*columns(CredentialRow, Credential))
-    .join(LoginIdentifier, LoginIdentifier.user_id == Credential.user_id)
-    .join(User, User.user_id == Credential.user_id)
-    .where(LoginIdentifier.canonical == bindparam("canonical"), User.deleted_at == null()),
+    select(*columns(CredentialRow, credentials))
+    .join(login_identifiers, login_identifiers.c.user_id == credentials.c.user_id)
+    .join(users, users.c.user_id == credentials.c.user_id)
+    .where(login_identifiers.c.canonical == bindparam("canonical"), users.c.deleted_at == null()),
     CredentialRow,
 )
-ADD = statement(_UPSERT.on_conflict_do_nothing().returning(Credential.user_id), str)
+ADD = statement(_UPSERT.on_conflict_do_nothing().returning(credentials.c.user_id), str)
 SET = statement(
     _UPSERT.on_conflict_do_update(
         index_elements=["user_id"],
@@ -26,11 +26,11 @@ SET = statement(
     )
 )
 REPLACE = statement(
-    update(Credential)
-    .where(_OF_USER, Credential.password_hash == bindparam("old_hash"))
+    update(credentials)
+    .where(_OF_USER, credentials.c.password_hash == bindparam("old_hash"))
     .values(password_hash=bindparam("new_hash"), updated_at=func.now())
 )
-DELETE = statement(delete(Credential).where(_OF_USER))
+DELETE = statement(delete(credentials).where(_OF_USER))
 
 
 async def get(executor: Executor, user_id: str) -> str | None:

@@ -7,38 +7,38 @@ from sqlalchemy import Interval, bindparam, func, null, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.sign_in.sign_ins.types import SignInRow
-from identity_service.tables import SignIn
+from identity_service.tables import sign_ins
 
-_OF_USER = SignIn.user_id == bindparam("user_id")
-_THE_SIGN_IN = SignIn.sign_in_id == bindparam("sign_in_id")
+_OF_USER = sign_ins.c.user_id == bindparam("user_id")
+_THE_SIGN_IN = sign_ins.c.sign_in_id == bindparam("sign_in_id")
 
 # The expiry is set also, so that the purge filters on one indexed column.
 _END = (
-    update(SignIn)
-    .where(_OF_USER, SignIn.revoked_at == null())
-    .values(revoked_at=func.now(), expires_at=func.least(SignIn.expires_at, func.now()))
+    update(sign_ins)
+    .where(_OF_USER, sign_ins.c.revoked_at == null())
+    .values(revoked_at=func.now(), expires_at=func.least(sign_ins.c.expires_at, func.now()))
 )
 
-END = statement(_END.where(_THE_SIGN_IN).returning(SignIn.sign_in_id), str)
+END = statement(_END.where(_THE_SIGN_IN).returning(sign_ins.c.sign_in_id), str)
 END_ALL = statement(
-    _END.where(SignIn.sign_in_id.is_distinct_from(bindparam("kept_id", type_=SignIn.sign_in_id.type)))
+    _END.where(sign_ins.c.sign_in_id.is_distinct_from(bindparam("kept_id", type_=sign_ins.c.sign_in_id.type)))
 )
 IS_RECENT = statement(
-    select(SignIn.created_at > func.now() - bindparam("max_age", type_=Interval)).where(
+    select(sign_ins.c.created_at > func.now() - bindparam("max_age", type_=Interval)).where(
         _OF_USER, _THE_SIGN_IN
     ),
     bool,
 )
 # Uses the primary key, because ids ascend with time (UUIDv7).
 LIST_BY_USER = statement(
-    select(*columns(SignInRow, SignIn))
+    select(*columns(SignInRow, sign_ins))
     .where(
         _OF_USER,
-        SignIn.sign_in_id < bindparam("before"),
-        SignIn.revoked_at == null(),
-        SignIn.expires_at > func.now(),
+        sign_ins.c.sign_in_id < bindparam("before"),
+        sign_ins.c.revoked_at == null(),
+        sign_ins.c.expires_at > func.now(),
     )
-    .order_by(SignIn.sign_in_id.desc())
+    .order_by(sign_ins.c.sign_in_id.desc())
     .limit(bindparam("limit")),
     SignInRow,
 )

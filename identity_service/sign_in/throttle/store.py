@@ -7,38 +7,40 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
 from identity_service.sign_in.throttle import rules
-from identity_service.tables import SignInFailure
+from identity_service.tables import sign_in_failures
 
 
 def _delay(times: int = 1) -> ColumnElement[timedelta]:
     """`rules.BACKOFF` as SQL, so that the check and the update are one atomic statement."""
     steps = ((failures, literal(delay * times, Interval)) for failures, delay in reversed(rules.BACKOFF))
     return case(
-        *((SignInFailure.failures >= failures, delay) for failures, delay in steps), else_=timedelta()
+        *((sign_in_failures.c.failures >= failures, delay) for failures, delay in steps), else_=timedelta()
     )
 
 
-_THE_COUNTER = SignInFailure.identifier_hash == bindparam("identifier_hash")
-_NEXT_ATTEMPT_AT = SignInFailure.failed_at + _delay()
+_THE_COUNTER = sign_in_failures.c.identifier_hash == bindparam("identifier_hash")
+_NEXT_ATTEMPT_AT = sign_in_failures.c.failed_at + _delay()
 # Concurrent attempts queue on the row, and each reads the count of its predecessors. clock_timestamp() is
 # required: now() is the time at which an attempt began to queue.
 COUNT_ATTEMPT = statement(
-    upsert(SignInFailure)
+    upsert(sign_in_failures)
     .values(identifier_hash=bindparam("identifier_hash"), failures=1, failed_at=func.clock_timestamp())
     .on_conflict_do_update(
         index_elements=["identifier_hash"],
-        set_={"failures": SignInFailure.failures + 1, "failed_at": func.clock_timestamp()},
+        set_={"failures": sign_in_failures.c.failures + 1, "failed_at": func.clock_timestamp()},
         where=func.clock_timestamp() >= _NEXT_ATTEMPT_AT,
     )
-    .returning(SignInFailure.failures),
+    .returning(sign_in_failures.c.failures),
     int,
 )
 GET_DELAY = statement(select(_NEXT_ATTEMPT_AT - func.clock_timestamp()).where(_THE_COUNTER), timedelta)
-RESET_FAILURES = statement(delete(SignInFailure).where(_THE_COUNTER).returning(SignInFailure.failures), int)
+RESET_FAILURES = statement(
+    delete(sign_in_failures).where(_THE_COUNTER).returning(sign_in_failures.c.failures), int
+)
 PURGE = statement(
-    delete(SignInFailure).where(
-        SignInFailure.failed_at < func.now() - bindparam("retention", type_=Interval),
-        SignInFailure.failed_at < func.now() - _delay(rules.MIN_BACKOFFS_KEPT),
+    delete(sign_in_failures).where(
+        sign_in_failures.c.failed_at < func.now() - bindparam("retention", type_=Interval),
+        sign_in_failures.c.failed_at < func.now() - _delay(rules.MIN_BACKOFFS_KEPT),
     )
 )
 

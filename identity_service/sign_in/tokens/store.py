@@ -9,20 +9,20 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.classes.rules import MAX_CLASSES
 from identity_service.sign_in.tokens.types import SignInRow, SubjectRow
-from identity_service.tables import Class, SignIn, SignUpRequest, User, UserClass
+from identity_service.tables import classes, sign_ins, sign_up_requests, user_classes, users
 
-_COLUMNS = columns(SignInRow, SignIn)
-_THE_SIGN_IN = (SignIn.user_id == bindparam("user_id"), SignIn.sign_in_id == bindparam("sign_in_id"))
-_IS_ACTIVE = exists().where(*_THE_SIGN_IN, SignIn.revoked_at == null())
+_COLUMNS = columns(SignInRow, sign_ins)
+_THE_SIGN_IN = (sign_ins.c.user_id == bindparam("user_id"), sign_ins.c.sign_in_id == bindparam("sign_in_id"))
+_IS_ACTIVE = exists().where(*_THE_SIGN_IN, sign_ins.c.revoked_at == null())
 _NONE = cast(literal("{}"), JSONB)
 _MEMBERSHIPS = (
-    select(UserClass.class_id, UserClass.role, Class.archived_at)
-    .join(Class, Class.class_id == UserClass.class_id)
-    .where(UserClass.user_id == User.user_id, Class.deleted_at == null())
+    select(user_classes.c.class_id, user_classes.c.role, classes.c.archived_at)
+    .join(classes, classes.c.class_id == user_classes.c.class_id)
+    .where(user_classes.c.user_id == users.c.user_id, classes.c.deleted_at == null())
     # A token has room for this many classes: active classes first, then the newest memberships.
-    .order_by(Class.archived_at != null(), UserClass.created_at.desc())
+    .order_by(classes.c.archived_at != null(), user_classes.c.created_at.desc())
     .limit(MAX_CLASSES)
-    .correlate(User)
+    .correlate(users)
     .lateral("memberships")
 )
 _ROLES = func.jsonb_object_agg(_MEMBERSHIPS.c.class_id, _MEMBERSHIPS.c.role)
@@ -33,39 +33,39 @@ _ARCHIVED_CLASSES = _ROLES.filter(_MEMBERSHIPS.c.archived_at != null())
 # never combines a new version with old rights, or with a sign-in that ended when the version changed.
 GET_SUBJECT = statement(
     select(
-        User.role,
-        User.guest,
-        User.deactivated_at == null(),
-        User.rights_version,
+        users.c.role,
+        users.c.guest,
+        users.c.deactivated_at == null(),
+        users.c.rights_version,
         func.coalesce(_ACTIVE_CLASSES, _NONE),
         func.coalesce(_ARCHIVED_CLASSES, _NONE),
     )
-    .select_from(User)
+    .select_from(users)
     .outerjoin(_MEMBERSHIPS, true())
-    .where(User.user_id == bindparam("user_id"), User.deleted_at == null(), _IS_ACTIVE)
-    .group_by(User.user_id),
+    .where(users.c.user_id == bindparam("user_id"), users.c.deleted_at == null(), _IS_ACTIVE)
+    .group_by(users.c.user_id),
     SubjectRow,
 )
 # Locks the row of the user. A concurrent deactivation is therefore either visible here, or ends the new
 # sign-in together with the others.
 RECORD_SIGN_IN = statement(
-    update(User)
-    .where(User.user_id == bindparam("user_id"), User.deleted_at == null())
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"), users.c.deleted_at == null())
     .values(last_sign_in_at=func.now())
-    .returning(User.deactivated_at == null()),
+    .returning(users.c.deactivated_at == null()),
     bool,
 )
 GET_SIGN_UP_REQUEST = statement(
-    select(SignUpRequest.user_id).where(SignUpRequest.request_id == bindparam("request_id")), str
+    select(sign_up_requests.c.user_id).where(sign_up_requests.c.request_id == bindparam("request_id")), str
 )
 # A retry of the same request returns the existing sign-in.
 BEGIN = statement(
-    upsert(SignIn)
+    upsert(sign_ins)
     .values({name: bindparam(name) for name in ("user_id", "request_id", "current_hash")})
     .values(expires_at=func.now() + bindparam("lifetime", type_=Interval))
     .on_conflict_do_update(
         index_elements=["user_id", "request_id"],
-        index_where=SignIn.request_id != null(),
+        index_where=sign_ins.c.request_id != null(),
         set_={"request_id": bindparam("request_id")},
     )
     .returning(*_COLUMNS),
@@ -73,29 +73,29 @@ BEGIN = statement(
 )
 GET_BY_REQUEST = statement(
     select(*_COLUMNS).where(
-        SignIn.user_id == bindparam("user_id"), SignIn.request_id == bindparam("request_id")
+        sign_ins.c.user_id == bindparam("user_id"), sign_ins.c.request_id == bindparam("request_id")
     ),
     SignInRow,
 )
 GET_FOR_UPDATE = statement(select(*_COLUMNS).where(*_THE_SIGN_IN).with_for_update(), SignInRow)
 ROTATE = statement(
-    update(SignIn)
+    update(sign_ins)
     .where(*_THE_SIGN_IN)
     .values(
-        previous_hash=SignIn.current_hash,
+        previous_hash=sign_ins.c.current_hash,
         current_hash=bindparam("successor_hash"),
         rotated_at=func.clock_timestamp(),
         expires_at=func.now() + bindparam("lifetime", type_=Interval),
     )
-    .returning(SignIn.expires_at),
+    .returning(sign_ins.c.expires_at),
     datetime,
 )
 PURGE_SIGN_INS = statement(
-    delete(SignIn).where(SignIn.expires_at < func.now() - bindparam("retention", type_=Interval))
+    delete(sign_ins).where(sign_ins.c.expires_at < func.now() - bindparam("retention", type_=Interval))
 )
 PURGE_SIGN_UP_REQUESTS = statement(
-    delete(SignUpRequest).where(
-        SignUpRequest.created_at < func.now() - bindparam("retention", type_=Interval)
+    delete(sign_up_requests).where(
+        sign_up_requests.c.created_at < func.now() - bindparam("retention", type_=Interval)
     )
 )
 

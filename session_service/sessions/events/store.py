@@ -18,23 +18,23 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 
 from chassis.database import Executor, Transaction, statement
 from session_service.sessions.events.types import EventRow, NewEvent
-from session_service.tables import Session, SessionEvent
+from session_service.tables import session_events, sessions
 
 MAX_PAGE_BYTES = 256 * 1024
 """A page ends after this many bytes of payload JSON. As protobuf messages, payloads are up to 5.5 times as
 large (arrays of small numbers), and a gRPC message has at most 4 MiB."""
 
 _EVENT = (
-    SessionEvent.sequence,
-    SessionEvent.client_event_id,
-    SessionEvent.kind,
-    SessionEvent.step,
-    cast(SessionEvent.payload, Text).label("payload"),
-    SessionEvent.created_at,
+    session_events.c.sequence,
+    session_events.c.client_event_id,
+    session_events.c.kind,
+    session_events.c.step,
+    cast(session_events.c.payload, Text).label("payload"),
+    session_events.c.created_at,
 )
 _IN_SESSION = (
-    SessionEvent.user_id == bindparam("user_id"),
-    SessionEvent.session_id == bindparam("session_id"),
+    session_events.c.user_id == bindparam("user_id"),
+    session_events.c.session_id == bindparam("session_id"),
 )
 _ids = bindparam("client_event_ids", type_=ARRAY(UUID))
 _requested = func.unnest(_ids).table_valued("client_event_id", name="requested").render_derived()
@@ -43,7 +43,7 @@ _requested = func.unnest(_ids).table_valued("client_event_id", name="requested")
 LIST_BY_CLIENT_IDS = statement(
     select(*_EVENT)
     .select_from(_requested)
-    .join(SessionEvent, SessionEvent.client_event_id == _requested.c.client_event_id)
+    .join(session_events, session_events.c.client_event_id == _requested.c.client_event_id)
     .where(*_IN_SESSION),
     EventRow,
 )
@@ -59,25 +59,27 @@ _new = (
     .render_derived()
 )
 _session = (
-    update(Session)
+    update(sessions)
     .where(
-        Session.user_id == bindparam("user_id"),
-        Session.session_id == bindparam("session_id"),
-        Session.deleted_at == null(),
-        Session.phase != "COMPLETED",
+        sessions.c.user_id == bindparam("user_id"),
+        sessions.c.session_id == bindparam("session_id"),
+        sessions.c.deleted_at == null(),
+        sessions.c.phase != "COMPLETED",
     )
-    .values(last_sequence=Session.last_sequence + func.cardinality(_ids), updated_at=func.clock_timestamp())
+    .values(
+        last_sequence=sessions.c.last_sequence + func.cardinality(_ids), updated_at=func.clock_timestamp()
+    )
     .returning(
-        Session.user_id,
-        Session.session_id,
-        (Session.last_sequence - func.cardinality(_ids)).label("previous_sequence"),
+        sessions.c.user_id,
+        sessions.c.session_id,
+        (sessions.c.last_sequence - func.cardinality(_ids)).label("previous_sequence"),
     )
     .cte("session")
 )
 # The update locks the session's row, so concurrent appends get consecutive sequences. ON CONFLICT detects
 # existing events during the insert, so the cost does not depend on the number of earlier events.
 APPEND = statement(
-    insert(SessionEvent)
+    insert(session_events)
     .from_select(
         ["user_id", "session_id", "sequence", "client_event_id", "kind", "step", "payload"],
         select(
@@ -98,12 +100,12 @@ APPEND = statement(
 _next_events = (
     select(
         *_EVENT,
-        func.sum(func.octet_length(cast(SessionEvent.payload, Text)))
-        .over(order_by=SessionEvent.sequence, rows=(None, -1))
+        func.sum(func.octet_length(cast(session_events.c.payload, Text)))
+        .over(order_by=session_events.c.sequence, rows=(None, -1))
         .label("bytes_before"),
     )
-    .where(*_IN_SESSION, SessionEvent.sequence > bindparam("after_sequence"))
-    .order_by(SessionEvent.sequence)
+    .where(*_IN_SESSION, session_events.c.sequence > bindparam("after_sequence"))
+    .order_by(session_events.c.sequence)
     .limit(bindparam("limit"))
     .subquery("next_events")
 )

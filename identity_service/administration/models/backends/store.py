@@ -13,40 +13,45 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.administration.models.backends.types import BackendFields, BackendRow
-from identity_service.tables import Model, ModelBackend
+from identity_service.tables import model_backends, models
 
-_BACKEND = columns(BackendRow, ModelBackend)
-_THE_BACKEND = ModelBackend.backend_id == bindparam("backend_id")
+_BACKEND = columns(BackendRow, model_backends)
+_THE_BACKEND = model_backends.c.backend_id == bindparam("backend_id")
 _FIELDS: dict[str, Any] = {name: bindparam(name) for name in BackendFields._fields}
 
 # Returns no row if the name is taken; unlike an error, this keeps the transaction usable.
 ADD = statement(
-    insert(ModelBackend).values(_FIELDS).on_conflict_do_nothing(index_elements=["name"]).returning(*_BACKEND),
+    insert(model_backends)
+    .values(_FIELDS)
+    .on_conflict_do_nothing(index_elements=["name"])
+    .returning(*_BACKEND),
     BackendRow,
 )
 GET = statement(select(*_BACKEND).where(_THE_BACKEND), BackendRow)
 GET_FOR_UPDATE = statement(select(*_BACKEND).where(_THE_BACKEND).with_for_update(), BackendRow)
 LOCK_FOR_SHARE = statement(
-    select(ModelBackend.backend_id).where(_THE_BACKEND).with_for_update(read=True, key_share=True), str
+    select(model_backends.c.backend_id).where(_THE_BACKEND).with_for_update(read=True, key_share=True), str
 )
-GET_BY_NAME = statement(select(*_BACKEND).where(ModelBackend.name == bindparam("name")), BackendRow)
+GET_BY_NAME = statement(select(*_BACKEND).where(model_backends.c.name == bindparam("name")), BackendRow)
 LIST_AFTER = statement(
     select(*_BACKEND)
-    .where(ModelBackend.backend_id > bindparam("after"))
-    .order_by(ModelBackend.backend_id)
+    .where(model_backends.c.backend_id > bindparam("after"))
+    .order_by(model_backends.c.backend_id)
     .limit(bindparam("limit")),
     BackendRow,
 )
 UPDATE = statement(
-    update(ModelBackend)
+    update(model_backends)
     .where(_THE_BACKEND)
     .values(_FIELDS)
-    .values(version=ModelBackend.version + 1, updated_at=func.now())
+    .values(version=model_backends.c.version + 1, updated_at=func.now())
     .returning(*_BACKEND),
     BackendRow,
 )
 DELETE_UNUSED = statement(
-    delete(ModelBackend).where(_THE_BACKEND, ~exists().where(Model.backend_id == ModelBackend.backend_id))
+    delete(model_backends).where(
+        _THE_BACKEND, ~exists().where(models.c.backend_id == model_backends.c.backend_id)
+    )
 )
 
 

@@ -7,10 +7,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.administration.models.components.types import ComponentRow, ResolvedRow
-from identity_service.tables import ComponentModel, Model, ModelBackend
+from identity_service.tables import component_models, model_backends, models
 
-_COMPONENT = columns(ComponentRow, ComponentModel)
-_UPSERT = insert(ComponentModel).values(
+_COMPONENT = columns(ComponentRow, component_models)
+_UPSERT = insert(component_models).values(
     {name: bindparam(name) for name in ("component", "model_id", "updated_by_user_id")}
 )
 _CHANGES: dict[str, Any] = {
@@ -26,16 +26,16 @@ UPSERT = statement(
 )
 RESOLVE = statement(
     select(
-        ModelBackend.provider,
-        ModelBackend.base_url,
-        ModelBackend.key_reference,
-        Model.model_name,
-        Model.temperature,
-        Model.max_output_tokens,
+        model_backends.c.provider,
+        model_backends.c.base_url,
+        model_backends.c.key_reference,
+        models.c.model_name,
+        models.c.temperature,
+        models.c.max_output_tokens,
     )
-    .join(Model, Model.backend_id == ModelBackend.backend_id)
-    .join(ComponentModel, ComponentModel.model_id == Model.model_id)
-    .where(ComponentModel.component == bindparam("component"), ModelBackend.enabled),
+    .join(models, models.c.backend_id == model_backends.c.backend_id)
+    .join(component_models, component_models.c.model_id == models.c.model_id)
+    .where(component_models.c.component == bindparam("component"), model_backends.c.enabled),
     ResolvedRow,
 )
 

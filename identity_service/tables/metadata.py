@@ -1,0 +1,5 @@
+"""The metadata of the tables."""
+
+from chassis.tables import metadata
+
+METADATA = metadata()
