@@ -4,6 +4,7 @@ The gateway evaluates the same options on the encoded request. A property test c
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import TypeAlias
 
 from google.protobuf.message import Message
@@ -47,6 +48,12 @@ class Access:
             if grant(request, caller, peer):
                 return
         raise TokenMissing() if caller is None and self.needs_token else AccessDenied()
+
+
+@cache
+def access_of(method: Method) -> Access:
+    """Returns the access rule of an RPC."""
+    return Access(method)
 
 
 def role_name(role: GlobalRole.ValueType) -> str:

@@ -1,7 +1,7 @@
 """The options of each RPC, read once from the compiled contracts."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
@@ -19,9 +19,9 @@ class EnumType(Protocol):
     def DESCRIPTOR(self) -> EnumDescriptor: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """An RPC and the options that its contract declares."""
+    """An RPC and the options that its contract declares. There is one object for each RPC."""
 
     path: str
     """`/package.Service/Name`, the path of gRPC."""
@@ -57,10 +57,10 @@ class Method:
         return any(grant.public for grant in self.grants)
 
 
-def methods(service: ServiceDescriptor) -> Iterator[Method]:
-    """Yields every RPC of a service."""
-    for descriptor in service.methods:
-        yield _method(service, descriptor)
+@cache
+def methods(service: ServiceDescriptor) -> tuple[Method, ...]:
+    """Returns every RPC of a service."""
+    return tuple(_method(service, descriptor) for descriptor in service.methods)
 
 
 def _method(service: ServiceDescriptor, descriptor: MethodDescriptor) -> Method:

@@ -16,7 +16,7 @@ import structlog
 from google.protobuf.message import Message
 
 from chassis import calls
-from chassis.access import Access
+from chassis.access import access_of
 from chassis.calls import Call, IdempotencyKey
 from chassis.contracts import Method
 from chassis.errors import Internal, StatusError, to_status_error
@@ -52,7 +52,7 @@ class Stage:
 
 def authentication(security: SecurityContext, method: Method) -> RequestHook | None:
     """Sets the caller of the call from its access token."""
-    rule = Access(method)
+    rule = access_of(method)
     if not rule.uses_token:
         return None
 
@@ -66,7 +66,7 @@ def authentication(security: SecurityContext, method: Method) -> RequestHook | N
 
 def access(security: SecurityContext, method: Method) -> RequestHook:
     """Enforces the `allow` options of the method."""
-    rule = Access(method)
+    rule = access_of(method)
 
     async def check(call: Call, message: Message) -> None:
         rule.replace_me(message, call.caller)

@@ -4,7 +4,7 @@ The fixtures need a PostgreSQL with pgvector. `MENO_TEST_POSTGRES` is the postgr
 `make test` starts a server and sets it.
 """
 
-from chassis.testing.databases import Postgres, execute_sql
+from chassis.testing.databases import MAX_CONNECTIONS, Postgres, execute_sql
 from chassis.testing.environment import SECRET, RunningService, TestEnvironment
 from chassis.testing.expectations import (
     RpcFailure,
@@ -18,6 +18,7 @@ from chassis.testing.fakes import FakeAccountFeed, FakeTokenIssuer
 from chassis.testing.pages import read_pages
 
 __all__ = [
+    "MAX_CONNECTIONS",
     "SECRET",
     "FakeAccountFeed",
     "FakeTokenIssuer",

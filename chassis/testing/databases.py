@@ -2,6 +2,8 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,6 +12,15 @@ from psycopg import sql
 from psycopg.pq import ExecStatus
 
 from chassis import migrations
+
+MAX_CONNECTIONS = 4
+"""The connections of a service under test. By default each background task would open one at the start."""
+
+_connections: dict[str, "psycopg.Connection[Any] | None"] = {}
+"""The URL of each database of the test server, and the connection on which `execute_sql` uses it.
+
+A new connection takes longer than most statements of tests.
+"""
 
 
 class Postgres:
@@ -37,6 +48,7 @@ class Postgres:
         name = f"test_{uuid.uuid4().hex}"
         # Copying files takes half the CPU time of the default, which writes every block to the WAL (17 and 39 ms).
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        _connections[self.url(name)] = None
         return self.url(name)
 
     def create_empty(self) -> str:
@@ -47,10 +59,14 @@ class Postgres:
 
     def drop(self, url: str) -> None:
         """Drops a database and closes its connections."""
+        if connection := _connections.pop(url, None):
+            connection.close()
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", urlsplit(url).path.lstrip("/"))
 
     def close(self) -> None:
-        """Drops the templates and closes the connection."""
+        """Drops the templates and closes all connections."""
+        for connection in filter(None, _connections.values()):
+            connection.close()
         for template in self._templates:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", template)
         self._connection.close()
@@ -64,7 +80,21 @@ def execute_sql(url: str, statement: str, *values: object, **named: object) -> l
 
     The values are those of its `%s` parameters, or of its `%(name)s` parameters.
     """
-    with psycopg.connect(url) as connection:
+    with _connect(url) as connection:
         cursor = connection.execute(statement.encode(), named or values or None)
         returns_rows = cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
         return cursor.fetchall() if returns_rows else []
+
+
+@contextmanager
+def _connect(url: str) -> Iterator["psycopg.Connection[Any]"]:
+    """Yields a connection that commits each statement. Connections to databases of the test server stay open."""
+    if url not in _connections:
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+        return
+    kept = _connections[url]
+    if kept is None or kept.closed:
+        # Tests change tables, so that plans of prepared statements would become invalid.
+        kept = _connections[url] = psycopg.connect(url, autocommit=True, prepare_threshold=None)
+    yield kept

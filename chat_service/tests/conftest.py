@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from chassis.testing import RunningService, TestEnvironment, bearer, read_pages
+from chassis.testing import MAX_CONNECTIONS, RunningService, TestEnvironment, bearer, read_pages
 from chat_service.app import build_app
 from chat_service.content import Content, Metadata
 from chat_service.settings import Settings
@@ -163,7 +163,7 @@ async def serving(
 ) -> AsyncIterator[RunningService]:
     """Runs chat_service on a database."""
     values = {"secret": "a secret of this test, long enough", "tls_directory": Path(), "finish_seconds": 0}
-    composed = Settings(database_url=url, **{**values, **settings})
+    composed = Settings(database_url=url, max_connections=MAX_CONNECTIONS, **{**values, **settings})
     client = Content(fake_content.get_content, fake_content.search)
     async with (
         env.identity_client() as identity,

@@ -12,7 +12,15 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Postgres, RunningService, TestEnvironment, bearer, execute_sql, read_pages
+from chassis.testing import (
+    MAX_CONNECTIONS,
+    Postgres,
+    RunningService,
+    TestEnvironment,
+    bearer,
+    execute_sql,
+    read_pages,
+)
 from content_service.app import Components, build_app, open_components
 from content_service.knowledge.embeddings import Embedder
 from content_service.knowledge.minilm import MiniLM
@@ -262,6 +270,7 @@ def create_settings(database_url: str, directory: Path, model_cache: Path) -> Se
     """Returns settings with limits that small files exceed."""
     return Settings(
         database_url=database_url,
+        max_connections=MAX_CONNECTIONS,
         secret=SECRET,
         tls_directory=directory,
         storage_url=f"file://{directory}/files",

@@ -14,7 +14,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Value
 
 from chassis.database import Database
-from chassis.testing import Postgres, RunningService, TestEnvironment, bearer, execute_sql
+from chassis.testing import MAX_CONNECTIONS, Postgres, RunningService, TestEnvironment, bearer, execute_sql
 from identity_service.app import create_app
 from identity_service.settings import Settings
 from identity_service.sign_in.passwords import hashing
@@ -175,6 +175,7 @@ async def run_service(
         secret="a secret of this test, long enough",
         tls_directory=directory,
         allowed_roles=frozenset({"STUDENT", "TEACHER"}),
+        max_connections=MAX_CONNECTIONS,
         **more_settings,
     )
     async with create_app(settings) as app, env.serve(app, "identity_service") as service:

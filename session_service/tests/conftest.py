@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest_asyncio
 
-from chassis.testing import RunningService, TestEnvironment, bearer, read_pages
+from chassis.testing import MAX_CONNECTIONS, RunningService, TestEnvironment, bearer, read_pages
 from meno.session.v1.data_rights_service_pb2_grpc import DataRightsServiceStub
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest, WatchEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
@@ -103,6 +103,7 @@ async def serving(env: TestEnvironment, database_url: str) -> AsyncIterator[Serv
     """Runs one process of the service; several may share a database."""
     settings = Settings(
         database_url=database_url,
+        max_connections=MAX_CONNECTIONS,
         secret="a secret of this test, long enough",
         tls_directory=env.credentials("session_service").directory,
         content_address=UNREACHABLE,
