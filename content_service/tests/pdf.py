@@ -9,12 +9,12 @@ from pypdf import PdfReader, PdfWriter
 
 
 def pdf(pages: Sequence[str]) -> bytes:
-    """Returns a PDF with one page for each text. A page without text is blank."""
+    """Returns a PDF with one page for each text, which is one line. A page without text is blank."""
     document = FPDF()
     document.set_font("Times", size=12)
     for text in pages:
         document.add_page()
-        document.multi_cell(0, 6, text)
+        document.text(10, 10, text)
     return bytes(document.output())
 
 

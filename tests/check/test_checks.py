@@ -76,8 +76,12 @@ def test_more_habits_than_allowed_are_a_problem_and_fewer_too() -> None:
 
 
 def test_the_repository_has_texts_of_every_kind() -> None:
-    kinds = {text.kind for text in texts(ROOT)}
-    assert kinds == {"comment", "docstring", "message", "test name", "page"}
+    missing = {"comment", "docstring", "message", "test name", "page"}
+    for text in texts(ROOT):
+        missing.discard(text.kind)
+        if not missing:
+            break
+    assert missing == set()
 
 
 @pytest.mark.parametrize(
