@@ -21,7 +21,7 @@ demo: runtime  ## Start the stack, run one lesson end to end, stop the stack
 
 # TESTS are arguments of pytest: files, directories, or -k and an expression.
 test: develop  ## Run all tests, or some: TESTS=tests/gateway, TESTS='session_service -k "watch and not delete"'
-	@$(RUN) -m pytest $(if $(TESTS),$(TESTS),-n 2 --dist loadfile --no-loadscope-reorder)
+	@$(RUN) -m pytest $(if $(TESTS),$(TESTS),-n 3 --dist loadfile --no-loadscope-reorder)
 
 up: runtime  ## Start the stack (PORT=8080)
 	@$(LOCAL) up

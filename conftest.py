@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from deploy.stack.postgres import SUPERUSER, Postgres
 
@@ -14,6 +15,12 @@ from deploy.stack.postgres import SUPERUSER, Postgres
 gc.disable()
 
 _URL_VARIABLE = "MENO_TEST_POSTGRES"
+
+_SHARED_STACKS = (
+    ("tests/access/", "tests/gateway/", "tests/end_to_end/"),
+    ("tests/cli/", "tests/faults/test_kills.py"),
+)
+"""The tests that use the stack of their worker. Each group runs in one worker, so that two stacks are started."""
 
 # Deadlines of examples would fail on a busy machine.
 settings.register_profile("meno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,3 +51,15 @@ def pytest_collection_finish() -> None:
     # Later collections do not visit the imported modules either.
     gc.freeze()
     gc.enable()
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Distributes the tests by file, and those that share a stack by group."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = (group[0] for group in _SHARED_STACKS if nodeid.startswith(group))
+        return next(shared, super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return _Scheduling(config, log)
