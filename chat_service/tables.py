@@ -153,14 +153,11 @@ answer_steps = Table(
     CheckConstraint("(error IS NOT NULL) = (kind = 'ERROR')", name="error"),
 )
 
-
 idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
 """Responses to the writes of the last 24 hours."""
 
-
 outbox = Table("outbox", METADATA, OutboxColumns)
 """Messages to deliver to other services."""
-
 
 feed_cursor = Table("feed_cursor", METADATA, FeedCursorColumns)
 """The position of this service in the account feed: one row."""

@@ -265,14 +265,11 @@ knowledge_settings = Table(
     CheckConstraint("candidates BETWEEN top_k AND 1000", name="candidates"),
 )
 
-
 idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
 """The idempotency keys of requests of the last 24 hours, with their responses."""
 
-
 outbox = Table("outbox", METADATA, OutboxColumns)
 """Messages that are not delivered to other services yet."""
-
 
 feed_cursor = Table("feed_cursor", METADATA, FeedCursorColumns)
 """The position in the account feed up to which events are applied: one row."""

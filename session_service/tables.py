@@ -89,14 +89,11 @@ session_events = Table(
     CheckConstraint("jsonb_typeof(payload) = 'object'", name="payload"),
 )
 
-
 idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
 """Responses to the writes of the last 24 hours."""
 
-
 outbox = Table("outbox", METADATA, OutboxColumns)
 """Messages to deliver to other services."""
-
 
 feed_cursor = Table("feed_cursor", METADATA, FeedCursorColumns)
 """The position of this service in the account feed: one row."""

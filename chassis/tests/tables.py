@@ -31,15 +31,9 @@ class NoteColumns(TypedColumns):
 
 notes = Table("notes", METADATA, NoteColumns)
 
-
 idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
-
-
 outbox = Table("outbox", METADATA, OutboxColumns)
-
-
 feed_cursor = Table("feed_cursor", METADATA, FeedCursorColumns)
-
 
 ADD_NOTE = statement(insert(notes).values(user_id=bindparam("user_id"), text=bindparam("text")))
 NOTES = statement(select(notes.c.text).order_by(notes.c.note_id), str)

@@ -92,10 +92,8 @@ audit_entries = Table(
     Index("audit_entries_class_id_idx", "class_id", "sequence"),
 )
 
-
 outbox = Table("outbox", METADATA, OutboxColumns)
 """Audit entries that are not in the chain yet."""
-
 
 idempotency_keys = Table("idempotency_keys", METADATA, IdempotencyKeysColumns)
 """The responses to requests of the last 24 hours."""
