@@ -1,6 +1,5 @@
 """Files of every format over gRPC: their chunks, and the reasons of failures."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from content_service.knowledge.text import normalize
 from content_service.materials.ingestion import rules
 from content_service.materials.ingestion.extraction_process import ExtractionProcess
 from content_service.materials.ingestion.types import ExtractionLimits, TextLimits, UnreadableFile
-from content_service.materials.rules import HTML, PDF
+from content_service.materials.rules import HTML, MARKDOWN, PDF, PLAIN
 from content_service.tests.conftest import (
     MAX_CHARACTERS,
     MAX_PAGES,
@@ -135,15 +134,19 @@ def unreadable_files() -> dict[str, tuple[str, bytes, str]]:
 
 
 async def test_a_file_that_exceeds_time_or_memory_is_too_long(tmp_path: Path) -> None:
-    slow, wide = tmp_path / "slow.pdf", tmp_path / "wide.html"
+    slow, wide = tmp_path / "slow.pdf", tmp_path / "wide"
     slow.write_bytes(bomb(2**22))
     wide.write_bytes(b"x" * 2**26)
-    with ThreadPoolExecutor(1) as pool:
-        for seconds, file_format, path in ((1, PDF, slow), (60, HTML, wide)):
-            bounds = ExtractionLimits(TextLimits(2**26, 9), seconds=seconds, memory_bytes=2**27)
-            with pytest.raises(UnreadableFile) as raised:
-                await ExtractionProcess(bounds, pool).extract(file_format, path)
-            assert raised.value.reason == "TEXT_TOO_LONG"
+    for seconds, file_format, path in (
+        (1, PDF, slow),
+        (60, HTML, wide),
+        (60, MARKDOWN, wide),
+        (60, PLAIN, wide),
+    ):
+        limits = ExtractionLimits(TextLimits(2**26, 9), seconds=seconds, memory_bytes=2**27)
+        with pytest.raises(UnreadableFile) as raised:
+            await ExtractionProcess(limits).extract(file_format, path)
+        assert raised.value.reason == "TEXT_TOO_LONG", file_format
 
 
 async def test_an_unreadable_file_fails_with_a_reason_and_affects_no_other_file(

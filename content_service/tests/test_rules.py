@@ -68,6 +68,14 @@ def test_invisible_characters_do_not_change_a_text(text: str, hidden: str) -> No
     assert normalize(hidden.join(text)) == normalize(text)
 
 
+@pytest.mark.parametrize(("marks", "start"), [("\u0301", "á"), ("\u0344", "ä"), ("\u0301\u0323", "ạ")])
+def test_a_run_of_combining_characters_is_limited(marks: str, start: str) -> None:
+    text = normalize("a" + marks * 100_000 + "b")
+    assert len(text) == 31
+    assert (text[0], text[-1]) == (start, "b")
+    assert normalize(text) == text
+
+
 @given(st.text(max_size=3000))
 def test_a_query_is_normalized_and_shortened(text: str) -> None:
     query = normalize_query(text)

@@ -1,7 +1,7 @@
 """Extracts the text of uploaded files and isolates the service from them.
 
-PDF and HTML are parsed in a child process with limits on time and memory and without the environment of the
-service. Plain text and Markdown are read in a thread, because their parsing takes linear time.
+Files of every format are read in a child process with limits on time and memory and without the environment of
+the service.
 """
 
 import asyncio
@@ -9,13 +9,9 @@ import json
 import os
 import signal
 import sys
-from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 
-from content_service.materials.ingestion.extraction import extract
 from content_service.materials.ingestion.types import ExtractedText, ExtractionLimits, UnreadableFile
-from content_service.materials.rules import HTML, PDF
 
 _WORKER_MODULE = "content_service.materials.ingestion.extract_worker"
 # JSON escapes take six bytes for a character of the Basic Multilingual Plane, twelve for others.
@@ -26,21 +22,14 @@ _CPU_TIME_EXCEEDED = -signal.SIGXCPU
 class ExtractionProcess:
     """Extracts the text of files."""
 
-    def __init__(self, limits: ExtractionLimits, pool: Executor) -> None:
+    def __init__(self, limits: ExtractionLimits) -> None:
         self._limits = limits
-        self._pool = pool
 
     async def extract(self, file_format: str, path: Path) -> ExtractedText:
         """Returns the text of a file.
 
         Raises UnreadableFile, or RuntimeError if the child process was killed from outside.
         """
-        if file_format in {PDF, HTML}:
-            return await self._extract_in_child(file_format, path)
-        work = partial(extract, file_format, path, self._limits.text)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-
-    async def _extract_in_child(self, file_format: str, path: Path) -> ExtractedText:
         limits, text_limits = self._limits, self._limits.text
         numbers = (text_limits.max_characters, text_limits.max_pages, limits.seconds, limits.memory_bytes)
         child = await asyncio.create_subprocess_exec(

@@ -61,7 +61,7 @@ class Pipeline:
         self._files = files
         self._embedder = embedder
         self._pool = ThreadPoolExecutor(1, "ingestion")
-        self._extraction = ExtractionProcess(limits, self._pool)
+        self._extraction = ExtractionProcess(limits)
         self._set_id: int | None = None
 
     def close(self) -> None:
