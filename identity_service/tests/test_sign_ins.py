@@ -164,6 +164,18 @@ async def test_reuse_of_a_refresh_token_is_audited_and_revokes_access_tokens(ide
     assert [(one.actor_user_id, one.resource_id) for one in entries] == [("", ended)]
 
 
+async def test_a_refresh_token_that_was_never_issued_has_no_effect(identity: Identity) -> None:
+    admin, eve = await identity.sign_up_admin(), await identity.sign_up()
+    user_id, sign_in_id, _ = eve.tokens.refresh_token.split(".")
+    issued_to_another = admin.tokens.refresh_token.split(".")[2]
+    for secret in ("x", f"x-{'0' * 32}", issued_to_another):
+        forged = RefreshTokensRequest(refresh_token=f"{user_id}.{sign_in_id}.{secret}")
+        assert (await expect_error(identity.auth.RefreshTokens(forged))).reason == "REFRESH_TOKEN_INVALID"
+    await identity.refresh(eve)
+    reused = AuditAction.AUDIT_ACTION_REFRESH_TOKEN_REUSED
+    assert reused not in {one.action for one in await identity.list_audited(admin)}
+
+
 async def test_deactivation_is_reported_only_with_the_correct_password(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
     wrong = SignInRequest(identifier="Uma", password="wrong" * 4)

@@ -5,7 +5,7 @@ import hmac
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, derive_secret
+from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, add_tag, derive_secret
 
 GRACE = timedelta(seconds=10)
 """Time for which a replaced token still returns its successor, so that a client can retry a lost response."""
@@ -45,12 +45,12 @@ def parse(text: str) -> RefreshToken | None:
             return None
 
 
-def first_secret(key: bytes, request_id: str, proof: str) -> str:
+def first_secret(key: bytes, user_id: str, request_id: str, proof: str) -> str:
     """Returns the secret of the first token of a sign-in, which is the same for each retry of the request.
 
     `proof` is the password, ID token or code that identified the user.
     """
-    return derive_secret(key, f"first {request_id}", proof)
+    return add_tag(key, user_id, derive_secret(key, f"first {request_id}", proof))
 
 
 def _is_uuid(text: str) -> bool:

@@ -18,7 +18,7 @@ from identity_service.sign_in.keys.types import Subject
 from identity_service.sign_in.sign_ins import commands as sign_ins
 from identity_service.sign_in.tokens import messages, rules, store
 from identity_service.sign_in.tokens.rules import RefreshOutcome
-from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, SignInTokens
+from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, SignInTokens, add_tag
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.resources_pb2 import Tokens
 
@@ -48,9 +48,9 @@ class TokenService:
         if not active:
             raise CredentialsInvalid() if active is None else AccountDeactivated()
         if request_id:
-            secret = rules.first_secret(self._secret, request_id, proof)
+            secret = rules.first_secret(self._secret, user_id, request_id, proof)
         else:
-            secret = secrets.token_urlsafe(_SECRET_BYTES)
+            secret = add_tag(self._secret, user_id, secrets.token_urlsafe(_SECRET_BYTES))
         first_hash = RefreshToken(user_id, "", secret).hash()
         row = await store.begin(transaction, user_id, request_id, first_hash, self._lifetime)
         begun = _first_tokens(user_id, secret, row)
@@ -68,13 +68,16 @@ class TokenService:
         row = await store.get_by_request(executor, user_id, request_id)
         if row is None:
             return None
-        return _first_tokens(user_id, rules.first_secret(self._secret, request_id, proof), row)
+        return _first_tokens(user_id, rules.first_secret(self._secret, user_id, request_id, proof), row)
 
     async def refresh(self, presented: RefreshToken) -> SignInTokens:
         """Exchanges a refresh token for its successor. Raises RefreshTokenInvalid.
 
-        A token that was replaced earlier ends the sign-in, and the reuse is recorded in the audit log.
+        A token that was replaced earlier ends the sign-in, and the reuse is recorded in the audit log. A token
+        that was never issued has no effect, because anyone who knows the ids could invent one.
         """
+        if not presented.was_issued(self._secret):
+            raise RefreshTokenInvalid()
         successor = presented.successor(self._secret)
         async with self._database.transaction() as transaction:
             row = await store.get_for_update(transaction, presented.user_id, presented.sign_in_id)

@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 
 class RefreshToken(NamedTuple):
-    """A refresh token, `user_id.sign_in_id.secret`. Only hashes of the secret are stored."""
+    """A refresh token, `user_id.sign_in_id.secret`. Only hashes of the secret are stored.
+
+    The secret ends with a tag that only this service can compute. A token that was issued and replaced can
+    therefore be distinguished from one that was never issued.
+    """
 
     user_id: str
     sign_in_id: str
@@ -27,7 +31,12 @@ class RefreshToken(NamedTuple):
         It is derived from `key` and the secret: repeated calls return the same token, and nobody can compute
         it without both.
         """
-        return self._replace(secret=derive_secret(key, "successor", self.secret))
+        return self._replace(secret=add_tag(key, self.user_id, derive_secret(key, "successor", self.secret)))
+
+    def was_issued(self, key: bytes) -> bool:
+        """Returns whether the tag of the secret is valid."""
+        untagged, _, _ = self.secret.rpartition("-")
+        return hmac.compare_digest(self.secret.encode(), add_tag(key, self.user_id, untagged).encode())
 
 
 class SignInTokens(NamedTuple):
@@ -57,6 +66,12 @@ class SubjectRow(NamedTuple):
     rights_version: int
     classes: dict[str, str]
     archived: dict[str, str]
+
+
+def add_tag(key: bytes, user_id: str, secret: str) -> str:
+    """Returns the secret of a refresh token with its tag of 128 bits."""
+    tag = derive_secret(key, f"issued to {user_id}", secret)[:32]
+    return f"{secret}-{tag}"
 
 
 def derive_secret(key: bytes, purpose: str, secret: str) -> str:
