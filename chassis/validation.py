@@ -1,9 +1,12 @@
 """Validates requests against the rules of their contract (protovalidate)."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import protovalidate
+from buf.validate import validate_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest
 
@@ -14,6 +17,8 @@ _NUL = "\0"
 
 def validate(message: Message) -> None:
     """Validates a message. Raises FieldInvalid with every violation."""
+    # First, because the other rules of a list cannot be evaluated if it is very long.
+    _check_lengths(message)
     violations = protovalidate.collect_violations(message)
     if violations:
         raise FieldInvalid(
@@ -26,6 +31,31 @@ def validate(message: Message) -> None:
                 for violation in violations
             )
         )
+
+
+def _check_lengths(message: Message) -> None:
+    violations = [
+        BadRequest.FieldViolation(
+            field=name,
+            description=f"must contain no more than {max_items} item(s)",
+            reason="repeated.max_items",
+        )
+        for name, max_items in _length_limits(message.DESCRIPTOR)
+        if len(getattr(message, name)) > max_items
+    ]
+    if violations:
+        raise FieldInvalid(*violations)
+
+
+@cache
+def _length_limits(descriptor: Descriptor) -> tuple[tuple[str, int], ...]:
+    """Returns the lists of a message that have a maximum length, with the length."""
+    rules = {
+        field.name: field.GetOptions().Extensions[validate_pb2.field].repeated
+        for field in descriptor.fields
+        if field.is_repeated
+    }
+    return tuple((name, rule.max_items) for name, rule in rules.items() if rule.HasField("max_items"))
 
 
 def reject_nul_bytes(message: Message) -> None:

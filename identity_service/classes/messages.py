@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chassis import etags
+from chassis import etags, field_masks
 from chassis.conversions import EnumCodec, to_timestamp
 from identity_service.classes import rules
 from identity_service.classes.types import ClassChanges, ClassFields, ClassRow
@@ -46,9 +46,7 @@ def to_fields(request: CreateClassRequest) -> ClassFields:
 
 def to_changes(request: UpdateClassRequest) -> ClassChanges:
     """Returns the fields that an update changes: those of the mask, or else the non-empty ones (AIP-134)."""
-    given = request.class_info
-    names = [*request.update_mask.paths] or [name for name in ClassFields._fields if getattr(given, name)]
-    changes = {name: getattr(given, name) for name in names}
+    changes = field_masks.changes(request.class_info, request.update_mask, ClassFields._fields)
     if "join_policy" in changes:
-        changes["join_policy"] = JOIN_POLICIES.name(given.join_policy)
+        changes["join_policy"] = JOIN_POLICIES.name(request.class_info.join_policy)
     return ClassChanges(**changes)

@@ -124,7 +124,12 @@ async def test_events_that_break_the_contract_are_refused(service: Service) -> N
         {"step": -1},
         {"client_event_id": ""},
     ]
-    for events in ([], [event() for _ in range(101)], *([event(**fields)] for fields in wrong)):
+    for events in (
+        [],
+        [event() for _ in range(101)],
+        [Event()] * 20_000,
+        *([event(**fields)] for fields in wrong),
+    ):
         denied = await expect_error(service.append(learner, session, events))
         assert (denied.code, denied.reason) == ("INVALID_ARGUMENT", "FIELD_INVALID")
     assert not await service.history(learner, session)
