@@ -1,6 +1,7 @@
 """Background loops: they survive failures, and wait longer after each failure in a row."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,8 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         recorded.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    # Only for this module: other tasks of the same event loop sleep, too.
+    monkeypatch.setattr(background, "asyncio", SimpleNamespace(sleep=sleep))
     return recorded
 
 

@@ -6,10 +6,12 @@ import pty
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -186,7 +188,8 @@ def test_a_rate_limited_call_is_repeated_after_a_short_delay(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []
-    monkeypatch.setattr("time.sleep", delays.append)
+    # Only for this module: other threads of the process sleep, too.
+    monkeypatch.setattr("deploy.cli.client.time", SimpleNamespace(sleep=delays.append, time=time.time))
     errors = [RateLimitedError(), RateLimitedError()]
 
     def rpc(*_: object, **__: object) -> str:
