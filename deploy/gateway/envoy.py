@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.gateway import access, limits, local_replies, telemetry
 from deploy.gateway.contracts import Rpc, routed_rpcs
+from deploy.gateway.headers import PRIVATE, added
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
 KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
@@ -122,6 +123,7 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
                     "name": "meno",
                     "domains": ["*"],
                     "routes": [*map(page_route, gateway.pages), *map(_rpc_route, rpcs), _CATCH_ALL_ROUTE],
+                    "response_headers_to_add": added(PRIVATE, replace=False),
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
                 }
             ],
@@ -206,6 +208,8 @@ def _transcoder(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
         print_options={"stream_sse_style_delimited": True, "always_print_primitive_fields": True},
         max_request_body_size=_MAX_BODY_BYTES,
         max_response_body_size=_MAX_BODY_BYTES,
+        # Forms and the URL libraries of most languages write a space as `+`.
+        query_param_unescape_plus=True,
         request_validation_options={
             "reject_unknown_method": True,
             "reject_unknown_query_parameters": True,
@@ -259,7 +263,8 @@ def _cors_policy(gateway: Gateway) -> dict[str, Any]:
         "@type": f"{_TYPES}filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [_origin(origin) for origin in gateway.allowed_origins],
         "allow_methods": "GET, POST, PATCH, DELETE, OPTIONS",
-        "allow_headers": "authorization, content-type, grpc-timeout, x-grpc-web, x-user-agent",
+        "allow_headers": "authorization, content-type, grpc-timeout, traceparent, tracestate, x-grpc-web, "
+        "x-user-agent",
         "expose_headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after, x-request-id",
         "max_age": "86400",
     }

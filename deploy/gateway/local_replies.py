@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 
 from chassis import errors
 from chassis.errors import DomainError
+from deploy.gateway.headers import PRIVATE, added
 
 _LOCAL_BODY = "%LOCAL_REPLY_BODY%"
 
@@ -75,7 +76,7 @@ def _grpc(reply: Reply) -> dict[str, Any]:
     message = _LOCAL_BODY if reply.keep_body else status.message
     return {
         **_common(reply, is_grpc=True),
-        "headers_to_add": [*_headers(reply), _header("grpc-status-details-bin", encoded)],
+        "headers_to_add": added({**_headers(reply), "grpc-status-details-bin": encoded}),
         "body_format_override": {"text_format_source": {"inline_string": message}},
     }
 
@@ -89,7 +90,7 @@ def _json(reply: Reply) -> dict[str, Any]:
     }
     return {
         **_common(reply, is_grpc=False),
-        "headers_to_add": _headers(reply),
+        "headers_to_add": added({**_headers(reply), **PRIVATE}),
         "body_format_override": {"json_format": body},
     }
 
@@ -140,11 +141,7 @@ def _details_contain(text: str) -> dict[str, Any]:
     }
 
 
-def _headers(reply: Reply) -> list[dict[str, Any]]:
+def _headers(reply: Reply) -> dict[str, str]:
     """Returns the retry-after header of an error that has one."""
     trailers = errors.StatusError.of(reply.error).trailers()
-    return [_header(key, str(value)) for key, value in trailers if key == "retry-after"]
-
-
-def _header(key: str, value: str) -> dict[str, Any]:
-    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {key: str(value) for key, value in trailers if key == "retry-after"}

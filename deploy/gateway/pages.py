@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.gateway.headers import added
+
 MAX_BYTES = 4 * 1024 * 1024
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http."
@@ -38,6 +40,7 @@ def page_route(page: Page) -> dict[str, Any]:
     """Returns the route of a public page, without transcoding and without RBAC, which has only RPCs."""
     headers = {
         "content-type": page.content_type,
+        "cache-control": "no-cache",
         "x-content-type-options": "nosniff",
         # frame-ancestors has no effect in the meta element of a page, so it must be a header.
         "content-security-policy": "frame-ancestors 'none'",
@@ -49,10 +52,7 @@ def page_route(page: Page) -> dict[str, Any]:
             "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
         },
         "direct_response": {"status": 200, "body": {"filename": str(page.file)}},
-        "response_headers_to_add": [
-            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-            for key, value in headers.items()
-        ],
+        "response_headers_to_add": added(headers),
         "typed_per_filter_config": {
             "envoy.filters.http.grpc_json_transcoder": {
                 "@type": f"{_FILTERS}grpc_json_transcoder.v3.GrpcJsonTranscoder",

@@ -166,6 +166,27 @@ async def test_only_allowed_origins_may_call_from_a_browser(http: httpx.AsyncCli
         assert (reply.headers.get("access-control-allow-origin") == origin) is allowed
 
 
+async def test_a_browser_may_send_its_trace(http: httpx.AsyncClient) -> None:
+    headers = {
+        "origin": "https://learn.example.org",
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "traceparent, tracestate",
+    }
+    reply = await http.options("/v1/users/me", headers=headers)
+    assert {"traceparent", "tracestate"} <= {*reply.headers["access-control-allow-headers"].split(", ")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/users/me", "/v1/users/someone-else", "/v1/nothing", f"/v1/users/me/sessions/{CLASS}/events:watch"],
+)
+async def test_no_response_may_be_stored(http: httpx.AsyncClient, token: str, path: str) -> None:
+    reply = await http.get(path, headers=authorized(token))
+    assert reply.headers["cache-control"] == "no-store, no-transform"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["x-accel-buffering"] == "no"
+
+
 async def test_a_user_may_ask_20_times_a_minute(gateway: GatewayClient, token: str) -> None:
     stub = ChatServiceStub(gateway.channel)
     request = AskRequest(user_id="me", chat_id=str(uuid.uuid4()), text="Why?")

@@ -1,0 +1,20 @@
+"""Response headers that the gateway adds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PRIVATE: Mapping[str, str] = {
+    # Responses contain tokens and personal data (RFC 6749, 5.1). Proxies must neither compress nor delay streams.
+    "cache-control": "no-store, no-transform",
+    "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
+}
+"""The headers of every response except those of the static pages."""
+
+
+def added(headers: Mapping[str, str], *, replace: bool = True) -> list[dict[str, Any]]:
+    """Returns the setting that adds headers. Without `replace`, a header that the response has is kept."""
+    action = "OVERWRITE_IF_EXISTS_OR_ADD" if replace else "ADD_IF_ABSENT"
+    return [
+        {"header": {"key": key, "value": value}, "append_action": action} for key, value in headers.items()
+    ]
