@@ -142,7 +142,8 @@ async def test_failed_deliveries_are_logged_without_the_address(monkeypatch: pyt
         await sender.done.wait()
         sending.cancel()
     assert sorted(sender.sent) == ["1", "last"]
-    assert [one["event"] for one in logged] == ["one_time_code_dropped", "one_time_code_not_sent"]
+    events = [one["event"] for one in logged if one["event"].startswith("one_time_code")]
+    assert events == ["one_time_code_dropped", "one_time_code_not_sent"]
     assert MESSAGE.address not in str(logged)
 
 
@@ -197,9 +198,8 @@ async def test_the_webhook_sender_posts_and_signs_a_code(webhook: WebhookServer)
 async def test_the_log_sender_writes_codes_to_the_log() -> None:
     with capture_logs() as logged:
         await senders.create_sender(settings(code_sender="log")).send(MESSAGE)
-    assert [(one["event"], one["address"], one["code"]) for one in logged] == [
-        ("one_time_code", "ada@example.org", "012345")
-    ]
+    [line] = [one for one in logged if one["event"] == "one_time_code"]
+    assert (line["address"], line["code"]) == ("ada@example.org", "012345")
 
 
 async def test_codes_are_not_sent_without_a_configured_sender(shared: Identity) -> None:

@@ -171,8 +171,8 @@ async def test_a_password_is_accepted_if_the_range_api_fails(
         breaches = BreachList(url, timeout_seconds=2.0 if status else 0.05)
         assert not await breaches.contains(BREACHED)
         await breaches.close()
-    [line] = logged
-    assert (line["event"], line["log_level"]) == ("breached_passwords_not_checked", "warning")
+    [line] = [one for one in logged if one["event"] == "breached_passwords_not_checked"]
+    assert line["log_level"] == "warning"
     assert not any(digits in str(line) for digits in (BREACHED, url))
 
 
