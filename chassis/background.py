@@ -14,6 +14,17 @@ BackgroundTask: TypeAlias = Callable[[], Awaitable[object]]
 log = structlog.get_logger()
 
 
+def raise_if_cancelled() -> None:
+    """Raises CancelledError if the current task was cancelled.
+
+    `asyncio.wait_for` of Python 3.11, which connection pools use, loses a cancellation that arrives together with
+    its result. A loop that does not check would then never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def run_forever(
     work: Callable[[], Awaitable[object]],
     failure_event: str,
@@ -34,6 +45,7 @@ async def run_forever(
     while True:
         try:
             await work()
+            raise_if_cancelled()
         except Exception as error:
             log.warning(failure_event, error=repr(error), retry_delay=delay)
             await asyncio.sleep(delay)

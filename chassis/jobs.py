@@ -13,7 +13,7 @@ import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.tasks import Task
 
-from chassis.background import run_forever
+from chassis.background import raise_if_cancelled, run_forever
 from chassis.database import Transaction
 
 STALLED_AFTER_SECONDS = 15.0
@@ -78,6 +78,7 @@ async def _retry_stalled_forever(app: App, stalled_after: float) -> None:
     """
     while True:
         await _retry_stalled(app, stalled_after)
+        raise_if_cancelled()
         await asyncio.sleep(stalled_after / 3)
 
 

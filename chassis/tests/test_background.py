@@ -1,6 +1,7 @@
 """Background loops: they survive failures, and wait longer after each failure in a row."""
 
 import asyncio
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         recorded.append(seconds)
 
     # Only for this module: other tasks of the same event loop sleep, too.
-    monkeypatch.setattr(background, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(background, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     return recorded
 
 
@@ -59,6 +60,23 @@ async def test_a_loop_without_an_interval_pauses_after_a_failure(delays: list[fl
 async def test_the_delay_doubles_with_each_failure_in_a_row_up_to_the_maximum(delays: list[float]) -> None:
     await _run("xxxxx.x", retry_delay=1, max_retry_delay=5)
     assert delays == [1, 2, 4, 5, 5, 0, 1]
+
+
+async def test_a_loop_ends_although_its_work_ignores_the_cancellation() -> None:
+    started = asyncio.Event()
+
+    async def work() -> None:
+        if started.is_set():
+            raise _Stop
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run_forever(work, "work_failed"))
+    await started.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_a_cancelled_loop_ends() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 import pytest
@@ -83,6 +83,26 @@ async def test_a_worker_starts_again_after_stalled_jobs_could_not_be_retried(
     monkeypatch.setattr(jobs, "_retry_stalled", fail_once)
     async with _working(queue):
         await is_replaced.wait()
+
+
+async def test_a_worker_ends_although_a_retry_ignores_the_cancellation(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = asyncio.Event()
+    queue = jobs.queue(schema)
+    retry_stalled = jobs._retry_stalled
+
+    async def ignore_cancellation(app: App, stalled_after: float) -> None:
+        if app is not queue:
+            await retry_stalled(app, stalled_after)
+            return
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(jobs, "_retry_stalled", ignore_cancellation)
+    async with _working(queue):
+        await started.wait()
 
 
 async def test_a_worker_that_ends_without_an_error_starts_again(
