@@ -2,9 +2,10 @@
 
 import gc
 
-# Until the command line is complete: each garbage collection would visit all modules imported so far, which
-# takes a sixth of the time of a start.
-gc.disable()
+# Until the command line is complete: each garbage collection visits all modules imported so far, which takes a
+# sixth of the time of a start. Without any collection, a service would need 0.4 MiB more.
+_GC_THRESHOLDS = gc.get_threshold()
+gc.set_threshold(50_000, 20, 100)
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def service_cli(service: str, kind: type[AnySettings], create_app: AppFactory[An
     It is called after all modules are imported, and excludes them from later garbage collections.
     """
     gc.freeze()
-    gc.enable()
+    gc.set_threshold(*_GC_THRESHOLDS)
     cli = typer.Typer(no_args_is_help=True, add_completion=False, help=f"{service} of Meno.")
 
     @cli.command()

@@ -3,7 +3,7 @@
 import gc
 from contextlib import AbstractAsyncContextManager
 
-from chassis.cli import service_cli
+from chassis import cli
 from chassis.server import App
 from chassis.settings import Settings
 
@@ -12,11 +12,8 @@ def create_app(settings: Settings) -> AbstractAsyncContextManager[App]:
     raise NotImplementedError
 
 
-def test_garbage_collection_begins_when_the_command_line_is_complete() -> None:
-    gc.disable()
-    try:
-        service_cli("session_service", Settings, create_app)
-        assert gc.isenabled()
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.enable()
+def test_garbage_collection_is_normal_when_the_command_line_is_complete() -> None:
+    gc.set_threshold(50_000, 20, 100)
+    cli.service_cli("session_service", Settings, create_app)
+    assert gc.get_threshold() == cli._GC_THRESHOLDS
+    assert gc.get_freeze_count() > 0
