@@ -47,6 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[_URL_VARIABLE] = server.url("postgres", SUPERUSER)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Raises UsageError if a test that uses a stack is in no group: it would start another one."""
+    for item in items:
+        if "layout" in getattr(item, "fixturenames", ()) and not any(
+            map(item.nodeid.startswith, _SHARED_STACKS)
+        ):
+            raise pytest.UsageError(
+                f"{item.nodeid} uses a stack: add its file to _SHARED_STACKS in conftest.py"
+            )
+
+
 def pytest_collection_finish() -> None:
     # Later collections do not visit the imported modules either.
     gc.freeze()

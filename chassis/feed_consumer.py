@@ -17,12 +17,12 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    MetaData,
     Named,
+    Table,
     TypedColumns,
     bindparam,
-    column,
     select,
-    table,
     text,
     true,
     update,
@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import UUID
 
 from chassis.background import RETRY_DELAY_SECONDS, run_forever
-from chassis.database import Database, Transaction, statement
+from chassis.database import Database, Transaction, columns, statement
 from chassis.revocation import Feed, Position
 from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsResponse
 from meno.access.v1.resources_pb2 import AccountEvent
@@ -58,10 +58,10 @@ class _Cursor(NamedTuple):
     sequence: int
 
 
-_cursor = table("feed_cursor", column("epoch", UUID), column("sequence", BigInteger))
+_cursor = Table("feed_cursor", MetaData(), FeedCursorColumns)
 
-GET_CURSOR = statement(select(*_cursor.c), _Cursor)
-GET_CURSOR_FOR_UPDATE = statement(select(*_cursor.c).with_for_update(), _Cursor)
+GET_CURSOR = statement(select(*columns(_Cursor, _cursor)), _Cursor)
+GET_CURSOR_FOR_UPDATE = statement(select(*columns(_Cursor, _cursor)).with_for_update(), _Cursor)
 ADVANCE_CURSOR = statement(update(_cursor).values(epoch=bindparam("epoch"), sequence=bindparam("sequence")))
 
 

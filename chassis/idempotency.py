@@ -23,17 +23,17 @@ from sqlalchemy import (
     Column,
     Interval,
     LargeBinary,
+    MetaData,
     Named,
+    Table,
     Text,
     TypedColumns,
     bindparam,
-    column,
     delete,
     func,
     literal,
     or_,
     select,
-    table,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -65,15 +65,7 @@ class IdempotencyKeysColumns(TypedColumns):
     created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now(), index=True)
 
 
-_keys = table(
-    "idempotency_keys",
-    column("principal", Text),
-    column("method", Text),
-    column("request_id", Text),
-    column("body_hash", LargeBinary),
-    column("response", LargeBinary),
-    column("created_at", TIMESTAMPTZ),
-)
+_keys = Table("idempotency_keys", MetaData(), IdempotencyKeysColumns)
 _is_key = (
     (_keys.c.principal == bindparam("principal"))
     & (_keys.c.method == bindparam("method"))

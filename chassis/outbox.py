@@ -22,16 +22,16 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Identity,
+    MetaData,
     Named,
+    Table,
     Text,
     TypedColumns,
     any_,
     bindparam,
-    column,
     delete,
     func,
     select,
-    table,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
 
@@ -71,16 +71,9 @@ class OutboxMessage(NamedTuple):
 MessageHandler: TypeAlias = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
 """Delivers messages of one kind in order. If it raises, all of them are delivered again."""
 
-_outbox = table(
-    "outbox",
-    column("position", BigInteger),
-    column("message_id", UUID),
-    column("kind", Text),
-    column("body", JSONB),
-    column("created_at", TIMESTAMPTZ),
-)
+_outbox = Table("outbox", MetaData(), OutboxColumns)
 
-ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")))
+ENQUEUE = statement(insert(_outbox).values(kind=bindparam("kind"), body=bindparam("body")).inline())
 # Only one relay delivers at a time, which preserves the order. A message that is committed late is delivered
 # in a later batch.
 TRY_LOCK = statement(select(func.pg_try_advisory_xact_lock(func.hashtext("outbox"))), bool)

@@ -9,8 +9,8 @@ _UNNEEDED = {"rich", "greenlet"} - sys.modules.keys()
 sys.modules.update(dict.fromkeys(_UNNEEDED))  # type: ignore[arg-type]
 import structlog
 
-for name in _UNNEEDED:
-    del sys.modules[name]
+for _name in _UNNEEDED:
+    del sys.modules[_name]
 
 # The lines in which PostgreSQL quotes values of a row: `DETAIL:  Key (email)=(…) already exists.`
 _LINES_WITH_VALUES = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
