@@ -109,6 +109,8 @@ class Postgres:
             "fsync": "on" if self._fsync else "off",
             "synchronous_commit": "on" if self._durable else "off",
             "full_page_writes": "on" if self._durable else "off",
+            # Most databases of tests exist for less than a second, in which statistics have no use.
+            "track_counts": "on" if self._durable else "off",
         }
         command = [str(self._binaries() / "bin/postgres"), "-D", str(self.data)]
         for name, value in settings.items():

@@ -111,7 +111,7 @@ class Stack:
     def envoy(self) -> Program:
         """Writes the configuration of the gateway, and returns its program."""
         config = self.layout.directory / "gateway.json"
-        config.write_text(json.dumps(configuration(self._gateway()), indent=1))
+        config.write_text(json.dumps(configuration(self._gateway())))
         return Program(
             name=GATEWAY,
             command=(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
+from zipfile import ZipFile
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
@@ -43,11 +44,13 @@ def install(source: str, wheels: Path, directory: Path) -> None:
 
 
 def _install_wheel(name: str, wheels: Path) -> tuple[NormalizedName, Distribution]:
-    """Installs a wheel into a directory of its own, unless that exists. Returns its name and distribution."""
+    """Unpacks a wheel into a directory of its own, unless that exists. Returns its name and distribution."""
     target = wheels.with_name("installed") / name
     if not target.exists():
-        pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
-        _python(*pip, "--target", str(target), str(next(wheels.glob(f"{name}-*.whl"))))
+        with ZipFile(next(wheels.glob(f"{name}-*.whl"))) as wheel:
+            # Only the files of this directory would need pip, which takes much longer.
+            assert not any(".data/" in file for file in wheel.namelist())
+            wheel.extractall(target)
     [installed] = distributions(path=[str(target)])
     return canonicalize_name(installed.name), installed
 
