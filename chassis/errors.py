@@ -146,6 +146,16 @@ class RateLimited(ChassisError):
         super().__init__("Too many calls. Wait and retry.", details=(retry_after(RATE_LIMIT_RETRY_DELAY),))
 
 
+class QuotaExceeded(ChassisError):
+    def __init__(self, resources: str, quota: int, retry_delay: timedelta) -> None:
+        super().__init__(
+            f"You can create at most {quota:,} {resources} in 24 hours. Retry later.",
+            details=(retry_after(retry_delay),),
+            resources=resources,
+            quota=quota,
+        )
+
+
 class ServiceUnavailable(ChassisError):
     def __init__(self, message: str = "The service is temporarily unavailable. Retry.") -> None:
         super().__init__(message, details=(retry_after(UNAVAILABLE_RETRY_DELAY),))

@@ -9,6 +9,7 @@ from chassis.data_rights import DataRights
 from chassis.database import Database
 from chassis.identity_client import IdentityClient
 from chassis.notifications import Notifier
+from chassis.quotas import Quota
 from chassis.registration import service
 from chassis.server import App
 from chassis.tls import TlsCredentials
@@ -50,11 +51,15 @@ async def build_app(identity: IdentityClient, settings: Settings) -> AsyncIterat
         reporter = ActivityReporter(database)
         handlers = {"user_erased": RULES.on_user_erased, "user_merged": RULES.on_user_merged}
         async with peers.channel(settings.content_address, "content_service", credentials) as channel:
-            session_servicer = SessionServicer(database, notifier, ContentServiceStub(channel), reporter)
+            per_day = Quota(settings.sessions_per_day, settings.guest_sessions_per_day)
+            max_bytes = Quota(settings.session_bytes, settings.guest_session_bytes)
+            session_servicer = SessionServicer(
+                database, notifier, ContentServiceStub(channel), reporter, per_day
+            )
             yield App(
                 services=[
                     service(sessions, session_servicer),
-                    service(events, EventServicer(database, notifier)),
+                    service(events, EventServicer(database, notifier, max_bytes)),
                     service(data_rights, DataRights(database, RULES)),
                 ],
                 security=identity.security,

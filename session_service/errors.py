@@ -38,6 +38,15 @@ class SessionCompleted(SessionError):
         super().__init__("The session is completed and accepts no further events.", session_id=session_id)
 
 
+class SessionFull(SessionError):
+    def __init__(self, session_id: str, max_bytes: int) -> None:
+        super().__init__(
+            "The session is full. Complete it and create another one.",
+            session_id=session_id,
+            max_bytes=max_bytes,
+        )
+
+
 class EventIdReused(SessionError):
     def __init__(self, client_event_id: str) -> None:
         super().__init__(

@@ -42,6 +42,7 @@ class SessionColumns(TypedColumns):
     lesson_title: Named[str] = Column(Text, server_default="")
     state_version: Named[int] = Column(BigInteger, server_default="1")
     last_sequence: Named[int] = Column(BigInteger, server_default="0")
+    event_bytes: Named[int] = Column(BigInteger, server_default="0")
     created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
     updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
     deleted_at: Named[datetime | None] = Column(TIMESTAMPTZ)

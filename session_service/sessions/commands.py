@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 
 async def create_session(
-    database: Database, activity: ActivityReporter, content: "ContentServiceAsyncStub", session: NewSession
+    database: Database,
+    activity: ActivityReporter,
+    content: "ContentServiceAsyncStub",
+    session: NewSession,
+    quota: int,
 ) -> Session:
     """Creates a session. A session about a lesson gets the title of that lesson.
 
-    Raises FieldInvalid if the content is not a lesson, and AioRpcError if content_service does not return it.
+    Raises FieldInvalid if the content is not a lesson, AioRpcError if content_service does not return it, and
+    QuotaExceeded if the user has created `quota` sessions in 24 hours.
     """
     try:
         title = await _get_lesson_title(content, session)
@@ -37,7 +42,7 @@ async def create_session(
         await replay(database)
         raise
     async with activity.write(session.user_id) as transaction:
-        row = await store.add(transaction, session._replace(lesson_title=title))
+        row = await store.add(transaction, session._replace(lesson_title=title), quota)
         return transaction.respond(messages.to_message(row))
 
 

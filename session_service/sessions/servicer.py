@@ -7,6 +7,7 @@ from chassis.activity import ActivityReporter
 from chassis.calls import Context
 from chassis.database import Database
 from chassis.notifications import Notifier
+from chassis.quotas import Quota
 from meno.session.v1.resources_pb2 import SESSION_MODE_TEACH_ME, Session
 from meno.session.v1.session_service_pb2 import (
     ApplyActionRequest,
@@ -33,11 +34,14 @@ class SessionServicer(SessionServiceServicer):
         notifier: Notifier,
         content: "ContentServiceAsyncStub",
         activity: ActivityReporter,
+        per_day: Quota,
     ) -> None:
+        """`per_day` limits the number of sessions that a user creates in 24 hours."""
         self._database = database
         self._notifier = notifier
         self._content = content
         self._activity = activity
+        self._per_day = per_day
 
     async def CreateSession(self, request: CreateSessionRequest, context: Context) -> Session:
         session = NewSession(
@@ -48,7 +52,9 @@ class SessionServicer(SessionServiceServicer):
             content_id=request.content_id or None,
             lesson_title="",
         )
-        return await commands.create_session(self._database, self._activity, self._content, session)
+        return await commands.create_session(
+            self._database, self._activity, self._content, session, self._per_day.of_caller()
+        )
 
     async def GetSession(self, request: GetSessionRequest, context: Context) -> Session:
         row = await store.get(self._database, request.user_id, request.session_id)

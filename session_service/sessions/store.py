@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import bindparam, cast, func, insert, null, select, update
 
+from chassis import quotas
 from chassis.database import Executor, Transaction, columns, statement
 from session_service.sessions.types import NewSession, SessionRow
 from session_service.tables import sessions
@@ -29,7 +30,14 @@ LIST_BY_USER = statement(
     SessionRow,
 )
 ADD = statement(
-    insert(sessions).values({name: bindparam(name) for name in NewSession._fields}).returning(*_SESSION),
+    insert(sessions)
+    .from_select(
+        NewSession._fields,
+        select(*(cast(bindparam(name), sessions.c[name].type) for name in NewSession._fields)).where(
+            quotas.below_daily_quota(sessions.c.user_id, sessions.c.session_id)
+        ),
+    )
+    .returning(*_SESSION),
     SessionRow,
 )
 SET_PHASE = statement(
@@ -63,10 +71,11 @@ async def list_by_user(executor: Executor, user_id: str, before_id: UUID, limit:
     return await executor.all(LIST_BY_USER, user_id=user_id, before_id=before_id, limit=limit)
 
 
-async def add(transaction: Transaction, session: NewSession) -> SessionRow:
-    """Adds a session and returns it."""
-    row = await transaction.one(ADD, **session._asdict())
-    assert row is not None
+async def add(transaction: Transaction, session: NewSession, quota: int) -> SessionRow:
+    """Adds a session and returns it. Raises QuotaExceeded if the user has created `quota` sessions in a day."""
+    row = await transaction.one(ADD, **session._asdict(), quota=quota)
+    if row is None:
+        raise quotas.exceeded("sessions", quota)
     return row
 
 

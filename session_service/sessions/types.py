@@ -17,6 +17,7 @@ class SessionRow(NamedTuple):
     lesson_title: str
     state_version: int
     last_sequence: int
+    event_bytes: int
     created_at: datetime
     updated_at: datetime
 

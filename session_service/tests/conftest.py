@@ -99,14 +99,15 @@ def event(**fields: Any) -> Event:
 
 
 @asynccontextmanager
-async def serving(env: TestEnvironment, database_url: str) -> AsyncIterator[Service]:
-    """Runs one process of the service; several may share a database."""
+async def serving(env: TestEnvironment, database_url: str, **changed: Any) -> AsyncIterator[Service]:
+    """Runs one process of the service with changed settings; several may share a database."""
     settings = Settings(
         database_url=database_url,
         max_connections=MAX_CONNECTIONS,
         secret="a secret of this test, long enough",
         tls_directory=env.credentials("session_service").directory,
         content_address=UNREACHABLE,
+        **changed,
     )
     async with (
         env.identity_client() as identity,

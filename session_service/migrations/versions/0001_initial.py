@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("lesson_title", sa.Text(), server_default="", nullable=False),
         sa.Column("state_version", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("last_sequence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("event_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),

@@ -6,6 +6,7 @@ from chassis import paging
 from chassis.calls import Context
 from chassis.database import Database
 from chassis.notifications import Notifier
+from chassis.quotas import Quota
 from meno.session.v1.event_service_pb2 import (
     AppendEventsRequest,
     AppendEventsResponse,
@@ -29,14 +30,21 @@ WATCH_BATCH_SIZE = 100
 class EventServicer(EventServiceServicer):
     """Serves the events of sessions."""
 
-    def __init__(self, database: Database, notifier: Notifier) -> None:
+    def __init__(self, database: Database, notifier: Notifier, max_bytes: Quota) -> None:
+        """`max_bytes` limits the size of the events of one session."""
         self._database = database
         self._notifier = notifier
+        self._max_bytes = max_bytes
 
     async def AppendEvents(self, request: AppendEventsRequest, context: Context) -> AppendEventsResponse:
         events = await messages.to_new_events(request.events)
         return await commands.append_events(
-            self._database, self._notifier, request.user_id, request.session_id, events
+            self._database,
+            self._notifier,
+            request.user_id,
+            request.session_id,
+            events,
+            max_bytes=self._max_bytes.of_caller(),
         )
 
     async def ListEvents(self, request: ListEventsRequest, context: Context) -> ListEventsResponse:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Integer,
     Text,
     bindparam,
@@ -23,6 +24,12 @@ from session_service.tables import session_events, sessions
 MAX_PAGE_BYTES = 256 * 1024
 """A page ends after this many bytes of payload JSON. As protobuf messages, payloads are up to 5.5 times as
 large (arrays of small numbers), and a gRPC message has at most 4 MiB."""
+
+UNLIMITED = 2**62
+"""The limit of a session's bytes for events that the service itself appends."""
+
+# A row without payload and its entries in two indexes.
+_EVENT_OVERHEAD_BYTES = 200
 
 _EVENT = (
     session_events.c.sequence,
@@ -58,6 +65,7 @@ _new = (
     .table_valued("client_event_id", "kind", "step", "payload", with_ordinality="index", name="new")
     .render_derived()
 )
+_size = bindparam("size", type_=BigInteger)
 _session = (
     update(sessions)
     .where(
@@ -65,9 +73,12 @@ _session = (
         sessions.c.session_id == bindparam("session_id"),
         sessions.c.deleted_at == null(),
         sessions.c.phase != "COMPLETED",
+        sessions.c.event_bytes + _size <= bindparam("max_bytes", type_=BigInteger),
     )
     .values(
-        last_sequence=sessions.c.last_sequence + func.cardinality(_ids), updated_at=func.clock_timestamp()
+        last_sequence=sessions.c.last_sequence + func.cardinality(_ids),
+        event_bytes=sessions.c.event_bytes + _size,
+        updated_at=func.clock_timestamp(),
     )
     .returning(
         sessions.c.user_id,
@@ -121,12 +132,22 @@ class SequenceConflict(Exception):
     """The session accepts no events, or contains one of the events. The transaction must be rolled back."""
 
 
+def size(events: Sequence[NewEvent]) -> int:
+    """Returns the number of bytes that events count towards the limit of their session."""
+    return sum(len((event.payload or "").encode()) + _EVENT_OVERHEAD_BYTES for event in events)
+
+
 async def append(
-    transaction: Transaction, user_id: str, session_id: str, events: Sequence[NewEvent]
+    transaction: Transaction,
+    user_id: str,
+    session_id: str,
+    events: Sequence[NewEvent],
+    max_bytes: int = UNLIMITED,
 ) -> list[EventRow]:
     """Appends events to a session that is not completed.
 
-    Raises SequenceConflict if the session does not exist or is completed, or if it has one of the events.
+    Raises SequenceConflict if the session does not exist or is completed, if it has one of the events, or if
+    its events would be larger than `max_bytes`.
     """
     ids, kinds, steps, payloads = (list(column) for column in zip(*events, strict=True))
     rows = await transaction.all(
@@ -137,6 +158,8 @@ async def append(
         kinds=kinds,
         steps=steps,
         payloads=payloads,
+        size=size(events),
+        max_bytes=max_bytes,
     )
     if len(rows) < len(events):
         raise SequenceConflict
