@@ -7,10 +7,21 @@ ADD = statement(
 )
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Table,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 
 from chassis.calls import caller
 from chassis.errors import QuotaExceeded
@@ -30,21 +41,23 @@ class Quota(NamedTuple):
         return self.guests if caller().guest else self.users
 
 
-def below_daily_quota(user_id: Column[str], key: Column[str]) -> ColumnElement[bool]:
-    """Returns the condition that a user has created fewer than `quota` rows in the last 24 hours.
+def insert_within_quota(table: Table[Any], fields: Sequence[str], key: ColumnElement[str]) -> Insert:
+    """Returns a statement that inserts a row unless the user has inserted `quota` rows in the last 24 hours.
 
-    `key` is a UUIDv7, which contains the time of creation. The parameters of the condition are `user_id` and
-    `quota`. Concurrent calls can exceed the quota by their number.
+    Its parameters are `fields`, of which one is `user_id`, and `quota`. `key` is a UUIDv7, which contains the
+    time of the insert. Concurrent calls can exceed the quota by their number.
     """
     # As a subquery, the volatile function is called once, so that the condition can use the primary key.
     a_day_ago = select(func.uuidv7(literal_column("interval '-1 day'"))).scalar_subquery()
     recent = (
         select(literal_column("1"))
-        .where(user_id == bindparam("user_id"), key > a_day_ago)
+        .where(table.c.user_id == bindparam("user_id"), key > a_day_ago)
         .limit(bindparam("quota"))
         .subquery("recent")
     )
-    return select(func.count()).select_from(recent).scalar_subquery() < bindparam("quota")
+    values = [cast(bindparam(name), table.c[name].type) for name in fields]
+    is_allowed = select(func.count()).select_from(recent).scalar_subquery() < bindparam("quota")
+    return insert(table).from_select(fields, select(*values).where(is_allowed))
 
 
 def exceeded(resources: str, quota: int) -> QuotaExceeded:

@@ -14,6 +14,7 @@ from chassis.data_rights import DataRights
 from chassis.database import Database
 from chassis.identity_client import IdentityClient
 from chassis.notifications import Notifier
+from chassis.quotas import Quota
 from chassis.registration import service
 from chassis.server import App
 from chassis.tls import TlsCredentials
@@ -81,12 +82,13 @@ async def build_app(
     ask = AskService(ActivityReporter(database), pool, lease)
     handlers = {"user_erased": RULES.on_user_erased, "user_merged": RULES.on_user_merged}
     expire = partial(expire_orphans, database, notifier)
+    per_day = Quota(settings.chats_per_day, settings.guest_chats_per_day)
     try:
         yield App(
             services=[
                 service(
                     chat,
-                    ChatServicer(database, content_client.get_content),
+                    ChatServicer(database, content_client.get_content, per_day),
                     AnswerServicer(database, ask, reader, pool),
                 ),
                 service(data_rights, DataRights(database, RULES)),

@@ -40,6 +40,11 @@ class Settings(ModelSettings):
         default=30, gt=0, description="timeout of the next piece of model output, in seconds"
     )
 
+    chats_per_day: int = Field(
+        default=500, ge=1, description="maximum number of chats that a user creates in 24 hours"
+    )
+    guest_chats_per_day: int = Field(default=20, ge=1, description="the same for guests")
+
     max_answers: int = Field(
         default=100, ge=1, description="maximum number of answers that one process writes at the same time"
     )

@@ -15,11 +15,12 @@ from meno.content.v1.content_service_pb2 import GetContentRequest
 from meno.content.v1.resources_pb2 import Content as Lesson
 
 
-async def create_chat(database: Database, get_content: GetContent, chat: NewChat) -> Chat:
+async def create_chat(database: Database, get_content: GetContent, chat: NewChat, quota: int) -> Chat:
     """Creates a chat. A lesson chat without a title takes the title of its lesson.
 
-    Raises AccessDenied if the caller is not in the class, FieldInvalid if the content is not a lesson,
-    and AioRpcError if content_service does not return the content.
+    Raises AccessDenied if the caller is not in the class, FieldInvalid if the content is not a lesson, and
+    AioRpcError if content_service does not return the content. Raises QuotaExceeded if the user has created
+    `quota` chats in 24 hours.
     """
     try:
         title = rules.chat_title(chat.title, await _get_lesson(get_content, chat))
@@ -28,7 +29,7 @@ async def create_chat(database: Database, get_content: GetContent, chat: NewChat
         await replay(database)
         raise
     async with write(database) as transaction:
-        row = await store.add(transaction, chat._replace(title=title))
+        row = await store.add(transaction, chat._replace(title=title), quota)
         return transaction.respond(messages.to_chat(row))
 
 

@@ -8,6 +8,7 @@ from google.protobuf.message import Message as AnyMessage
 from chassis import paging
 from chassis.calls import Context
 from chassis.database import Database
+from chassis.quotas import Quota
 from chat_service.chats import commands, message_store, messages, store
 from chat_service.chats.types import NewChat
 from chat_service.content import GetContent
@@ -29,8 +30,10 @@ Built = TypeVar("Built", bound=AnyMessage)
 class ChatServicer:
     """Serves chats and their messages."""
 
-    def __init__(self, database: Database, get_content: GetContent) -> None:
+    def __init__(self, database: Database, get_content: GetContent, per_day: Quota) -> None:
+        """`per_day` limits the number of chats that a user creates in 24 hours."""
         self._database = database
+        self._per_day = per_day
         self._get_content = get_content
 
     async def CreateChat(self, request: CreateChatRequest, context: Context) -> Chat:
@@ -41,7 +44,7 @@ class ChatServicer:
             content_id=request.content_id or None,
             title=request.title,
         )
-        return await commands.create_chat(self._database, self._get_content, chat)
+        return await commands.create_chat(self._database, self._get_content, chat, self._per_day.of_caller())
 
     async def GetChat(self, request: GetChatRequest, context: Context) -> Chat:
         row = await store.get(self._database, request.user_id, request.chat_id)

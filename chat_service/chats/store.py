@@ -3,9 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, insert, null, select, tuple_
+from sqlalchemy import and_, bindparam, null, select, tuple_
 
+from chassis import quotas
 from chassis.database import Executor, Transaction, columns, statement
+from chassis.quotas import insert_within_quota
 from chat_service.chats.message_store import MESSAGE
 from chat_service.chats.types import ChatRow, ChatWithLastMessageRow, NewChat
 from chat_service.tables import chat_messages, chats
@@ -27,9 +29,7 @@ _WITH_LAST_MESSAGE = select(*_CHAT, *MESSAGE).outerjoin(
     ),
 )
 
-ADD = statement(
-    insert(chats).values({name: bindparam(name) for name in NewChat._fields}).returning(*_CHAT), ChatRow
-)
+ADD = statement(insert_within_quota(chats, NewChat._fields, key=chats.c.chat_id).returning(*_CHAT), ChatRow)
 EXISTS = statement(select(chats.c.chat_id).where(*_IS_THE_CHAT), str)
 GET = statement(_WITH_LAST_MESSAGE.where(*_IS_THE_CHAT), ChatWithLastMessageRow)
 LIST_BY_USER = statement(
@@ -44,10 +44,11 @@ LIST_BY_USER = statement(
 )
 
 
-async def add(transaction: Transaction, chat: NewChat) -> ChatRow:
-    """Adds a chat and returns it."""
-    row = await transaction.one(ADD, **chat._asdict())
-    assert row is not None
+async def add(transaction: Transaction, chat: NewChat, quota: int) -> ChatRow:
+    """Adds a chat and returns it. Raises QuotaExceeded if the user has created `quota` chats in a day."""
+    row = await transaction.one(ADD, **chat._asdict(), quota=quota)
+    if row is None:
+        raise quotas.exceeded("chats", quota)
     return row
 
 

@@ -7,7 +7,7 @@ import grpc
 from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.testing import execute_sql, expect_error, read_pages
-from chat_service.tests.conftest import Server, User, collect, rpc_error
+from chat_service.tests.conftest import NewServer, Server, User, collect, rpc_error
 from meno.chat.v1.chat_service_pb2 import CreateChatRequest, GetChatRequest, ListChatsRequest
 from meno.chat.v1.resources_pb2 import Chat, MessageRole, SourceMode
 from meno.content.v1.resources_pb2 import Content, ContentKind
@@ -208,3 +208,16 @@ async def test_a_deleted_chat_is_not_found(server: Server, database_url: str) ->
     ):
         assert (await expect_error(attempt)).reason == "CHAT_NOT_FOUND"
     assert await list_chats(server, user) == []
+
+
+async def test_a_user_creates_only_so_many_chats_in_a_day_and_a_guest_fewer(new_server: NewServer) -> None:
+    server = await new_server(chats_per_day=3, guest_chats_per_day=2)
+    for user, quota in ((server.user(), 3), (server.guest(), 2)):
+        for _ in range(quota):
+            await server.chat(user)
+        error = await expect_error(server.chat(user))
+        assert (error.reason, error.metadata) == (
+            "QUOTA_EXCEEDED",
+            {"resources": "chats", "quota": str(quota)},
+        )
+        assert len(await list_chats(server, user)) == quota

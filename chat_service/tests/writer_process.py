@@ -38,7 +38,7 @@ async def main(url: str, user_id: str, lease_seconds: str) -> None:
     database, lease = Database(url), timedelta(seconds=float(lease_seconds))
     await database.open()
     async with database.transaction() as transaction:
-        chat = await chats.add(transaction, NewChat(user_id, "GENERAL", None, None, ""))
+        chat = await chats.add(transaction, NewChat(user_id, "GENERAL", None, None, ""), quota=1)
         reserved = await store.reserve_sequence(transaction, user_id, chat.chat_id)
         assert reserved is not None
         row = await store.start(

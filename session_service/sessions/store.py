@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, cast, func, insert, null, select, update
+from sqlalchemy import bindparam, func, null, select, update
 
 from chassis import quotas
 from chassis.database import Executor, Transaction, columns, statement
+from chassis.quotas import insert_within_quota
 from session_service.sessions.types import NewSession, SessionRow
 from session_service.tables import sessions
 
@@ -30,14 +31,7 @@ LIST_BY_USER = statement(
     SessionRow,
 )
 ADD = statement(
-    insert(sessions)
-    .from_select(
-        NewSession._fields,
-        select(*(cast(bindparam(name), sessions.c[name].type) for name in NewSession._fields)).where(
-            quotas.below_daily_quota(sessions.c.user_id, sessions.c.session_id)
-        ),
-    )
-    .returning(*_SESSION),
+    insert_within_quota(sessions, NewSession._fields, key=sessions.c.session_id).returning(*_SESSION),
     SessionRow,
 )
 SET_PHASE = statement(
