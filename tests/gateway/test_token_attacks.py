@@ -125,12 +125,9 @@ async def test_a_class_in_a_malformed_claim_grants_no_access(
             number = descriptor.fields_by_name["class_id"].number
             raw = bytes([number << 3 | 2, len(class_id)]) + class_id.encode()
             for channel in (gateway.channel, gateway.direct(rpc)):
-                kind = "stream" if rpc.client_streaming else "unary"
-                answer = "stream" if rpc.server_streaming else "unary"
-                call = getattr(channel, f"{kind}_{answer}")(rpc.path)
-                denied = await expect_error(
-                    call(iter([raw]) if rpc.client_streaming else raw, metadata=metadata)
-                )
+                # A stream of one request is the same on the wire as a unary request.
+                call = getattr(channel, "unary_stream" if rpc.server_streaming else "unary_unary")(rpc.path)
+                denied = await expect_error(call(raw, metadata=metadata))
                 assert denied.code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}, rpc.path
 
 
