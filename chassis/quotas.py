@@ -47,17 +47,21 @@ def insert_within_quota(table: Table[Any], fields: Sequence[str], key: ColumnEle
     Its parameters are `fields`, of which one is `user_id`, and `quota`. `key` is a UUIDv7, which contains the
     time of the insert. Concurrent calls can exceed the quota by their number.
     """
-    # As a subquery, the volatile function is called once, so that the condition can use the primary key.
-    a_day_ago = select(func.uuidv7(literal_column("interval '-1 day'"))).scalar_subquery()
     recent = (
         select(literal_column("1"))
-        .where(table.c.user_id == bindparam("user_id"), key > a_day_ago)
+        .where(table.c.user_id == bindparam("user_id"), key > a_day_ago())
         .limit(bindparam("quota"))
         .subquery("recent")
     )
     values = [cast(bindparam(name), table.c[name].type) for name in fields]
     is_allowed = select(func.count()).select_from(recent).scalar_subquery() < bindparam("quota")
     return insert(table).from_select(fields, select(*values).where(is_allowed))
+
+
+def a_day_ago() -> ColumnElement[str]:
+    """Returns an expression of a UUIDv7 whose time is 24 hours ago."""
+    # As a subquery, the volatile function is called once, so that a condition can use the primary key.
+    return select(func.uuidv7(literal_column("interval '-1 day'"))).scalar_subquery()
 
 
 def exceeded(resources: str, quota: int) -> QuotaExceeded:

@@ -103,7 +103,13 @@ def build_app(identity: IdentityClient, settings: Settings, components: Componen
         "user_erased": RULES.on_user_erased,
         "class_changed": ClassPurger(files).on_class_changed,
     }
-    material_servicer = MaterialServicer(database, notifier, files, components.process_task)
+    material_servicer = MaterialServicer(
+        database,
+        notifier,
+        files,
+        components.process_task,
+        max_bytes_per_day=settings.class_upload_bytes_per_day,
+    )
     return App(
         services=[
             service(content_service_pb2, ContentServicer(database)),

@@ -19,6 +19,12 @@ class Settings(KeySettings):
         default=64 * 2**20, ge=1, description="maximum size of an uploaded file in bytes"
     )
 
+    class_upload_bytes_per_day: int = Field(
+        default=4 << 30,
+        ge=2**20,
+        description="maximum bytes of the files uploaded to a class in 24 hours; each file counts as 1 MiB or more",
+    )
+
     run_worker: bool = Field(default=True, description="process files in the serving process, too")
     worker_concurrency: int = Field(
         default=1, ge=1, description="files that one process works on at the same time"

@@ -133,6 +133,7 @@ class MaterialColumns(TypedColumns):
     material_id: Named[str] = Column(UUID, primary_key=True)
     storage_key: Named[str] = Column(Text)
     content_type: Named[str] = Column(Text)
+    size_bytes: Named[int] = Column(BigInteger)
     status: Named[str] = Column(Text, server_default="PENDING")
     stage: Named[str] = Column(Text, server_default="QUEUED")
     progress: Named[int] = Column(SmallInteger, server_default="0")

@@ -13,14 +13,17 @@ from content_service.materials import store
 from content_service.materials.files import StoredFile
 from content_service.materials.ingestion.queue import ProcessTask
 from content_service.materials.rules import FAILED, notification_key
-from content_service.materials.types import MaterialRow, NewMaterial
+from content_service.materials.types import MaterialRow, NewFile, NewMaterial
 from meno.content.v1.resources_pb2 import ContentBody
 
 
 async def create_material(
-    transaction: Transaction, task: ProcessTask, material: NewMaterial, file: StoredFile
+    transaction: Transaction, task: ProcessTask, material: NewMaterial, file: StoredFile, max_bytes: int
 ) -> MaterialRow:
-    """Creates a material with a first draft and defers its processing."""
+    """Creates a material with a first draft and defers its processing.
+
+    Raises QuotaExceeded if the files that were uploaded to the class in a day would be larger than `max_bytes`.
+    """
     body = ContentBody.MaterialFile(
         file_name=material.file_name,
         content_type=material.content_type,
@@ -36,7 +39,8 @@ async def create_material(
         created_by_user_id=material.created_by_user_id,
     )
     material_id = await revision_store.create(transaction, content)
-    await store.insert_material(transaction, content.scope_id, material_id, file.key, material.content_type)
+    new_file = NewFile(file.key, material.content_type, file.size)
+    await store.insert_material(transaction, content.scope_id, material_id, new_file, max_bytes)
     await jobs.defer(transaction, task, scope_id=content.scope_id, material_id=material_id)
     return await get_material(transaction, content.scope_id, material_id)
 

@@ -12,6 +12,9 @@ FINAL_STATUSES = frozenset({READY, FAILED})
 MAX_PIECE_BYTES = 2 * 2**20
 """The largest piece of a file in one message of an upload."""
 
+MIN_COUNTED_BYTES = 2**20
+"""A smaller file counts as this size towards the quota of its class, because its processing takes time, too."""
+
 MAX_QUOTED_CHARACTERS = 200
 """The part of a client's value that an error message contains."""
 

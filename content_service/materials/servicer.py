@@ -32,7 +32,17 @@ from meno.content.v1.resources_pb2 import Chunk, Content, Material
 class MaterialServicer(MaterialServiceServicer):
     """Serves files, their processing and their chunks."""
 
-    def __init__(self, database: Database, notifier: Notifier, files: FileStore, task: ProcessTask) -> None:
+    def __init__(
+        self,
+        database: Database,
+        notifier: Notifier,
+        files: FileStore,
+        task: ProcessTask,
+        *,
+        max_bytes_per_day: int,
+    ) -> None:
+        """`max_bytes_per_day` limits the files that are uploaded to one class in 24 hours."""
+        self._max_bytes_per_day = max_bytes_per_day
         self._database = database
         self._notifier = notifier
         self._files = files
@@ -51,7 +61,9 @@ class MaterialServicer(MaterialServiceServicer):
         async with self._files.upload(material.scope_id, pieces, is_referenced) as file:
             idempotency.add_to_body(file.sha256)
             async with write(self._database) as transaction:
-                row = await commands.create_material(transaction, self._task, material, file)
+                row = await commands.create_material(
+                    transaction, self._task, material, file, self._max_bytes_per_day
+                )
                 return transaction.respond(to_message(row))
 
     async def GetMaterial(self, request: GetMaterialRequest, context: Context) -> Material:

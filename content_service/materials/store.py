@@ -1,12 +1,28 @@
 """SQL of materials and their chunks."""
 
-from sqlalchemy import and_, bindparam, exists, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import UUID
 
+from chassis import quotas
 from chassis.database import Executor, Transaction, statement
 from content_service.authoring.visibility import latest_revision, scope
 from content_service.knowledge.types import ChunkRow
-from content_service.materials.rules import FAILED, PENDING
-from content_service.materials.types import MaterialRow
+from content_service.materials.rules import FAILED, MIN_COUNTED_BYTES, PENDING
+from content_service.materials.types import MaterialRow, NewFile
 from content_service.tables import content_revisions, contents, material_chunks, materials
 
 _THE_MATERIAL = (materials.c.scope_id == scope(), materials.c.material_id == bindparam("material_id"))
@@ -43,12 +59,25 @@ GET = statement(
     .where(*_THE_MATERIAL, contents.c.deleted_at == null(), latest_revision()),
     MaterialRow,
 )
+_recent_bytes = (
+    select(func.coalesce(func.sum(func.greatest(materials.c.size_bytes, MIN_COUNTED_BYTES)), 0))
+    .where(materials.c.scope_id == scope(), materials.c.material_id > quotas.a_day_ago())
+    .scalar_subquery()
+)
+_size = bindparam("size_bytes", type_=BigInteger)
 INSERT = statement(
-    insert(materials).values(
-        scope_id=scope(),
-        material_id=bindparam("material_id"),
-        storage_key=bindparam("storage_key"),
-        content_type=bindparam("content_type"),
+    insert(materials).from_select(
+        ["scope_id", "material_id", "storage_key", "content_type", "size_bytes"],
+        select(
+            cast(scope(), UUID),
+            cast(bindparam("material_id"), UUID),
+            cast(bindparam("storage_key"), Text),
+            cast(bindparam("content_type"), Text),
+            _size,
+        ).where(
+            _recent_bytes + func.greatest(_size, MIN_COUNTED_BYTES)
+            <= bindparam("max_bytes", type_=BigInteger)
+        ),
     )
 )
 IS_FILE_REFERENCED = statement(
@@ -119,11 +148,15 @@ async def get(executor: Executor, scope_id: str, material_id: str) -> MaterialRo
 
 
 async def insert_material(
-    transaction: Transaction, scope_id: str, material_id: str, storage_key: str, content_type: str
+    transaction: Transaction, scope_id: str, material_id: str, file: NewFile, max_bytes: int
 ) -> None:
-    """Inserts the file of a content of kind MATERIAL, in status PENDING."""
-    file = {"storage_key": storage_key, "content_type": content_type}
-    await transaction.run(INSERT, scope_id=scope_id, material_id=material_id, **file)
+    """Inserts the file of a content of kind MATERIAL, in status PENDING.
+
+    Raises QuotaExceeded if the files that were uploaded to the class in a day would be larger than `max_bytes`.
+    """
+    values = {"scope_id": scope_id, "material_id": material_id, "max_bytes": max_bytes, **file._asdict()}
+    if not await transaction.run(INSERT, **values):
+        raise quotas.exceeded("MiB of files in a class", max_bytes >> 20)
 
 
 async def is_file_referenced(executor: Executor, scope_id: str, storage_key: str) -> bool:

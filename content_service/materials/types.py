@@ -24,6 +24,14 @@ class MaterialRow(NamedTuple):
     updated_at: datetime
 
 
+class NewFile(NamedTuple):
+    """The file of a material to insert."""
+
+    storage_key: str
+    content_type: str
+    size_bytes: int
+
+
 class NewMaterial(NamedTuple):
     """A material to insert."""
 

@@ -10,7 +10,9 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import expect_error, parse_error
+from chassis.testing import TestEnvironment, execute_sql, expect_error, parse_error
+from content_service.knowledge.minilm import MiniLM
+from content_service.settings import Settings
 from content_service.tests.conftest import (
     MAX_FILE_BYTES,
     PHOTOSYNTHESIS,
@@ -19,6 +21,7 @@ from content_service.tests.conftest import (
     ContentService,
     Person,
     pieces,
+    serve,
     titles,
 )
 from meno.content.v1.content_service_pb2 import UpdateDraftRequest
@@ -213,6 +216,29 @@ async def test_an_interrupted_upload_stores_nothing(content: ContentService) -> 
     whole = await content.upload(teacher, PHOTOSYNTHESIS, title="Whole")
     assert titles(await content.drafts(teacher)) == ["Whole"]
     assert [file.stat().st_size for file in content.files(teacher.class_id)] == [whole.file.size_bytes]
+
+
+async def test_a_class_accepts_only_so_many_bytes_in_a_day(
+    env: TestEnvironment, settings: Settings, embedder: MiniLM
+) -> None:
+    quota = settings.model_copy(update={"class_upload_bytes_per_day": 3 << 20, "max_file_bytes": 2 << 20})
+    async with serve(env, quota, embedder) as content:
+        teacher, request_id = content.teacher(), str(uuid.uuid4())
+        first = await content.upload(teacher, "Small, counts as 1 MiB.", request_id=request_id)
+        await content.upload(teacher, "x" * (3 << 19))
+        denied = await expect_error(content.upload(teacher, "Too much."))
+        assert (denied.code, denied.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+        assert denied.metadata == {"resources": "MiB of files in a class", "quota": "3"}
+        assert len(await content.drafts(teacher)) == len(content.files(teacher.class_id)) == 2
+        again = "Small, counts as 1 MiB."
+        assert await content.upload(teacher, again, request_id=request_id) == first
+        await content.upload(content.teacher(), "Another class.")
+        execute_sql(
+            content.database_url,
+            "UPDATE materials SET material_id = uuidv7(interval '-25 hours') WHERE material_id = %s",
+            first.material_id,
+        )
+        await content.upload(teacher, "The next day.")
 
 
 async def test_one_request_id_creates_one_material(content: ContentService) -> None:

@@ -24,6 +24,7 @@ from content_service.knowledge.minilm import MiniLM
 from content_service.knowledge.types import ChunkRow
 from content_service.materials import store as materials
 from content_service.materials.rules import MARKDOWN, PLAIN
+from content_service.materials.types import NewFile
 from content_service.settings import Settings
 from content_service.tables import METADATA
 from tests.benchmarks.course import DATA, documents
@@ -185,9 +186,8 @@ class Library:
             self._components.database.transaction() as transaction,
         ):
             material_id = await revisions.create(transaction, new)
-            await materials.insert_material(
-                transaction, scope_id, material_id, file.key, document.content_type
-            )
+            new_file = NewFile(file.key, document.content_type, file.size)
+            await materials.insert_material(transaction, scope_id, material_id, new_file, max_bytes=2**62)
         self._documents[material_id] = document.name
         return material_id
 

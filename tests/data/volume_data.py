@@ -119,7 +119,7 @@ _CONTENT = {
         WHERE n % 40 < 20""",
     "materials": """
         SELECT id(n / 40) AS scope_id, id(n) AS material_id, 'key' || n AS storage_key,
-               'text/plain' AS content_type, 'READY' AS status, 'READY' AS stage, 100 AS progress,
+               'text/plain' AS content_type, 9 AS size_bytes, 'READY' AS status, 'READY' AS stage, 100 AS progress,
                5 AS chunk_count, 15 AS term_count
         FROM generate_series(0, 3999) n WHERE n % 40 >= 20""",
     "material_chunks": """
