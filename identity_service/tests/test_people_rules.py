@@ -36,6 +36,20 @@ def update_preferences(settings: dict[str, Any], mask: list[str]) -> Preferences
 
 
 @pytest.mark.parametrize(
+    ("full_name", "display_name"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        ("a" * 64, "a" * 64),
+        ("a" * 60 + " bc de", "a" * 60 + " bc"),
+        ("a" * 64 + " b", "a" * 64),
+        ("a" * 70, "a" * 64),
+    ],
+)
+def test_a_long_full_name_is_cut_at_a_word_for_the_display_name(full_name: str, display_name: str) -> None:
+    assert rules.default_display_name(full_name) == display_name
+
+
+@pytest.mark.parametrize(
     ("user", "mask", "changes"),
     [
         ({}, [], {}),

@@ -7,7 +7,7 @@ import pytest
 
 from identity_service.classes import rules as class_rules
 from identity_service.classes.rosters import diff, parse, validation
-from identity_service.classes.rosters.plan import Enrollment, NewEnrollment, Plan
+from identity_service.classes.rosters.plan import Enrollment, NewEnrollment, Plan, RenamedUser
 from identity_service.classes.rosters.types import (
     IdentifierOwnerRow,
     MemberRow,
@@ -163,7 +163,8 @@ def test_an_existing_user_is_matched_by_a_verified_address() -> None:
     plan = compare(rosters.roster("delta", users=users, roles=[role("new", "teacher")]), current)
     assert list_changes(plan) == [("CHANGED", "users", 2, ("sourcedId", "givenName", "familyName", "role"))]
     assert (plan.new_users, plan.matched_users) == ([], [("new", "O")])
-    assert (plan.renamed_users, plan.promoted_users) == ([("O", NAME)], [("O", "UNASSIGNED")])
+    assert plan.renamed_users == [RenamedUser("O", NAME, display_name=NAME, previous_display_name="")]
+    assert plan.promoted_users == [("O", "UNASSIGNED")]
 
 
 @pytest.mark.parametrize("shared", [{"email": "a@b.example"}, {"phone": "+441234567"}])
@@ -190,6 +191,16 @@ def test_only_the_first_row_gets_a_free_login_name() -> None:
     ]
     plan = compare(rosters.roster(users=users), state(owners=[owner("bob")]))
     assert [one.login_name for one in plan.new_users] == ["Ada", "", ""]
+    taken = "not imported: username must not be in use already"
+    assert [one.problem for one in plan.list_changes()] == ["", taken, taken]
+
+
+def test_cells_that_are_not_imported_are_reported_with_the_reason() -> None:
+    users = [{"sourcedId": "a", "username": "ada@school.example", "grades": "KG"}]
+    [change] = compare(rosters.roster(users=users), state()).list_changes()
+    assert (change.change, change.columns) == ("ADDED", ())
+    assert change.problem.startswith("not imported: username ")
+    assert change.problem.endswith("; grades must be one grade from 1 to 12")
 
 
 def test_an_address_is_added_only_if_the_user_has_none_of_its_kind() -> None:

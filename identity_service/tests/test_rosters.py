@@ -84,6 +84,18 @@ async def test_an_import_creates_users_classes_and_memberships(identity: Identit
     assert identity.execute_sql("SELECT count(*) FROM credentials") == [(1,)]
 
 
+async def test_a_long_name_is_kept_and_its_display_name_is_cut_at_a_word(identity: Identity) -> None:
+    admin = await identity.sign_up_admin()
+    family = "dos Santos Albuquerque Cavalcanti de Vasconcelos"
+    names = "SELECT full_name, display_name, nickname FROM users WHERE full_name LIKE '%%Vasconcelos'"
+    long_name = {"sourcedId": "n", "givenName": "Maria Aparecida Conceição", "familyName": family}
+    await import_roster(identity, admin, school(users=[long_name]))
+    cut = "Maria Aparecida Conceição dos Santos Albuquerque Cavalcanti de"
+    assert identity.execute_sql(names) == [(f"Maria Aparecida Conceição {family}", cut, "Maria")]
+    await import_roster(identity, admin, school(users=[long_name | {"givenName": "Ana"}]))
+    assert identity.execute_sql(names) == [(f"Ana {family}", f"Ana {family}", "Maria")]
+
+
 async def test_invalid_rows_are_listed_and_nothing_is_applied(identity: Identity) -> None:
     admin = await identity.sign_up_admin()
     before = identity.execute_sql(STATE)

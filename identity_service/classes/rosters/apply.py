@@ -11,8 +11,8 @@ from identity_service.account_feed import commands as account_feed
 from identity_service.classes import rules as class_rules
 from identity_service.classes.memberships.rules import must_revoke_tokens
 from identity_service.classes.rosters import bulk_store
-from identity_service.classes.rosters.plan import Enrollment, NewEnrollment, Plan, new_key
-from identity_service.people.users.rules import canonicalize, default_nickname
+from identity_service.classes.rosters.plan import Enrollment, NewEnrollment, Plan, RenamedUser, new_key
+from identity_service.people.users.rules import canonicalize, default_display_name, default_nickname
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.resources_pb2 import AuditAction
 
@@ -54,11 +54,11 @@ async def _new_ids(transaction: Transaction, plan: Plan) -> dict[str, str]:
 
 async def _apply_users(transaction: Transaction, plan: Plan, ids: Mapping[str, str]) -> None:
     run = bulk_store.run
+    columns: tuple[str, ...] = ("user_id", "name", "display_name", "nickname", "role", "grade")
     users = [
-        (ids[new_key(user.sourced_id)], user.name, default_nickname(user.name), user.role, user.grade)
-        for user in plan.new_users
+        (ids[new_key(user.sourced_id)], *_names(user.name), user.role, user.grade) for user in plan.new_users
     ]
-    await run(transaction, bulk_store.ADD_USERS, users, "user_id", "name", "nickname", "role", "grade")
+    await run(transaction, bulk_store.ADD_USERS, users, *columns)
     identifiers = [*_identifiers(plan, ids)]
     columns = ("user_id", "kind", "value", "canonical")
     if await run(transaction, bulk_store.ADD_IDENTIFIERS, identifiers, *columns) < len(identifiers):
@@ -66,9 +66,15 @@ async def _apply_users(transaction: Transaction, plan: Plan, ids: Mapping[str, s
     roster_users = [(user.sourced_id, ids[new_key(user.sourced_id)]) for user in plan.new_users]
     roster_users += plan.matched_users
     await run(transaction, bulk_store.ADD_ROSTER_USERS, roster_users, "sourced_id", "user_id")
-    await run(transaction, bulk_store.RENAME_USERS, plan.renamed_users, "user_id", "name")
+    await run(transaction, bulk_store.RENAME_USERS, plan.renamed_users, *RenamedUser._fields)
     promoted = [(user_id,) for user_id, _ in plan.promoted_users]
     await run(transaction, bulk_store.PROMOTE_USERS, promoted, "user_id")
+
+
+def _names(full_name: str) -> tuple[str, str, str]:
+    """Returns the full name, the display name and the nickname of a new user."""
+    display_name = default_display_name(full_name)
+    return full_name, display_name, default_nickname(display_name)
 
 
 def _identifiers(plan: Plan, ids: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:

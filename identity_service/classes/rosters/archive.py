@@ -39,11 +39,17 @@ def unpack(archive: bytes, names: Container[str]) -> dict[str, bytes]:
     """
     try:
         with ZipFile(BytesIO(archive)) as opened:
-            members = opened.infolist()
+            members = [one for one in opened.infolist() if not _is_ignored(one.filename)]
             _check_members(members)
             return {one.filename: _read_member(opened, one) for one in members if one.filename in names}
     except _ZIP_ERRORS as error:
         raise archive_error("must be a zip file that is not damaged") from error
+
+
+def _is_ignored(name: str) -> bool:
+    """Returns whether an entry is a directory, or metadata that macOS adds to every zip file."""
+    top, base = name.partition("/")[0], name.rpartition("/")[2]
+    return not base or top == "__MACOSX" or base == ".DS_Store" or base.startswith("._")
 
 
 def _check_members(members: list[ZipInfo]) -> None:

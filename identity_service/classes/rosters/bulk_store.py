@@ -44,10 +44,10 @@ def _table(*names: str) -> TableValuedAlias:
     return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
 
 
-_NEW_USERS = _table("user_id", "name", "nickname", "role", "grade")
+_NEW_USERS = _table("user_id", "name", "display_name", "nickname", "role", "grade")
 _IDENTIFIERS = _table("user_id", "kind", "value", "canonical")
 _ROSTER_USERS = _table("sourced_id", "user_id")
-_NAMES = _table("user_id", "name")
+_NAMES = _table("user_id", "name", "display_name", "previous_display_name")
 _USERS = _table("user_id")
 _NEW_CLASSES = _table("class_id", "title", "join_code")
 _ROSTER_CLASSES = _table("sourced_id", "class_id")
@@ -70,11 +70,11 @@ def _is_user_class(given: TableValuedAlias) -> tuple[Any, ...]:
 NEW_IDS = statement(select(func.uuidv7()).select_from(func.generate_series(1, bindparam("count"))), str)
 ADD_USERS = statement(
     insert(users).from_select(
-        ["user_id", "display_name", "full_name", "nickname", "role", "grade"],
+        ["user_id", "full_name", "display_name", "nickname", "role", "grade"],
         select(
             _NEW_USERS.c.user_id,
             _NEW_USERS.c.name,
-            _NEW_USERS.c.name,
+            _NEW_USERS.c.display_name,
             _NEW_USERS.c.nickname,
             _NEW_USERS.c.role,
             _NEW_USERS.c.grade,
@@ -102,7 +102,8 @@ RENAME_USERS = statement(
         full_name=_NAMES.c.name,
         # The roster does not replace a display name that the user has chosen.
         display_name=case(
-            (users.c.display_name == users.c.full_name, _NAMES.c.name), else_=users.c.display_name
+            (users.c.display_name == _NAMES.c.previous_display_name, _NAMES.c.display_name),
+            else_=users.c.display_name,
         ),
     )
     .values(_NEW_USER_VERSION)

@@ -31,6 +31,7 @@ class RowChange(NamedTuple):
     sourced_id: str
     columns: tuple[str, ...] = ()
     problem: str = ""
+    """The error of an invalid row, or the cells of an added row that are not imported."""
 
 
 class Enrollment(NamedTuple):
@@ -54,6 +55,7 @@ class NewUser(NamedTuple):
 
     sourced_id: str
     name: str
+    """The full name."""
     role: str
     grade: int | None
     login_name: str
@@ -64,6 +66,15 @@ class NewUser(NamedTuple):
     def of(cls, record: UserRecord, *, role: str, login_name: str) -> "NewUser":
         """Returns the user of a record with this role and login name."""
         return cls(record.sourced_id, record.name, role, record.grade, login_name, record.email, record.phone)
+
+
+class RenamedUser(NamedTuple):
+    """A user whose full name changes, and with it the display name, unless the user has chosen another one."""
+
+    user_id: str
+    name: str
+    display_name: str
+    previous_display_name: str
 
 
 def new_key(sourced_id: str) -> str:
@@ -87,8 +98,7 @@ class Plan:
     new_users: list[NewUser] = field(default_factory=list)
     matched_users: list[tuple[str, str]] = field(default_factory=list)
     """`sourcedId` and id of users that existed before a roster contained them."""
-    renamed_users: list[tuple[str, str]] = field(default_factory=list)
-    """Id and new name."""
+    renamed_users: list[RenamedUser] = field(default_factory=list)
     new_addresses: list[tuple[str, str, str]] = field(default_factory=list)
     """Id, kind and value, for users that have no address of this kind."""
     promoted_users: list[tuple[str, str]] = field(default_factory=list)
@@ -107,10 +117,17 @@ class Plan:
     """The `fingerprint` of the plan."""
 
     def add_change(
-        self, change: str, file: str, line: int, sourced_id: str, columns: tuple[str, ...] = ()
+        self,
+        change: str,
+        file: str,
+        line: int,
+        sourced_id: str,
+        columns: tuple[str, ...] = (),
+        *,
+        problem: str = "",
     ) -> None:
         """Stores the effect of a row."""
-        self.changes[file, sourced_id, line] = RowChange(change, file, line, sourced_id, columns)
+        self.changes[file, sourced_id, line] = RowChange(change, file, line, sourced_id, columns, problem)
 
     def add_error(self, error: RowError) -> None:
         """Stores that a row cannot be applied. `list_errors` returns only the first error of each row."""
@@ -149,7 +166,7 @@ class Plan:
         """Returns the ids of the existing users who change or whose memberships change."""
         keys = {
             *(user_id for _, user_id in self.matched_users),
-            *(user_id for user_id, _ in self.renamed_users),
+            *(renamed.user_id for renamed in self.renamed_users),
             *(user_id for user_id, *_ in self.new_addresses),
             *(user_id for user_id, _ in self.promoted_users),
             *(enrollment.user_key for enrollment in self._enrollments()),

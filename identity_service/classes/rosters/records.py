@@ -12,12 +12,14 @@ class UserRecord(NamedTuple):
     active: bool
     """Whether the user is to have memberships. If not, the fields below are not read."""
     name: str = ""
+    """The full name."""
     login_name: str = ""
-    """Empty if the name in the roster is not a valid login name."""
     email: str = ""
     phone: str = ""
     grade: int | None = None
     teaches: bool = False
+    ignored: tuple[str, ...] = ()
+    """The cells that an account cannot have, each as its column with the rule. Their fields are empty."""
 
 
 class RoleRecord(NamedTuple):

@@ -4,11 +4,19 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from identity_service.classes.rosters.layout import ROLES, USERS
-from identity_service.classes.rosters.plan import ADDED, CHANGED, UNCHANGED, NewUser, Plan, new_key
+from identity_service.classes.rosters.plan import (
+    ADDED,
+    CHANGED,
+    UNCHANGED,
+    NewUser,
+    Plan,
+    RenamedUser,
+    new_key,
+)
 from identity_service.classes.rosters.records import ColumnError, Roster, RowError, UserRecord
 from identity_service.classes.rosters.references import References
 from identity_service.classes.rosters.types import IdentifierOwnerRow, RosterUserRow, State
-from identity_service.people.users.rules import canonicalize
+from identity_service.people.users.rules import canonicalize, default_display_name
 
 _PROMOTABLE_ROLES = ("UNASSIGNED", "STUDENT")
 """A roster can make users with these roles teachers. It never lowers a role."""
@@ -62,8 +70,9 @@ class _Comparison:
         if user is None:
             user = self._match(record)
             if user is None:
-                self._plan.new_users.append(self._new_user(record))
-                self._plan.add_change(ADDED, *row_key)
+                new, problem = self._new_user(record)
+                self._plan.new_users.append(new)
+                self._plan.add_change(ADDED, *row_key, problem=problem)
                 return new_key(record.sourced_id)
             self._plan.matched_users.append((record.sourced_id, user.user_id))
             columns.append("sourcedId")
@@ -107,20 +116,27 @@ class _Comparison:
             self._claim(address.column, owner.user_id, record.line)
         return next(iter(found.values()), None)
 
-    def _new_user(self, record: UserRecord) -> NewUser:
-        """Leaves the login name empty if another user has it, or an earlier row of the roster."""
+    def _new_user(self, record: UserRecord) -> tuple[NewUser, str]:
+        """Returns the user to create, and the cells that are not imported with the reasons.
+
+        The login name is not imported if another user has it, or an earlier row of the roster.
+        """
         login_name, canonical = record.login_name, canonicalize(record.login_name)
+        ignored = record.ignored
         if canonical in self._claimed or canonical in self._state.owners:
             login_name = ""
+            ignored += ("username must not be in use already",)
         elif login_name:
             self._claimed[canonical] = record.line
         role = "TEACHER" if self._teaches(record) else "STUDENT"
-        return NewUser.of(record, role=role, login_name=login_name)
+        problem = f"not imported: {'; '.join(ignored)}" if ignored else ""
+        return NewUser.of(record, role=role, login_name=login_name), problem
 
     def _changed_columns(self, record: UserRecord, user: _ExistingUser) -> Iterator[str]:
         """Adds the changes of an existing user to the plan, and yields their columns."""
         if user.full_name != record.name:
-            self._plan.renamed_users.append((user.user_id, record.name))
+            names = (default_display_name(record.name), default_display_name(user.full_name))
+            self._plan.renamed_users.append(RenamedUser(user.user_id, record.name, *names))
             yield from ("givenName", "familyName")
         for address in _addresses(record):
             # A roster never replaces an address, because users sign in with it and change it themselves.

@@ -29,16 +29,16 @@ from identity_service.classes.rosters.records import (
     UserRecord,
 )
 from identity_service.classes.rosters.table import Row
+from identity_service.people.users.rules import default_display_name
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.class_service_pb2 import CreateClassRequest
+from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import CreateUserRequest
 
 MAX_ID_LENGTH = 255
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _GRADE = re.compile(r"0?[1-9]|1[0-2]")
-_MIN_LOGIN_NAME_LENGTH = 3
-"""The minimum length of CreateUserRequest.login_name."""
 _BOOLEANS = {"true": True, "false": False}
 _CLASS_ROLES = {"student": "STUDENT", "teacher": "TEACHER"}
 
@@ -106,26 +106,28 @@ def _user(row: Row, mode: str) -> UserRecord:
         return UserRecord(row.line, row.cells["sourcedId"], active=False)
     name = _name(row.cells)
     login_name, email, phone = row.cells["username"], row.cells.get("email", ""), row.cells.get("phone", "")
+    grade = row.cells.get("grades", "")
     problems = _user_problems(login_name, email, phone, name)
-    if "display_name" in problems:
-        raise ColumnError("givenName", f"and familyName form a name, which {problems['display_name']}")
+    if problem := problems.get("full_name") or problems.get("display_name"):
+        raise ColumnError("givenName", f"and familyName form a name, which {problem}")
     if "email" in problems:
         raise ColumnError("email", problems["email"])
-    # Many rosters contain user names that are not valid login names, such as addresses: they are left out.
-    # A name that is only too short was probably meant as a login name, so it is an error.
-    if 0 < len(login_name) < _MIN_LOGIN_NAME_LENGTH and "login_name" in problems:
-        raise ColumnError("username", problems["login_name"])
+    # Many rosters contain addresses as user names, phone numbers in local formats, and lists of grades. They
+    # do not make the row invalid, because the school often cannot change them.
+    ignored = {"username": problems.get("login_name"), "phone": problems.get("phone")}
+    if grade and not _GRADE.fullmatch(grade):
+        ignored["grades"] = "must be one grade from 1 to 12"
     return UserRecord(
         line=row.line,
         sourced_id=row.cells["sourcedId"],
         active=True,
         name=name,
-        login_name="" if "login_name" in problems else login_name,
-        # Rosters contain phone numbers in many formats. Only E.164 numbers are imported.
-        phone="" if "phone" in problems else phone,
+        login_name="" if ignored["username"] else login_name,
+        phone="" if ignored["phone"] else phone,
         email=email,
-        grade=int(row.cells.get("grades", "")) if _GRADE.fullmatch(row.cells.get("grades", "")) else None,
+        grade=int(grade) if grade and "grades" not in ignored else None,
         teaches=_check_role(row.cells.get("role") or "student") == "teacher",
+        ignored=tuple(f"{column} {problem}" for column, problem in ignored.items() if problem),
     )
 
 
@@ -140,15 +142,18 @@ def _name(cells: Mapping[str, str]) -> str:
 
 
 def _user_problems(login_name: str, email: str, phone: str, name: str) -> dict[str, str]:
-    """Applies the rules of CreateUser, so that both ways to create a user have the same rules."""
+    """Applies the rules of CreateUser, so that both ways to create a user have the same rules.
+
+    `name` is the full name. Its display name may be shorter.
+    """
     request = CreateUserRequest(
         login_name=login_name,
         email=email,
         phone=phone,
-        display_name=name,
+        display_name=default_display_name(name),
         role=GlobalRole.GLOBAL_ROLE_STUDENT,
     )
-    return _problems(request)
+    return {**_problems(request), **_problems(User(full_name=name))}
 
 
 def _role(row: Row, mode: str) -> RoleRecord:
@@ -189,7 +194,7 @@ def _check_role(role: str) -> str:
     return role
 
 
-def _problems(message: CreateUserRequest | CreateClassRequest) -> dict[str, str]:
+def _problems(message: CreateUserRequest | User | CreateClassRequest) -> dict[str, str]:
     """Returns the fields that break a rule of the contract, with the rule."""
     try:
         validate(message)

@@ -8,6 +8,7 @@ from chassis.errors import FieldInvalid
 from identity_service.people.users.types import Profile
 
 NICKNAME_LENGTHS = range(2, 51)
+MAX_DISPLAY_NAME_LENGTH = 64
 
 _NOT_BLANK = {"display_name", "nickname", "board"}
 _NUMBERS = {"age", "grade"}
@@ -28,6 +29,18 @@ def check_not_blank(field: str, name: str) -> None:
     """
     if not name.strip():
         raise FieldInvalid.of(field, "must not be blank", "name.visible")
+
+
+def default_display_name(full_name: str) -> str:
+    """Returns the display name of a user who chose none.
+
+    It is the full name, or the words of it for which a display name has room. The words of the full name
+    are separated by single spaces.
+    """
+    if len(full_name) <= MAX_DISPLAY_NAME_LENGTH:
+        return full_name
+    words = full_name[: MAX_DISPLAY_NAME_LENGTH + 1].rpartition(" ")[0]
+    return words or full_name[:MAX_DISPLAY_NAME_LENGTH]
 
 
 def default_nickname(display_name: str) -> str:
