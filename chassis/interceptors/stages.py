@@ -21,6 +21,7 @@ from chassis.calls import Call, IdempotencyKey
 from chassis.contracts import Method
 from chassis.errors import Internal, StatusError, to_status_error
 from chassis.idempotency import hash_body
+from chassis.names import trim_names
 from chassis.security import SecurityContext
 from chassis.uuids import normalize_uuids
 from chassis.validation import reject_nul_bytes, validate
@@ -76,9 +77,10 @@ def access(security: SecurityContext, method: Method) -> RequestHook:
 
 
 def validation(security: SecurityContext, method: Method) -> RequestHook:
-    """Validates the request (protovalidate) and normalises its UUIDs."""
+    """Trims names, validates the request (protovalidate) and normalises its UUIDs."""
 
     async def check(call: Call, message: Message) -> None:
+        trim_names(message)
         validate(message)
         if call.has_zero_byte:
             reject_nul_bytes(message)
