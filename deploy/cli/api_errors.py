@@ -23,9 +23,7 @@ _OPTIONS = {
 }
 """The command-line names of request fields, if they differ from the field names."""
 _PATTERNS = {
-    "login_name": "must be 3 to 64 letters, digits and . _ -, and begin with a letter or a digit",
     "phone": "must be a number with its country code, such as +919876543210",
-    "title": "must not be blank",
     "display_name": "must not be blank",
 }
 """The rules behind the patterns of request fields."""

@@ -1,10 +1,12 @@
 """Validates the rows of a roster one by one, without the state of the installation."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from chassis.errors import FieldInvalid
+from chassis.names import trim
 from chassis.validation import validate
 from identity_service.classes.rosters.layout import (
     ACTIVE,
@@ -105,7 +107,9 @@ def _user(row: Row, mode: str) -> UserRecord:
     if not enabled:
         return UserRecord(row.line, row.cells["sourcedId"], active=False)
     name = _name(row.cells)
-    login_name, email, phone = row.cells["username"], row.cells.get("email", ""), row.cells.get("phone", "")
+    # In NFC, in which login names are judged and stored.
+    login_name = unicodedata.normalize("NFC", row.cells["username"])
+    email, phone = row.cells.get("email", ""), row.cells.get("phone", "")
     grade = row.cells.get("grades", "")
     problems = _user_problems(login_name, email, phone, name)
     if problem := problems.get("full_name") or problems.get("display_name"):
@@ -135,7 +139,8 @@ def _name(cells: Mapping[str, str]) -> str:
     """Returns the full name. Preferred names take precedence over the given and family name."""
     given = cells.get("preferredGivenName") or cells["givenName"]
     family = cells.get("preferredFamilyName") or cells["familyName"]
-    name = " ".join(f"{given} {family}".split())
+    # Spreadsheets keep invisible characters that were copied from other programs.
+    name = trim(" ".join(trim(part) for part in f"{given} {family}".split()))
     if not name:
         raise ColumnError("givenName", "must not be empty if familyName is empty")
     return name
@@ -166,7 +171,7 @@ def _role(row: Row, mode: str) -> RoleRecord:
 def _class(row: Row, mode: str) -> ClassRecord:
     if not _is_active(row, mode):
         return ClassRecord(row.line, row.cells["sourcedId"], active=False)
-    title = row.cells["title"]
+    title = trim(row.cells["title"])
     if problems := _problems(CreateClassRequest(title=title)):
         raise ColumnError("title", problems["title"])
     return ClassRecord(row.line, row.cells["sourcedId"], active=True, title=title)

@@ -56,13 +56,11 @@ async def update_profile(
 ) -> UserRow:
     """Changes fields of a profile and returns the user.
 
-    Raises UserNotFound, EtagMismatch, or FieldInvalid with a field below `user`.
+    Raises UserNotFound or EtagMismatch.
     """
     row = await lock_user(transaction, user_id)
     etags.check(etag, row.version)
-    await store.update_profile(
-        transaction, row.user_id, rules.apply_changes(row.profile(), changes, path="user.")
-    )
+    await store.update_profile(transaction, row.user_id, rules.apply_changes(row.profile(), changes))
     return await get_user(transaction, row.user_id)
 
 
@@ -81,12 +79,7 @@ async def complete_onboarding(
 
 
 async def create_user(transaction: Transaction, account: NewAccount) -> UserRow:
-    """Creates an account for another person and returns the user.
-
-    Raises FieldInvalid for a blank display name, or IdentifierTaken.
-    """
-    rules.check_not_blank("display_name", account.display_name)
-    account = account._replace(display_name=account.display_name.strip())
+    """Creates an account for another person and returns the user. Raises FieldInvalid or IdentifierTaken."""
     return await get_user(transaction, await creation.create(transaction, account))
 
 

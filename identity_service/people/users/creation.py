@@ -23,9 +23,12 @@ class NewAccount(NamedTuple):
     phone: str = ""
 
     def identifiers(self) -> list[Identifier]:
-        """Returns all login identifiers of the account."""
-        given = {"LOGIN_NAME": self.login_name, "EMAIL": self.email, "PHONE": self.phone}
-        return [Identifier(kind, value, rules.canonicalize(value)) for kind, value in given.items() if value]
+        """Returns all login identifiers of the account. Raises FieldInvalid."""
+        names = [rules.login_name(self.login_name)] if self.login_name else []
+        addresses = {"EMAIL": self.email, "PHONE": self.phone}
+        return names + [
+            Identifier(kind, value, rules.canonicalize(value)) for kind, value in addresses.items() if value
+        ]
 
 
 class AccountExists(Exception):
@@ -35,7 +38,7 @@ class AccountExists(Exception):
 async def create(transaction: Transaction, account: NewAccount, request_id: str = "") -> str:
     """Creates an account and returns its user id.
 
-    Raises IdentifierTaken, or AccountExists if the request already created an account.
+    Raises FieldInvalid, IdentifierTaken, or AccountExists if the request already created an account.
     """
     nickname = rules.default_nickname(account.display_name)
     user_id = await store.add(transaction, NewUser(account.display_name, nickname, account.role))

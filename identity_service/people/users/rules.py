@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import FieldInvalid
-from identity_service.people.users.types import Profile
+from chassis.names import check_visible
+from identity_service.people.users.types import Identifier, Profile
 
 NICKNAME_LENGTHS = range(2, 51)
+LOGIN_NAME_LENGTHS = range(3, 65)
 MAX_DISPLAY_NAME_LENGTH = 64
 
-_NOT_BLANK = {"display_name", "nickname", "board"}
 _NUMBERS = {"age", "grade"}
 
 
@@ -22,13 +23,21 @@ def canonicalize(identifier: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", identifier).casefold())
 
 
-def check_not_blank(field: str, name: str) -> None:
-    """Raises FieldInvalid if a name contains only white space.
+def login_name(text: str) -> Identifier:
+    """Returns a login name that satisfies the contract, in the form NFC.
 
-    The pattern in the contract covers only ASCII white space; this check covers Unicode.
+    Raises FieldInvalid if it is too short or too long in this form, which the contract cannot express.
     """
-    if not name.strip():
-        raise FieldInvalid.of(field, "must not be blank", "name.visible")
+    name = unicodedata.normalize("NFC", text)
+    if len(name) not in LOGIN_NAME_LENGTHS:
+        problem = f"must have {LOGIN_NAME_LENGTHS.start} to {LOGIN_NAME_LENGTHS.stop - 1} characters"
+        raise FieldInvalid.of("login_name", problem, "login_name.length")
+    return Identifier("LOGIN_NAME", name, canonicalize(name))
+
+
+def check_not_blank(field: str, name: str) -> None:
+    """Raises FieldInvalid if a display name has no visible character, or contains forbidden characters."""
+    check_visible(field, name)
 
 
 def default_display_name(full_name: str) -> str:
@@ -54,16 +63,13 @@ def default_nickname(display_name: str) -> str:
     return name[: NICKNAME_LENGTHS.stop - 1].ljust(NICKNAME_LENGTHS.start, "·")
 
 
-def apply_changes(profile: Profile, changes: Mapping[str, Any], path: str = "") -> Profile:
+def apply_changes(profile: Profile, changes: Mapping[str, Any]) -> Profile:
     """Returns the profile after an update.
 
     An empty value clears its field, except the names: a nickname falls back to its default, and a
-    display name keeps its value. `path` is the prefix of the fields in errors. Raises FieldInvalid.
+    display name keeps its value.
     """
     values = dict(changes)
-    for name in _NOT_BLANK & values.keys():
-        if values[name]:
-            check_not_blank(f"{path}{name}", values[name])
     for name in _NUMBERS & values.keys():
         values[name] = values[name] or None
     if not values.get("nickname", profile.nickname):

@@ -252,9 +252,8 @@ class _Link:
 def _to_request(form: LinkForm, password_hash: str, verified: VerifiedIdentity) -> LinkRequest:
     parsed = [identifier_rules.parse_address(text) for text in (form.email, form.phone) if text]
     addresses = tuple(address for address in parsed if address is not None)
-    name = form.login_name
     return LinkRequest(
-        login_name=Identifier("LOGIN_NAME", name, user_rules.canonicalize(name)) if name else None,
+        login_name=user_rules.login_name(form.login_name) if form.login_name else None,
         address_with_code=addresses[0] if form.code else None,
         code=form.code,
         claimed_addresses=addresses[1:] if form.code else addresses,
