@@ -126,14 +126,17 @@ def to_citation(number: int, chunk: Chunk, claim: str) -> Citation:
 def find_quote(claim: str, passage: str) -> tuple[int, int]:
     """Returns the character range of the passage that the claim quotes verbatim, or the whole passage.
 
-    The range extends from the first to the last quoted sentence. White space may differ. Paraphrases and
-    sentences of fewer than four words are not matched.
+    The range extends from the first to the last quoted sentence. White space may differ, also because the
+    sanitizer inserts spaces. Paraphrases and sentences of fewer than four words are not matched.
     """
+    positions = [index for index, character in enumerate(passage) if not character.isspace()]
+    text = "".join(passage[index] for index in positions)
     found = []
     for start, end in find_sentences(claim):
         words = claim[start:end].split()
-        if len(words) >= _MIN_QUOTED_WORDS:
-            found += [*re.finditer(r"\s+".join(map(re.escape, words)), passage)][:1]
+        quote = "".join(words)
+        if len(words) >= _MIN_QUOTED_WORDS and (at := text.find(quote)) >= 0:
+            found.append((positions[at], positions[at + len(quote) - 1] + 1))
     if not found:
         return 0, len(passage)
-    return min(match.start() for match in found), max(match.end() for match in found)
+    return min(start for start, _ in found), max(end for _, end in found)

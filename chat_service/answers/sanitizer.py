@@ -1,51 +1,65 @@
-"""Sanitises tutor output for Markdown.
+"""Makes tutor output safe to render as Markdown, without deleting words.
 
-Clients render answers as Markdown, so images, HTML tags and link targets are removed, as are citation
-numbers without a passage. If the remaining text would still begin a link, an image or a tag, a space
-separates the two characters. The output does not depend on how the input is split into pieces.
+Clients render answers as Markdown, and many turn addresses in plain text into links. A tutor must not be able to
+create a link, an image, HTML or a citation number of its own. The sanitizer inserts a space into each character
+sequence that could begin one of them, and keeps all other text: `a<b` becomes `a< b`.
+
+Renderers decode character references and backslash escapes. Some of them search the decoded text for addresses
+(remark-gfm). Therefore, character references are split, too, and a backslash never hides a sequence.
+
+The output does not depend on how the input is split into pieces.
 """
 
 import re
 from typing import NamedTuple, TypeAlias
 
-# The lengths are limited, so that a construct without an end does not hold back the rest of the answer.
-_LABEL = r"[^\[\]\n]{0,300}"
-_TARGET = r"[^()\n]{0,1000}"
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,31}"
-_HOST = r"[Ww]{3}\."
-_IN_URL = r"[^\s<>()\[\]\"'`]"
+# Direction controls, zero-width characters and tags have no glyph. Joiners are kept, because they are spelling.
+_REMOVED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
-# The order matters: a link begins like a number, an address like a word.
+# The lengths are limited, so that a sequence without an end does not hold back the rest of the answer.
+_MAX_MARKER_CHARACTERS = 40
+_OPENING, _CLOSING = "\\[［【〔〖⟦", "\\]］】〕〗⟧"
+# Characters of a citation number: no letters, and nothing that begins a sequence of the other rules below.
+_NUMERAL = r"\d²³¹¼-¾⁰⁴-⁹₀-₉⅐-↉①-⒛⓪-⓿❶-➓㉑-㉟㊱-㊿"
+_IN_MARKER = rf"(?:[{_NUMERAL}_]|[^\w{_OPENING}{_CLOSING}/@&<]|&(?!#)|<(?![A-Za-z/!?])|/(?![/\\]))"
+# The top-level domains that linkify-it recognises without a scheme (its `tlds_default` and `tlds_2ch_src_re`).
+_TOP_LEVEL_DOMAIN = (
+    r"(?:biz|com|edu|gov|net|org|pro|web|xxx|aero|asia|coop|info|museum|name|shop|рф"
+    r"|a[cdefgilmnoqrstuwxz]|b[abdefghijmnorstvwyz]|c[acdfghiklmnoruvwxyz]|d[ejkmoz]|e[cegrstu]|f[ijkmor]"
+    r"|g[abdefghilmnpqrstuwy]|h[kmnrtu]|i[delmnoqrst]|j[emop]|k[eghimnprwyz]|l[abcikrstuvy]"
+    r"|m[acdeghklmnopqrstuvwxyz]|n[acefgilopruz]|om|p[aefghklmnrstwy]|qa|r[eosuw]|s[abcdeghijklmnortuvxyz]"
+    r"|t[cdfghjklmnortvwz]|u[agksyz]|v[aceginu]|w[fs]|y[et]|z[amw])(?![\w-])|xn--"
+)
 _TOKEN = re.compile(
-    rf"(?P<image>!\[{_LABEL}\]\({_TARGET}(?:\({_TARGET}\){_TARGET})?\))"
-    rf"|(?P<link>\[(?P<label>{_LABEL})\]\((?=\s*<?(?:{_SCHEME}:|//|{_HOST})){_TARGET}(?:\({_TARGET}\){_TARGET})?\))"
-    r"|\[(?P<number>\d{1,100})\]"
-    r"|(?P<tag><[A-Za-z/!?][^<>]{0,1000}>)"
-    rf"|(?P<address>(?:{_SCHEME}://|{_HOST})(?:{_IN_URL}{{0,1000}}(?<![.,;:!?]))?)"
-    rf"|(?P<text>{_SCHEME}|[^A-Za-z!<\[]+|.)",
+    r"\[(?P<number>\d{1,4})\](?P<follows>(?=[(:]))?"
+    rf"|(?P<marker>[{_OPENING}])(?P<inner>{_IN_MARKER}{{1,{_MAX_MARKER_CHARACTERS}}}?)(?=\\?[{_CLOSING}])"
+    r"|(?P<split>&(?=(?:\#\d{1,7}|\#[Xx][0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{0,31});)"
+    rf"|[{_OPENING}](?={_IN_MARKER}{{{_MAX_MARKER_CHARACTERS + 1}}})"
+    r"|/\\?/(?=[^\s/])"
+    r"|[Ww]{3}\\?\.(?=\S)"
+    rf"|(?<=[^\s.)\]}}\"'])\\?\.(?=(?i:{_TOP_LEVEL_DOMAIN}))"
+    r"|(?<=\S)@(?=\S)"
+    r"|<(?=[A-Za-z/!?])"
+    r"|!(?=\[)"
+    r"|\](?=[(:]))"
+    rf"|(?P<text>[^{_OPENING}\]&/Ww.@<!\\]+|.)",
     re.S,
 )
-# Incomplete forms of the constructs above, by their first character: more input may complete them.
-_OPEN_TARGET = rf"\({_TARGET}(?:\({_TARGET}(?:\){_TARGET})?)?"
-_OPEN_LINK = rf"\[{_LABEL}(?:\](?:{_OPEN_TARGET})?)?"
-_OPEN = re.compile(
-    rf"!(?:{_OPEN_LINK})?"
-    rf"|{_OPEN_LINK}"
-    r"|<(?:[A-Za-z/!?][^<>]{0,1000})?"
-    rf"|{_SCHEME}(?::/?)?"
-    rf"|(?:{_SCHEME}://|{_HOST}){_IN_URL}{{0,1001}}"
+# Beginnings of these sequences: only more input decides what they are.
+_UNDECIDED = re.compile(
+    rf"\[\d{{1,4}}\]"
+    rf"|[{_OPENING}]{_IN_MARKER}{{0,{_MAX_MARKER_CHARACTERS + 1}}}"
+    r"|&(?:\#?[0-9A-Za-z]{0,32})?"
+    r"|/(?:\\?/?)?"
+    r"|[Ww]{1,3}|[Ww]{3}\\?\.?"
+    r"|\\|\\?\.\w{0,6}|\\?\.xn-"
+    r"|[@<!\]]"
 )
-# Positions between two characters that a space must separate.
-_SPLIT_POINT = re.compile(
-    r"(?<=!)(?=\[)|(?<=\])(?=[(:])|(?<=<)(?=[A-Za-z/!?])|(?<=:/)(?=/)|(?<=[Ww]{3})(?=\.)"
-)
-_LOOKS_LIKE_NUMBER = re.compile(r"\[\d+(?=\])")
-_INCOMPLETE_NUMBER = re.compile(r"\[\d*\Z")
-_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-_TAIL_CHARACTERS = 3
-_MAX_DIGITS = 4
-
-REMOVED_ADDRESS = "…"
+_CONTEXT_CHARACTERS = 1
+"""Characters before a sequence that its rule inspects."""
 
 
 class Number(NamedTuple):
@@ -63,12 +77,13 @@ class OutputSanitizer:
     def __init__(self, passages: int) -> None:
         """`passages` is the number of passages that the tutor received."""
         self._passages = passages
-        self._pending = ""
-        self._tail = ""
+        self._text = ""
+        self._position = 0
+        """The text before the position has been returned; its last character is context."""
 
     def feed(self, piece: str) -> list[Token]:
         """Adds a piece and returns the tokens that no later piece can change."""
-        self._pending += _CONTROL_CHARACTERS.sub("", piece)
+        self._text += _REMOVED.sub("", piece)
         return self._scan(final=False)
 
     def finish(self) -> list[Token]:
@@ -77,43 +92,32 @@ class OutputSanitizer:
 
     def _scan(self, *, final: bool) -> list[Token]:
         tokens: list[Token] = []
-        position = 0
-        while position < len(self._pending):
-            if not final and _OPEN.fullmatch(self._pending, position):
+        while self._position < len(self._text):
+            if not final and _UNDECIDED.fullmatch(self._text, self._position):
                 break
-            match = _TOKEN.match(self._pending, position)
+            match = _TOKEN.match(self._text, self._position)
             assert match is not None, "any character is a token"
-            position = match.end()
-            if match["link"] is not None:
-                # Scan the label again together with the text after the link: they may form a new construct.
-                self._pending, position = match["label"] + self._pending[position:], 0
-            elif match["number"] is not None:
-                tokens += self._number(match["number"])
-            elif match["address"] is not None:
-                tokens.append(self._text(REMOVED_ADDRESS))
-            elif match["text"] is not None:
-                tokens.append(self._text(match["text"]))
-        self._pending = self._pending[position:]
+            tokens += self._tokens(match)
+            self._position = match.end()
+        kept = max(self._position - _CONTEXT_CHARACTERS, 0)
+        self._text, self._position = self._text[kept:], self._position - kept
         return tokens
 
-    def _number(self, digits: str) -> list[Token]:
-        if len(digits) > _MAX_DIGITS or not 1 <= int(digits) <= self._passages:
-            return []
-        separator = [" "] if self._tail.endswith("!") else []
-        self._tail = "]"
-        return [*separator, Number(int(digits))]
+    def _tokens(self, match: re.Match[str]) -> list[Token]:
+        if match["number"]:
+            separator = [" "] if match["follows"] is not None else []
+            if 1 <= int(match["number"]) <= self._passages:
+                return [Number(int(match["number"])), *separator]
+            return [f"[ {match['number']} ]", *separator]
+        if match["marker"]:
+            return [match["marker"], _spaced(match["inner"])]
+        return [f"{match['split']} " if match["split"] else match["text"]]
 
-    def _text(self, text: str) -> str:
-        """Returns the text, with a space at each point that would complete a construct with earlier output."""
-        offset = len(self._tail)
-        joined = self._tail + text
-        splits = {match.start() for match in _SPLIT_POINT.finditer(joined, offset)}
-        splits |= {match.end() for match in _LOOKS_LIKE_NUMBER.finditer(joined) if match.end() >= offset}
-        incomplete = _INCOMPLETE_NUMBER.search(joined)
-        self._tail = incomplete[0] if incomplete else joined[-_TAIL_CHARACTERS:]
-        if not splits:
-            return text
-        return "".join(
-            f" {character}" if index in splits else character
-            for index, character in enumerate(joined[offset:], offset)
-        )
+
+def _spaced(inner: str) -> str:
+    """Returns the text between two brackets, with spaces around it if it contains a numeral."""
+    if not any(character.isnumeric() for character in inner):
+        return inner
+    before = "" if inner[0].isspace() else " "
+    after = "" if inner[-1].isspace() else " "
+    return f"{before}{inner}{after}"

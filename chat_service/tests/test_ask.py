@@ -68,7 +68,7 @@ async def test_a_citation_precedes_the_text_that_uses_it_and_is_stored_with_the_
     server.tutor.script = ["It has two sen", "tences here. [", "2] So [1], [2] and [7]."]
     steps = await collect(server.ask(user, chat))
     answer = (await server.messages(user, chat))[-1]
-    assert text_of(steps) == answer.text == "It has two sentences here. [1] So [2], [1] and ."
+    assert text_of(steps) == answer.text == "It has two sentences here. [1] So [2], [1] and [ 7 ]."
     assert [step.citation for step in steps if step.HasField("citation")] == [*answer.citations]
     for number in (1, 2):
         citation_steps = [

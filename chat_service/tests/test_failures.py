@@ -38,7 +38,7 @@ LEASE_SECONDS = "1.5"
         ([TutorFailed("down")], ""),
         (["It is ", "so [", TutorFailed("cut")], "It is so ["),
         ([RuntimeError("an internal detail")], ""),
-        ([" ", "<b></b>"], " "),
+        ([" ", "\u200b"], " "),
     ],
 )
 async def test_the_text_is_kept_if_the_model_fails(server: Server, script: list[Line], text: str) -> None:
