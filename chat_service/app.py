@@ -19,7 +19,7 @@ from chassis.registration import service
 from chassis.server import App
 from chassis.tls import TlsCredentials
 from chat_service import content
-from chat_service.answers.ask import AskService
+from chat_service.answers.ask import AnswerLimits, AskService
 from chat_service.answers.pool import WriterPool
 from chat_service.answers.reader import AnswerReader
 from chat_service.answers.reaper import expire_orphans
@@ -77,9 +77,12 @@ async def build_app(
     lease = timedelta(seconds=settings.lease_seconds)
     limits = Limits(lease, settings.answer_seconds, settings.search_seconds)
     dependencies = WriterDependencies(database, notifier, tutor, content_client.search, limits)
-    pool = WriterPool(dependencies, settings.max_answers)
+    pool = WriterPool(
+        dependencies, max_writers=settings.max_answers, max_guest_writers=settings.max_guest_answers
+    )
     reader = AnswerReader(database, notifier, pool)
-    ask = AskService(ActivityReporter(database), pool, lease)
+    answer_limits = AnswerLimits(settings.max_answers_per_user, settings.max_answers_per_guest)
+    ask = AskService(ActivityReporter(database), pool, lease, answer_limits)
     handlers = {"user_erased": RULES.on_user_erased, "user_merged": RULES.on_user_merged}
     expire = partial(expire_orphans, database, notifier)
     per_day = Quota(settings.chats_per_day, settings.guest_chats_per_day)

@@ -1,6 +1,6 @@
 """Errors of chat_service."""
 
-from chassis.errors import UNAVAILABLE_RETRY_DELAY, DomainError, retry_after
+from chassis.errors import RATE_LIMIT_RETRY_DELAY, UNAVAILABLE_RETRY_DELAY, DomainError, retry_after
 from meno.chat.v1.errors_pb2 import ErrorReason
 
 
@@ -44,4 +44,14 @@ class ModelFailed(ChatError):
         super().__init__(
             "The language model failed. The text written so far is kept. Ask again.",
             details=(retry_after(UNAVAILABLE_RETRY_DELAY),),
+        )
+
+
+class TooManyAnswers(ChatError):
+    def __init__(self, limit: int) -> None:
+        progress = "1 answer" if limit == 1 else f"{limit} answers"
+        super().__init__(
+            f"You have {progress} in progress, which is the maximum. Wait for one or stop it.",
+            details=(retry_after(RATE_LIMIT_RETRY_DELAY),),
+            limit=limit,
         )

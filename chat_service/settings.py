@@ -46,7 +46,20 @@ class Settings(ModelSettings):
     guest_chats_per_day: int = Field(default=20, ge=1, description="the same for guests")
 
     max_answers: int = Field(
-        default=100, ge=1, description="maximum number of answers that one process writes at the same time"
+        default=100,
+        ge=1,
+        description="maximum number of answers to users other than guests that one process writes at the same time",
+    )
+    max_guest_answers: int = Field(
+        default=25,
+        ge=1,
+        description="maximum number of answers to guests that one process writes at the same time, in addition",
+    )
+    max_answers_per_user: int = Field(
+        default=3, ge=1, description="maximum number of answers of one user in progress, in all processes"
+    )
+    max_answers_per_guest: int = Field(
+        default=1, ge=1, description="maximum number of answers of one guest in progress, in all processes"
     )
     answer_seconds: float = Field(default=180, gt=0, description="maximum duration of an answer, in seconds")
     finish_seconds: float = Field(

@@ -30,23 +30,38 @@ from chat_service.answers.pool import WriterPool
 from chat_service.answers.types import AnswerJob, AnswerKey, ReservedSequence, StartedRow
 from chat_service.chats.messages import to_message
 from chat_service.chats.types import MessageRow
-from chat_service.errors import AnswerInProgress, ChatNotFound, NotClassMember
+from chat_service.errors import AnswerInProgress, ChatNotFound, NotClassMember, TooManyAnswers
 from meno.chat.v1.resources_pb2 import AnswerStep
+
+
+class AnswerLimits(NamedTuple):
+    """Maximum numbers of answers in progress, in all processes."""
+
+    per_user: int
+    per_guest: int
+
+    def of(self, *, is_guest: bool) -> int:
+        """Returns the limit of a user or of a guest."""
+        return self.per_guest if is_guest else self.per_user
 
 
 class _Question(NamedTuple):
     user_id: str
     chat_id: str
     text: str
+    is_guest: bool
 
 
 class AskService:
     """Stores questions and starts the writers of their answers."""
 
-    def __init__(self, activity: ActivityReporter, pool: WriterPool, lease: timedelta) -> None:
+    def __init__(
+        self, activity: ActivityReporter, pool: WriterPool, lease: timedelta, limits: AnswerLimits
+    ) -> None:
         self._activity = activity
         self._pool = pool
         self._lease = lease
+        self._limits = limits
         self._tasks: set[asyncio.Task[AnswerKey]] = set()
 
     async def ask(self, user_id: str, chat_id: str, text: str) -> AnswerKey:
@@ -54,10 +69,11 @@ class AskService:
 
         The work continues if the caller disconnects: an answer that is started must get a writer.
 
-        Raises ChatNotFound, NotClassMember, AnswerInProgress, RequestIdReused, and ServiceUnavailable if
-        this process already writes as many answers as it may.
+        Raises ChatNotFound, NotClassMember, AnswerInProgress, TooManyAnswers, RequestIdReused, and
+        ServiceUnavailable if this process already writes as many answers as it may.
         """
-        task = asyncio.create_task(self._ask(_Question(user_id, chat_id, text)))
+        question = _Question(user_id, chat_id, text, calls.caller().guest)
+        task = asyncio.create_task(self._ask(question))
         self._tasks.add(task)
         task.add_done_callback(self._discard)
         return await asyncio.shield(task)
@@ -73,8 +89,8 @@ class AskService:
             with ExitStack() as undo:
                 async with self._activity.write(question.user_id) as transaction:
                     # Acquire the slot after the idempotency check: a repeated request needs none.
-                    self._pool.acquire()
-                    undo.callback(self._pool.release)
+                    self._pool.acquire(is_guest=question.is_guest)
+                    undo.callback(self._pool.release, is_guest=question.is_guest)
                     job, started = await self._start(transaction, question)
                     transaction.respond(started.started)
                 undo.pop_all()
@@ -95,6 +111,9 @@ class AskService:
         streaming = await store.get_streaming(transaction, question.user_id, question.chat_id)
         if streaming is not None:
             raise AnswerInProgress(streaming)
+        limit = self._limits.of(is_guest=question.is_guest)
+        if await store.lock_user_and_count_streaming(transaction, question.user_id) >= limit:
+            raise TooManyAnswers(limit)
         row = await store.start(
             transaction,
             question.user_id,
@@ -132,4 +151,5 @@ def _job(question: _Question, reserved: ReservedSequence, row: StartedRow) -> An
         content_id=reserved.content_id,
         metadata=peers.forwarded()["metadata"],
         request_id=calls.current().request_id,
+        is_guest=question.is_guest,
     )

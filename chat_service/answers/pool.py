@@ -1,4 +1,7 @@
-"""The writers of this process. Their number is limited."""
+"""The writers of this process. Their number is limited, for guests and for all other users separately.
+
+Anyone can create guests, so guests must not take the slots of the other users.
+"""
 
 import asyncio
 
@@ -12,21 +15,22 @@ from meno.chat.v1.resources_pb2 import AnswerStep
 class WriterPool:
     """Starts writers and keeps them until they end."""
 
-    def __init__(self, dependencies: WriterDependencies, max_writers: int) -> None:
+    def __init__(self, dependencies: WriterDependencies, *, max_writers: int, max_guest_writers: int) -> None:
         self._dependencies = dependencies
-        self._free_slots = max_writers
+        self._free_slots = {False: max_writers, True: max_guest_writers}
+        """The number of free slots, by whether they are for guests."""
         self._writers: dict[AnswerKey, Writer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def acquire(self) -> None:
+    def acquire(self, *, is_guest: bool) -> None:
         """Reserves a slot for a writer. Raises ServiceUnavailable if no slot is free."""
-        if self._free_slots == 0:
+        if self._free_slots[is_guest] == 0:
             raise ServiceUnavailable("The tutor is writing too many answers at the moment. Try again.")
-        self._free_slots -= 1
+        self._free_slots[is_guest] -= 1
 
-    def release(self) -> None:
+    def release(self, *, is_guest: bool) -> None:
         """Returns a slot that was acquired and not used."""
-        self._free_slots += 1
+        self._free_slots[is_guest] += 1
 
     def start(self, job: AnswerJob, started: AnswerStep) -> None:
         """Starts a writer in an acquired slot. The slot is released when the writer ends."""
@@ -37,7 +41,7 @@ class WriterPool:
         def discard(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             del self._writers[job.key]
-            self.release()
+            self.release(is_guest=job.is_guest)
 
         task.add_done_callback(discard)
 

@@ -62,6 +62,17 @@ GET_STREAMING = statement(
     str,
 )
 
+LOCK_USER = statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("lock_key"), 0))))
+# An answer with an expired lease has no writer. Uses chat_messages_streaming_key.
+COUNT_STREAMING = statement(
+    select(func.count()).where(
+        chat_messages.c.user_id == bindparam("user_id"),
+        _STREAMING,
+        chat_messages.c.lease_expires_at > func.clock_timestamp(),
+    ),
+    int,
+)
+
 _sequence = bindparam("sequence", type_=BigInteger)
 _question = (
     insert(chat_messages)
@@ -235,6 +246,16 @@ async def reserve_sequence(transaction: Transaction, user_id: str, chat_id: str)
 async def get_streaming(executor: Executor, user_id: str, chat_id: str) -> str | None:
     """Returns the id of the STREAMING answer of a chat, or None."""
     return await executor.one(GET_STREAMING, user_id=user_id, chat_id=chat_id)
+
+
+async def lock_user_and_count_streaming(transaction: Transaction, user_id: str) -> int:
+    """Returns the number of answers of a user that a writer is writing, in all processes.
+
+    Until the transaction ends, no other transaction gets this number: concurrent questions in several chats of
+    the user are counted one by one.
+    """
+    await transaction.run(LOCK_USER, lock_key=f"answers of {user_id}")
+    return await transaction.one(COUNT_STREAMING, user_id=user_id) or 0
 
 
 async def start(

@@ -33,6 +33,8 @@ class AnswerJob(NamedTuple):
     metadata: Metadata
     """Metadata of the caller, with the access token, for calls to content_service."""
     request_id: str
+    is_guest: bool
+    """Guests have their own slots in the pool of writers."""
 
 
 class ReservedSequence(NamedTuple):

@@ -24,7 +24,7 @@ async def test_a_finished_answer_is_resumed_after_every_step_on_both_replicas(
     here.tutor.script = SCRIPT
     whole = await collect(here.ask(user, chat))
     message_id = whole[-1].done.message_id
-    assert text_of(whole) == whole[-1].done.text == "One. Two [1], three [2] and  four [1]."
+    assert text_of(whole) == whole[-1].done.text == "One. Two [1], three [2] and [ 9 ] four [1]."
     for cut in range(len(whole)):
         for server in (here, there):
             rest = await collect(server.resume(user, chat, message_id, after_sequence=cut))

@@ -52,9 +52,10 @@ async def main(url: str, user_id: str, lease_seconds: str) -> None:
             database, Notifier(database), EndlessTutor(), FakeContent().search, Limits(lease, 60, 60)
         ),
         max_writers=1,
+        max_guest_writers=1,
     )
-    pool.acquire()
-    job = AnswerJob(key, row.fencing_token, reserved.sequence, "Count!", None, None, (), "")
+    pool.acquire(is_guest=False)
+    job = AnswerJob(key, row.fencing_token, reserved.sequence, "Count!", None, None, (), "", is_guest=False)
     pool.start(job, messages.started_step(to_message(question), row.message_id))
     broadcast = pool.get_broadcast(key)
     assert broadcast is not None
