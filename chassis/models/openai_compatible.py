@@ -3,15 +3,20 @@
 The SDK of the provider is large and an optional dependency, so it is imported by the first client.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    import httpx2
     from openai import AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 _MAX_RETRIES = 1
+# A chunk with one token has about 300 bytes. The limits leave room for tens of thousands of tokens of reasoning.
+_MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+_MAX_EVENT_BYTES = 256 * 1024
+# The SDK needs about 12 µs for a chunk. Models that send their reasoning separately send chunks without text.
+_MAX_CHUNKS_WITHOUT_TEXT = 20_000
 _COMPLETE_FINISH_REASONS = frozenset({"stop", "length"})
 # Some newer models of OpenAI reject these parameters; most other models know only these names.
 _PARAMETER_FALLBACKS = {"max_tokens": "max_completion_tokens", "temperature": None}
@@ -55,13 +60,17 @@ class OpenAIClient:
         """
         import openai
 
+        from chassis.models.http_client import create_http_client
+
         self._endpoint = endpoint
         self._client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=key or "none",
             timeout=openai.Timeout(endpoint.read_seconds, connect=endpoint.connect_seconds),
             max_retries=_MAX_RETRIES,
-            http_client=None if private_hosts is None else _safe_http_client(private_hosts),
+            http_client=create_http_client(
+                max_bytes=_MAX_RESPONSE_BYTES, max_event_bytes=_MAX_EVENT_BYTES, private_hosts=private_hosts
+            ),
         )
         self._params: dict[str, Any] = {
             "temperature": endpoint.temperature,
@@ -69,15 +78,27 @@ class OpenAIClient:
         }
 
     async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[str, None]:
-        """Yields the output of the model in pieces. Raises ModelRequestFailed if the output is not complete."""
-        finish_reason = None
+        """Yields the output of the model in pieces.
+
+        Raises ModelRequestFailed if the output is not complete, is invalid or exceeds a limit.
+        """
+        finish_reason = ""
+        without_text = 0
         try:
             async with await self._create(_to_params(messages)) as chunks:
                 async for chunk in chunks:
-                    for choice in chunk.choices[:1]:
-                        finish_reason = choice.finish_reason or finish_reason
-                        if choice.delta.content:
-                            yield choice.delta.content
+                    text, reason = _read_chunk(chunk)
+                    finish_reason = reason or finish_reason
+                    if text:
+                        yield text
+                        continue
+                    without_text += 1
+                    if without_text > _MAX_CHUNKS_WITHOUT_TEXT:
+                        raise ModelRequestFailed("the model sends no text")
+                    # Chunks that have already arrived are read without waiting, so other calls would have to wait.
+                    await asyncio.sleep(0)
+        except ModelRequestFailed:
+            raise
         # The SDK also raises the errors of its HTTP client and its parsers, which have no common base class.
         except Exception as error:
             raise ModelRequestFailed(_describe(error)) from error
@@ -122,14 +143,14 @@ def _to_params(messages: Sequence[ChatMessage]) -> "list[ChatCompletionMessagePa
     return params
 
 
-def _safe_http_client(private_hosts: frozenset[str]) -> "httpx2.AsyncClient":
-    import httpx2
-
-    from chassis.safe_http import PublicAddressTransport
-
-    return httpx2.AsyncClient(
-        transport=PublicAddressTransport(private_hosts), follow_redirects=False, trust_env=False
-    )
+def _read_chunk(chunk: "ChatCompletionChunk") -> tuple[str, str]:
+    """Returns the text and the finish reason of a chunk. The SDK does not validate their types."""
+    for choice in chunk.choices[:1]:
+        text, reason = choice.delta.content or "", choice.finish_reason or ""
+        if not isinstance(text, str) or not isinstance(reason, str):
+            raise ModelRequestFailed("the model's output is invalid")
+        return text, reason
+    return "", ""
 
 
 def _with_fallback(params: dict[str, Any], rejected: str) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class ModelServer:
     """Closes the connection after the events, before the body is complete."""
     location: str = ""
     """The target of a redirect."""
+    encoding: str = ""
+    """The content encoding that the response declares."""
     rejected_parameters: set[str] = field(default_factory=set)
     """Request parameters that are answered with status 400."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -80,8 +82,9 @@ class ModelServer:
 
     def _write_head(self, writer: asyncio.StreamWriter, status: int, kind: str) -> None:
         location = f"location: {self.location}\r\n" if self.location else ""
+        encoding = f"content-encoding: {self.encoding}\r\n" if self.encoding else ""
         writer.write(
-            f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{location}"
+            f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{location}{encoding}"
             "transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode()
         )
 

@@ -1,5 +1,7 @@
 """The client of OpenAI-compatible models, against a local server with the same wire format."""
 
+import gzip
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -147,3 +149,77 @@ async def test_an_incomplete_stream_fails_the_request_after_its_output(
 async def test_output_that_ends_at_max_tokens_is_complete(model: ModelServer) -> None:
     model.events = [text_event("It is"), text_event("", "length"), DONE]
     assert await ask(model) == ["It is"]
+
+
+def event(**delta: object) -> bytes:
+    """Returns a server-sent event with these fields of the delta, of any type."""
+    body = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def pieces_of(data: bytes, size: int = 64 * 1024) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+ENDLESS = {
+    "a line": [b"data: ", *[b"x" * 64 * 1024] * 8],
+    "lines of one event": pieces_of(b"data: x\n" * 64 * 1024),
+    "lines with CR": pieces_of(b"data: x\r" * 64 * 1024),
+    "a comment": [b":", *[b"x" * 64 * 1024] * 8],
+    "events": [b": " + b"x" * 64 * 1024 + b"\n\n"] * 300,
+    "chunks without text": [event() * 1000] * 21,
+    "chunks without a choice": [b'data: {"choices":[]}\n\n' * 1000] * 21,
+}
+
+
+@pytest.mark.parametrize("events", ENDLESS.values(), ids=ENDLESS)
+async def test_an_endless_response_fails_the_request(model: ModelServer, events: list[bytes]) -> None:
+    # The server then waits: without a limit, the test would end with the read timeout.
+    model.events, model.hang = [text_event("It is"), *events], True
+    client = OpenAIClient(ModelEndpoint(model.url, "small", read_seconds=600))
+    pieces = []
+    with pytest.raises(ModelRequestFailed, match=r"^(ResponseTooLarge|the model sends no text)$"):
+        async for piece in client.stream(PROMPT):
+            pieces.append(piece)
+    await client.close()
+    assert pieces == ["It is"]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_endless_response_that_is_no_stream_fails_the_request(
+    model: ModelServer, status: int
+) -> None:
+    model.status, model.events, model.hang = status, [b"x" * 64 * 1024] * 8, True
+    with pytest.raises(ModelRequestFailed):
+        await ask(model, read_seconds=600)
+
+
+async def test_a_compressed_response_fails_the_request(model: ModelServer) -> None:
+    model.encoding = "gzip"
+    model.events = [gzip.compress(text_event("It is") * 100_000), DONE]
+    with pytest.raises(ModelRequestFailed):
+        await ask(model)
+    assert "accept-encoding: identity\r\n" in model.headers[0].lower()
+
+
+async def test_long_output_within_the_limits_is_complete(model: ModelServer) -> None:
+    pieces = ["x" * 200_000, *["so "] * 3_000]
+    reasoning = [event(reasoning_content="hm")] * 5_000
+    model.events = [*reasoning, *map(text_event, pieces), text_event("", "stop"), DONE]
+    assert await ask(model) == pieces
+
+
+@pytest.mark.parametrize("content", [7, ["It is"], {"text": "It is"}], ids=["number", "list", "object"])
+async def test_output_that_is_no_text_fails_the_request(model: ModelServer, content: object) -> None:
+    model.events = [event(content=content), text_event("", "stop"), DONE]
+    with pytest.raises(ModelRequestFailed, match="invalid"):
+        await ask(model)
+
+
+async def test_a_finish_reason_that_is_no_text_fails_the_request(model: ModelServer) -> None:
+    model.events = [
+        b'data: {"choices": [{"delta": {"content": "So."}, "finish_reason": ["stop"]}]}\n\n',
+        DONE,
+    ]
+    with pytest.raises(ModelRequestFailed, match="invalid"):
+        await ask(model)

@@ -61,7 +61,10 @@ async def test_the_output_of_a_model_that_obeys_the_material_is_sanitised(new_se
         steps = await collect(server.ask(user, chat, "What now?"))
         await tutor.close()
     answer = steps[-1].done
-    assert answer.text == "As ordered:   here steal() … [1]."
+    assert answer.text == (
+        "As ordered: ! [x] (https:// evil.example/?q=secret) [ 7 ] [here] (https:// evil.example/a) "
+        "< script>steal()< /script>< img src='// evil.example'> www. evil.example [1][ 2 ][ 99 ]."
+    )
     assert text_of(steps) == answer.text
     assert [citation.chunk_id for citation in answer.citations] == [MALICIOUS.chunk_id]
     assert {*re.findall(r"\[(\d+)\]", answer.text)} == {"1"}

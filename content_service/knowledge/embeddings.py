@@ -40,14 +40,26 @@ class OpenAIEmbedder:
 
     _BATCH = 64
     _MAX_CHARACTERS = 8_000
+    _MAX_BYTES_PER_NUMBER = 40
+    """With the digits of a double, separators and indentation."""
 
     def __init__(self, *, base_url: str, model: str, dimension: int, key: str) -> None:
         """`dimension` is that of the vectors of the model; other vectors are an error."""
         from openai import AsyncOpenAI
 
+        from chassis.models.http_client import create_http_client
+
         self.name = model
         self.dimension = dimension
-        self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=20, max_retries=2)
+        # A hundred numbers more leave room for the other fields of a vector.
+        max_bytes = self._BATCH * (dimension + 100) * self._MAX_BYTES_PER_NUMBER
+        self._client = AsyncOpenAI(
+            base_url=base_url,
+            api_key=key,
+            timeout=20,
+            max_retries=2,
+            http_client=create_http_client(max_bytes=max_bytes),
+        )
 
     async def embed_query(self, text: str) -> Vector:
         [vector] = await self._embed([text])
