@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -40,6 +40,8 @@ class Method:
     identity_numbers: frozenset[int]
     reports_errors: bool
     """The responses of the stream have an `error` field, which the last one may set."""
+    keep_alive: Message | None
+    """The response that shows that a quiet stream is alive, if the contract has the step `keep_alive`."""
 
     @property
     def name(self) -> str:
@@ -83,4 +85,14 @@ def _method(service: ServiceDescriptor, descriptor: MethodDescriptor) -> Method:
         identity=identity,
         identity_numbers=frozenset(fields[name].number for name in identity),
         reports_errors=descriptor.server_streaming and "error" in response.DESCRIPTOR.fields_by_name,
+        keep_alive=_keep_alive(response) if descriptor.server_streaming else None,
     )
+
+
+def _keep_alive(response: type[Message]) -> Message | None:
+    """Returns a response with the empty message `keep_alive`, or None if it has no such field."""
+    if "keep_alive" not in response.DESCRIPTOR.fields_by_name:
+        return None
+    message: Any = response()
+    message.keep_alive.SetInParent()
+    return cast("Message", message)

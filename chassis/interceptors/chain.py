@@ -4,7 +4,6 @@ Read `Chain.handler` first. All three shapes of RPCs (unary, upload and stream) 
 AsyncExitStack closes the stages in reverse order, so that an outer stage sees the errors of the inner ones.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, NamedTuple, TypeAlias
@@ -18,6 +17,7 @@ from chassis.errors import DomainError, StatusError
 from chassis.idempotency import Replayed
 from chassis.interceptors.decoding import decode, open_call, prepend
 from chassis.interceptors.stages import CHAIN, CallContextManager, RequestHook
+from chassis.interceptors.streams import StreamSender
 from chassis.security import SecurityContext
 
 UnaryRpc: TypeAlias = Callable[[Any, Context], Awaitable[Message]]
@@ -89,38 +89,24 @@ def _stream(
     # A coroutine that writes, not a generator: a stream may be cancelled while a message is sent. gRPC sends the
     # messages of a generator outside of it, so that the cancellation would end the call without a status.
     async def stream(raw: bytes, context: Context) -> None:
-        has_replied = False
+        sender = StreamSender(method, context)
         try:
             call = open_call(method, context, raw)
             request = decode(method, raw)
             async with AsyncExitStack() as stack:
                 await _enter(stages, stack, call, request)
+                await stack.enter_async_context(sender.show_life())
                 # Closed here, so that a cancelled stream releases what it holds at once.
                 replies = await stack.enter_async_context(aclosing(rpc(request, context)))
                 async for reply in replies:
-                    has_replied = True
-                    await _send(context, reply)
+                    await sender.send(reply)
         except (StatusError, DomainError) as error:
-            # After the first message, JSON clients see no status: only a message can carry the error.
-            if has_replied and method.reports_errors:
-                await context.write(method.response(error=_status_error(error).status))
+            # After the headers, JSON clients see no status: only a message can carry the error.
+            if sender.has_begun and method.reports_errors:
+                await sender.send(method.response(error=_status_error(error).status))
             await _abort(context, error)
 
     return stream
-
-
-async def _send(context: Context, message: Message) -> None:
-    """Sends a message. If the stream is cancelled meanwhile, the cancellation waits until the message is sent.
-
-    gRPC sends one message at a time: if the first were given up, neither the error message nor the status could
-    be sent, and the client would wait forever.
-    """
-    sending = asyncio.create_task(context.write(message))
-    try:
-        await asyncio.shield(sending)
-    except asyncio.CancelledError:
-        await asyncio.wait({sending})
-        raise
 
 
 async def _reply(

@@ -122,7 +122,10 @@ def _servicers(messages: Any, database: Database) -> tuple[object, ...]:
 
     class StreamServicer:
         async def Watch(self, request: Any, context: Context) -> AsyncIterator[Any]:
-            yield messages.WatchResponse(text="first")
+            if request.text == "refused":
+                raise AccessDenied()
+            if request.text != "quiet":
+                yield messages.WatchResponse(text="first")
             if request.text == "denied":
                 raise AccessDenied()
             await asyncio.Event().wait()

@@ -10,6 +10,7 @@ import pytest
 
 from chassis import contracts
 from chassis.calls import Context
+from chassis.interceptors import streams
 from chassis.interceptors.chain import Chain
 from chassis.revocation import MAX_STREAMS
 from chassis.security import SecurityContext
@@ -146,6 +147,36 @@ async def test_an_error_before_the_first_message_is_not_sent_as_a_message(stub: 
         stub.Watch(probe.messages.EchoRequest(user_id="me"), **bearer(forged))
     )
     assert (received, reason) == ([], "TOKEN_INVALID")
+
+
+async def test_a_refusal_by_the_servicer_is_not_sent_as_a_message(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
+    request = probe.messages.EchoRequest(user_id="me", text="refused")
+    received, reason = await _until_error(stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4())))))
+    assert (received, reason) == ([], "ACCESS_DENIED")
+
+
+async def test_a_quiet_stream_has_its_headers_and_its_error(
+    env: TestEnvironment, security: SecurityContext, stub: Any, probe: Probe
+) -> None:
+    request = probe.messages.EchoRequest(user_id="me", text="quiet")
+    call = stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4()))))
+    await call.initial_metadata()
+    assert not call.done()
+    security.revocations.drain()
+    received, reason = await _until_error(call)
+    assert (reason, [step.WhichOneof("step") for step in received]) == ("SERVICE_UNAVAILABLE", ["error"])
+
+
+async def test_a_quiet_stream_shows_that_it_is_alive(
+    env: TestEnvironment, stub: Any, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "HEADERS_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
+    request = probe.messages.EchoRequest(user_id="me", text="quiet")
+    steps = aiter(stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4())))))
+    assert [(await anext(steps)).WhichOneof("step") for _ in range(3)] == ["keep_alive"] * 3
 
 
 class _Aborted(Exception):

@@ -31,8 +31,8 @@ from deploy.stack.programs import Program
 from deploy.stack.stack import envoy_binary
 from tests.local_stack import GUARD_SECONDS
 
-Hook = Callable[[Any], None]
-"""Receives the context of a call before the reply. It may raise an error."""
+Hook = Callable[[Any], Awaitable[None] | None]
+"""Receives the context of a call before the reply. It may raise an error, or return what the reply waits for."""
 NO_HOOKS: Mapping[str, Hook] = {}
 NO_PORTS: Mapping[str, int] = {}
 SIGN_INS = 20
@@ -221,16 +221,20 @@ def _handler(method: Any, hook: Hook | None) -> Any:
         if method.client_streaming:
             async for _ in request:
                 pass
-        if hook:
-            hook(context)
+        await _run(hook, context)
         return reply()
 
     async def stream(self: object, request: Any, context: Any) -> AsyncIterator[Any]:
-        if hook:
-            hook(context)
+        await _run(hook, context)
         yield reply()
 
     return stream if method.server_streaming else unary
+
+
+async def _run(hook: Hook | None, context: Any) -> None:
+    waiting = hook(context) if hook else None
+    if waiting is not None:
+        await waiting
 
 
 def keys_of(env: TestEnvironment) -> Any:
