@@ -109,12 +109,20 @@ def verify_files(directory: Path, manifest: Manifest, progress: Callable[[str], 
     for name, content in manifest.files.items():
         progress(name)
         file = directory / name
-        if ".." in Path(name).parts or not file.resolve().is_relative_to(directory.resolve()):
+        if not _is_plain(name) or not file.resolve().is_relative_to(directory.resolve()):
             raise CliError(f"the manifest lists {name}, which is not a file of the backup")
         if not file.is_file():
             raise CliError(f"{file} is missing: the backup is incomplete")
         if file.stat().st_size != content.bytes or digest(file) != content.sha256:
             raise CliError(f"{file} was changed after the backup: its checksum does not match")
+
+
+def _is_plain(name: str) -> bool:
+    """Returns whether a path in a manifest stays relative and inside, also without its first directory.
+
+    Without it, `storage//etc/passwd` would be the absolute path `/etc/passwd`.
+    """
+    return all(part not in {"", ".", ".."} for part in name.split("/"))
 
 
 def digest(file: Path) -> str:

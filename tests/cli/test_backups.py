@@ -183,6 +183,16 @@ def test_a_manifest_that_lists_files_outside_the_backup_is_rejected(tmp_path: Pa
         manifest.verify_files(tmp_path, listed, lambda _: None)
 
 
+@pytest.mark.parametrize("name", ["storage//a/file", "storage/./a/file", "storage/a/file/", "storage//"])
+def test_a_resealed_manifest_with_an_ambiguous_path_is_rejected(tmp_path: Path, name: str) -> None:
+    (tmp_path / "storage" / "a").mkdir(parents=True)
+    (tmp_path / "storage" / "a" / "file").write_text("whole")
+    content = FileInfo(5, manifest.digest(tmp_path / "storage" / "a" / "file"))
+    Manifest(meno="0", created="", postgres="18", files={name: content}).write(tmp_path)
+    with pytest.raises(CliError, match="which is not a file of the backup"):
+        manifest.verify_files(tmp_path, manifest.read(tmp_path), lambda _: None)
+
+
 def test_a_backup_may_be_in_a_sibling_of_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
