@@ -69,6 +69,8 @@ class CredentialColumns(TypedColumns):
 
     user_id: Named[str] = Column(UUID, primary_key=True)
     password_hash: Named[str] = Column(Text)
+    change_hash: Named[str | None] = Column(Text)
+    """The hash of the old and the new password of the last change, which identifies its repetition."""
     updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
 
 

@@ -70,6 +70,32 @@ async def test_a_wrong_old_password_is_rejected_and_counted(identity: Identity) 
     await sign_in(identity, PASSWORD)
 
 
+async def test_the_new_password_is_no_second_guess(identity: Identity) -> None:
+    uma = await identity.sign_up("Uma")
+    guesses = [request(WRONG, PASSWORD), request(NEW, PASSWORD), request(WRONG, NEW)]
+    for guess in guesses:
+        error = await expect_error(identity.auth.ChangePassword(guess, **uma.auth))
+        assert error.reason == "CREDENTIALS_INVALID"
+    assert identity.read_column("SELECT failures FROM sign_in_failures") == [3]
+
+
+async def test_only_the_passwords_of_the_last_change_identify_a_retry(identity: Identity) -> None:
+    uma = await identity.sign_up("Uma")
+    await identity.auth.ChangePassword(request(), **uma.auth)
+    await identity.refresh(uma)
+    for old in (WRONG, f"{PASSWORD} {NEW}"):
+        error = await expect_error(identity.auth.ChangePassword(request(old), **uma.auth))
+        assert error.reason == "CREDENTIALS_INVALID"
+    await identity.auth.ChangePassword(request(), **uma.auth)
+
+
+async def test_the_current_password_as_the_new_one_changes_nothing(identity: Identity) -> None:
+    uma = await identity.sign_up("Uma")
+    before = stored(identity)
+    await identity.auth.ChangePassword(request(new=PASSWORD), **uma.auth)
+    assert stored(identity) == before
+
+
 async def test_the_correct_password_resets_the_count(identity: Identity) -> None:
     uma = await identity.sign_up("Uma")
     for _ in range(4):

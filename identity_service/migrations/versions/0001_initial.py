@@ -237,6 +237,7 @@ def _create_sign_in() -> None:
         "credentials",
         sa.Column("user_id", sa.UUID(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("change_hash", sa.Text()),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("credentials_pkey")),
     )

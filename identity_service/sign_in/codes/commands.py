@@ -17,6 +17,7 @@ from identity_service.sign_in.identifiers import rules as identifier_rules
 from identity_service.sign_in.identifiers import verification
 from identity_service.sign_in.identifiers.commands import sign_in_or_sign_up
 from identity_service.sign_in.identifiers.types import VerifiedIdentity
+from identity_service.sign_in.passwords import rules as password_rules
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.tokens.token_service import TokenService
 from identity_service.sign_in.tokens.types import SignInTokens
@@ -102,7 +103,9 @@ class CodeSignIn:
         password = redemption.new_password
         if not password:
             return ""
-        await self._passwords.check(password, redemption.address, redemption.display_name)
+        await self._passwords.check(
+            password, redemption.address, redemption.display_name, field="new_password"
+        )
         return await self._passwords.hash(password)
 
     async def _begin(
@@ -139,4 +142,5 @@ class CodeSignIn:
 
 def _proof(address: Identifier, redemption: Redemption) -> str:
     """Returns the values that a retry of the request must repeat."""
-    return "\0".join((address.canonical, redemption.code, redemption.new_password))
+    password = password_rules.canonicalize(redemption.new_password)
+    return "\0".join((address.canonical, redemption.code, password))

@@ -11,6 +11,7 @@ An address that its owner has verified stays with that account. Verifying it aga
 """
 
 import enum
+import re
 
 from chassis.errors import FieldInvalid
 from chassis.validation import validate
@@ -18,6 +19,10 @@ from identity_service.people.users import rules as user_rules
 from identity_service.people.users.types import Identifier
 from identity_service.sign_in.identifiers.types import IdentifierOwner
 from meno.identity.v1.auth_service_pb2 import RequestOneTimeCodeRequest
+
+# White space, and the invisible characters that phones put around a copied number. No identifier contains them.
+_SURROUNDING = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
+_OUTER = re.compile(rf"^{_SURROUNDING}|{_SURROUNDING}$")
 
 
 class SignInDecision(enum.Enum):
@@ -71,12 +76,20 @@ def decide_link(owner: IdentifierOwner | None, user_id: str) -> LinkDecision:
     return LinkDecision.REJECT if unused else LinkDecision.TAKE
 
 
+def trim(text: str) -> str:
+    """Returns an identifier without the white space around it, which phones add."""
+    return _OUTER.sub("", text)
+
+
 def parse_address(text: str) -> Identifier | None:
     """Returns the e-mail address or phone number in a text, or None if it contains neither.
+
+    White space around it is ignored.
 
     Every RPC uses this rule, which is that of the contract and accepts only ASCII. Otherwise two mailboxes
     whose names differ only in spelling (`ß`, `ss`) would be one address, and each could verify the other.
     """
+    text = trim(text)
     try:
         validate(RequestOneTimeCodeRequest(address=text))
     except (FieldInvalid, ValueError):

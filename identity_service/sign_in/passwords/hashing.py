@@ -58,14 +58,17 @@ class Passwords:
         return throttle_rules.counter_key(self._key, name)
 
     async def hash(self, password: str) -> str:
-        """Returns the hash of a password. Raises ServiceUnavailable if the queue is full."""
-        return await self._run(self._hasher.hash, password)
+        """Returns the hash of the canonical form. Raises ServiceUnavailable if the queue is full."""
+        return await self._run(self._hasher.hash, rules.canonicalize(password))
 
-    async def check(self, password: str, *known: str) -> None:
+    async def check(self, password: str, *known: str, field: str = "password") -> None:
         """Checks that a password may be set; `known` contains names and addresses of its user.
 
-        Raises PasswordCommon, PasswordBreached, or ServiceUnavailable if the queue is full.
+        `field` is its field in the request. Raises FieldInvalid, PasswordCommon, PasswordBreached, or
+        ServiceUnavailable if the queue is full.
         """
+        rules.check_length(field, password)
+        password = rules.canonicalize(password)
         weakness = await self._run(self._find_weakness, password, *known)
         if weakness is not None:
             raise PasswordCommon(weakness.rule, weakness.reason)
@@ -81,9 +84,12 @@ class Passwords:
         matches = await self._run(self._matches, password, stored or self._dummy_hash)
         return matches and stored is not None
 
-    def is_outdated(self, stored: str) -> bool:
-        """Returns whether a hash was created with other parameters than the current ones."""
-        return self._hasher.check_needs_rehash(stored)
+    async def is_outdated(self, password: str, stored: str) -> bool:
+        """Returns whether the hash of a password has other parameters than the current ones, or another form."""
+        if self._hasher.check_needs_rehash(stored):
+            return True
+        canonical = rules.canonicalize(password)
+        return canonical != password and not await self._run(self._is_hash_of, canonical, stored)
 
     async def load_blocklist(self) -> None:
         """Loads the blocklist in advance, because a long list takes seconds."""
@@ -101,6 +107,13 @@ class Passwords:
         )
 
     def _matches(self, password: str, stored: str) -> bool:
+        canonical = rules.canonicalize(password)
+        if self._is_hash_of(canonical, stored):
+            return True
+        # Hashes were formerly created from the text as it was sent.
+        return canonical != password and self._is_hash_of(password, stored)
+
+    def _is_hash_of(self, password: str, stored: str) -> bool:
         try:
             return self._hasher.verify(stored, password)
         except VerificationError:

@@ -7,12 +7,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
+from chassis.errors import FieldInvalid
 from identity_service.sign_in.passwords.types import Weakness
 
 MIN_UNPREDICTABLE_CHARACTERS = 8
 """Minimum number of characters that remain after the removal of predictable parts."""
 MIN_LENGTH = 15
 """Minimum length of a password. A repeated text counts once."""
+MAX_LENGTH = 200
 
 _MIN_DISTINCT_CHARACTERS = 5
 _MIN_RUN_LENGTH = 4
@@ -50,6 +52,35 @@ COMMON = Weakness("COMMON", "it is close to a common password")
 _PERSONAL = Weakness("PERSONAL", "it consists mostly of your own name or address")
 _REPETITION = Weakness("REPETITION", "it consists mostly of repetitions")
 _SEQUENCE = Weakness("SEQUENCE", "it follows the alphabet, the digits or a keyboard row")
+
+
+def canonicalize(password: str) -> str:
+    """Returns the form in which passwords are counted, hashed and compared (NIST SP 800-63B, 5.1.1.2).
+
+    Devices send the same characters in different forms: `ü` as one code point or as two.
+    """
+    return unicodedata.normalize("NFKC", password)
+
+
+def join_change(old_password: str, new_password: str) -> str:
+    """Returns the text whose hash identifies a repetition of a change."""
+    return "\0".join(map(canonicalize, (old_password, new_password)))
+
+
+def check_length(field: str, password: str) -> None:
+    """Raises FieldInvalid if the canonical form of a new password is too short or too long.
+
+    The contract limits only the text as it was sent.
+    """
+    length = len(canonicalize(password))
+    if length < MIN_LENGTH:
+        raise FieldInvalid.of(
+            field, f"must have at least {MIN_LENGTH} characters in the Unicode form NFKC", "password.length"
+        )
+    if length > MAX_LENGTH:
+        raise FieldInvalid.of(
+            field, f"must have at most {MAX_LENGTH} characters in the Unicode form NFKC", "password.length"
+        )
 
 
 def find_weakness(password: str, *known: str) -> Weakness | None:

@@ -4,13 +4,14 @@ from sqlalchemy import bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
-from identity_service.sign_in.passwords.types import CredentialRow
+from identity_service.sign_in.passwords.types import CredentialRow, PasswordChange
 from identity_service.tables import credentials, login_identifiers, users
 
 _OF_USER = credentials.c.user_id == bindparam("user_id")
 _UPSERT = upsert(credentials).values(user_id=bindparam("user_id"), password_hash=bindparam("password_hash"))
 
 GET = statement(select(credentials.c.password_hash).where(_OF_USER), str)
+GET_CHANGE = statement(select(*columns(PasswordChange, credentials)).where(_OF_USER), PasswordChange)
 GET_BY_IDENTIFIER = statement(
     select(*columns(CredentialRow, credentials))
     .join(login_identifiers, login_identifiers.c.user_id == credentials.c.user_id)
@@ -22,14 +23,20 @@ ADD = statement(_UPSERT.on_conflict_do_nothing().returning(credentials.c.user_id
 SET = statement(
     _UPSERT.on_conflict_do_update(
         index_elements=["user_id"],
-        set_={"password_hash": _UPSERT.excluded.password_hash, "updated_at": func.now()},
+        set_={
+            "password_hash": _UPSERT.excluded.password_hash,
+            "change_hash": null(),
+            "updated_at": func.now(),
+        },
     )
 )
-REPLACE = statement(
+_REPLACE = (
     update(credentials)
     .where(_OF_USER, credentials.c.password_hash == bindparam("old_hash"))
     .values(password_hash=bindparam("new_hash"), updated_at=func.now())
 )
+REPLACE = statement(_REPLACE)
+CHANGE = statement(_REPLACE.values(change_hash=bindparam("change_hash")))
 DELETE = statement(delete(credentials).where(_OF_USER))
 
 
@@ -53,9 +60,20 @@ async def set_hash(transaction: Transaction, user_id: str, password_hash: str) -
     await transaction.run(SET, user_id=user_id, password_hash=password_hash)
 
 
+async def get_change(executor: Executor, user_id: str) -> PasswordChange | None:
+    """Returns the password hash of a user with that of the last change, or None."""
+    return await executor.one(GET_CHANGE, user_id=user_id)
+
+
 async def replace(transaction: Transaction, user_id: str, old_hash: str, new_hash: str) -> bool:
-    """Replaces a hash; returns False if the stored hash is no longer `old_hash`."""
+    """Replaces a hash by another one of the same password; returns False if it is no longer `old_hash`."""
     return await transaction.run(REPLACE, user_id=user_id, old_hash=old_hash, new_hash=new_hash) > 0
+
+
+async def change(transaction: Transaction, user_id: str, old_hash: str, changed: PasswordChange) -> bool:
+    """Replaces a password; returns False if the stored hash is no longer `old_hash`."""
+    parameters = {"new_hash": changed.password_hash, "change_hash": changed.change_hash}
+    return await transaction.run(CHANGE, user_id=user_id, old_hash=old_hash, **parameters) > 0
 
 
 async def delete_hash(transaction: Transaction, user_id: str) -> None:

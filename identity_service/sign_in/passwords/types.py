@@ -10,6 +10,14 @@ class CredentialRow(NamedTuple):
     password_hash: str
 
 
+class PasswordChange(NamedTuple):
+    """The hash of a password, and that of the change which set it."""
+
+    password_hash: str
+    change_hash: str | None
+    """The hash of the old and the new password. None if the password was not set by a change."""
+
+
 class Weakness(NamedTuple):
     """The reason why a password is easy to guess."""
 

@@ -9,6 +9,8 @@ from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid
 from identity_service.people.users import creation
 from identity_service.people.users import rules as user_rules
 from identity_service.people.users.creation import AccountExists, NewAccount
+from identity_service.sign_in.identifiers import rules as identifier_rules
+from identity_service.sign_in.passwords import rules as password_rules
 from identity_service.sign_in.passwords import store as password_store
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.passwords.types import CredentialRow
@@ -62,7 +64,8 @@ class PasswordSignIn:
         try:
             async with self._database.transaction() as transaction:
                 user_id = await creation.create(transaction, account, form.request_id)
-                return await self._tokens.begin(transaction, user_id, form.request_id, form.password)
+                proof = password_rules.canonicalize(form.password)
+                return await self._tokens.begin(transaction, user_id, form.request_id, proof)
         except AccountExists:
             return await self._find_sign_up(form)
 
@@ -72,7 +75,8 @@ class PasswordSignIn:
         Raises CredentialsInvalid, AccountDeactivated, SignInRateLimited, RequestIdReused or
         TokensAlreadyRotated.
         """
-        canonical = user_rules.canonicalize(identifier)
+        canonical = user_rules.canonicalize(identifier_rules.trim(identifier))
+        proof = password_rules.canonicalize(password)
         counter_key = self._passwords.counter_key(canonical)
         await throttle.count_attempt(self._database, counter_key)
         credential = await password_store.get_by_identifier(self._database, canonical)
@@ -81,7 +85,7 @@ class PasswordSignIn:
         # The failures are reset even if the account is deactivated, because the password was correct.
         await throttle.reset_failures(self._database, counter_key)
         async with self._database.transaction() as transaction:
-            begun = await self._tokens.begin(transaction, credential.user_id, request_id, password)
+            begun = await self._tokens.begin(transaction, credential.user_id, request_id, proof)
             # The password may have been replaced after it was verified. The replacement ended every
             # sign-in except this one, which did not exist yet.
             current = await password_store.get_by_identifier(transaction, canonical)
@@ -94,8 +98,8 @@ class PasswordSignIn:
         return await self._passwords.verify(password, credential and credential.password_hash)
 
     async def _rehash_if_outdated(self, credential: CredentialRow, password: str) -> None:
-        """Replaces a hash that was created with outdated parameters."""
-        if not self._passwords.is_outdated(credential.password_hash):
+        """Replaces a hash that was created with outdated parameters, or from another form of the password."""
+        if not await self._passwords.is_outdated(password, credential.password_hash):
             return
         new_hash = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
@@ -111,7 +115,8 @@ class PasswordSignIn:
         # others. It is short, because the password is compared without argon2id.
         async with self._database.transaction() as transaction:
             await throttle.count_attempt(transaction, counter_key)
-            begun = await self._tokens.find_by_request(transaction, user_id, form.request_id, form.password)
+            proof = password_rules.canonicalize(form.password)
+            begun = await self._tokens.find_by_request(transaction, user_id, form.request_id, proof)
             if begun is not None:
                 await throttle.reset_failures(transaction, counter_key)
         if begun is None:
