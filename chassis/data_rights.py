@@ -108,9 +108,17 @@ class _Compiled:
 class Rules:
     """The rules of a service."""
 
-    def __init__(self, *rules: Rule, guests: bool = False) -> None:
-        """`guests` is set if guests have rows, which are reassigned when the guest is merged into a user."""
+    def __init__(self, *rules: Rule, guests: bool = False, private_responses: bool = False) -> None:
+        """`guests` is set if guests have rows, which are reassigned when the guest is merged into a user.
+
+        `private_responses` is set if the responses of all RPCs contain only data of their caller. An erasure
+        then needs not search the stored responses to other users, which guests could make arbitrarily large.
+        """
         self.rules = rules
+        self.private_responses = private_responses
+        self._delete_responses = (
+            idempotency.DELETE_BY_PRINCIPAL if private_responses else idempotency.DELETE_BY_USER
+        )
         self._compiled = [_Compiled(rule, guests=guests) for rule in rules]
 
     def statements(self) -> Iterator[tuple[str, Statement[Any]]]:
@@ -158,7 +166,7 @@ class Rules:
 
     async def erase(self, transaction: Transaction, user_id: str) -> int:
         """Erases a user and returns the number of rows that were deleted or changed."""
-        rows = await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
+        rows = await transaction.run(self._delete_responses, user_id=user_id)
         for compiled in self._compiled:
             if compiled.erase is not None:
                 rows += await transaction.run(compiled.erase, user_id=user_id)
@@ -166,7 +174,7 @@ class Rules:
 
     async def reassign(self, transaction: Transaction, user_id: str, into_user_id: str) -> None:
         """Reassigns the rows of a guest to another user."""
-        await transaction.run(idempotency.DELETE_BY_USER, user_id=user_id)
+        await transaction.run(self._delete_responses, user_id=user_id)
         for compiled in self._compiled:
             if compiled.reassign is not None:
                 await transaction.run(compiled.reassign, user_id=user_id, into_user_id=into_user_id)

@@ -85,7 +85,8 @@ INSERT = statement(
 )
 GET = statement(select(_keys.c.body_hash, _keys.c.response).where(_is_key), _StoredResponse)
 SET_RESPONSE = statement(update(_keys).values(response=bindparam("response")).where(_is_key))
-# Responses to other users may contain the id and the name of the user.
+DELETE_BY_PRINCIPAL = statement(delete(_keys).where(_keys.c.principal == bindparam("user_id")))
+# Responses to other users may contain the id and the name of the user. Reads all responses of a day.
 DELETE_BY_USER = statement(
     delete(_keys).where(
         or_(

@@ -11,4 +11,5 @@ RULES = Rules(
     Rule(message_citations),
     Rule(answer_steps, not_exported="The steps of an answer; its message contains the complete text."),
     guests=True,
+    private_responses=True,
 )

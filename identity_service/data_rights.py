@@ -34,7 +34,7 @@ RULES = Rules(
     Rule(users, "merged_into_user_id", not_exported="only the id of the merged guest account"),
     Rule(login_identifiers),
     Rule(user_identities),
-    Rule(credentials, excluded_columns={"password_hash": _CREDENTIAL}),
+    Rule(credentials, excluded_columns={"password_hash": _CREDENTIAL, "change_hash": _CREDENTIAL}),
     Rule(
         sign_ins,
         excluded_columns={

@@ -8,4 +8,5 @@ RULES = Rules(
     Rule(sessions, "deleted_by_user_id", erase=Erase.CLEAR, not_exported=ABOUT_OTHERS),
     Rule(session_events),
     guests=True,
+    private_responses=True,
 )

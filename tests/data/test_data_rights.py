@@ -10,7 +10,9 @@ import pytest
 
 from chassis.data_rights import Erase, Rules
 from chassis.testing import Postgres
+from deploy.gateway.contracts import descriptors
 from deploy.stack.layout import SERVICES
+from tests.contracts.rpcs import Declared
 
 USER_COLUMN = re.compile(r"(^|_)user_id$|^principal$")
 SECRET_COLUMN = re.compile(r"hash|secret|password|token|private|credential|_key$")
@@ -84,3 +86,19 @@ def test_a_column_without_a_rule_is_detected(postgres: Postgres) -> None:
         with pytest.raises(AssertionError):
             test_every_column_with_a_user_id_has_a_rule(Catalogue(connection, "session_service"))
     postgres.drop(url)
+
+
+def test_private_responses_contain_only_data_of_the_caller() -> None:
+    declared = Declared(descriptors().read_bytes())
+    private = [
+        service for service in SERVICES if import_module(f"{service}.data_rights").RULES.private_responses
+    ]
+    assert set(private) == {"session_service", "chat_service"}
+    contexts = tuple(f"meno.{service.removesuffix('_service')}.v1." for service in private)
+    writes = [
+        rpc for rpc in declared.rpcs() if any(field.name == "request_id" for field in rpc.request.field)
+    ]
+    rpcs = [rpc for rpc in writes if rpc.name.startswith(contexts)]
+    assert {rpc.name for rpc in rpcs for grant in rpc.grants if not grant.owner} == set()
+    names = {field.name for rpc in rpcs for _, field in declared.within(rpc.answer)}
+    assert {name for name in names if name.endswith("user_id")} <= {"user_id"}
