@@ -107,7 +107,7 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
     finally:
         await passwords.close()
     async with _transaction(settings) as transaction:
-        return await creation.create(transaction, account)
+        return await creation.create(transaction, account, by_admin=True)
 
 
 async def _load_model_defaults(settings: Settings) -> list[str]:

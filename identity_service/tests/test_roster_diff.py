@@ -7,7 +7,7 @@ import pytest
 
 from identity_service.classes import rules as class_rules
 from identity_service.classes.rosters import diff, parse, validation
-from identity_service.classes.rosters.plan import Enrollment, NewEnrollment, Plan, RenamedUser
+from identity_service.classes.rosters.plan import Claim, Enrollment, NewEnrollment, Plan, RenamedUser
 from identity_service.classes.rosters.types import (
     IdentifierOwnerRow,
     MemberRow,
@@ -35,6 +35,7 @@ def owner(canonical: str, user_id: str = "O", **fields: Any) -> IdentifierOwnerR
         canonical,
         verified=True,
         deleted=False,
+        used=True,
         rostered=False,
         user_id=user_id,
         full_name=NAME,
@@ -139,7 +140,11 @@ def test_changes_are_listed_invalid_rows_first_then_by_file_and_line() -> None:
 @pytest.mark.parametrize(
     ("owners", "cells", "problem"),
     [
-        ([owner("a@b.example", verified=False)], {}, "email must be verified by the user who has it"),
+        (
+            [owner("a@b.example", verified=False, used=False)],
+            {},
+            "email must be verified by the user who has it",
+        ),
         ([owner("a@b.example", deleted=True)], {}, "email must not belong to a deleted account"),
         ([owner("a@b.example", rostered=True)], {}, "email must not belong to a user with another sourcedId"),
         (
@@ -211,6 +216,26 @@ def test_an_address_is_added_only_if_the_user_has_none_of_its_kind() -> None:
     plan = compare(rosters.roster(users=users), current)
     assert plan.new_addresses == [("A", "EMAIL", "a@b.example")]
     assert [error.path for error in plan.list_errors()] == ["users.csv[4].email"]
+
+
+def test_an_address_that_another_user_only_claims_is_assigned_to_the_user_of_the_roster() -> None:
+    claims = [
+        owner("a@b.example", "EVE", verified=False),
+        owner("+441234567", "OLD", verified=False, deleted=True),
+    ]
+    users = [{"sourcedId": "a", "email": "A@b.example", "phone": "+441234567"}]
+    for current in (state(owners=claims), state([roster_user("a")], claims)):
+        plan = compare(rosters.roster(users=users), current)
+        assert plan.released_claims == [
+            Claim("EVE", "EMAIL", "a@b.example"),
+            Claim("OLD", "PHONE", "+441234567"),
+        ]
+        assert (plan.list_errors(), {"EVE", "OLD"} - plan.user_ids()) == ([], set())
+        [change] = plan.list_changes()
+        assert change.problem == (
+            "email is taken from user EVE, who has not verified it; "
+            "phone is taken from user OLD, who has not verified it"
+        )
 
 
 @pytest.mark.parametrize("before", ["UNASSIGNED", "STUDENT", "TEACHER", "ADMIN"])

@@ -59,6 +59,8 @@ async def _apply_users(transaction: Transaction, plan: Plan, ids: Mapping[str, s
         (ids[new_key(user.sourced_id)], *_names(user.name), user.role, user.grade) for user in plan.new_users
     ]
     await run(transaction, bulk_store.ADD_USERS, users, *columns)
+    claims = [(claim.user_id, claim.canonical) for claim in plan.released_claims]
+    await run(transaction, bulk_store.RELEASE_CLAIMS, claims, "user_id", "canonical")
     identifiers = [*_identifiers(plan, ids)]
     columns = ("user_id", "kind", "value", "canonical")
     if await run(transaction, bulk_store.ADD_IDENTIFIERS, identifiers, *columns) < len(identifiers):
@@ -139,10 +141,12 @@ def _with_ids(enrollment: Enrollment, ids: Mapping[str, str]) -> Enrollment:
 
 
 def _audit_entries(plan: Plan, ids: Mapping[str, str]) -> Iterator[_AuditEntry]:
-    """Yields an entry for each changed role, class and membership, and one for the import."""
+    """Yields an entry for each lost claim, changed role, class and membership, and one for the import."""
     for user in plan.new_users:
         user_id = ids[new_key(user.sourced_id)]
         yield _AuditEntry(AuditAction.AUDIT_ACTION_USER_CREATED, user_id, details={"role": user.role})
+    for claim in plan.released_claims:
+        yield _AuditEntry(AuditAction.AUDIT_ACTION_CLAIM_LOST, claim.user_id, details={"kind": claim.kind})
     for user_id, previous_role in plan.promoted_users:
         roles = {"before": previous_role, "after": "TEACHER"}
         yield _AuditEntry(AuditAction.AUDIT_ACTION_USER_ROLE_SET, user_id, details=roles)

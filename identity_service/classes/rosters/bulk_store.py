@@ -45,6 +45,7 @@ def _table(*names: str) -> TableValuedAlias:
 
 
 _NEW_USERS = _table("user_id", "name", "display_name", "nickname", "role", "grade")
+_CLAIMS = _table("user_id", "canonical")
 _IDENTIFIERS = _table("user_id", "kind", "value", "canonical")
 _ROSTER_USERS = _table("sourced_id", "user_id")
 _NAMES = _table("user_id", "name", "display_name", "previous_display_name")
@@ -79,6 +80,11 @@ ADD_USERS = statement(
             _NEW_USERS.c.role,
             _NEW_USERS.c.grade,
         ),
+    )
+)
+RELEASE_CLAIMS = statement(
+    delete(login_identifiers).where(
+        login_identifiers.c.user_id == _CLAIMS.c.user_id, login_identifiers.c.canonical == _CLAIMS.c.canonical
     )
 )
 # Skips identifiers that another transaction has taken; the caller compares the number of rows.

@@ -31,7 +31,7 @@ class RowChange(NamedTuple):
     sourced_id: str
     columns: tuple[str, ...] = ()
     problem: str = ""
-    """The error of an invalid row, or the cells of an added row that are not imported."""
+    """The error of an invalid row. Otherwise the cells that are not imported, and the claims that end."""
 
 
 class Enrollment(NamedTuple):
@@ -68,6 +68,14 @@ class NewUser(NamedTuple):
         return cls(record.sourced_id, record.name, role, record.grade, login_name, record.email, record.phone)
 
 
+class Claim(NamedTuple):
+    """An address that a user has not verified."""
+
+    user_id: str
+    kind: str
+    canonical: str
+
+
 class RenamedUser(NamedTuple):
     """A user whose full name changes, and with it the display name, unless the user has chosen another one."""
 
@@ -101,6 +109,8 @@ class Plan:
     renamed_users: list[RenamedUser] = field(default_factory=list)
     new_addresses: list[tuple[str, str, str]] = field(default_factory=list)
     """Id, kind and value, for users that have no address of this kind."""
+    released_claims: list[Claim] = field(default_factory=list)
+    """Unverified addresses that users lose, because the roster assigns them to others."""
     promoted_users: list[tuple[str, str]] = field(default_factory=list)
     """Id and previous role of users who become teachers."""
     new_classes: list[tuple[str, str]] = field(default_factory=list)
@@ -168,6 +178,7 @@ class Plan:
             *(user_id for _, user_id in self.matched_users),
             *(renamed.user_id for renamed in self.renamed_users),
             *(user_id for user_id, *_ in self.new_addresses),
+            *(claim.user_id for claim in self.released_claims),
             *(user_id for user_id, _ in self.promoted_users),
             *(enrollment.user_key for enrollment in self._enrollments()),
         }

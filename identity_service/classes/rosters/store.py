@@ -13,6 +13,7 @@ from identity_service.classes.rosters.types import (
     RosterClassRow,
     RosterUserRow,
 )
+from identity_service.people.users.store import IS_USED
 from identity_service.tables import (
     class_memberships,
     classes,
@@ -81,6 +82,7 @@ LIST_IDENTIFIER_OWNERS = statement(
         login_identifiers.c.canonical,
         login_identifiers.c.verified_at != null(),
         users.c.deleted_at != null(),
+        IS_USED,
         exists().where(roster_users.c.user_id == users.c.user_id),
         *_USER,
     )

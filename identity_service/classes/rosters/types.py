@@ -23,6 +23,8 @@ class IdentifierOwnerRow(NamedTuple):
     """The identifier in the form in which it is compared."""
     verified: bool
     deleted: bool
+    used: bool
+    """Whether the account was ever signed in to, or has a password."""
     rostered: bool
     """Whether an earlier roster contained the user."""
     user_id: str
@@ -31,6 +33,13 @@ class IdentifierOwnerRow(NamedTuple):
     active: bool
     has_email: bool
     has_phone: bool
+
+    def is_claim(self) -> bool:
+        """Returns whether the user only claims the address, so that the roster may assign it to another user.
+
+        An account that an administrator or a roster created for the address, and that nobody has used, keeps it.
+        """
+        return not self.verified and (self.deleted or self.used)
 
 
 class RosterClassRow(NamedTuple):

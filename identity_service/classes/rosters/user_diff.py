@@ -8,6 +8,7 @@ from identity_service.classes.rosters.plan import (
     ADDED,
     CHANGED,
     UNCHANGED,
+    Claim,
     NewUser,
     Plan,
     RenamedUser,
@@ -67,17 +68,20 @@ class _Comparison:
             return None
         user: _ExistingUser | None = self._state.users.get(record.sourced_id)
         columns: list[str] = []
+        notes: list[str] = []
         if user is None:
             user = self._match(record)
             if user is None:
-                new, problem = self._new_user(record)
+                new, notes = self._new_user(record)
                 self._plan.new_users.append(new)
-                self._plan.add_change(ADDED, *row_key, problem=problem)
+                self._plan.add_change(ADDED, *row_key, problem="; ".join(notes))
                 return new_key(record.sourced_id)
             self._plan.matched_users.append((record.sourced_id, user.user_id))
             columns.append("sourcedId")
-        columns += self._changed_columns(record, user)
-        self._plan.add_change(CHANGED if columns else UNCHANGED, *row_key, columns=tuple(columns))
+        columns += self._changed_columns(record, user, notes)
+        self._plan.add_change(
+            CHANGED if columns else UNCHANGED, *row_key, columns=tuple(columns), problem="; ".join(notes)
+        )
         return user.user_id
 
     def compare_roles(self, users: References) -> None:
@@ -100,7 +104,7 @@ class _Comparison:
         for address in _addresses(record):
             self._claim(address.column, address.canonical, record.line)
             owner = self._state.owners.get(address.canonical)
-            if owner is None:
+            if owner is None or owner.is_claim():
                 continue
             if not owner.verified:
                 problem = "must be verified by the user who has it: ask them, or leave it out"
@@ -116,8 +120,8 @@ class _Comparison:
             self._claim(address.column, owner.user_id, record.line)
         return next(iter(found.values()), None)
 
-    def _new_user(self, record: UserRecord) -> tuple[NewUser, str]:
-        """Returns the user to create, and the cells that are not imported with the reasons.
+    def _new_user(self, record: UserRecord) -> tuple[NewUser, list[str]]:
+        """Returns the user to create, and the cells that are not imported and the claims that end.
 
         The login name is not imported if another user has it, or an earlier row of the roster.
         """
@@ -129,11 +133,23 @@ class _Comparison:
         elif login_name:
             self._claimed[canonical] = record.line
         role = "TEACHER" if self._teaches(record) else "STUDENT"
-        problem = f"not imported: {'; '.join(ignored)}" if ignored else ""
-        return NewUser.of(record, role=role, login_name=login_name), problem
+        notes = [f"not imported: {'; '.join(ignored)}"] if ignored else []
+        notes += [note for address in _addresses(record) if (note := self._release_claim(address))]
+        return NewUser.of(record, role=role, login_name=login_name), notes
 
-    def _changed_columns(self, record: UserRecord, user: _ExistingUser) -> Iterator[str]:
-        """Adds the changes of an existing user to the plan, and yields their columns."""
+    def _release_claim(self, address: _Address) -> str:
+        """Takes an address from a user who only claims it. Returns a note about it, or an empty text."""
+        owner = self._state.owners.get(address.canonical)
+        if owner is None:
+            return ""
+        self._plan.released_claims.append(Claim(owner.user_id, address.kind, address.canonical))
+        return f"{address.column} is taken from user {owner.user_id}, who has not verified it"
+
+    def _changed_columns(self, record: UserRecord, user: _ExistingUser, notes: list[str]) -> Iterator[str]:
+        """Adds the changes of an existing user to the plan, and yields their columns.
+
+        Adds the claims that end to `notes`.
+        """
         if user.full_name != record.name:
             names = (default_display_name(record.name), default_display_name(user.full_name))
             self._plan.renamed_users.append(RenamedUser(user.user_id, record.name, *names))
@@ -142,9 +158,12 @@ class _Comparison:
             # A roster never replaces an address, because users sign in with it and change it themselves.
             if user.has_email if address.kind == "EMAIL" else user.has_phone:
                 continue
-            if address.canonical in self._state.owners:
+            owner = self._state.owners.get(address.canonical)
+            if owner is not None and not owner.is_claim():
                 raise ColumnError(address.column, "must not belong to another user")
             self._claim(address.column, address.canonical, record.line)
+            if note := self._release_claim(address):
+                notes.append(note)
             self._plan.new_addresses.append((user.user_id, address.kind, address.value))
             yield address.column
         if self._teaches(record) and user.role in _PROMOTABLE_ROLES:

@@ -80,7 +80,7 @@ async def complete_onboarding(
 
 async def create_user(transaction: Transaction, account: NewAccount) -> UserRow:
     """Creates an account for another person and returns the user. Raises FieldInvalid or IdentifierTaken."""
-    return await get_user(transaction, await creation.create(transaction, account))
+    return await get_user(transaction, await creation.create(transaction, account, by_admin=True))
 
 
 async def check_not_last_admin(transaction: Transaction, user: UserRow) -> None:

@@ -35,8 +35,13 @@ class AccountExists(Exception):
     """The sign-up request has already created its account."""
 
 
-async def create(transaction: Transaction, account: NewAccount, request_id: str = "") -> str:
+async def create(
+    transaction: Transaction, account: NewAccount, request_id: str = "", *, by_admin: bool = False
+) -> str:
     """Creates an account and returns its user id.
+
+    A deleted account loses an address of the new account if it has not verified it. If an administrator
+    creates the new account, every account that is in use does.
 
     Raises FieldInvalid, IdentifierTaken, or AccountExists if the request already created an account.
     """
@@ -45,12 +50,20 @@ async def create(transaction: Transaction, account: NewAccount, request_id: str 
     if request_id and not await store.claim_sign_up_request(transaction, request_id, user_id):
         raise AccountExists()
     for identifier in account.identifiers():
+        loser_id = await store.release_claim(transaction, identifier.canonical, by_admin=by_admin)
+        if loser_id is not None:
+            await record_claim_lost(transaction, loser_id, identifier.kind)
         if not await store.claim_identifier(transaction, user_id, identifier):
             raise IdentifierTaken(identifier.kind.lower())
     if account.password_hash:
         await store.add_password(transaction, user_id, account.password_hash)
     await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_CREATED, user_id=user_id, role=account.role)
     return user_id
+
+
+async def record_claim_lost(transaction: Transaction, user_id: str, kind: str) -> None:
+    """Records in the audit log that a user has lost an unverified address of this kind."""
+    await audit.record(transaction, AuditAction.AUDIT_ACTION_CLAIM_LOST, user_id=user_id, kind=kind)
 
 
 async def default_role(executor: Executor, config: ConfigReader, requested: str = "") -> str:

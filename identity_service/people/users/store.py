@@ -2,11 +2,24 @@
 
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, any_, bindparam, func, insert, null, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
-from identity_service.people.users.types import Identifier, NameRow, NewUser, Profile, UserRow
+from identity_service.people.users.types import ClaimRow, Identifier, NameRow, NewUser, Profile, UserRow
 from identity_service.tables import (
     credentials,
     login_identifiers,
@@ -84,6 +97,29 @@ OTHER_ACTIVE_ADMIN = statement(
     )
     .limit(1),
     str,
+)
+_OF_CLAIMANT = (
+    _THE_USER,
+    login_identifiers.c.user_id == bindparam("user_id"),
+    login_identifiers.c.canonical == bindparam("canonical"),
+    login_identifiers.c.kind != "LOGIN_NAME",
+    login_identifiers.c.verified_at == null(),
+)
+IS_USED = or_(users.c.last_sign_in_at != null(), exists().where(credentials.c.user_id == users.c.user_id))
+"""Whether the account was ever signed in to, or has a password."""
+
+# Locks the account, so that its user cannot verify the address at the same time.
+LOCK_CLAIM = statement(
+    select(users.c.deleted_at != null(), IS_USED)
+    .where(*_OF_CLAIMANT)
+    .with_for_update(of=[users, login_identifiers]),
+    ClaimRow,
+)
+RELEASE_CLAIM = statement(
+    delete(login_identifiers).where(
+        login_identifiers.c.user_id == bindparam("user_id"),
+        login_identifiers.c.canonical == bindparam("canonical"),
+    )
 )
 ADD = statement(
     insert(users).values({name: bindparam(name) for name in NewUser._fields}).returning(users.c.user_id), str
@@ -172,6 +208,21 @@ async def claim_identifier(transaction: Transaction, user_id: str, identifier: I
     """Assigns a login identifier to a user; returns False if it is taken."""
     claimed = await transaction.one(CLAIM_IDENTIFIER, user_id=user_id, **identifier._asdict())
     return claimed is not None
+
+
+async def release_claim(transaction: Transaction, canonical: str, *, by_admin: bool) -> str | None:
+    """Removes an address from a deleted account that has not verified it, and returns the id of its user.
+
+    An administrator also removes it from an account that is in use. Returns None if no account loses it.
+    """
+    user_id = await user_id_by_identifier(transaction, canonical)
+    if user_id is None:
+        return None
+    claim = await transaction.one(LOCK_CLAIM, user_id=user_id, canonical=canonical)
+    if claim is None or not (claim.deleted or (by_admin and claim.used)):
+        return None
+    await transaction.run(RELEASE_CLAIM, user_id=user_id, canonical=canonical)
+    return user_id
 
 
 async def claim_sign_up_request(transaction: Transaction, request_id: str, user_id: str) -> bool:

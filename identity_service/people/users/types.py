@@ -83,6 +83,14 @@ class Profile(NamedTuple):
     about_me: str
 
 
+class ClaimRow(NamedTuple):
+    """The account of a user who has not verified an address."""
+
+    deleted: bool
+    used: bool
+    """Whether the account was ever signed in to, or has a password."""
+
+
 class NameRow(NamedTuple):
     """The names of a user."""
 
