@@ -31,8 +31,15 @@ class RefreshTokenInvalid(IdentityError):
 
 
 class IdentifierTaken(IdentityError):
-    def __init__(self, field: str) -> None:
-        super().__init__(f"This {_label(field)} is already in use. Use another one.", field=field)
+    """Contains the identifiers of the request, one of which is taken.
+
+    The error does not tell which one. Otherwise, a caller could look up addresses without creating an account,
+    by adding an identifier that is surely taken.
+    """
+
+    def __init__(self, *fields: str) -> None:
+        labels = " or ".join(map(_label, fields))
+        super().__init__(f"This {labels} is already in use. Use another one.", field=",".join(fields))
 
 
 class PasswordCommon(IdentityError):
@@ -88,7 +95,7 @@ class CodeRequired(IdentityError):
 class ReauthenticationRequired(IdentityError):
     def __init__(self) -> None:
         super().__init__(
-            "Sign in again to change your sign-in details (last sign-in must be less than 15 minutes ago)."
+            "Sign in again to confirm this change (the last sign-in must be less than 15 minutes ago)."
         )
 
 

@@ -210,6 +210,14 @@ async def test_an_external_identity_belongs_to_one_user(identity: Identity, issu
         assert (error.reason, error.metadata) == ("ID_TOKEN_INVALID", {"cause": cause})
 
 
+async def test_a_conflict_does_not_reveal_which_identifier_is_taken(identity: Identity) -> None:
+    await identity.auth.SignUp(SignUpRequest(email=ADA, phone=PHONE, display_name="Ada", password=PASSWORD))
+    guest = await create_guest(identity)
+    for email in (ADA, "new@example.org"):
+        error = await expect_error(link(identity, guest, email=email, phone=PHONE))
+        assert (error.reason, error.metadata) == ("IDENTIFIER_TAKEN", {"field": "email,phone"})
+
+
 async def test_a_revoked_token_cannot_link_credentials(identity: Identity) -> None:
     """The call fails even before the revocation reaches every process."""
     ada = await identity.sign_up("Ada")
@@ -232,9 +240,20 @@ async def test_a_sign_in_that_is_not_recent_cannot_link_credentials(identity: Id
         error = await expect_error(link(identity, person, **values))
         assert (error.code, error.reason) == ("FAILED_PRECONDITION", "REAUTHENTICATION_REQUIRED")
     assert identity.list_identifiers(person.user_id) == {("ada@example.org", True)}
-    # Existing credentials change nothing, and a guest has no credentials to protect.
+    # Existing credentials change nothing.
     assert (await link(identity, person, email="ada@example.org")).email == "ada@example.org"
-    assert (await link(identity, guest, email="thief@example.org", code=code)).email_verified
+    thief = {"login_name": "thief", "password": PASSWORD}
+    for refresh_token in ("", person.tokens.refresh_token, "a.b.c", f"{guest.tokens.refresh_token}x"):
+        error = await expect_error(link(identity, guest, **thief, guest_refresh_token=refresh_token))
+        assert error.reason == "REAUTHENTICATION_REQUIRED"
+    # A guest cannot sign in again. The refresh token proves that the access token is not stolen.
+    values = {"login_name": "guest", "guest_refresh_token": guest.tokens.refresh_token}
+    assert (await link(identity, guest, **values)).login_name == "guest"
+    await identity.refresh(guest)
+    error = await expect_error(
+        link(identity, person, **thief, guest_refresh_token=person.tokens.refresh_token)
+    )
+    assert error.reason == "REAUTHENTICATION_REQUIRED"
     again = await sign_up_by_code(identity, "ada@example.org")
     assert (await link(identity, again, login_name="ada")).login_name == "ada"
 

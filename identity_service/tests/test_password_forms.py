@@ -36,7 +36,7 @@ def more_settings() -> dict[str, Any]:
     return SETTINGS
 
 
-async def sign_up(identity: Identity, password: str, **values: str) -> Person:
+async def sign_up(identity: Identity, password: str, **values: Any) -> Person:
     request = SignUpRequest(login_name="Uma", display_name="Uma", password=password, **values)
     return Person(await identity.auth.SignUp(request))
 

@@ -166,6 +166,22 @@ async def test_an_identifier_belongs_to_one_user(identity: Identity, field: str)
     )
 
 
+async def test_a_conflict_does_not_reveal_which_identifier_is_taken(identity: Identity) -> None:
+    taken = SignUpRequest(
+        email="lea@example.org", phone="+4915112345678", display_name="Lea", password=PASSWORD
+    )
+    await identity.auth.SignUp(taken)
+    errors = []
+    for email in ("lea@example.org", "eva@example.org"):
+        request = SignUpRequest(
+            login_name="eva", email=email, phone=taken.phone, display_name="E", password=PASSWORD
+        )
+        errors.append(await expect_error(identity.auth.SignUp(request)))
+        assert errors[-1].metadata == {"field": "login_name,email,phone"}
+    assert str(errors[0]) == str(errors[1])
+    assert identity.count_rows("users") == 1
+
+
 async def test_a_rejected_sign_up_stores_nothing(identity: Identity) -> None:
     await identity.sign_up("Tom")
     await expect_error(identity.sign_up("tom"))

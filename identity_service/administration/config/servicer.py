@@ -6,6 +6,7 @@ from chassis import paging
 from chassis.calls import Context, caller
 from chassis.database import Database
 from chassis.idempotency import write
+from identity_service import reauthentication
 from identity_service.administration.config import commands, store
 from identity_service.administration.config.messages import to_message
 from identity_service.administration.config.reader import ConfigReader
@@ -45,6 +46,7 @@ class ConfigServicer:
     async def SetConfigEntry(self, request: SetConfigEntryRequest, context: Context) -> ConfigEntry:
         key = self._key(request.key)
         async with write(self._database) as transaction:
+            await reauthentication.check(transaction, caller())
             if request.HasField("value"):
                 value = MessageToDict(request.value)
                 row = await commands.set_value(transaction, key, request.etag, value, caller().user_id)

@@ -6,6 +6,7 @@ from chassis import audit
 from chassis.calls import Caller
 from chassis.database import Database, Transaction
 from chassis.errors import TokenRevoked
+from identity_service import reauthentication
 from identity_service.account_feed import commands as account_feed
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.errors import (
@@ -30,8 +31,9 @@ from identity_service.sign_in.identifiers.types import VerifiedIdentity
 from identity_service.sign_in.issuers.verifier import IdTokenVerifier
 from identity_service.sign_in.passwords import store as password_store
 from identity_service.sign_in.passwords.hashing import Passwords
-from identity_service.sign_in.sign_ins import commands as sign_ins
 from identity_service.sign_in.throttle import commands as throttle
+from identity_service.sign_in.tokens import commands as tokens
+from identity_service.sign_in.tokens import rules as token_rules
 from meno.access.v1.resources_pb2 import AuditAction
 
 
@@ -51,6 +53,7 @@ class LinkForm(NamedTuple):
     id_token: str
     nonce: str
     display_name: str
+    guest_refresh_token: str
 
 
 class CredentialLinker:
@@ -114,11 +117,14 @@ class CredentialLinker:
 
     async def _link(self, user_id: str, request: LinkRequest, caller: Caller) -> bool:
         """Adds the credentials; returns False if the code is wrong, which commits the count of attempts."""
-        async with self._database.transaction() as transaction:
-            link = _Link(transaction, user_id, caller)
-            redeemed = await link.redeem(self._codes, request)
-            if redeemed:
-                await link.add(self._config, request)
+        try:
+            async with self._database.transaction() as transaction:
+                link = _Link(transaction, user_id, caller)
+                redeemed = await link.redeem(self._codes, request)
+                if redeemed:
+                    await link.add(self._config, request)
+        except IdentifierTaken as error:
+            raise IdentifierTaken(*request.identifier_fields()) from error
         return redeemed
 
 
@@ -170,13 +176,19 @@ class _Link:
         if request.password_hash:
             await self._add_password(request.password_hash)
         await self._add_identity(request.verified)
-        # A stolen access token must not add credentials that outlive it. A guest has none to protect.
-        if self._changed and not (user.guest or await self._is_recently_signed_in()):
+        # A stolen access token must not add credentials that outlive it.
+        if self._changed and not await self._is_confirmed(user, request):
             raise ReauthenticationRequired()
         await self._update_user(config, user, request)
 
-    async def _is_recently_signed_in(self) -> bool:
-        return await sign_ins.is_recent(self._transaction, self._user_id, self._caller.sign_in_id)
+    async def _is_confirmed(self, user: UserRow, request: LinkRequest) -> bool:
+        """Returns whether the sign-in is recent, or a guest, who cannot sign in again, has the refresh token."""
+        if await reauthentication.is_recent(self._transaction, self._caller):
+            return True
+        presented = token_rules.parse(request.guest_refresh_token)
+        if not user.guest or presented is None or presented.user_id != self._user_id:
+            return False
+        return await tokens.is_valid(self._transaction, presented)
 
     async def _has_verified(self, address: Identifier) -> bool:
         current = (await identifiers.list_by_user(self._transaction, self._user_id)).get(address.kind)
@@ -260,4 +272,5 @@ def _to_request(form: LinkForm, password_hash: str, verified: VerifiedIdentity) 
         password_hash=password_hash,
         verified=verified,
         display_name=form.display_name.strip(),
+        guest_refresh_token=form.guest_refresh_token,
     )

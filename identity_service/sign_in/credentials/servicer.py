@@ -29,6 +29,7 @@ class CredentialServicer:
             id_token=request.id_token,
             nonce=request.nonce,
             display_name=request.display_name,
+            guest_refresh_token=request.guest_refresh_token,
         )
         await self._linker.link(request.user_id, form, caller())
         user = await user_store.get(self._database, request.user_id)

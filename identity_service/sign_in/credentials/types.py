@@ -29,11 +29,19 @@ class LinkRequest(NamedTuple):
     verified: VerifiedIdentity = VerifiedIdentity()
     """The identity in the ID token; empty without one."""
     display_name: str = ""
+    guest_refresh_token: str = ""
+    """The current refresh token of a guest."""
 
     def has_identifier(self) -> bool:
         """Returns whether the request contains an identifier. A password identifies no user."""
         addresses = self.address_with_code or self.claimed_addresses
         return bool(self.login_name or addresses or self.verified.identity)
+
+    def identifier_fields(self) -> list[str]:
+        """Returns the names of the fields of the contract with an identifier."""
+        identifiers = (self.login_name, self.address_with_code, *self.claimed_addresses)
+        fields = [one.kind.lower() for one in identifiers if one]
+        return [*fields, "id_token"] if self.verified.identity else fields
 
     def lock_keys(self) -> list[str]:
         """Returns the advisory-lock keys: the identifiers that this operation may change."""

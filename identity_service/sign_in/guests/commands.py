@@ -1,6 +1,6 @@
 """Creates guest accounts, and merges a guest into another account."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 from chassis import audit
 from chassis.database import Database, Transaction
@@ -14,18 +14,15 @@ from identity_service.people.users import store as users
 from identity_service.people.users.types import UserRow
 from identity_service.sign_in.guests import rules, store
 from identity_service.sign_in.sign_ins import commands as sign_ins
+from identity_service.sign_in.tokens import commands as tokens
 from identity_service.sign_in.tokens import rules as token_rules
-from identity_service.sign_in.tokens import store as tokens
-from identity_service.sign_in.tokens.rules import RefreshOutcome
 from identity_service.sign_in.tokens.token_service import TokenService
-from identity_service.sign_in.tokens.types import RefreshToken, SignInTokens
+from identity_service.sign_in.tokens.types import SignInTokens
 from meno.access.v1.resources_pb2 import AuditAction
-
-_VALID = (RefreshOutcome.ROTATE, RefreshOutcome.REPEAT)
 
 
 async def sign_in_as_guest(
-    database: Database, tokens: TokenService, config: ConfigReader, display_name: str
+    database: Database, token_service: TokenService, config: ConfigReader, display_name: str
 ) -> SignInTokens:
     """Creates a guest account and signs it in. Raises GuestSignInDisabled or FieldInvalid."""
     if not await config.value(database, "guest_sign_in_enabled"):
@@ -34,7 +31,7 @@ async def sign_in_as_guest(
     user_rules.check_not_blank("display_name", name)
     async with database.transaction() as transaction:
         user_id = await store.add(transaction, name, user_rules.default_nickname(name))
-        return await tokens.begin(transaction, user_id, request_id="", proof="")
+        return await token_service.begin(transaction, user_id, request_id="", proof="")
 
 
 async def merge_guest(transaction: Transaction, guest_refresh_token: str, user_id: str) -> UserRow:
@@ -52,7 +49,7 @@ async def merge_guest(transaction: Transaction, guest_refresh_token: str, user_i
     if guest.merged_into_user_id != user_id:
         if await users.get_for_update(transaction, user_id) is None:
             raise UserNotFound(user_id)
-        if guest.deleted_at or guest.deactivated_at or not await _is_valid(transaction, presented):
+        if guest.deleted_at or guest.deactivated_at or not await tokens.is_valid(transaction, presented):
             raise RefreshTokenInvalid()
         await _merge(transaction, guest.user_id, user_id)
     user = await users.get(transaction, user_id)
@@ -80,11 +77,3 @@ async def _move_days(transaction: Transaction, guest_id: str, user_id: str) -> N
     days = rules.merge_days(known, guest_days)
     await activity.upsert(transaction, user_id, [day for day in days if day not in {*known}])
     await activity.copy_last_active(transaction, user_id, days[-1])
-
-
-async def _is_valid(transaction: Transaction, presented: RefreshToken) -> bool:
-    """Returns whether a refresh token could be exchanged now. Locks its sign-in."""
-    row = await tokens.get_for_update(transaction, presented.user_id, presented.sign_in_id)
-    if row is None:
-        return False
-    return token_rules.check_refresh(row, presented.hash(), datetime.now(UTC)) in _VALID

@@ -5,10 +5,10 @@ the account feed.
 """
 
 from chassis import audit
-from chassis.database import Executor, Transaction
+from chassis.database import Transaction
 from identity_service.account_feed import commands as account_feed
 from identity_service.people.users import store as users
-from identity_service.sign_in.sign_ins import rules, store
+from identity_service.sign_in.sign_ins import store
 from meno.access.v1.resources_pb2 import AuditAction
 
 
@@ -37,8 +37,3 @@ async def sign_out_everywhere(transaction: Transaction, user_id: str) -> None:
     """Ends all sign-ins of a user and records it in the audit log."""
     if await end_all(transaction, user_id):
         await audit.record(transaction, AuditAction.AUDIT_ACTION_SIGNED_OUT_EVERYWHERE, user_id=user_id)
-
-
-async def is_recent(executor: Executor, user_id: str, sign_in_id: str) -> bool:
-    """Returns whether a sign-in is recent enough to change sign-in details."""
-    return await store.is_recent(executor, user_id, sign_in_id, rules.REAUTHENTICATION_WINDOW)

@@ -1,9 +1,8 @@
 """SQL that ends and lists sign-ins."""
 
-from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, func, null, select, update
+from sqlalchemy import bindparam, func, null, select, update
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.sign_in.sign_ins.types import SignInRow
@@ -22,12 +21,6 @@ _END = (
 END = statement(_END.where(_THE_SIGN_IN).returning(sign_ins.c.sign_in_id), str)
 END_ALL = statement(
     _END.where(sign_ins.c.sign_in_id.is_distinct_from(bindparam("kept_id", type_=sign_ins.c.sign_in_id.type)))
-)
-IS_RECENT = statement(
-    select(sign_ins.c.created_at > func.now() - bindparam("max_age", type_=Interval)).where(
-        _OF_USER, _THE_SIGN_IN
-    ),
-    bool,
 )
 # Uses the primary key, because ids ascend with time (UUIDv7).
 LIST_BY_USER = statement(
@@ -52,12 +45,6 @@ async def end(transaction: Transaction, user_id: str, sign_in_id: str) -> str | 
 async def end_all(transaction: Transaction, user_id: str, kept_id: str | None) -> int:
     """Ends all sign-ins of a user except `kept_id`, and returns their number."""
     return await transaction.run(END_ALL, user_id=user_id, kept_id=kept_id)
-
-
-async def is_recent(executor: Executor, user_id: str, sign_in_id: str, max_age: timedelta) -> bool:
-    """Returns whether a sign-in is younger than `max_age`."""
-    recent = await executor.one(IS_RECENT, user_id=user_id, sign_in_id=sign_in_id, max_age=max_age)
-    return recent is True
 
 
 async def list_by_user(executor: Executor, user_id: str, before: UUID, limit: int) -> list[SignInRow]:

@@ -1,11 +1,12 @@
 """Signs users up and in with passwords, and refreshes sign-ins."""
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from chassis.database import Database
+from chassis.database import Database, Transaction
 from chassis.errors import RequestIdReused
 from identity_service.administration.config.reader import ConfigReader
-from identity_service.errors import CredentialsInvalid, RefreshTokenInvalid
+from identity_service.errors import CredentialsInvalid, IdentifierTaken, RefreshTokenInvalid
 from identity_service.people.users import creation
 from identity_service.people.users import rules as user_rules
 from identity_service.people.users.creation import AccountExists, NewAccount
@@ -16,8 +17,9 @@ from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.passwords.types import CredentialRow
 from identity_service.sign_in.throttle import commands as throttle
 from identity_service.sign_in.tokens import rules, store
+from identity_service.sign_in.tokens.rules import RefreshOutcome
 from identity_service.sign_in.tokens.token_service import TokenService
-from identity_service.sign_in.tokens.types import SignInTokens
+from identity_service.sign_in.tokens.types import RefreshToken, SignInTokens
 
 
 class SignUpForm(NamedTuple):
@@ -31,6 +33,10 @@ class SignUpForm(NamedTuple):
     email: str
     phone: str
     password: str
+
+    def identifiers(self) -> list[str]:
+        """Returns the names of the fields with an identifier."""
+        return [name for name in ("login_name", "email", "phone") if getattr(self, name)]
 
 
 class PasswordSignIn:
@@ -68,6 +74,8 @@ class PasswordSignIn:
                 return await self._tokens.begin(transaction, user_id, form.request_id, proof)
         except AccountExists:
             return await self._find_sign_up(form)
+        except IdentifierTaken as error:
+            raise IdentifierTaken(*form.identifiers()) from error
 
     async def sign_in(self, identifier: str, password: str, request_id: str) -> SignInTokens:
         """Signs a user in. A retry of the request returns the same sign-in.
@@ -130,3 +138,12 @@ async def refresh(tokens: TokenService, refresh_token: str) -> SignInTokens:
     if presented is None:
         raise RefreshTokenInvalid()
     return await tokens.refresh(presented)
+
+
+async def is_valid(transaction: Transaction, presented: RefreshToken) -> bool:
+    """Returns whether a refresh token could be exchanged now. Locks its sign-in."""
+    row = await store.get_for_update(transaction, presented.user_id, presented.sign_in_id)
+    if row is None:
+        return False
+    outcome = rules.check_refresh(row, presented.hash(), datetime.now(UTC))
+    return outcome in (RefreshOutcome.ROTATE, RefreshOutcome.REPEAT)

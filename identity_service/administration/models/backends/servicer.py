@@ -3,9 +3,10 @@
 from google.protobuf.empty_pb2 import Empty
 
 from chassis import paging
-from chassis.calls import Context
+from chassis.calls import Context, caller
 from chassis.database import Database
 from chassis.idempotency import write
+from identity_service import reauthentication
 from identity_service.administration.models.backends import commands, probe, store
 from identity_service.administration.models.backends.messages import (
     read_changes,
@@ -35,6 +36,7 @@ class BackendServicer:
 
     async def CreateModelBackend(self, request: CreateModelBackendRequest, context: Context) -> ModelBackend:
         async with write(self._database) as transaction:
+            await reauthentication.check(transaction, caller())
             row = await commands.create_backend(transaction, self._policy, to_fields(request))
             return transaction.respond(to_message(row))
 
@@ -51,6 +53,7 @@ class BackendServicer:
 
     async def UpdateModelBackend(self, request: UpdateModelBackendRequest, context: Context) -> ModelBackend:
         async with write(self._database) as transaction:
+            await reauthentication.check(transaction, caller())
             row = await commands.update_backend(
                 transaction, self._policy, request.backend_id, request.etag, read_changes(request)
             )
