@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from chassis.calls import Context, caller
 from chassis.database import Database
 from chassis.idempotency import WriteTransaction, write
+from identity_service import reauthentication
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.deletion import commands
 from identity_service.people.users import commands as users
@@ -29,6 +30,7 @@ class DeletionServicer:
 
     async def SetGlobalRole(self, request: SetGlobalRoleRequest, context: Context) -> User:
         async with write(self._database) as transaction:
+            await reauthentication.check(transaction, caller())
             role = ROLES.name(request.role)
             row = await commands.set_global_role(transaction, request.user_id, role)
             return await self._respond(transaction, row)
@@ -45,6 +47,8 @@ class DeletionServicer:
 
     async def DeleteUser(self, request: DeleteUserRequest, context: Context) -> User:
         async with write(self._database) as transaction:
+            if request.user_id == caller().user_id:
+                await reauthentication.check_except_guests(transaction, caller())
             row = await commands.delete_user(transaction, request.user_id, request.etag, caller().user_id)
             return await self._respond(transaction, row)
 

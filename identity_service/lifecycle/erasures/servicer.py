@@ -6,6 +6,7 @@ from chassis import calls
 from chassis.calls import Context
 from chassis.database import Database
 from chassis.idempotency import write
+from identity_service import reauthentication
 from identity_service.lifecycle.erasures import commands, store
 from identity_service.lifecycle.erasures.messages import to_message
 from meno.access.v1.account_feed_service_pb2 import ReportErasureRequest
@@ -21,6 +22,7 @@ class ErasureServicer:
 
     async def EraseUser(self, request: EraseUserRequest, context: Context) -> Erasure:
         async with write(self._database) as transaction:
+            await reauthentication.check_except_guests(transaction, calls.caller())
             erasure = await commands.erase_user(transaction, request.user_id)
             return transaction.respond(to_message(erasure))
 

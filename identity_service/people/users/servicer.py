@@ -6,6 +6,7 @@ from chassis import paging
 from chassis.calls import Context, caller
 from chassis.database import Database
 from chassis.idempotency import write
+from identity_service import reauthentication
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.people.users import commands, store
 from identity_service.people.users.creation import NewAccount
@@ -66,6 +67,8 @@ class UserServicer:
             phone=request.phone,
         )
         async with write(self._database) as transaction:
+            if account.role == "ADMIN":
+                await reauthentication.check(transaction, caller())
             row = await commands.create_user(transaction, account)
             return transaction.respond(to_message(row, datetime.now(UTC)))
 
