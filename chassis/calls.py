@@ -11,6 +11,11 @@ from chassis.contracts import Method
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
+GATEWAY = "gateway"
+"""The name of the gateway in its certificate."""
+CLIENT_ADDRESS = "meno-client-address"
+"""The metadata key in which the gateway sends the address of the client."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -92,6 +97,18 @@ def peer(context: Context) -> str | None:
         if domain == "meno" and service:
             return service
     return None
+
+
+def client_address() -> str:
+    """Returns the IP address of the client of the current call.
+
+    Only the gateway may send it. Empty if the caller is a service, or outside of a call.
+    """
+    call = current_or_none()
+    if call is None or peer(call.context) != GATEWAY:
+        return ""
+    sent = call.context.invocation_metadata() or ()
+    return next((str(value) for key, value in sent if key == CLIENT_ADDRESS), "")
 
 
 def caller() -> Caller:

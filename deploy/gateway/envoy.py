@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.gateway import access, limits, local_replies, telemetry
 from deploy.gateway.contracts import Rpc, routed_rpcs
-from deploy.gateway.headers import PRIVATE, added
+from deploy.gateway.headers import CLIENT_ADDRESS, PRIVATE, added
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
 KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
@@ -123,6 +123,7 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
                     "name": "meno",
                     "domains": ["*"],
                     "routes": [*map(page_route, gateway.pages), *map(_rpc_route, rpcs), _CATCH_ALL_ROUTE],
+                    "request_headers_to_add": added(CLIENT_ADDRESS),
                     "response_headers_to_add": added(PRIVATE, replace=False),
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
                 }

@@ -1,4 +1,4 @@
-"""Response headers that the gateway adds."""
+"""Headers that the gateway adds to requests and responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,12 @@ PRIVATE: Mapping[str, str] = {
 }
 """The headers of every response except those of the static pages."""
 
+CLIENT_ADDRESS: Mapping[str, str] = {"meno-client-address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
+"""The address of the client, for the services. It replaces a header that the client sends."""
+
 
 def added(headers: Mapping[str, str], *, replace: bool = True) -> list[dict[str, Any]]:
-    """Returns the setting that adds headers. Without `replace`, a header that the response has is kept."""
+    """Returns the setting that adds headers. Without `replace`, an existing header is kept."""
     action = "OVERWRITE_IF_EXISTS_OR_ADD" if replace else "ADD_IF_ABSENT"
     return [
         {"header": {"key": key, "value": value}, "append_action": action} for key, value in headers.items()

@@ -65,11 +65,13 @@ class ServedCall(NamedTuple):
     caller: str | None
 
 
+ADDRESSES: list[str] = []
 SERVED_CALLS: list[ServedCall] = []
 
 
 def record(context: Any) -> None:
     call = calls.current()
+    ADDRESSES.append(calls.client_address())
     SERVED_CALLS.append(
         ServedCall(call.method.path.rpartition("/")[2], call.caller.user_id if call.caller else None)
     )
@@ -128,6 +130,21 @@ async def test_no_header_changes_the_caller(
         denied = await expect_error(stub.GetUser(GetUserRequest(user_id="me"), metadata=metadata[1:]))
         assert denied.reason == "TOKEN_MISSING"
     assert set(served) == {ServedCall("GetUser", ME)}
+
+
+@pytest.mark.parametrize(
+    "header", ["meno-client-address", "Meno-Client-Address", "x-forwarded-for", "x-real-ip", "forwarded"]
+)
+async def test_no_header_changes_the_address_of_the_client(
+    gateway: GatewayClient, http: httpx.AsyncClient, authorization: str, header: str
+) -> None:
+    ADDRESSES.clear()
+    for value in ("203.0.113.7", "203.0.113.7, 127.0.0.1", ""):
+        assert await get(http, "/v1/users/me", {"authorization": authorization, header: value}) == 200
+        metadata = (("authorization", authorization), (header.lower(), value))
+        await UserServiceStub(gateway.channel).GetUser(GetUserRequest(user_id="me"), metadata=metadata)
+    assert {address.removeprefix("::ffff:") for address in ADDRESSES} <= {"127.0.0.1", "::1"}
+    assert len(ADDRESSES) == 6
 
 
 @pytest.mark.parametrize("header", PATHS)
