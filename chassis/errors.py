@@ -115,8 +115,10 @@ class FieldInvalid(ChassisError):
 
 
 class RequestMalformed(ChassisError):
-    def __init__(self) -> None:
-        super().__init__("The request cannot be decoded. Send the message type that the method expects.")
+    def __init__(
+        self, message: str = "The request cannot be decoded. Send the message type that the method expects."
+    ) -> None:
+        super().__init__(message)
 
 
 class MessageTooLarge(ChassisError):
