@@ -34,8 +34,8 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    # Above the limit of the chain, so that a message that is too large gets the error of the chain.
-    ("grpc.max_receive_message_length", 9 * 1024 * 1024),
+    # Four times the limit of the chain, so that a message that is too large gets the error of the chain.
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

@@ -12,6 +12,15 @@ from meno.access.v1.access_pb2 import Allow
 _CACHED_TOKENS = 4096
 _CACHED_TOKEN_BYTES = 16384
 
+REPEATED_HOST = {
+    "repeated_host": {
+        # Envoy joins repeated headers with a comma, which no host contains.
+        "permissions": [{"header": {"name": ":authority", "string_match": {"contains": ","}}}],
+        "principals": [{"any": True}],
+    }
+}
+"""The policy that matches a request with two Host headers (RFC 9112, 3.2)."""
+
 
 def token_rules(rpcs: list[Rpc]) -> list[dict[str, Any]]:
     """Returns a rule for each RPC that requires a token. Without a rule, a token is ignored."""

@@ -9,12 +9,18 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.rpc.status_pb2 import Status
+from grpc import StatusCode
 
 from chassis import errors
 from chassis.errors import DomainError
 from deploy.gateway.headers import PRIVATE, added
 
-_LOCAL_BODY = "%LOCAL_REPLY_BODY%"
+UNKNOWN_METHOD_ROUTE = "unknown_method"
+"""The name of the route of every path that belongs to no method."""
+
+_LOCAL_BODY = "%LOCAL_REPLY_BODY% (see /docs for the fields and values of the method)"
+_CHALLENGE = {"www-authenticate": 'Bearer realm="meno"'}
+"""RFC 9110 requires it beside 401. That of Envoy would repeat Host and path of the caller."""
 
 
 class MethodNotFound(errors.ChassisError):
@@ -32,6 +38,8 @@ class Reply:
     error: DomainError
     details: str = ""
     """A text in the response code details of Envoy, if the status alone is ambiguous."""
+    route: str = ""
+    """The name of the route, if the status alone is ambiguous."""
     new_status: int = 0
     """The HTTP status to send instead."""
     keep_body: bool = False
@@ -47,6 +55,9 @@ REPLIES = (
     Reply(401, errors.TokenInvalid()),
     # Envoy returns 403 for a token with another audience, which is simply invalid.
     Reply(403, errors.TokenInvalid(), details="jwt_authn", new_status=401),
+    Reply(403, errors.RequestMalformed("Send one Host header."), details="repeated_host", new_status=400),
+    # RBAC denies a gRPC method that does not exist, because no policy names it.
+    Reply(403, MethodNotFound(), route=UNKNOWN_METHOD_ROUTE, new_status=404),
     Reply(403, errors.AccessDenied()),
     Reply(404, MethodNotFound()),
     Reply(405, MethodNotFound()),
@@ -108,7 +119,9 @@ def _common(reply: Reply, *, is_grpc: bool) -> dict[str, Any]:
         *_protocol_filters(is_grpc),
     ]
     if reply.details:
-        filters.append(_details_contain(reply.details))
+        filters.append(_matches(f"response.code_details.contains('{reply.details}')"))
+    if reply.route:
+        filters.append(_matches(f"xds.route_name == '{reply.route}'"))
     [first, *more] = filters
     common: dict[str, Any] = {"filter": {"and_filter": {"filters": filters}} if more else first}
     return {**common, "status_code": reply.new_status} if reply.new_status else common
@@ -129,19 +142,21 @@ def _protocol_filters(is_grpc: bool) -> list[dict[str, Any]]:
     return []
 
 
-def _details_contain(text: str) -> dict[str, Any]:
+def _matches(expression: str) -> dict[str, Any]:
+    """Returns the filter of an expression in CEL."""
     return {
         "extension_filter": {
             "name": "envoy.access_loggers.extension_filters.cel",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-                "expression": f"response.code_details.contains('{text}')",
+                "expression": expression,
             },
         }
     }
 
 
 def _headers(reply: Reply) -> dict[str, str]:
-    """Returns the retry-after header of an error that has one."""
+    """Returns the headers that belong to an error: retry-after and www-authenticate."""
     trailers = errors.StatusError.of(reply.error).trailers()
-    return {key: str(value) for key, value in trailers if key == "retry-after"}
+    headers = {key: str(value) for key, value in trailers if key == "retry-after"}
+    return {**headers, **_CHALLENGE} if reply.error.code is StatusCode.UNAUTHENTICATED else headers

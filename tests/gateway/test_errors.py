@@ -118,6 +118,33 @@ async def test_an_rpc_only_for_services_is_not_routed(gateway: GatewayClient, to
     assert (denied.code, denied.reason) == ("PERMISSION_DENIED", "ACCESS_DENIED")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/meno.identity.v1.UserService/Nothing", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"],
+)
+async def test_an_unknown_grpc_method_is_unimplemented(gateway: GatewayClient, token: str, path: str) -> None:
+    call: Any = gateway.channel.unary_unary(path)
+    for options in ({}, bearer(token)):
+        missing = await expect_error(call(b"", **options))
+        assert (missing.code, missing.reason) == ("UNIMPLEMENTED", "METHOD_NOT_FOUND")
+
+
+async def test_a_refused_token_does_not_repeat_the_request(http: httpx.AsyncClient) -> None:
+    for headers in ({}, authorized("nonsense")):
+        reply = await http.get("/v1/users/me", headers={**headers, "host": "evil.example"})
+        assert (reply.status_code, reply.headers["www-authenticate"]) == (401, 'Bearer realm="meno"')
+
+
+async def test_a_malformed_body_names_the_page_with_the_valid_values(
+    http: httpx.AsyncClient, token: str
+) -> None:
+    body = '{"mode": "SESSION_MODE_WRONG"}'
+    reply = await http.post("/v1/users/me/sessions", content=body, headers=authorized(token))
+    assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
+    assert reply.json()["message"].startswith('mode: invalid value "SESSION_MODE_WRONG"')
+    assert "see /docs" in reply.json()["message"]
+
+
 async def test_a_public_rpc_ignores_an_expired_token(gateway: GatewayClient, http: httpx.AsyncClient) -> None:
     expired = gateway.env.issuer.token(str(uuid.uuid4()), lifetime=-100)
     body = {"identifier": "somebody", "password": "something"}
@@ -139,13 +166,17 @@ async def test_a_file_is_uploaded_in_one_http_request(http: httpx.AsyncClient, t
     assert (reply.status_code, set(reply.json())) == (200, set(_json_names(Material())))
 
 
-async def test_a_request_of_almost_8_mib_passes_the_transcoder(http: httpx.AsyncClient, token: str) -> None:
-    body = json.dumps({"title": "x" * 3_900_000})
-    reply = await http.post("/v1/classes", content=body, headers=authorized(token))
-    assert (reply.status_code, reason(reply)) == (400, "FIELD_INVALID")
-    body = json.dumps({"title": "x" * 8 * 1024 * 1024})
-    reply = await http.post("/v1/classes", content=body, headers=authorized(token))
-    assert (reply.status_code, reason(reply)) == (400, "MESSAGE_TOO_LARGE")
+async def test_a_large_request_has_the_error_of_the_service(http: httpx.AsyncClient, token: str) -> None:
+    for mebibytes, expected in (
+        (3.9, "FIELD_INVALID"),
+        (8, "MESSAGE_TOO_LARGE"),
+        (9, "MESSAGE_TOO_LARGE"),
+        (15, "MESSAGE_TOO_LARGE"),
+    ):
+        body = json.dumps({"title": "x" * int(mebibytes * 1024 * 1024)})
+        reply = await http.post("/v1/classes", content=body, headers=authorized(token))
+        assert (reply.status_code, reason(reply)) == (400, expected)
+    assert reply.json()["message"] == "The request must not be larger than 4 MiB."
 
 
 async def test_grpc_web_is_supported(gateway: GatewayClient, http: httpx.AsyncClient, token: str) -> None:
@@ -164,6 +195,14 @@ async def test_only_allowed_origins_may_call_from_a_browser(http: httpx.AsyncCli
         headers = {"origin": origin, "access-control-request-method": "GET"}
         reply = await http.options("/v1/users/me", headers=headers)
         assert (reply.headers.get("access-control-allow-origin") == origin) is allowed
+
+
+async def test_a_preflight_is_never_an_unknown_method(http: httpx.AsyncClient) -> None:
+    headers = {"origin": "https://evil.example.org", "access-control-request-method": "PATCH"}
+    for path in ("/v1/users/me", "/v1/nothing", "/docs"):
+        reply = await http.options(path, headers=headers)
+        assert (reply.status_code, reply.text) == (200, "")
+        assert "access-control-allow-origin" not in reply.headers
 
 
 async def test_a_browser_may_send_its_trace(http: httpx.AsyncClient) -> None:

@@ -1,0 +1,58 @@
+"""Idle connections and idle streams do not keep the gateway from answering others."""
+
+import asyncio
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.testing import bearer, expect_error
+from deploy.gateway import envoy
+from meno.session.v1.event_service_pb2 import WatchEventsRequest
+from meno.session.v1.event_service_pb2_grpc import EventServiceStub
+from meno.session.v1.session_service_pb2 import GetSessionRequest
+from meno.session.v1.session_service_pb2_grpc import SessionServiceStub
+from tests.gateway.gateway_client import start_gateway
+from tests.local_stack import GUARD_SECONDS
+
+SESSION = str(uuid.uuid4())
+
+
+async def wait_forever(context: Any) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/us"])
+async def test_a_connection_without_a_request_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(envoy, "_CONNECTION_IDLE_TIMEOUT", "3600s")
+    monkeypatch.setattr(envoy, "_FIRST_LINE_TIMEOUT", "0.2s")
+    async with start_gateway(tmp_path) as gateway, asyncio.timeout(GUARD_SECONDS):
+        reader, writer = await asyncio.open_connection(*gateway.address.split(":"))
+        writer.write(sent)
+        # The gateway resets a connection of which it has not read everything.
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_streams_do_not_use_up_the_calls_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy, "_MAX_STREAMS", 2)
+    async with start_gateway(tmp_path, hooks={"WatchEvents": wait_forever}) as gateway:
+        options = bearer(gateway.env.issuer.token(str(uuid.uuid4())))
+        watch = WatchEventsRequest(user_id="me", session_id=SESSION)
+        events = EventServiceStub(gateway.channel)
+        open_streams = [events.WatchEvents(watch, **options) for _ in range(2)]
+        for stream in open_streams:
+            await stream.initial_metadata()
+        refused = await expect_error(events.WatchEvents(watch, **options))
+        assert (refused.code, refused.reason) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
+        get = GetSessionRequest(user_id="me", session_id=SESSION)
+        await SessionServiceStub(gateway.channel).GetSession(get, **options)
+        for stream in open_streams:
+            stream.cancel()
