@@ -173,7 +173,7 @@ def test_required_fields_and_bounds_of_a_body(operations: dict[str, dict[str, An
     schema = body_of(operations["identity.v1.AuthService.SignUp"])
     assert schema["required"] == ["password", "displayName"]
     password, email, role = (schema["properties"][name] for name in ("password", "email", "role"))
-    assert (password["minLength"], password["maxLength"]) == (15, 200)
+    assert (password["minLength"], password["maxLength"]) == (15, 1000)
     assert (email["format"], email["maxLength"]) == ("email", 200)
     assert role["$ref"] == "#/components/schemas/meno.access.v1.GlobalRole"
     assert role["not"] == {"enum": ["GLOBAL_ROLE_UNASSIGNED", "GLOBAL_ROLE_ADMIN"]}
