@@ -27,7 +27,7 @@ class Settings(KeySettings):
 
     run_worker: bool = Field(default=True, description="process files in the serving process, too")
     worker_concurrency: int = Field(
-        default=1, ge=1, description="files that one process works on at the same time"
+        default=2, ge=1, description="files that one process works on at the same time, each of another class"
     )
     stalled_after: float = Field(
         default=15,
@@ -39,7 +39,7 @@ class Settings(KeySettings):
     )
     max_pages: int = Field(default=2_000, ge=1, description="maximum number of pages of a PDF")
     extraction_seconds: int = Field(
-        default=60, ge=1, description="maximum seconds to extract the text of a file"
+        default=60, ge=1, description="maximum seconds to extract the text of a file, and to split it"
     )
     extraction_bytes: int = Field(
         default=2**30,

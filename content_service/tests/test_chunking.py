@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from content_service.knowledge.minilm import minilm_tokenizer
+from content_service.knowledge.tokenizer import minilm_tokenizer
 from content_service.materials.ingestion.chunking import (
     MAX_BLOCK_CHARACTERS,
     MAX_CHARACTERS_PER_TOKEN,
@@ -14,7 +14,7 @@ from content_service.materials.ingestion.chunking import (
     split_chunks,
     split_windows,
 )
-from content_service.materials.ingestion.types import ExtractedText
+from content_service.materials.ingestion.types import ChunkLimits, ExtractedText
 
 TOKENS = 50
 TOKENIZER = minilm_tokenizer()
@@ -48,7 +48,7 @@ def alphanumeric(text: str) -> str:
 @settings(max_examples=60)
 @given(texts, st.booleans())
 def test_chunks_contain_the_whole_text_in_order(text: str, markdown: bool) -> None:
-    found = split_chunks(ExtractedText(text), markdown=markdown, tokens=TOKENS, overlap=0)
+    found = split_chunks(ExtractedText(text), ChunkLimits(TOKENS, 0), markdown=markdown)
     assert alphanumeric("".join(chunk.text for chunk in found)) == alphanumeric(text)
     ends = [0] + [chunk.char_end for chunk in found]
     for end, chunk in zip(ends, found, strict=False):
@@ -61,7 +61,7 @@ def test_chunks_contain_the_whole_text_in_order(text: str, markdown: bool) -> No
 def test_a_chunk_respects_the_limits_of_tokens_and_characters(
     text: str, markdown: bool, overlap: int
 ) -> None:
-    found = split_chunks(ExtractedText(text), markdown=markdown, tokens=TOKENS, overlap=overlap)
+    found = split_chunks(ExtractedText(text), ChunkLimits(TOKENS, overlap), markdown=markdown)
     for chunk in found:
         assert len(TOKENIZER.encode(chunk.text, add_special_tokens=False).ids) <= TOKENS
         assert len(chunk.text) <= TOKENS * MAX_CHARACTERS_PER_TOKEN
@@ -71,7 +71,7 @@ def test_a_chunk_respects_the_limits_of_tokens_and_characters(
 @pytest.mark.parametrize("unit", ["x", "ก", "水", "> ", "# a\n", "* _", "[a](b", "\n", "ab. "])
 def test_a_text_of_one_repeated_unit_is_split(unit: str) -> None:
     text = unit * (3 * MAX_BLOCK_CHARACTERS // 2 // len(unit))
-    found = split_chunks(ExtractedText(text), markdown=True, tokens=200, overlap=0)
+    found = split_chunks(ExtractedText(text), ChunkLimits(200, 0), markdown=True)
     assert alphanumeric("".join(chunk.text for chunk in found)) == alphanumeric(text)
     assert max((len(chunk.text) for chunk in found), default=0) <= 200 * MAX_CHARACTERS_PER_TOKEN
 
@@ -119,7 +119,7 @@ def test_the_page_of_a_chunk_is_the_page_where_it_begins(lengths: list[int]) -> 
     pages = ["page" + " word" * length for length in lengths]
     starts = [sum(len(page) + 2 for page in pages[:number]) for number in range(len(pages))]
     text = "\n\n".join(pages)
-    for chunk in split_chunks(ExtractedText(text, starts), markdown=False, tokens=TOKENS, overlap=0):
+    for chunk in split_chunks(ExtractedText(text, starts), ChunkLimits(TOKENS, 0), markdown=False):
         assert chunk.page == len([start for start in starts if start <= chunk.char_start])
 
 

@@ -1,5 +1,7 @@
 """Files of every format over gRPC: their chunks, and the reasons of failures."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,13 @@ from chassis.testing import execute_sql, expect_error
 from content_service.knowledge.text import normalize
 from content_service.materials.ingestion import rules
 from content_service.materials.ingestion.extraction_process import ExtractionProcess
-from content_service.materials.ingestion.types import ExtractionLimits, TextLimits, UnreadableFile
+from content_service.materials.ingestion.types import (
+    ChunkedText,
+    ChunkLimits,
+    ExtractionLimits,
+    TextLimits,
+    UnreadableFile,
+)
 from content_service.materials.rules import HTML, MARKDOWN, PDF, PLAIN
 from content_service.tests.conftest import (
     MAX_CHARACTERS,
@@ -17,6 +25,7 @@ from content_service.tests.conftest import (
     VOLCANOES,
     ContentService,
 )
+from content_service.tests.pathological_texts import UNITS
 from content_service.tests.pdf import bomb, encrypt, pdf
 from meno.content.v1.material_service_pb2 import RetryProcessingRequest
 from meno.content.v1.resources_pb2 import (
@@ -46,6 +55,17 @@ def list_chunks(service: ContentService, material: Material) -> list[Chunk]:
     )
     names = ("ordinal", "page", "section", "char_start", "char_end", "text")
     return [Chunk(**dict(zip(names, row, strict=True))) for row in found]
+
+
+async def extract_chunks(limits: ExtractionLimits, file_format: str, path: Path) -> ChunkedText:
+    """Returns the chunks of a file, extracted by a process with these limits."""
+
+    async def on_extracted() -> None:
+        pass
+
+    return await ExtractionProcess(limits).extract_chunks(
+        file_format, path, ChunkLimits(220, 0), on_extracted
+    )
 
 
 async def test_chunks_of_markdown_have_the_headings_as_section(content: ContentService) -> None:
@@ -145,8 +165,16 @@ async def test_a_file_that_exceeds_time_or_memory_is_too_long(tmp_path: Path) ->
     ):
         limits = ExtractionLimits(TextLimits(2**26, 9), seconds=seconds, memory_bytes=2**27)
         with pytest.raises(UnreadableFile) as raised:
-            await ExtractionProcess(limits).extract(file_format, path)
-        assert raised.value.reason == "TEXT_TOO_LONG", file_format
+            await extract_chunks(limits, file_format, path)
+        assert raised.value.cause == "LIMITS_EXCEEDED", file_format
+        assert rules.failure_reason(raised.value.cause) == "TEXT_TOO_LONG"
+
+
+def test_texts_that_are_slow_for_naive_parsers_are_processed_in_linear_time() -> None:
+    """The limit of CPU time is about four times the time that these texts take together."""
+    command = [sys.executable, "-m", "content_service.tests.pathological_texts"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout.split("\n")) == (0, [*UNITS, ""]), finished.stderr
 
 
 async def test_an_unreadable_file_fails_with_a_reason_and_affects_no_other_file(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from procrastinate.jobs import Status as JobStatus
 
 from chassis import jobs
 from chassis.testing import execute_sql
@@ -271,6 +272,37 @@ async def test_concurrent_retries_defer_one_job(isolated: ContentService) -> Non
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(reply, Material) for reply in replies) == 1
     assert execute_sql(isolated.database_url, "SELECT count(*) FROM procrastinate_jobs") == [(1,)]
+
+
+async def test_classes_take_turns(isolated: ContentService) -> None:
+    many, few, one = isolated.teacher(), isolated.teacher(), isolated.teacher()
+    uploads = [many, many, many, few, few, one]
+    for teacher in uploads:
+        await isolated.upload(teacher, PHOTOSYNTHESIS)
+    [[worker]] = execute_sql(
+        isolated.database_url, "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+    )
+    turns = []
+    async with isolated.components.queue.open_async() as queue:
+        for _ in uploads:
+            fetched = await queue.job_manager.fetch_job(queues=None, worker_id=worker)
+            assert fetched is not None
+            turns.append(fetched.task_kwargs["scope_id"])
+            await queue.job_manager.finish_job(fetched, JobStatus.SUCCEEDED, delete_job=True)
+    assert turns == [teacher.class_id for teacher in (many, few, one, many, few, many)]
+
+
+async def test_a_class_does_not_occupy_a_second_worker(isolated: ContentService) -> None:
+    slow, other = isolated.teacher(), isolated.teacher()
+    for teacher in (slow, slow, other):
+        await isolated.upload(teacher, PHOTOSYNTHESIS)
+    [[worker]] = execute_sql(
+        isolated.database_url, "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+    )
+    async with isolated.components.queue.open_async() as queue:
+        fetched = [await queue.job_manager.fetch_job(queues=None, worker_id=worker) for _ in range(3)]
+    classes = [job.task_kwargs["scope_id"] if job else None for job in fetched]
+    assert classes == [slow.class_id, other.class_id, None]
 
 
 async def test_a_job_exists_only_if_its_material_is_committed(isolated: ContentService) -> None:

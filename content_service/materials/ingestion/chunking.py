@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from content_service.knowledge.minilm import minilm_tokenizer
-from content_service.materials.ingestion.types import ChunkDraft, ExtractedText
+from content_service.knowledge.tokenizer import minilm_tokenizer
+from content_service.materials.ingestion.types import ChunkDraft, ChunkLimits, ExtractedText
 
 SECTION_SEPARATOR = " › "
 MAX_CHARACTERS_PER_TOKEN = 10
@@ -22,10 +22,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _MAX_CONTEXT_CHARACTERS = 120
 
 
-def split_chunks(extracted: ExtractedText, *, markdown: bool, tokens: int, overlap: int) -> list[ChunkDraft]:
-    """Splits a text into chunks of at most `tokens` tokens, at the strongest break that fits."""
-    splitter = _splitter(markdown, tokens, overlap)
-    max_characters = tokens * MAX_CHARACTERS_PER_TOKEN
+def split_chunks(extracted: ExtractedText, limits: ChunkLimits, *, markdown: bool) -> list[ChunkDraft]:
+    """Splits a text into chunks of at most the permitted tokens, at the strongest break that fits."""
+    splitter = _splitter(markdown, limits)
+    max_characters = limits.tokens * MAX_CHARACTERS_PER_TOKEN
     sections = Sections(extracted.headings)
     return [
         ChunkDraft(
@@ -106,8 +106,8 @@ def _split_long(start: int, text: str, max_characters: int) -> list[tuple[int, s
 
 
 @lru_cache(maxsize=4)
-def _splitter(markdown: bool, tokens: int, overlap: int) -> Any:
+def _splitter(markdown: bool, limits: ChunkLimits) -> Any:
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
     kind = MarkdownSplitter if markdown else TextSplitter
-    return kind.from_huggingface_tokenizer(minilm_tokenizer(), tokens, overlap)
+    return kind.from_huggingface_tokenizer(minilm_tokenizer(), limits.tokens, limits.overlap_tokens)

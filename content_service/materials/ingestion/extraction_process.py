@@ -1,7 +1,7 @@
-"""Extracts the text of uploaded files and isolates the service from them.
+"""Extracts and splits the text of uploaded files, and isolates the service from them.
 
-Files of every format are read in a child process with limits on time and memory and without the environment of
-the service.
+A child process reads files of every format. It has limits on time and memory, and no environment of the service.
+The reason is that the time of parsers can grow with the square of the length of a file.
 """
 
 import asyncio
@@ -9,31 +9,59 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from content_service.materials.ingestion.types import ExtractedText, ExtractionLimits, UnreadableFile
+from content_service.materials.ingestion.types import (
+    ChunkDraft,
+    ChunkedText,
+    ChunkLimits,
+    ExtractionLimits,
+    ExtractionTask,
+    UnreadableFile,
+)
 
 _WORKER_MODULE = "content_service.materials.ingestion.extract_worker"
-# JSON escapes take six bytes for a character of the Basic Multilingual Plane, twelve for others.
+# UTF-8 takes at most four bytes for a character. The other bytes are for the properties of chunks.
 _MAX_BYTES_PER_CHARACTER = 12
-_CPU_TIME_EXCEEDED = -signal.SIGXCPU
+_MIN_OUTPUT_BYTES = 2**16
+# On a busy machine the process waits for a processor, so that the time on the clock says little about a file.
+_MAX_WAIT_FACTOR = 10
+# The process exceeded its CPU time, or a library could not allocate memory.
+_LIMITS_EXCEEDED = frozenset({-signal.SIGXCPU, -signal.SIGABRT, -signal.SIGSEGV})
 
 
 class ExtractionProcess:
-    """Extracts the text of files."""
+    """Extracts and splits the text of files."""
 
     def __init__(self, limits: ExtractionLimits) -> None:
         self._limits = limits
 
-    async def extract(self, file_format: str, path: Path) -> ExtractedText:
-        """Returns the text of a file.
+    async def extract_chunks(
+        self,
+        file_format: str,
+        path: Path,
+        chunk_limits: ChunkLimits,
+        on_extracted: Callable[[], Awaitable[None]],
+    ) -> ChunkedText:
+        """Returns the chunks of a file. Calls `on_extracted` when its text has been extracted.
 
         Raises UnreadableFile, or RuntimeError if the child process was killed from outside.
         """
-        limits, text_limits = self._limits, self._limits.text
-        numbers = (text_limits.max_characters, text_limits.max_pages, limits.seconds, limits.memory_bytes)
+        limits = self._limits
+        task = ExtractionTask(
+            path=str(path),
+            file_format=file_format,
+            max_characters=limits.text.max_characters,
+            max_pages=limits.text.max_pages,
+            tokens=chunk_limits.tokens,
+            overlap_tokens=chunk_limits.overlap_tokens,
+            seconds=limits.seconds,
+            memory_bytes=limits.memory_bytes,
+        )
+        max_bytes = max(_MIN_OUTPUT_BYTES, limits.text.max_characters * _MAX_BYTES_PER_CHARACTER)
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _WORKER_MODULE, file_format, str(path), *map(str, numbers)),
+            *(sys.executable, "-m", _WORKER_MODULE, json.dumps(task)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -41,12 +69,15 @@ class ExtractionProcess:
         )
         assert child.stdout is not None
         try:
-            async with asyncio.timeout(limits.seconds):
-                max_bytes = text_limits.max_characters * _MAX_BYTES_PER_CHARACTER
-                output = await _read_at_most(child.stdout, max_bytes)
+            # The process sends an empty line when it has extracted the text. A failure has none before it.
+            async with asyncio.timeout(_MAX_WAIT_FACTOR * limits.seconds):
+                output = await child.stdout.read(1)
+                if output == b"\n":
+                    await on_extracted()
+                output += await _read_at_most(child.stdout, max_bytes)
                 status = await child.wait()
-        except TimeoutError:
-            status, output = _CPU_TIME_EXCEEDED, b""
+        except TimeoutError as error:
+            raise UnreadableFile("LIMITS_EXCEEDED") from error
         finally:
             if child.returncode is None:
                 child.kill()
@@ -54,16 +85,22 @@ class ExtractionProcess:
         return _parse(status, output)
 
 
-def _parse(status: int, output: bytes) -> ExtractedText:
-    if status == _CPU_TIME_EXCEEDED:
-        raise UnreadableFile("TEXT_TOO_LONG")
+def _parse(status: int, output: bytes) -> ChunkedText:
+    if status in _LIMITS_EXCEEDED:
+        raise UnreadableFile("LIMITS_EXCEEDED")
     if status != 0:
         raise RuntimeError(f"the extraction process ended with status {status}")
     reply = json.loads(output)
     if "failure" in reply:
         raise UnreadableFile(reply["failure"])
-    headings = [(offset, level, title) for offset, level, title in reply["headings"]]
-    return ExtractedText(reply["text"], reply["page_starts"], headings)
+    text = reply["text"]
+    return ChunkedText(
+        reply["page_count"],
+        [
+            ChunkDraft(page, section, start, end, text[start:end])
+            for page, section, start, end in reply["chunks"]
+        ],
+    )
 
 
 async def _read_at_most(stream: asyncio.StreamReader, limit: int) -> bytes:

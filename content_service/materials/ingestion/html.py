@@ -1,5 +1,6 @@
 """Converts HTML to Markdown: headings, paragraphs, lists, tables and code. Hidden elements are left out."""
 
+from html import unescape
 from html.parser import HTMLParser
 
 _HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select"})
@@ -17,11 +18,14 @@ _VOID = frozenset(
 _OPTIONAL_END_TAGS = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
 
 
-def to_markdown(html: str) -> str:
+def to_markdown(page: str) -> str:
     """Returns the visible text of a page, with Markdown headings."""
     writer = _Writer()
-    writer.feed(html)
+    # The parser searches the rest of the file for the end of each unfinished tag, which takes quadratic time.
+    end = page.rfind(">") + 1
+    writer.feed(page[:end])
     writer.close()
+    writer.handle_data(unescape(page[end:]))
     return writer.text()
 
 

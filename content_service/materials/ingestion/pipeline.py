@@ -6,13 +6,10 @@ Only the attempt that claimed the material last may write.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
@@ -26,20 +23,19 @@ from content_service.materials.ingestion.rules import CHUNKING, EMBEDDING, EXTRA
 from content_service.materials.ingestion.store import Attempt
 from content_service.materials.ingestion.types import (
     AttemptSuperseded,
+    ChunkedText,
+    ChunkLimits,
     ClaimedRow,
-    ExtractedText,
     ExtractionLimits,
     UnembeddedChunkRow,
     UnreadableFile,
 )
-from content_service.materials.rules import HTML, MARKDOWN, notification_key
+from content_service.materials.rules import notification_key
 
 BATCH_CHUNKS = 16
 """The number of chunks that are embedded and committed together."""
 
 log = structlog.get_logger()
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -60,13 +56,8 @@ class Pipeline:
         self._database = database
         self._files = files
         self._embedder = embedder
-        self._pool = ThreadPoolExecutor(1, "ingestion")
         self._extraction = ExtractionProcess(limits)
         self._set_id: int | None = None
-
-    def close(self) -> None:
-        """Shuts the thread down."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def process(self, scope_id: str, material_id: str) -> None:
         """Processes a material until it is READY or FAILED. Raises an exception if the job must be retried."""
@@ -97,7 +88,7 @@ class Pipeline:
         except AttemptSuperseded:
             raise
         except UnreadableFile as failure:
-            await self._fail(job, failure.reason)
+            await self._fail(job, failure.cause)
         except Exception as error:
             log.error(
                 "processing_failed",
@@ -112,29 +103,26 @@ class Pipeline:
     async def _chunk(self, job: Job) -> None:
         async with self._step(job, EXTRACTING, rules.progress_percent(EXTRACTING)):
             pass
-        extracted = await self._extract(job.claimed)
-        async with self._step(job, CHUNKING, rules.progress_percent(CHUNKING)):
-            pass
-        chunks = await self._run_in_thread(
-            partial(
-                chunking.split_chunks,
-                extracted,
-                markdown=job.claimed.content_type in {MARKDOWN, HTML},
-                tokens=job.claimed.chunk_tokens,
-                overlap=job.claimed.chunk_overlap_tokens,
-            )
-        )
+        page_count, chunks = await self._extract_chunks(job)
         if not chunks:
             raise UnreadableFile("NO_TEXT")
         progress = rules.progress_percent(EMBEDDING)
         async with self._step(job, EMBEDDING, progress, made_progress=True) as transaction:
-            await job.attempt.save_chunks(transaction, chunks, len(extracted.page_starts))
+            await job.attempt.save_chunks(transaction, chunks, page_count)
 
-    async def _extract(self, claimed: ClaimedRow) -> ExtractedText:
+    async def _extract_chunks(self, job: Job) -> ChunkedText:
+        async def on_extracted() -> None:
+            async with self._step(job, CHUNKING, rules.progress_percent(CHUNKING)):
+                pass
+
+        claimed = job.claimed
         with tempfile.NamedTemporaryFile(prefix="meno-") as copy:
             await self._files.copy_to(claimed.storage_key, copy)
-            await self._run_in_thread(copy.flush)
-            return await self._extraction.extract(claimed.content_type, Path(copy.name))
+            await asyncio.to_thread(copy.flush)
+            limits = ChunkLimits(claimed.chunk_tokens, claimed.chunk_overlap_tokens)
+            return await self._extraction.extract_chunks(
+                claimed.content_type, Path(copy.name), limits, on_extracted
+            )
 
     async def _embed(self, job: Job) -> None:
         set_id = await self._embedding_set_id()
@@ -166,9 +154,9 @@ class Pipeline:
                 self._set_id = await ensure_embedding_set(transaction, name, dimension)
         return self._set_id
 
-    async def _fail(self, job: Job, reason: str) -> None:
+    async def _fail(self, job: Job, cause: str) -> None:
         async with self._database.transaction() as transaction:
-            await job.attempt.fail(transaction, reason, rules.failure_message(reason))
+            await job.attempt.fail(transaction, rules.failure_reason(cause), rules.failure_message(cause))
             transaction.notify(notification_key(job.material_id))
 
     @asynccontextmanager
@@ -180,6 +168,3 @@ class Pipeline:
             await job.attempt.advance(transaction, stage, progress, made_progress=made_progress)
             transaction.notify(notification_key(job.material_id))
             yield transaction
-
-    async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -1,4 +1,8 @@
-"""The job that processes a material."""
+"""The job that processes a material.
+
+Classes take turns: one class has at most one running job, and its next job has a lower priority than the first job
+of another class. A class with many or slow files therefore delays other classes by at most one file.
+"""
 
 import asyncio
 from typing import Any, TypeAlias
@@ -7,6 +11,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
+from chassis.database import Transaction
 from content_service.materials.ingestion.pipeline import Pipeline
 
 ProcessTask: TypeAlias = Task[Any, Any, Any]
@@ -26,6 +31,17 @@ class RetryPolicy(BaseRetryStrategy):
         """Returns when to retry a job."""
         is_cancelled = isinstance(exception, asyncio.CancelledError)
         return RetryDecision(retry_in={"seconds": 0 if is_cancelled else RETRY_DELAY_SECONDS})
+
+
+async def defer_processing(
+    transaction: Transaction, task: ProcessTask, scope_id: str, material_id: str, *, ahead: int
+) -> None:
+    """Adds the job of a material to a transaction. The job exists if the transaction commits.
+
+    `ahead` is the number of materials of the class that have not been processed yet. It is the turn of the job.
+    """
+    deferrer = task.configure(connection=transaction.connection, lock=scope_id.lower(), priority=-ahead)
+    await deferrer.defer_async(scope_id=scope_id, material_id=material_id)
 
 
 def register_process_task(queue: App, pipeline: Pipeline) -> ProcessTask:

@@ -13,8 +13,12 @@ _FAILURE_MESSAGES = {
     "FILE_ENCRYPTED": "The file is protected by a password. Remove the password, then upload the file again.",
     "NO_TEXT": "The file contains no text. If it consists of pictures, upload it with a text layer.",
     "TEXT_TOO_LONG": "The text is longer than this installation permits. Split the file and upload the parts.",
+    "LIMITS_EXCEEDED": "Reading the file takes more time or memory than this installation permits. Split the file "
+    "or save it in another format, then upload it again.",
     "INTERNAL": "An internal error occurred. Try again. If it fails again, contact the operator.",
 }
+# Causes that share the reason of another one and have their own message.
+_REASONS = {"LIMITS_EXCEEDED": "TEXT_TOO_LONG"}
 
 
 def progress_percent(stage: str, done: int = 0, total: int = 1) -> int:
@@ -25,6 +29,11 @@ def progress_percent(stage: str, done: int = 0, total: int = 1) -> int:
     return _PERCENT[EMBEDDING] + span * min(done, total) // max(total, 1)
 
 
-def failure_message(reason: str) -> str:
-    """Returns the message for the teacher. Raises KeyError for an unknown reason."""
-    return _FAILURE_MESSAGES[reason]
+def failure_reason(cause: str) -> str:
+    """Returns the name of the FailureReason of a cause, without its prefix."""
+    return _REASONS.get(cause, cause)
+
+
+def failure_message(cause: str) -> str:
+    """Returns the message for the teacher. Raises KeyError for an unknown cause."""
+    return _FAILURE_MESSAGES[cause]

@@ -13,10 +13,32 @@ class TextLimits:
 
 
 @dataclass(frozen=True)
+class ChunkLimits:
+    """The limits for the chunks of one text."""
+
+    tokens: int
+    overlap_tokens: int
+
+
+@dataclass(frozen=True)
 class ExtractionLimits:
-    """The limits for the extraction of one file."""
+    """The limits for the process that extracts and splits the text of one file."""
 
     text: TextLimits
+    seconds: int
+    """The maximum of CPU time, which large files may use. Small files have less."""
+    memory_bytes: int
+
+
+class ExtractionTask(NamedTuple):
+    """The arguments of the process that extracts and splits the text of one file."""
+
+    path: str
+    file_format: str
+    max_characters: int
+    max_pages: int
+    tokens: int
+    overlap_tokens: int
     seconds: int
     memory_bytes: int
 
@@ -33,11 +55,11 @@ class ExtractedText:
 
 
 class UnreadableFile(Exception):
-    """The file cannot be used. `reason` is the name of a FailureReason without its prefix."""
+    """The file cannot be used. `cause` is a FailureReason without its prefix, or a more exact cause; see `rules`."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class AttemptSuperseded(Exception):
@@ -53,6 +75,14 @@ class ChunkDraft(NamedTuple):
     char_start: int
     char_end: int
     text: str
+
+
+class ChunkedText(NamedTuple):
+    """The chunks of a file."""
+
+    page_count: int
+    """0 if the format has no pages."""
+    chunks: list[ChunkDraft]
 
 
 class ClaimedRow(NamedTuple):
