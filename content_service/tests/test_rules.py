@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from content_service.authoring.messages import kind_of
 from content_service.authoring.rules import LESSON, MATERIAL, MODULE, can_be_child_of
 from content_service.knowledge.rules import MAX_QUERY_CHARACTERS, normalize_query
-from content_service.knowledge.text import normalize
+from content_service.knowledge.text import fold, normalize
 from content_service.materials.ingestion import rules
 from content_service.materials.ingestion.html import to_markdown
 from meno.content.v1.resources_pb2 import ContentBody, FailureReason
@@ -50,6 +50,8 @@ def test_progress_never_decreases(count: int, done: int) -> None:
 
 
 def test_every_failure_reason_has_a_message() -> None:
+    assert rules.failure_reason("LIMITS_EXCEEDED") == "TEXT_TOO_LONG"
+    assert rules.failure_message("LIMITS_EXCEEDED").endswith(".")
     for name in FailureReason.keys()[1:]:
         assert rules.failure_message(name.removeprefix("FAILURE_REASON_")).endswith(".")
 
@@ -58,9 +60,43 @@ def test_every_failure_reason_has_a_message() -> None:
 def test_normalization_is_idempotent(text: str) -> None:
     once = normalize(text)
     assert normalize(once) == once
-    assert unicodedata.is_normalized("NFKC", once)
+    assert unicodedata.is_normalized("NFC", once)
+    assert unicodedata.is_normalized("NFKC", fold(once))
     assert not {"\r", "\0", "\u200b", "\u202e", "\ufeff"} & {*once}
     assert "\n\n\n" not in once
+
+
+@pytest.mark.parametrize(
+    ("text", "compared"),
+    [
+        ("3×10⁸ m·s⁻¹", "3×108 m·s−1"),
+        ("an area of 25 m² and 10³ cubes", "an area of 25 m2 and 103 cubes"),
+        ("2½ cups, step ①, 20 ℃, Ａ４", "21⁄2 cups, step 1, 20 °C, A4"),
+        ("می\u200cشوند", "میشوند"),
+        ("ശരിയാണ\u200d്", "ശരിയാണ്"),
+        ("ප\u200d්\u200dරකාශ", "ප්රකාශ"),
+        ("\u1820\u180b", "\u1820"),
+        ("👩\u200d🏫 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3", "👩🏫 ❤🔥 1\u20e3"),
+    ],
+)
+def test_a_text_keeps_its_characters_and_is_compared_without_their_forms(text: str, compared: str) -> None:
+    assert normalize(text) == text
+    assert fold(text) == compared
+
+
+@pytest.mark.parametrize(
+    ("text", "normalized"),
+    [
+        ("e\u0301", "é"),
+        ("\ufb01nally, e\ufb00ect", "finally, effect"),
+        ("\ufedf\ufe8e", "لا"),
+        ("wo\u200drd wo\u200crd wo\ufe0frd 1\ufe0f2", "word word word 12"),
+        ("می\u200c\u200d\u200cشوند", "میشوند"),
+        ("one\u2028two\u2029three\x85four\x0bfive\ffix\rseven", "one\ntwo\nthree\nfour\nfive\nfix\nseven"),
+    ],
+)
+def test_a_text_loses_glyph_forms_and_characters_that_hide_something(text: str, normalized: str) -> None:
+    assert normalize(text) == normalized
 
 
 @given(st.text(VISIBLE, max_size=60), st.sampled_from(["\u200b", "\u00ad", "\u2060", "\x07"]))
