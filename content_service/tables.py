@@ -133,6 +133,8 @@ class MaterialColumns(TypedColumns):
     material_id: Named[str] = Column(UUID, primary_key=True)
     storage_key: Named[str] = Column(Text)
     content_type: Named[str] = Column(Text)
+    charset: Named[str] = Column(Text, server_default="")
+    """The charset that the upload declared; empty if it declared none."""
     size_bytes: Named[int] = Column(BigInteger)
     status: Named[str] = Column(Text, server_default="PENDING")
     stage: Named[str] = Column(Text, server_default="QUEUED")

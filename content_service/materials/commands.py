@@ -39,7 +39,7 @@ async def create_material(
     )
     material_id = await revision_store.create(transaction, content)
     ahead = await store.count_unprocessed(transaction, content.scope_id)
-    new_file = NewFile(file.key, material.content_type, file.size)
+    new_file = NewFile(file.key, material.content_type, material.charset, file.size)
     await store.insert_material(transaction, content.scope_id, material_id, new_file, max_bytes)
     await defer_processing(transaction, task, content.scope_id, material_id, ahead=ahead)
     return await get_material(transaction, content.scope_id, material_id)

@@ -1,5 +1,6 @@
 """Rules of materials."""
 
+import re
 from pathlib import PurePosixPath
 
 MARKDOWN, PDF, PLAIN, HTML = "text/markdown", "application/pdf", "text/plain", "text/html"
@@ -19,6 +20,7 @@ MAX_QUOTED_CHARACTERS = 200
 """The part of a client's value that an error message contains."""
 
 _MAX_TITLE_CHARACTERS = 200
+_CHARSET = re.compile(r"""; *charset *= *"?([\w.:+-]{1,40})""", re.ASCII | re.IGNORECASE)
 _FORMATS = {
     MARKDOWN: MARKDOWN,
     "text/x-markdown": MARKDOWN,
@@ -54,6 +56,12 @@ def file_format(content_type: str, file_name: str) -> str | None:
         extension = PurePosixPath(file_name).suffix.lower()
         return _EXTENSIONS.get(extension) or _FORMATS.get(declared)
     return _FORMATS.get(declared)
+
+
+def charset(content_type: str) -> str:
+    """Returns the charset parameter of a media type in lower case; "" if there is none."""
+    found = _CHARSET.search(content_type)
+    return found[1].lower() if found else ""
 
 
 def clean_file_name(file_name: str) -> str:

@@ -67,12 +67,13 @@ _recent_bytes = (
 _size = bindparam("size_bytes", type_=BigInteger)
 INSERT = statement(
     insert(materials).from_select(
-        ["scope_id", "material_id", "storage_key", "content_type", "size_bytes"],
+        ["scope_id", "material_id", "storage_key", "content_type", "charset", "size_bytes"],
         select(
             cast(scope(), UUID),
             cast(bindparam("material_id"), UUID),
             cast(bindparam("storage_key"), Text),
             cast(bindparam("content_type"), Text),
+            cast(bindparam("charset"), Text),
             _size,
         ).where(
             _recent_bytes + func.greatest(_size, MIN_COUNTED_BYTES)

@@ -29,6 +29,8 @@ class NewFile(NamedTuple):
 
     storage_key: str
     content_type: str
+    charset: str
+    """The charset that the upload declared; empty if it declared none."""
     size_bytes: int
 
 
@@ -39,4 +41,6 @@ class NewMaterial(NamedTuple):
     title: str
     file_name: str
     content_type: str
+    charset: str
+    """The charset that the upload declared; empty if it declared none."""
     created_by_user_id: str

@@ -18,7 +18,8 @@ def new_material(first: UploadMaterialRequest, user_id: str) -> NewMaterial:
     if content_type is None:
         raise FileTypeUnsupported(first.file.content_type[: rules.MAX_QUOTED_CHARACTERS])
     title = rules.material_title(first.title, file_name)
-    return NewMaterial(first.class_id, title, file_name, content_type, user_id)
+    charset = rules.charset(first.file.content_type)
+    return NewMaterial(first.class_id, title, file_name, content_type, charset, user_id)
 
 
 async def read_pieces(

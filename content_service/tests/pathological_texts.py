@@ -10,7 +10,7 @@ from pathlib import Path
 
 from content_service.materials.ingestion.chunking import split_chunks
 from content_service.materials.ingestion.extraction import extract
-from content_service.materials.ingestion.types import ChunkLimits, TextLimits
+from content_service.materials.ingestion.types import ChunkLimits, SourceFile, TextLimits
 from content_service.materials.rules import HTML, MARKDOWN, PLAIN
 
 CHARACTERS = 50_000
@@ -61,7 +61,7 @@ def main() -> None:
         for description, (file_format, unit) in UNITS.items():
             path = Path(file.name)
             path.write_text(f"A word.\n\n{unit * (CHARACTERS // len(unit))}", encoding="utf-8")
-            extracted = extract(file_format, path, TextLimits(CHARACTERS * 2, 1))
+            extracted = extract(SourceFile(path, file_format), TextLimits(CHARACTERS * 2, 1))
             [first, *_] = split_chunks(extracted, ChunkLimits(220, 0), markdown=file_format != PLAIN)
             assert first.text.startswith("A word."), description
             print(description, flush=True)  # noqa: T201

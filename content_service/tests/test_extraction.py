@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from content_service.materials.ingestion.extraction import extract
-from content_service.materials.ingestion.types import TextLimits
+from content_service.materials.ingestion.types import SourceFile, TextLimits
 from content_service.materials.rules import MARKDOWN
 
 LIMITS = TextLimits(max_characters=2_000_000, max_pages=1)
@@ -15,7 +15,7 @@ LONG = 200_000
 def extract_headings(path: Path, text: str) -> list[str]:
     """Returns the texts of the headings."""
     path.write_text(text)
-    return [title for _, _, title in extract(MARKDOWN, path, LIMITS).headings]
+    return [title for _, _, title in extract(SourceFile(path, MARKDOWN), LIMITS).headings]
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ class Library:
             self._components.database.transaction() as transaction,
         ):
             material_id = await revisions.create(transaction, new)
-            new_file = NewFile(file.key, document.content_type, file.size)
+            new_file = NewFile(file.key, document.content_type, "", file.size)
             await materials.insert_material(transaction, scope_id, material_id, new_file, max_bytes=2**62)
         self._documents[material_id] = document.name
         return material_id

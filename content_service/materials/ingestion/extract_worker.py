@@ -16,6 +16,7 @@ from content_service.materials.ingestion.extraction import extract
 from content_service.materials.ingestion.types import (
     ChunkLimits,
     ExtractionTask,
+    SourceFile,
     TextLimits,
     UnreadableFile,
 )
@@ -42,7 +43,7 @@ def main() -> None:
 
 def _process(task: ExtractionTask) -> dict[str, Any]:
     limits = TextLimits(task.max_characters, task.max_pages)
-    extracted = extract(task.file_format, Path(task.path), limits)
+    extracted = extract(SourceFile(Path(task.path), task.file_format, task.charset), limits)
     sys.stdout.write("\n")
     sys.stdout.flush()
     chunks = split_chunks(

@@ -1,10 +1,10 @@
 """Extracts the text of a file."""
 
 import re
-from pathlib import Path
 
 from content_service.knowledge.text import CONTROL_CHARACTERS, normalize
-from content_service.materials.ingestion.types import ExtractedText, TextLimits, UnreadableFile
+from content_service.materials.ingestion.encoding import decode
+from content_service.materials.ingestion.types import ExtractedText, SourceFile, TextLimits, UnreadableFile
 from content_service.materials.rules import HTML, MARKDOWN, PDF
 
 _HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
@@ -18,20 +18,20 @@ _MAX_NOISE_RATIO = 0.05
 _MAX_HEADING_CHARACTERS = 120
 
 
-def extract(file_format: str, path: Path, limits: TextLimits) -> ExtractedText:
-    """Returns the text of a file of this format. Raises UnreadableFile."""
-    if file_format == PDF:
+def extract(file: SourceFile, limits: TextLimits) -> ExtractedText:
+    """Returns the text of a file. Raises UnreadableFile."""
+    if file.file_format == PDF:
         from content_service.materials.ingestion.pdf import read_pages
 
-        extracted = _join_pages(read_pages(path, limits))
-    elif file_format == HTML:
+        extracted = _join_pages(read_pages(file.path, limits))
+    elif file.file_format == HTML:
         from content_service.materials.ingestion.html import to_markdown
 
-        extracted = _find_headings(normalize(to_markdown(_decode(path, limits))))
-    elif file_format == MARKDOWN:
-        extracted = _find_headings(normalize(_decode(path, limits)))
+        extracted = _find_headings(normalize(to_markdown(_decode(file, limits))))
+    elif file.file_format == MARKDOWN:
+        extracted = _find_headings(normalize(_decode(file, limits)))
     else:
-        extracted = ExtractedText(normalize(_decode(path, limits)))
+        extracted = ExtractedText(normalize(_decode(file, limits)))
     if not any(character.isalnum() for character in extracted.text):
         raise UnreadableFile("NO_TEXT")
     if len(extracted.text) > limits.max_characters:
@@ -49,16 +49,15 @@ def _join_pages(pages: list[str]) -> ExtractedText:
     return ExtractedText("\n\n".join(parts), starts)
 
 
-def _decode(path: Path, limits: TextLimits) -> str:
+def _decode(file: SourceFile, limits: TextLimits) -> str:
     """Returns the content of a text file. Raises UnreadableFile if it is too long or not text."""
-    if path.stat().st_size > 4 * limits.max_characters:
+    if file.path.stat().st_size > 4 * limits.max_characters:
         raise UnreadableFile("TEXT_TOO_LONG")
-    raw = path.read_bytes()
-    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = raw.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
+    raw = file.path.read_bytes()
+    # Readers of PDF files accept the mark in the first 1,024 bytes.
+    if b"%PDF-" in raw[:1024]:
+        raise UnreadableFile("NOT_TEXT")
+    text = decode(raw, file.charset, html=file.file_format == HTML)
     noise = len(CONTROL_CHARACTERS.findall(text.replace("\r", "").replace("\f", ""))) + text.count("\ufffd")
     if noise > _MAX_NOISE_RATIO * len(text):
         raise UnreadableFile("FILE_CORRUPT")

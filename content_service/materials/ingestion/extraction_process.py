@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from content_service.materials.ingestion.types import (
     ChunkDraft,
@@ -18,6 +17,7 @@ from content_service.materials.ingestion.types import (
     ChunkLimits,
     ExtractionLimits,
     ExtractionTask,
+    SourceFile,
     UnreadableFile,
 )
 
@@ -38,11 +38,7 @@ class ExtractionProcess:
         self._limits = limits
 
     async def extract_chunks(
-        self,
-        file_format: str,
-        path: Path,
-        chunk_limits: ChunkLimits,
-        on_extracted: Callable[[], Awaitable[None]],
+        self, file: SourceFile, chunk_limits: ChunkLimits, on_extracted: Callable[[], Awaitable[None]]
     ) -> ChunkedText:
         """Returns the chunks of a file. Calls `on_extracted` when its text has been extracted.
 
@@ -50,8 +46,9 @@ class ExtractionProcess:
         """
         limits = self._limits
         task = ExtractionTask(
-            path=str(path),
-            file_format=file_format,
+            path=str(file.path),
+            file_format=file.file_format,
+            charset=file.charset,
             max_characters=limits.text.max_characters,
             max_pages=limits.text.max_pages,
             tokens=chunk_limits.tokens,

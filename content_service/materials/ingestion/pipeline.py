@@ -28,6 +28,7 @@ from content_service.materials.ingestion.types import (
     ChunkLimits,
     ClaimedRow,
     ExtractionLimits,
+    SourceFile,
     UnembeddedChunkRow,
     UnreadableFile,
 )
@@ -121,9 +122,8 @@ class Pipeline:
             await self._files.copy_to(claimed.storage_key, copy)
             await asyncio.to_thread(copy.flush)
             limits = ChunkLimits(claimed.chunk_tokens, claimed.chunk_overlap_tokens)
-            return await self._extraction.extract_chunks(
-                claimed.content_type, Path(copy.name), limits, on_extracted
-            )
+            file = SourceFile(Path(copy.name), claimed.content_type, claimed.charset)
+            return await self._extraction.extract_chunks(file, limits, on_extracted)
 
     async def _embed(self, job: Job) -> None:
         set_id = await self._embedding_set_id()

@@ -15,10 +15,16 @@ _FAILURE_MESSAGES = {
     "TEXT_TOO_LONG": "The text is longer than this installation permits. Split the file and upload the parts.",
     "LIMITS_EXCEEDED": "Reading the file takes more time or memory than this installation permits. Split the file "
     "or save it in another format, then upload it again.",
+    "ENCODING_UNKNOWN": "The character encoding of the file is unknown. Save the file as UTF-8, then upload it again.",
+    "NOT_TEXT": "The file is not a text file. Upload it with the file extension of its format.",
     "INTERNAL": "An internal error occurred. Try again. If it fails again, contact the operator.",
 }
 # Causes that share the reason of another one and have their own message.
-_REASONS = {"LIMITS_EXCEEDED": "TEXT_TOO_LONG"}
+_REASONS = {
+    "LIMITS_EXCEEDED": "TEXT_TOO_LONG",
+    "ENCODING_UNKNOWN": "FILE_CORRUPT",
+    "NOT_TEXT": "FILE_CORRUPT",
+}
 
 
 def progress_percent(stage: str, done: int = 0, total: int = 1) -> int:

@@ -69,6 +69,7 @@ CLAIM = statement(
         materials.c.failed_attempts,
         materials.c.storage_key,
         materials.c.content_type,
+        materials.c.charset,
         materials.c.chunk_count,
         knowledge_settings.c.chunk_tokens,
         knowledge_settings.c.chunk_overlap_tokens,

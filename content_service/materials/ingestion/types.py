@@ -1,7 +1,17 @@
 """Value types of ingestion."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
+
+
+class SourceFile(NamedTuple):
+    """A file to read."""
+
+    path: Path
+    file_format: str
+    charset: str = ""
+    """The charset that the upload declared; empty if it declared none."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class ExtractionTask(NamedTuple):
 
     path: str
     file_format: str
+    charset: str
     max_characters: int
     max_pages: int
     tokens: int
@@ -92,6 +103,7 @@ class ClaimedRow(NamedTuple):
     failed_attempts: int
     storage_key: str
     content_type: str
+    charset: str
     chunk_count: int
     chunk_tokens: int
     chunk_overlap_tokens: int

@@ -166,6 +166,7 @@ def upgrade() -> None:
         sa.Column("material_id", sa.UUID(), nullable=False),
         sa.Column("storage_key", sa.Text(), nullable=False),
         sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("charset", sa.Text(), server_default="", nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), server_default="PENDING", nullable=False),
         sa.Column("stage", sa.Text(), server_default="QUEUED", nullable=False),
