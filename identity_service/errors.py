@@ -9,6 +9,8 @@ from meno.identity.v1.errors_pb2 import ErrorReason
 
 MAX_LISTED_ROWS = 100
 """The maximum number of invalid roster rows that one error lists."""
+MAX_LISTED_CLASSES = 50
+"""The maximum number of class ids that one error lists, because gRPC clients limit the size of an error."""
 
 
 class IdentityError(DomainError, contract=ErrorReason):
@@ -150,9 +152,23 @@ class ClassArchived(IdentityError):
 
 
 class LastTeacher(IdentityError):
-    def __init__(self, class_id: str) -> None:
+    """Lists the ids of the classes in its metadata; at most MAX_LISTED_CLASSES."""
+
+    def __init__(self, *class_ids: str, alternative: str = "") -> None:
         super().__init__(
-            "A class requires at least one teacher. Make another member a teacher first.", class_id=class_id
+            f"A class requires at least one teacher. Make another member a teacher first{alternative}.",
+            class_id=class_ids[0],
+            class_ids=",".join(class_ids[:MAX_LISTED_CLASSES]),
+        )
+
+
+class AdminMemberProtected(IdentityError):
+    def __init__(self, class_id: str, user_id: str) -> None:
+        super().__init__(
+            "Only an administrator can remove an administrator from a class or change their class role to "
+            "student. Ask an administrator.",
+            class_id=class_id,
+            user_id=user_id,
         )
 
 

@@ -194,7 +194,16 @@ def set_role(
 
 @users.command("deactivate")
 @with_client
-def deactivate(client: Client, who: Who, *, yes: Yes = False, json: Json = False) -> None:
+def deactivate(
+    client: Client,
+    who: Who,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="also if active classes have no active teacher afterwards")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
     """Deactivate a user, within a second. The data of the user are kept.
 
     Example: [bold]meno user deactivate ana[/]
@@ -203,7 +212,8 @@ def deactivate(client: Client, who: Who, *, yes: Yes = False, json: Json = False
 
     user_id = client.resolve_user_id(who)
     _confirm_own_account(client, user_id, yes=yes)
-    user = client.call(client.users.DeactivateUser, DeactivateUserRequest(user_id=user_id))
+    request = DeactivateUserRequest(user_id=user_id, force=force)
+    user = client.call(client.users.DeactivateUser, request)
     _print_change(user, "was deactivated", json=json, undo=f"meno user reactivate {who}")
 
 

@@ -9,7 +9,7 @@ from identity_service.people.users.types import UserRow
 async def check_removable(transaction: Transaction, user: UserRow) -> None:
     """Raises LastAdmin if the user is the only active administrator.
 
-    Raises LastTeacher, with the first such class, if an active class would have no active teacher. Until the
+    Raises LastTeacher, with these classes, if active classes would have no active teacher. Until the
     transaction ends, no other transaction can remove an administrator or a teacher.
     """
     await users.check_not_last_admin(transaction, user)

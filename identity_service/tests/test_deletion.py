@@ -12,6 +12,7 @@ from meno.access.v1.access_pb2 import ClassRole, GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import SignInRequest, SignUpRequest
 from meno.identity.v1.class_service_pb2 import (
+    ArchiveClassRequest,
     ListClassesRequest,
     ListMembershipsRequest,
     SetMembershipRoleRequest,
@@ -204,6 +205,23 @@ async def test_one_of_the_last_two_teachers_deleting_their_accounts_is_refused(
         [shared.users.DeleteUser(delete, **one.auth) for one in (first, second)]
     )
     assert sorted(outcomes) == ["", "LAST_TEACHER"]
+
+
+async def test_a_deactivation_that_leaves_classes_without_a_teacher_must_be_forced(shared: Identity) -> None:
+    admin, teacher = await shared.sign_up_admin(), await shared.sign_up_teacher()
+    taught = [(await shared.create_class(teacher)).class_id for _ in range(2)]
+    archived = ArchiveClassRequest(class_id=(await shared.create_class(teacher)).class_id)
+    await shared.classes.ArchiveClass(archived, **teacher.auth)
+    deactivate = DeactivateUserRequest(user_id=teacher.user_id)
+    error = await expect_error(shared.users.DeactivateUser(deactivate, **admin.auth))
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "LAST_TEACHER")
+    assert error.metadata["class_ids"].split(",") == sorted(taught)
+    assert error.status.message.endswith(", or set force to deactivate the user anyway.")
+    current = await shared.users.GetUser(GetUserRequest(user_id=teacher.user_id), **admin.auth)
+    assert current.state == USER_STATE_ACTIVE
+    deactivate.force = True
+    user = await shared.users.DeactivateUser(deactivate, **admin.auth)
+    assert user.state == USER_STATE_DEACTIVATED
 
 
 async def test_concurrent_deletions_delete_once(shared: Identity) -> None:

@@ -159,7 +159,10 @@ async def test_the_last_teacher_and_the_last_administrator_cannot_be_erased(iden
     admin, teacher = await identity.sign_up_admin(), await identity.sign_up_teacher()
     taught = await identity.create_class(teacher)
     error = await expect_error(erase(identity, teacher))
-    assert (error.reason, error.metadata) == ("LAST_TEACHER", {"class_id": taught.class_id})
+    assert (error.reason, error.metadata) == (
+        "LAST_TEACHER",
+        {"class_id": taught.class_id, "class_ids": taught.class_id},
+    )
     assert (await expect_error(erase(identity, admin))).reason == "LAST_ADMIN"
 
 

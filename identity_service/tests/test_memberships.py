@@ -155,6 +155,24 @@ async def test_only_an_active_teacher_counts_as_a_teacher(identity: Identity) ->
     await room.leave(room.teacher)
 
 
+async def test_a_teacher_cannot_demote_or_remove_an_administrator(identity: Identity) -> None:
+    room, admin = await Classroom.create(identity), await identity.sign_up_admin()
+    await identity.join(admin, room.class_info)
+    await room.set_role(room.teacher, admin.user_id, TEACHER)
+    for call in (
+        room.set_role(room.teacher, admin.user_id, STUDENT),
+        room.remove(room.teacher, admin.user_id),
+    ):
+        error = await expect_error(call)
+        assert (error.code, error.reason) == ("PERMISSION_DENIED", "ADMIN_MEMBER_PROTECTED")
+        assert error.metadata == {"class_id": room.class_info.class_id, "user_id": admin.user_id}
+    assert room.stored_membership(admin.user_id) == ("ACTIVE", True)
+    other = await identity.sign_up_admin()
+    assert (await room.set_role(other, admin.user_id, STUDENT)).role == STUDENT
+    await room.remove(other, admin.user_id)
+    assert room.stored_membership(admin.user_id) == ("REMOVED", False)
+
+
 async def test_of_a_leave_and_an_erasure_of_the_last_two_teachers_one_is_refused(identity: Identity) -> None:
     room, other = await Classroom.create(identity), await identity.sign_up_teacher()
     admin = await identity.sign_up_admin()

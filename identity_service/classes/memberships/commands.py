@@ -5,6 +5,7 @@ teachers (`store.lock_teachers`), the account feed.
 """
 
 from chassis import audit
+from chassis.calls import Caller
 from chassis.database import Transaction
 from identity_service.account_feed import commands as account_feed
 from identity_service.classes import commands as class_commands
@@ -13,6 +14,7 @@ from identity_service.classes import store as class_store
 from identity_service.classes.memberships import rules, store
 from identity_service.classes.memberships.types import MembershipRow
 from identity_service.errors import (
+    AdminMemberProtected,
     JoinCodeNotFound,
     LastTeacher,
     MembershipNotFound,
@@ -99,17 +101,20 @@ async def reject_membership(transaction: Transaction, class_id: str, user_id: st
 
 
 async def set_membership_role(
-    transaction: Transaction, class_id: str, user_id: str, role: str
+    transaction: Transaction, class_id: str, user_id: str, role: str, by_role: str
 ) -> MembershipRow:
     """Changes the class role of a member. Revokes the member's tokens if the change takes rights away.
 
-    Raises ClassNotFound, ClassArchived, MembershipNotFound or LastTeacher.
+    `by_role` is the global role of the caller. Raises ClassNotFound, ClassArchived, MembershipNotFound,
+    AdminMemberProtected or LastTeacher.
     """
     await class_commands.lock_active(transaction, class_id)
     row = await _get(transaction, class_id, user_id, rules.ACTIVE)
     if row.role == role:
         return row
     if rules.must_revoke_tokens(row.role, role):
+        if rules.is_protected(row.global_role, by_role):
+            raise AdminMemberProtected(class_id, user_id)
         await check_not_last_teacher(transaction, user_id, class_id)
         await account_feed.revoke_tokens(transaction, user_id)
     await store.set_role(transaction, class_id, user_id, role)
@@ -124,23 +129,31 @@ async def set_membership_role(
     return row._replace(role=role)
 
 
-async def remove_membership(transaction: Transaction, class_id: str, user_id: str, by_user_id: str) -> None:
-    """Ends the membership of another user. Raises ClassNotFound, MembershipNotFound or LastTeacher."""
+async def remove_membership(transaction: Transaction, class_id: str, user_id: str, by: Caller) -> None:
+    """Ends the membership of another user.
+
+    Raises ClassNotFound, MembershipNotFound, AdminMemberProtected or LastTeacher.
+    """
     await class_commands.lock_existing(transaction, class_id)
     row = await _get(transaction, class_id, user_id, rules.ACTIVE)
-    await _end(transaction, row, rules.REMOVED, by_user_id)
+    if rules.is_protected(row.global_role, by.role):
+        raise AdminMemberProtected(class_id, user_id)
+    await _end(transaction, row, rules.REMOVED, by.user_id)
 
 
-async def check_not_last_teacher(transaction: Transaction, user_id: str, class_id: str | None = None) -> None:
+async def check_not_last_teacher(
+    transaction: Transaction, user_id: str, class_id: str | None = None, *, alternative: str = ""
+) -> None:
     """Raises LastTeacher if the user is the only active teacher of this class, or of any active class.
 
-    Locks all teachers, so that no concurrent call takes the other teacher away.
+    `alternative` is another remedy for the message of the error. Locks all teachers, so that no concurrent
+    call takes the other teacher away.
     """
     await users.get_for_update(transaction, user_id, include_deleted=True)
     await store.lock_teachers(transaction)
-    for taught_class_id in await store.list_classes_with_single_teacher(transaction, user_id):
-        if class_id in (None, taught_class_id):
-            raise LastTeacher(taught_class_id)
+    taught = await store.list_classes_with_single_teacher(transaction, user_id)
+    if class_ids := [one for one in taught if class_id in (None, one)]:
+        raise LastTeacher(*class_ids, alternative=alternative)
 
 
 async def _add_member(transaction: Transaction, class_id: str, user_id: str, role: str, how: str) -> None:

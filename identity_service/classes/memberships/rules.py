@@ -29,6 +29,14 @@ def may_add(status: str | None, adder_role: str) -> bool:
     return adder_role == "ADMIN" or status is not None
 
 
+def is_protected(global_role: str, by_role: str) -> bool:
+    """Returns whether a caller with the global role `by_role` may not take rights from a member.
+
+    A teacher of a class must not be able to shut an administrator out of it.
+    """
+    return global_role == "ADMIN" and by_role != "ADMIN"
+
+
 def must_revoke_tokens(role: str, new_role: str) -> bool:
     """Returns whether a change of the class role takes rights away, so that tokens must be revoked."""
     return role == "TEACHER" and new_role != "TEACHER"

@@ -73,12 +73,12 @@ class MembershipServicer:
     async def SetMembershipRole(self, request: SetMembershipRoleRequest, context: Context) -> Membership:
         role = CLASS_ROLES.name(request.role)
         async with write(self._database) as transaction:
-            row = await commands.set_membership_role(transaction, request.class_id, request.user_id, role)
+            row = await commands.set_membership_role(
+                transaction, request.class_id, request.user_id, role, by_role=caller().role
+            )
             return transaction.respond(to_message(row))
 
     async def RemoveMembership(self, request: RemoveMembershipRequest, context: Context) -> Empty:
         async with write(self._database) as transaction:
-            await commands.remove_membership(
-                transaction, request.class_id, request.user_id, by_user_id=caller().user_id
-            )
+            await commands.remove_membership(transaction, request.class_id, request.user_id, by=caller())
             return transaction.respond(Empty())

@@ -32,6 +32,7 @@ _WITH_NAME = (
         class_memberships.c.created_at,
         class_memberships.c.roster_sourced_id,
         users.c.display_name,
+        users.c.role.label("global_role"),
     )
     .join(users, users.c.user_id == class_memberships.c.user_id)
     .where(users.c.deleted_at == null())

@@ -14,3 +14,4 @@ class MembershipRow(NamedTuple):
     created_at: datetime
     roster_sourced_id: str | None
     display_name: str
+    global_role: str

@@ -6,6 +6,7 @@ A call that asks for the role or the state that the account already has changes 
 from chassis import audit, etags
 from chassis.database import Transaction
 from identity_service.account_feed import commands as account_feed
+from identity_service.classes.memberships import commands as memberships
 from identity_service.lifecycle import removal
 from identity_service.lifecycle.deletion import store
 from identity_service.people.users import commands as users
@@ -26,11 +27,18 @@ async def set_global_role(transaction: Transaction, user_id: str, role: str) -> 
     return await users.get_user(transaction, row.user_id)
 
 
-async def deactivate_user(transaction: Transaction, user_id: str, by_user_id: str) -> UserRow:
-    """Deactivates an account and ends its sign-ins. Raises UserNotFound or LastAdmin."""
+async def deactivate_user(transaction: Transaction, user_id: str, by_user_id: str, *, force: bool) -> UserRow:
+    """Deactivates an account and ends its sign-ins.
+
+    Raises UserNotFound or LastAdmin. Unless `force` is set, raises LastTeacher with the active classes that
+    would have no active teacher.
+    """
     row = await users.lock_user(transaction, user_id)
     if row.deactivated_at is None:
         await users.check_not_last_admin(transaction, row)
+        if not force:
+            alternative = ", or set force to deactivate the user anyway"
+            await memberships.check_not_last_teacher(transaction, row.user_id, alternative=alternative)
         await store.deactivate(transaction, row.user_id, by_user_id)
         await sign_ins.end_all(transaction, row.user_id)
         await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_DEACTIVATED, user_id=row.user_id)

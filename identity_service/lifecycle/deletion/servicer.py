@@ -37,7 +37,9 @@ class DeletionServicer:
 
     async def DeactivateUser(self, request: DeactivateUserRequest, context: Context) -> User:
         async with write(self._database) as transaction:
-            row = await commands.deactivate_user(transaction, request.user_id, caller().user_id)
+            row = await commands.deactivate_user(
+                transaction, request.user_id, caller().user_id, force=request.force
+            )
             return await self._respond(transaction, row)
 
     async def ReactivateUser(self, request: ReactivateUserRequest, context: Context) -> User:
