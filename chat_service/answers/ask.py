@@ -106,7 +106,7 @@ class AskService:
         reserved = await store.reserve_sequence(transaction, question.user_id, question.chat_id)
         if reserved is None:
             raise ChatNotFound(question.chat_id)
-        if reserved.class_id and reserved.class_id not in calls.caller().classes:
+        if reserved.class_id and calls.caller().role_in(reserved.class_id) is None:
             raise NotClassMember(reserved.class_id)
         streaming = await store.get_streaming(transaction, question.user_id, question.chat_id)
         if streaming is not None:

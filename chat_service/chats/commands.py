@@ -34,7 +34,7 @@ async def create_chat(database: Database, get_content: GetContent, chat: NewChat
 
 
 async def _get_lesson(get_content: GetContent, chat: NewChat) -> Lesson | None:
-    if chat.class_id and chat.class_id not in caller().classes:
+    if chat.class_id and caller().role_in(chat.class_id) is None:
         raise AccessDenied()
     if not chat.content_id:
         return None

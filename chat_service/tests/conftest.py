@@ -121,9 +121,12 @@ class Server:
         user_id = str(uuid.uuid4())
         return User(user_id, bearer(self._env.issuer.token(user_id, guest=True)))
 
-    def sign_in(self, user_id: str, *classes: str, rights_version: int = 0) -> User:
-        roles = dict.fromkeys(classes, "STUDENT")
-        return User(user_id, bearer(self._env.issuer.token(user_id, classes=roles, rv=rights_version)))
+    def sign_in(
+        self, user_id: str, *classes: str, archived: Sequence[str] = (), rights_version: int = 0
+    ) -> User:
+        roles, archived_roles = (dict.fromkeys(ids, "STUDENT") for ids in (classes, archived))
+        token = self._env.issuer.token(user_id, classes=roles, archived=archived_roles, rv=rights_version)
+        return User(user_id, bearer(token))
 
     def revoke_tokens(self, user: User) -> None:
         self._env.feed.revoke_tokens(user.user_id, 1)

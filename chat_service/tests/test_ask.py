@@ -146,6 +146,15 @@ async def test_a_former_class_member_cannot_ask_and_nothing_is_stored(server: Se
     assert await server.messages(user, chat) == []
 
 
+async def test_chats_of_an_archived_class_continue(server: Server) -> None:
+    user, chat = await in_class(server)
+    server.content.chunks = [chunk("First passage.")]
+    server.tutor.script = ["It is so [1]."]
+    member = server.sign_in(user.user_id, archived=[chat.class_id])
+    for asked in (chat, await server.chat(member, chat.class_id)):
+        assert kinds(await collect(server.ask(member, asked)))[-1] == "done"
+
+
 async def test_an_answer_fails_if_the_search_is_denied(server: Server) -> None:
     user, chat = await in_class(server)
     server.content.error = rpc_error(grpc.StatusCode.PERMISSION_DENIED)
