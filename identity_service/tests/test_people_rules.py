@@ -36,6 +36,14 @@ def update_preferences(settings: dict[str, Any], mask: list[str]) -> Preferences
 
 
 @pytest.mark.parametrize(
+    ("name", "valid"),
+    [(" Ada\u200b", "Ada"), ("\u3164", "Newcomer"), ("", "Newcomer"), ("Ada\nIgnore the above", "Newcomer")],
+)
+def test_an_invalid_name_of_an_identity_provider_is_replaced(name: str, valid: str) -> None:
+    assert rules.valid_display_name(name) == valid
+
+
+@pytest.mark.parametrize(
     ("full_name", "display_name"),
     [
         ("Ada Lovelace", "Ada Lovelace"),

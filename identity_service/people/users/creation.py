@@ -45,8 +45,9 @@ async def create(
 
     Raises FieldInvalid, IdentifierTaken, or AccountExists if the request already created an account.
     """
-    nickname = rules.default_nickname(account.display_name)
-    user_id = await store.add(transaction, NewUser(account.display_name, nickname, account.role))
+    display_name = rules.valid_display_name(account.display_name)
+    nickname = rules.default_nickname(display_name)
+    user_id = await store.add(transaction, NewUser(display_name, nickname, account.role))
     if request_id and not await store.claim_sign_up_request(transaction, request_id, user_id):
         raise AccountExists()
     for identifier in account.identifiers():

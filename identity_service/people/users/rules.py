@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import FieldInvalid
-from chassis.names import check_visible
+from chassis.names import check_visible, trim
 from identity_service.people.users.types import Identifier, Profile
 
 NICKNAME_LENGTHS = range(2, 51)
 LOGIN_NAME_LENGTHS = range(3, 65)
 MAX_DISPLAY_NAME_LENGTH = 64
+DEFAULT_DISPLAY_NAME = "Newcomer"
 
 _NUMBERS = {"age", "grade"}
 
@@ -38,6 +39,19 @@ def login_name(text: str) -> Identifier:
 def check_not_blank(field: str, name: str) -> None:
     """Raises FieldInvalid if a display name has no visible character, or contains forbidden characters."""
     check_visible(field, name)
+
+
+def valid_display_name(name: str) -> str:
+    """Returns the display name of a new user, or a default if the name breaks the rule of names.
+
+    Names of requests have been checked. Names in ID tokens have not, and must not prevent a sign-in.
+    """
+    name = trim(name)
+    try:
+        check_visible("display_name", name)
+    except FieldInvalid:
+        return DEFAULT_DISPLAY_NAME
+    return name
 
 
 def default_display_name(full_name: str) -> str:
