@@ -17,12 +17,18 @@ from identity_service.administration.models.defaults import BackendNameConflict
 from identity_service.app import create_app
 from identity_service.lifecycle.restores import cli as restores
 from identity_service.people.users import creation
+from identity_service.people.users import store as users
 from identity_service.people.users.creation import NewAccount
+from identity_service.people.users.rules import canonicalize
 from identity_service.settings import Settings
+from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
+from identity_service.sign_in.identifiers import rules as identifier_rules
+from identity_service.sign_in.identifiers import store as identifiers
 from identity_service.sign_in.keys import rules as key_rules
 from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
 from identity_service.sign_in.keys.types import KeyRow
 from identity_service.sign_in.passwords.hashing import Passwords
+from identity_service.sign_in.throttle import commands as throttle
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_TIMEOUT_SECONDS = 10
@@ -76,6 +82,20 @@ def rotate_keys() -> None:
     typer.echo(f"the current key is retired at {_format_time(key_rules.retirement_time(key))}")
 
 
+@cli.command()
+def unlock_user(
+    identifier: Annotated[str, typer.Argument(help="login name, e-mail address or phone number of the user")],
+) -> None:
+    """End the waits after failed sign-ins and wrong codes of a user."""
+    settings = load(Settings)
+    with friendly_errors():
+        user_id = asyncio.run(_unlock_user(settings, identifier))
+    if user_id is None:
+        typer.echo("no user has this login name, e-mail address or phone number", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"user {user_id} can try again now")
+
+
 @contextmanager
 def _exit_on(expected: type[Exception]) -> Iterator[None]:
     """Exits with status 1 and the message of an expected error."""
@@ -108,6 +128,24 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
         await passwords.close()
     async with _transaction(settings) as transaction:
         return await creation.create(transaction, account, by_admin=True)
+
+
+async def _unlock_user(settings: Settings, identifier: str) -> str | None:
+    """Returns the id of the user, or None if there is none."""
+    passwords = Passwords.from_settings(settings)
+    codes = OneTimeCodes(settings.secret.get_secret_value().encode())
+    try:
+        async with _transaction(settings) as transaction:
+            canonical = canonicalize(identifier_rules.trim(identifier))
+            user_id = await users.user_id_by_identifier(transaction, canonical)
+            if user_id is not None:
+                rows = await identifiers.list_by_user(transaction, user_id)
+                for name in (user_id, *(row.canonical for row in rows.values())):
+                    for counter in (passwords.counter(name), codes.counter(name)):
+                        await throttle.reset_failures(transaction, counter)
+            return user_id
+    finally:
+        await passwords.close()
 
 
 async def _load_model_defaults(settings: Settings) -> list[str]:

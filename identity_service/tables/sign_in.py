@@ -78,12 +78,11 @@ credentials = Table("credentials", METADATA, CredentialColumns)
 
 
 class OneTimeCodeColumns(TypedColumns):
-    """The last code sent to an address. The row outlives the code, because it limits messages and attempts."""
+    """The last code sent to an address. The row outlives the code, because it limits messages."""
 
     address_hash: Named[bytes] = Column(LargeBinary, primary_key=True)
     code_hash: Named[bytes | None] = Column(LargeBinary)
-    """NULL after the code was redeemed or entered incorrectly too often."""
-    attempts: Named[int] = Column(Integer, server_default="0")
+    """NULL after the code was redeemed, and in rows that count the messages of one network."""
     sent: Named[int] = Column(Integer, server_default="1")
     sent_at: Named[datetime] = Column(TIMESTAMPTZ)
     expires_at: Named[datetime] = Column(TIMESTAMPTZ, index=True)
@@ -104,9 +103,10 @@ sign_up_requests = Table("sign_up_requests", METADATA, SignUpRequestColumns)
 
 
 class SignInFailureColumns(TypedColumns):
-    """Consecutive failed or running sign-in attempts of an identifier, whether or not a user has it."""
+    """Consecutive failed or running attempts on an identifier from a network, whether or not a user has it."""
 
     identifier_hash: Named[bytes] = Column(LargeBinary, primary_key=True)
+    network_hash: Named[bytes] = Column(LargeBinary, primary_key=True)
     failures: Named[int] = Column(BigInteger)
     failed_at: Named[datetime] = Column(TIMESTAMPTZ, index=True)
 

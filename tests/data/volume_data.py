@@ -70,7 +70,7 @@ _IDENTITY = {
         SELECT id(n) AS request_id, id(n) AS user_id, now() - n * interval '10 seconds' AS created_at
         FROM generate_series(1, 4000) n""",
     "sign_in_failures": """
-        SELECT sha256(n::text::bytea) AS identifier_hash, 1 AS failures,
+        SELECT sha256(n::text::bytea) AS identifier_hash, '\\x00'::bytea AS network_hash, 1 AS failures,
                now() - n * interval '10 seconds' AS failed_at
         FROM generate_series(1, 4000) n""",
     "sign_ins": """

@@ -258,7 +258,6 @@ def _create_sign_in() -> None:
         "one_time_codes",
         sa.Column("address_hash", sa.LargeBinary(), nullable=False),
         sa.Column("code_hash", sa.LargeBinary()),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sent", sa.Integer(), server_default="1", nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -268,9 +267,10 @@ def _create_sign_in() -> None:
     op.create_table(
         "sign_in_failures",
         sa.Column("identifier_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("network_hash", sa.LargeBinary(), nullable=False),
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("identifier_hash", name=op.f("sign_in_failures_pkey")),
+        sa.PrimaryKeyConstraint("identifier_hash", "network_hash", name=op.f("sign_in_failures_pkey")),
     )
     op.create_index(op.f("sign_in_failures_failed_at_idx"), "sign_in_failures", ["failed_at"])
     op.create_table(

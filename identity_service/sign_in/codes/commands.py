@@ -86,7 +86,13 @@ class CodeSignIn:
             raise CodeInvalid()
         if redemption.display_name:
             user_rules.check_not_blank("display_name", redemption.display_name)
-        password_hash = await self._hash_new_password(redemption)
+        password_hash = ""
+        if redemption.new_password:
+            # The code is verified first. Otherwise, requests with invented codes could fill the queue of hashing.
+            previous = await self._find_unless_valid(address, redemption)
+            if previous is not None:
+                return _unwrap(previous)
+            password_hash = await self._hash_new_password(redemption)
         async with self._database.transaction() as transaction:
             if await self._codes.redeem(transaction, address.canonical, redemption.code):
                 result: SignInTokens | IdentityError = await self._begin(
@@ -94,15 +100,19 @@ class CodeSignIn:
                 )
             else:
                 result = await self._find_previous(transaction, address, redemption)
-        if isinstance(result, IdentityError):
-            raise result
-        return result
+        return _unwrap(result)
+
+    async def _find_unless_valid(
+        self, address: Identifier, redemption: Redemption
+    ) -> SignInTokens | IdentityError | None:
+        """Returns None if the code is valid, and otherwise the earlier sign-in of the request, or an error."""
+        async with self._database.transaction() as transaction:
+            if await self._codes.verify(transaction, address.canonical, redemption.code):
+                return None
+            return await self._find_previous(transaction, address, redemption)
 
     async def _hash_new_password(self, redemption: Redemption) -> str:
-        """Returns the hash of the new password, or an empty string if there is none."""
         password = redemption.new_password
-        if not password:
-            return ""
         await self._passwords.check(
             password, redemption.address, redemption.display_name, field="new_password"
         )
@@ -138,6 +148,13 @@ class CodeSignIn:
             return CodeInvalid()
         await self._codes.reset_attempts(transaction, address.canonical)
         return begun
+
+
+def _unwrap(result: SignInTokens | IdentityError) -> SignInTokens:
+    """Returns the tokens, or raises the error after the transaction was committed."""
+    if isinstance(result, IdentityError):
+        raise result
+    return result
 
 
 def _proof(address: Identifier, redemption: Redemption) -> str:

@@ -6,10 +6,13 @@ from datetime import timedelta
 
 DIGITS = 6
 LIFETIME = timedelta(minutes=10)
-MAX_ATTEMPTS = 5
-"""Number of wrong attempts after which a code is invalid."""
+MAX_FAILURES_OF_NETWORK = 60
+"""Wrong codes of a network in an hour, for all addresses together."""
 MAX_SENDS = 5
-"""Maximum number of consecutive codes to one address, with less than SEND_WINDOW between them."""
+"""Maximum number of consecutive codes that one network requests for an address, with less than SEND_WINDOW
+between them."""
+MAX_SENDS_TO_ADDRESS = 20
+"""The same for all networks together, so that a stranger neither blocks the owner nor floods the address."""
 SEND_WINDOW = timedelta(minutes=15)
 
 

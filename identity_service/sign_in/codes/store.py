@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Interval, bindparam, case, delete, func, null, or_, select, update
+from sqlalchemy import Integer, Interval, bindparam, case, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
@@ -25,12 +25,11 @@ REPLACE = statement(
         index_elements=["address_hash"],
         set_={
             "code_hash": _REPLACE.excluded.code_hash,
-            "attempts": 0,
             "sent": case((_SEND_WINDOW_ENDED, 1), else_=one_time_codes.c.sent + 1),
             "sent_at": _REPLACE.excluded.sent_at,
             "expires_at": _REPLACE.excluded.expires_at,
         },
-        where=or_(one_time_codes.c.sent < rules.MAX_SENDS, _SEND_WINDOW_ENDED),
+        where=or_(one_time_codes.c.sent < bindparam("max_sends", type_=Integer), _SEND_WINDOW_ENDED),
     ).returning(one_time_codes.c.expires_at),
     datetime,
 )
@@ -44,16 +43,6 @@ GET_FOR_UPDATE = statement(
     CodeRow,
 )
 INVALIDATE = statement(update(one_time_codes).where(_THE_ADDRESS).values(code_hash=null()))
-COUNT_WRONG_ATTEMPT = statement(
-    update(one_time_codes)
-    .where(_THE_ADDRESS)
-    .values(
-        attempts=one_time_codes.c.attempts + 1,
-        code_hash=case(
-            (one_time_codes.c.attempts + 1 >= rules.MAX_ATTEMPTS, null()), else_=one_time_codes.c.code_hash
-        ),
-    )
-)
 PURGE = statement(
     delete(one_time_codes).where(
         one_time_codes.c.expires_at < func.now() - bindparam("retention", type_=Interval)
@@ -61,9 +50,11 @@ PURGE = statement(
 )
 
 
-async def replace(executor: Executor, address_hash: bytes, code_hash: bytes) -> datetime | None:
+async def replace(
+    executor: Executor, address_hash: bytes, code_hash: bytes | None, max_sends: int
+) -> datetime | None:
     """Replaces the code of an address and returns its expiry, or None if the limit is reached."""
-    return await executor.one(REPLACE, address_hash=address_hash, code_hash=code_hash)
+    return await executor.one(REPLACE, address_hash=address_hash, code_hash=code_hash, max_sends=max_sends)
 
 
 async def get_delay(executor: Executor, address_hash: bytes) -> timedelta:
@@ -80,11 +71,6 @@ async def get_for_update(transaction: Transaction, address_hash: bytes) -> CodeR
 async def invalidate(transaction: Transaction, address_hash: bytes) -> None:
     """Invalidates the code of an address."""
     await transaction.run(INVALIDATE, address_hash=address_hash)
-
-
-async def count_wrong_attempt(transaction: Transaction, address_hash: bytes) -> None:
-    """Counts a wrong attempt, and invalidates the code after the last one."""
-    await transaction.run(COUNT_WRONG_ATTEMPT, address_hash=address_hash)
 
 
 async def purge(transaction: Transaction, retention: timedelta) -> None:

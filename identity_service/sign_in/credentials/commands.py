@@ -103,10 +103,10 @@ class CredentialLinker:
             known = (form.login_name, form.email, form.phone, form.display_name)
             await self._passwords.check(form.password, *known)
             return await self._passwords.hash(form.password)
-        counter_key = self._passwords.counter_key(user_id)
-        await throttle.count_attempt(self._database, counter_key)
+        counter = self._passwords.counter(user_id)
+        await throttle.count_attempt(self._database, counter)
         await self._check_same_password(user_id, form.password)
-        await throttle.reset_failures(self._database, counter_key)
+        await throttle.reset_failures(self._database, counter)
         return ""
 
     async def _check_same_password(self, user_id: str, password: str) -> None:

@@ -25,8 +25,8 @@ async def change_password(
 
     Raises CredentialsInvalid, SignInRateLimited, FieldInvalid, PasswordCommon or PasswordBreached.
     """
-    counter_key = passwords.counter_key(user_id)
-    await throttle.count_attempt(database, counter_key)
+    counter = passwords.counter(user_id)
+    await throttle.count_attempt(database, counter)
     # A concurrent change may have replaced the hash since it was read; it is then verified again.
     while True:
         stored = await store.get_change(database, user_id)
@@ -37,7 +37,7 @@ async def change_password(
         is_repeated = not is_correct and await passwords.verify(change, stored and stored.change_hash)
         if stored is None or not (is_correct or is_repeated):
             raise CredentialsInvalid()
-        await throttle.reset_failures(database, counter_key)
+        await throttle.reset_failures(database, counter)
         if is_repeated or rules.canonicalize(old_password) == rules.canonicalize(new_password):
             return
         await _check(database, passwords, user_id, new_password)

@@ -16,6 +16,7 @@ from identity_service.sign_in.passwords import store as password_store
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.passwords.types import CredentialRow
 from identity_service.sign_in.throttle import commands as throttle
+from identity_service.sign_in.throttle.rules import Counter
 from identity_service.sign_in.tokens import rules, store
 from identity_service.sign_in.tokens.rules import RefreshOutcome
 from identity_service.sign_in.tokens.token_service import TokenService
@@ -77,21 +78,24 @@ class PasswordSignIn:
         except IdentifierTaken as error:
             raise IdentifierTaken(*form.identifiers()) from error
 
-    async def sign_in(self, identifier: str, password: str, request_id: str) -> SignInTokens:
+    async def sign_in(
+        self, identifier: str, password: str, request_id: str, refresh_token: str = ""
+    ) -> SignInTokens:
         """Signs a user in. A retry of the request returns the same sign-in.
 
+        `refresh_token` proves that the device is known: the user has signed in on it before.
         Raises CredentialsInvalid, AccountDeactivated, SignInRateLimited, RequestIdReused or
         TokensAlreadyRotated.
         """
         canonical = user_rules.canonicalize(identifier_rules.trim(identifier))
         proof = password_rules.canonicalize(password)
-        counter_key = self._passwords.counter_key(canonical)
-        await throttle.count_attempt(self._database, counter_key)
         credential = await password_store.get_by_identifier(self._database, canonical)
+        counter = await self._count_attempt(canonical, credential, refresh_token)
         if not await self._is_password_of(credential, password) or credential is None:
             raise CredentialsInvalid()
         # The failures are reset even if the account is deactivated, because the password was correct.
-        await throttle.reset_failures(self._database, counter_key)
+        await throttle.reset_failures(self._database, counter)
+        self._passwords.networks.forgive(throttle.current_network())
         async with self._database.transaction() as transaction:
             begun = await self._tokens.begin(transaction, credential.user_id, request_id, proof)
             # The password may have been replaced after it was verified. The replacement ended every
@@ -101,6 +105,24 @@ class PasswordSignIn:
                 raise CredentialsInvalid()
         await self._rehash_if_outdated(credential, password)
         return begun
+
+    async def _count_attempt(
+        self, canonical: str, credential: CredentialRow | None, refresh_token: str
+    ) -> Counter:
+        """Counts an attempt as a failure and returns its counter. Raises SignInRateLimited.
+
+        Failures of others do not delay a device on which the user has signed in before.
+        """
+        network, limit = throttle.current_network(), self._passwords.networks
+        device = rules.parse(refresh_token)
+        if credential and device and self._tokens.was_issued_to(device, credential.user_id):
+            counter = self._passwords.device_counter(credential.user_id, device.sign_in_id)
+        else:
+            limit.check(network)
+            counter = self._passwords.counter(canonical)
+        await throttle.count_attempt(self._database, counter)
+        limit.count_attempt(network)
+        return counter
 
     async def _is_password_of(self, credential: CredentialRow | None, password: str) -> bool:
         return await self._passwords.verify(password, credential and credential.password_hash)
@@ -118,15 +140,15 @@ class PasswordSignIn:
         user_id = await store.get_sign_up_request(self._database, form.request_id)
         if user_id is None:
             raise RequestIdReused(form.request_id)
-        counter_key = self._passwords.counter_key(user_id)
+        counter = self._passwords.counter(user_id)
         # One transaction, so that concurrent retries queue and no retry is delayed by the attempts of the
         # others. It is short, because the password is compared without argon2id.
         async with self._database.transaction() as transaction:
-            await throttle.count_attempt(transaction, counter_key)
+            await throttle.count_attempt(transaction, counter)
             proof = password_rules.canonicalize(form.password)
             begun = await self._tokens.find_by_request(transaction, user_id, form.request_id, proof)
             if begun is not None:
-                await throttle.reset_failures(transaction, counter_key)
+                await throttle.reset_failures(transaction, counter)
         if begun is None:
             raise RequestIdReused(form.request_id)
         return begun

@@ -32,7 +32,9 @@ class TokenServicer:
     async def SignIn(self, request: SignInRequest, context: Context) -> Tokens:
         # The contract permits exactly one of the four. All kinds of identifiers share one name space.
         identifier = request.login_name or request.email or request.phone or request.identifier
-        begun = await self._password_sign_in.sign_in(identifier, request.password, request.request_id)
+        begun = await self._password_sign_in.sign_in(
+            identifier, request.password, request.request_id, request.refresh_token
+        )
         return await self._tokens.issue(begun)
 
     async def RefreshTokens(self, request: RefreshTokensRequest, context: Context) -> Tokens:

@@ -95,6 +95,10 @@ class TokenService:
                 await _end_reused(transaction, presented.user_id, row.sign_in_id)
         raise RefreshTokenInvalid()
 
+    def was_issued_to(self, token: RefreshToken, user_id: str) -> bool:
+        """Returns whether a refresh token was issued to a user. It may be replaced, ended or expired."""
+        return token.user_id == user_id and token.was_issued(self._secret)
+
     async def issue(self, tokens: SignInTokens) -> Tokens:
         """Returns the tokens of a sign-in, with an access token that contains the current rights.
 
