@@ -126,7 +126,7 @@ class CodeSignIn:
         if password_hash:
             await verification.reset_password(transaction, user_id, password_hash, address.kind)
         proof = _proof(address, redemption)
-        return await self._tokens.begin(transaction, user_id, redemption.request_id, proof)
+        return await self._tokens.begin(transaction, user_id, redemption.request_id, proof, kind="CODE")
 
     async def _find_previous(
         self, transaction: Transaction, address: Identifier, redemption: Redemption
@@ -137,14 +137,15 @@ class CodeSignIn:
         attempts first.
         """
         user_id = await users.user_id_by_identifier(transaction, address.canonical)
-        if user_id is None or not redemption.request_id:
-            return CodeInvalid()
-        proof = _proof(address, redemption)
-        try:
-            begun = await self._tokens.find_by_request(transaction, user_id, redemption.request_id, proof)
-        except TokensAlreadyRotated as error:
-            return error
+        begun = None
+        if user_id is not None and redemption.request_id:
+            proof = _proof(address, redemption)
+            try:
+                begun = await self._tokens.find_by_request(transaction, user_id, redemption.request_id, proof)
+            except TokensAlreadyRotated as error:
+                return error
         if begun is None:
+            await self._codes.audit_failure(transaction, address.canonical, user_id)
             return CodeInvalid()
         await self._codes.reset_attempts(transaction, address.canonical)
         return begun

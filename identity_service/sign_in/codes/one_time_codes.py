@@ -63,6 +63,10 @@ class OneTimeCodes:
         await self.reset_attempts(transaction, canonical)
         return True
 
+    async def audit_failure(self, transaction: Transaction, canonical: str, user_id: str | None) -> None:
+        """Records a wrong code in the audit log; `user_id` is None if no user has the address."""
+        await throttle.audit_failure(transaction, self.counter(canonical), "CODE", user_id)
+
     async def reset_attempts(self, transaction: Transaction, canonical: str) -> None:
         """Resets the failed attempts of an address after its owner was verified."""
         await throttle.reset_failures(transaction, self.counter(canonical))

@@ -123,6 +123,8 @@ class CredentialLinker:
                 redeemed = await link.redeem(self._codes, request)
                 if redeemed:
                     await link.add(self._config, request)
+                elif request.address_with_code:
+                    await self._codes.audit_failure(transaction, request.address_with_code.canonical, user_id)
         except IdentifierTaken as error:
             raise IdentifierTaken(*request.identifier_fields()) from error
         return redeemed

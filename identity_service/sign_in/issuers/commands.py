@@ -32,4 +32,4 @@ class IdTokenSignIn:
         verified = verified._replace(name=verified.name or display_name.strip())
         async with self._database.transaction() as transaction:
             user_id = await sign_in_or_sign_up(transaction, self._config, verified)
-            return await self._tokens.begin(transaction, user_id, request_id, proof=id_token)
+            return await self._tokens.begin(transaction, user_id, request_id, proof=id_token, kind="ID_TOKEN")

@@ -36,6 +36,8 @@ async def change_password(
         change = rules.join_change(old_password, new_password)
         is_repeated = not is_correct and await passwords.verify(change, stored and stored.change_hash)
         if stored is None or not (is_correct or is_repeated):
+            async with database.transaction() as transaction:
+                await throttle.audit_failure(transaction, counter, "PASSWORD", user_id)
             raise CredentialsInvalid()
         await throttle.reset_failures(database, counter)
         if is_repeated or rules.canonicalize(old_password) == rules.canonicalize(new_password):

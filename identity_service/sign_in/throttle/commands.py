@@ -1,10 +1,11 @@
 """Limits the rate of failed attempts to sign in."""
 
-from chassis import calls
-from chassis.database import Executor
+from chassis import audit, calls
+from chassis.database import Executor, Transaction
 from identity_service.errors import SignInRateLimited
 from identity_service.sign_in.throttle import rules, store
 from identity_service.sign_in.throttle.rules import Counter
+from meno.access.v1.resources_pb2 import AuditAction
 
 
 def current_network() -> str:
@@ -16,6 +17,25 @@ async def count_attempt(executor: Executor, counter: Counter) -> None:
     """Counts an attempt as a failure, before its proof is verified. Raises SignInRateLimited."""
     if not await store.count_attempt(executor, counter):
         raise SignInRateLimited(await store.get_delay(executor, counter))
+
+
+async def audit_failure(transaction: Transaction, counter: Counter, kind: str, user_id: str | None) -> None:
+    """Records a failed attempt in the audit log, if its number is one of `rules.AUDITED_FAILURES`.
+
+    `kind` is PASSWORD or CODE; `user_id` is None if no user has the name.
+    """
+    failures = await store.get_failures(transaction, counter)
+    action = rules.AUDITED_FAILURES.get(failures)
+    if action is not None:
+        await audit.record(
+            transaction,
+            AuditAction.Value(f"AUDIT_ACTION_{action}"),
+            user_id=user_id or "",
+            kind=kind,
+            name_hash=counter.identifier_hash.hex(),
+            network_hash=counter.network_hash.hex(),
+            failures=failures,
+        )
 
 
 async def reset_failures(executor: Executor, counter: Counter) -> None:

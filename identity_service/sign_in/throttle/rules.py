@@ -29,6 +29,12 @@ It is the maximum that NIST allows (SP 800-63B, rate limiting).
 DELAY_OF_NAME = timedelta(days=1)
 """The wait ends after a day, so that an attacker cannot lock out an account permanently."""
 
+AUDITED_FAILURES = {1: "SIGN_IN_FAILED", **dict.fromkeys((5, 15, 50), "SIGN_IN_RATE_LIMITED")}
+"""The audit actions of numbers of failures: the first failure, and each failure that begins a longer wait.
+
+Others are not audited, so that an attack does not flood the audit log. Random names are limited by network.
+"""
+
 FAILURE_WINDOW = timedelta(days=1)
 """Failures are kept for at least this time."""
 MIN_BACKOFFS_KEPT = 30

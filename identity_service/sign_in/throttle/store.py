@@ -71,6 +71,7 @@ GET_DELAY = statement(
     ).where(_OF_NAME),
     timedelta,
 )
+GET_FAILURES = statement(select(sign_in_failures.c.failures).where(_OF_NAME, _OF_NETWORK), int)
 RESET_FAILURES = statement(
     delete(sign_in_failures).where(_OF_NAME).returning(sign_in_failures.c.failures), int
 )
@@ -91,6 +92,11 @@ async def get_delay(executor: Executor, counter: Counter) -> timedelta:
     """Returns the time until the next attempt is allowed."""
     remaining = await executor.one(GET_DELAY, **counter._asdict())
     return max(remaining or timedelta(), timedelta())
+
+
+async def get_failures(executor: Executor, counter: Counter) -> int:
+    """Returns the number of consecutive failures."""
+    return await executor.one(GET_FAILURES, **counter._asdict()) or 0
 
 
 async def reset_failures(executor: Executor, identifier_hash: bytes) -> None:

@@ -92,12 +92,17 @@ class PasswordSignIn:
         credential = await password_store.get_by_identifier(self._database, canonical)
         counter = await self._count_attempt(canonical, credential, refresh_token)
         if not await self._is_password_of(credential, password) or credential is None:
+            async with self._database.transaction() as transaction:
+                user_id = credential.user_id if credential else None
+                await throttle.audit_failure(transaction, counter, "PASSWORD", user_id)
             raise CredentialsInvalid()
         # The failures are reset even if the account is deactivated, because the password was correct.
         await throttle.reset_failures(self._database, counter)
         self._passwords.networks.forgive(throttle.current_network())
         async with self._database.transaction() as transaction:
-            begun = await self._tokens.begin(transaction, credential.user_id, request_id, proof)
+            begun = await self._tokens.begin(
+                transaction, credential.user_id, request_id, proof, kind="PASSWORD"
+            )
             # The password may have been replaced after it was verified. The replacement ended every
             # sign-in except this one, which did not exist yet.
             current = await password_store.get_by_identifier(transaction, canonical)

@@ -10,6 +10,9 @@ from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, add_t
 GRACE = timedelta(seconds=10)
 """Time for which a replaced token still returns its successor, so that a client can retry a lost response."""
 
+MAX_AUDITED_PER_HOUR = 20
+"""Maximum number of sign-ins of one user that are audited in an hour, so that no user floods the audit log."""
+
 
 class RefreshOutcome(enum.Enum):
     """The effect of presenting a refresh token."""

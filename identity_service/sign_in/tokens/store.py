@@ -2,13 +2,26 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Interval, bindparam, cast, delete, exists, func, literal, null, select, true, update
+from sqlalchemy import (
+    Interval,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.classes.rules import MAX_CLASSES
-from identity_service.sign_in.tokens.types import SignInRow, SubjectRow
+from identity_service.sign_in.tokens.types import RecentSignIns, SignInRow, SubjectRow
 from identity_service.tables import classes, sign_ins, sign_up_requests, user_classes, users
 
 _COLUMNS = columns(SignInRow, sign_ins)
@@ -77,6 +90,22 @@ GET_BY_REQUEST = statement(
     ),
     SignInRow,
 )
+# Uses the primary key, because ids ascend with time (UUIDv7).
+GET_RECENT = statement(
+    select(
+        func.count(),
+        func.coalesce(
+            func.bool_or(
+                and_(sign_ins.c.sign_in_id == bindparam("sign_in_id"), sign_ins.c.created_at == func.now())
+            ),
+            literal(False),
+        ),
+    ).where(
+        sign_ins.c.user_id == bindparam("user_id"),
+        sign_ins.c.sign_in_id >= func.uuidv7(literal(timedelta(hours=-1), Interval)),
+    ),
+    RecentSignIns,
+)
 GET_FOR_UPDATE = statement(select(*_COLUMNS).where(*_THE_SIGN_IN).with_for_update(), SignInRow)
 ROTATE = statement(
     update(sign_ins)
@@ -124,6 +153,11 @@ async def begin(
     )
     assert row is not None
     return row
+
+
+async def get_recent(executor: Executor, user_id: str, sign_in_id: str) -> RecentSignIns | None:
+    """Returns the number of recent sign-ins of a user, and whether one of them is new."""
+    return await executor.one(GET_RECENT, user_id=user_id, sign_in_id=sign_in_id)
 
 
 async def get_by_request(executor: Executor, user_id: str, request_id: str) -> SignInRow | None:

@@ -36,10 +36,11 @@ class TokenService:
         self._lifetime = lifetime
 
     async def begin(
-        self, transaction: Transaction, user_id: str, request_id: str, proof: str
+        self, transaction: Transaction, user_id: str, request_id: str, proof: str, *, kind: str = ""
     ) -> SignInTokens:
         """Begins a sign-in, or returns the one that the same request began.
 
+        `kind` is that of the audit entry; without it, the sign-in is not recorded.
         Raises AccountDeactivated, or CredentialsInvalid if there is no such user. Raises RequestIdReused if
         the request began a sign-in with another proof, or TokensAlreadyRotated if that sign-in was
         refreshed since.
@@ -56,6 +57,8 @@ class TokenService:
         begun = _first_tokens(user_id, secret, row)
         if begun is None:
             raise RequestIdReused(request_id)
+        if kind:
+            await _audit(transaction, user_id, row.sign_in_id, kind)
         return begun
 
     async def find_by_request(
@@ -123,6 +126,16 @@ class TokenService:
             )
         )
         return messages.to_message(access, tokens, user, datetime.now(UTC))
+
+
+async def _audit(transaction: Transaction, user_id: str, sign_in_id: str, kind: str) -> None:
+    """Records a sign-in, unless it is a repetition or one of very many."""
+    recent = await store.get_recent(transaction, user_id, sign_in_id)
+    if recent and recent.is_new and recent.number <= rules.MAX_AUDITED_PER_HOUR:
+        action = AuditAction.AUDIT_ACTION_SIGNED_IN
+        await audit.record(
+            transaction, action, actor_user_id=user_id, user_id=user_id, resource_id=sign_in_id, kind=kind
+        )
 
 
 async def _end_reused(transaction: Transaction, user_id: str, sign_in_id: str) -> None:

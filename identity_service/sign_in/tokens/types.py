@@ -57,6 +57,14 @@ class SignInRow(NamedTuple):
     revoked_at: datetime | None
 
 
+class RecentSignIns(NamedTuple):
+    """The sign-ins of a user in the last hour."""
+
+    number: int
+    is_new: bool
+    """Whether the current transaction began the current sign-in."""
+
+
 class SubjectRow(NamedTuple):
     """The rights of a user, read in one snapshot."""
 

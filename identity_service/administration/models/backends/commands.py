@@ -29,6 +29,13 @@ async def get_backend(executor: Executor, backend_id: str) -> BackendRow:
     return row
 
 
+async def begin_test(transaction: Transaction, backend_id: str) -> BackendRow:
+    """Returns a backend that is tested, and records the test. Raises ModelBackendNotFound."""
+    row = await get_backend(transaction, backend_id)
+    await _record(transaction, AuditAction.AUDIT_ACTION_MODEL_BACKEND_TESTED, row)
+    return row
+
+
 async def update_backend(
     transaction: Transaction, policy: EgressPolicy, backend_id: str, etag: str, changes: Mapping[str, Any]
 ) -> BackendRow:

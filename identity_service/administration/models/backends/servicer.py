@@ -65,5 +65,6 @@ class BackendServicer:
             return transaction.respond(Empty())
 
     async def TestModelBackend(self, request: TestModelBackendRequest, context: Context) -> ModelBackendTest:
-        row = await commands.get_backend(self._database, request.backend_id)
+        async with self._database.transaction() as transaction:
+            row = await commands.begin_test(transaction, request.backend_id)
         return to_test(await probe.probe(row.fields(), self._policy))
