@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from chassis import paging
+from chassis import audit, paging
 from chassis.calls import Context, caller
 from chassis.database import Database
 from chassis.idempotency import write
@@ -17,6 +17,7 @@ from identity_service.people.users.messages import (
     to_message,
     to_user_name,
 )
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import (
     BatchGetUsersRequest,
@@ -49,6 +50,8 @@ class UserServicer:
             row = await commands.update_profile(
                 transaction, request.user_id, request.etag, read_changes(request)
             )
+            if row.user_id != caller().user_id:
+                await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_UPDATED, user_id=row.user_id)
             return transaction.respond(to_message(row, datetime.now(UTC)))
 
     async def CompleteOnboarding(self, request: CompleteOnboardingRequest, context: Context) -> User:
