@@ -9,7 +9,7 @@
 -- Parameters:
 --   scope_id          the class.
 --   content_id        only materials of this content and its descendants; NULL means the whole class.
---   query_text        the normalised text of the query.
+--   query_text        the words of the query, as `to_term_text` returns them.
 --   vector            the embedding of the query in pgvector's text format.
 --   model, dimension  the embedding model of vector.
 --   top_k             maximum number of chunks; 0 means the configured number.
@@ -105,7 +105,8 @@ searchable AS MATERIALIZED (
         AND (material.material_id IN (SELECT attached.material_id FROM attached)) IS TRUE
 ),
 
--- The stems of the query. chunk_terms contains stems of the same text search configuration.
+-- The stems of the query. chunk_terms contains stems of the same text search configuration and of the same
+-- preparation of the text.
 query_terms AS MATERIALIZED (
     SELECT lexeme AS term FROM unnest(to_tsvector('english', CAST(:query_text AS text)))
 ),

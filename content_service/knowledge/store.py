@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Executor, Transaction, statement
 from content_service.knowledge.embeddings import Vector, to_pgvector
+from content_service.knowledge.terms import to_term_text
 from content_service.knowledge.types import ChunkRow
 from content_service.tables import embedding_sets, knowledge_settings
 
@@ -55,7 +56,7 @@ async def search(
     return await executor.all(
         SEARCH,
         scope_id=scope_id,
-        query_text=query_text,
+        query_text=to_term_text(query_text),
         vector=to_pgvector(vector),
         model=model,
         dimension=len(vector),

@@ -129,7 +129,7 @@ class Pipeline:
         set_id = await self._embedding_set_id()
         last = await job.attempt.get_last_embedded(self._database, set_id)
         count = await job.attempt.get_chunk_count(self._database)
-        while chunks := await job.attempt.list_unembedded(self._database, last, BATCH_CHUNKS):
+        while chunks := await job.attempt.list_chunks_after(self._database, last, BATCH_CHUNKS):
             vectors = await self._vectors(chunks, job.claimed.window_characters)
             last = chunks[-1].ordinal
             progress = rules.progress_percent(EMBEDDING, last + 1, count)

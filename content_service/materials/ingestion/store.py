@@ -1,5 +1,6 @@
 """SQL of ingestion. Every write of a worker requires that its attempt is the current one."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pgvector.sqlalchemy import HALFVEC
@@ -27,6 +28,7 @@ from sqlalchemy.dialects.postgresql import REGCONFIG
 from chassis.database import Executor, Transaction, statement
 from content_service.authoring.visibility import scope
 from content_service.knowledge.embeddings import Vector, to_pgvector
+from content_service.knowledge.terms import to_term_text
 from content_service.materials.ingestion.types import (
     AttemptSuperseded,
     ChunkDraft,
@@ -41,6 +43,8 @@ from content_service.tables import (
     material_chunks,
     materials,
 )
+
+_TERM_BATCH_CHUNKS = 200
 
 _material_id = bindparam("material_id", type_=materials.c.material_id.type)
 _THE_MATERIAL = (materials.c.scope_id == scope(), materials.c.material_id == _material_id)
@@ -153,7 +157,7 @@ GET_LAST_EMBEDDED = statement(
     select(func.coalesce(func.max(chunk_embeddings.c.ordinal), literal(-1))).where(*_of_embeddings), int
 )
 GET_CHUNK_COUNT = statement(select(materials.c.chunk_count).where(*_THE_MATERIAL), int)
-LIST_UNEMBEDDED = statement(
+LIST_CHUNKS_AFTER = statement(
     select(material_chunks.c.ordinal, material_chunks.c.section, material_chunks.c.text)
     .where(*_of_chunks, material_chunks.c.ordinal > bindparam("after"))
     .order_by(material_chunks.c.ordinal)
@@ -182,9 +186,14 @@ INSERT_EMBEDDINGS = statement(
         ),
     )
 )
+_term_texts = (
+    func.unnest(bindparam("ordinals", type_=ARRAY(Integer)), bindparam("texts", type_=ARRAY(Text)))
+    .table_valued(column("ordinal", Integer), column("text", Text))
+    .render_derived()
+)
 _english = cast(literal("english"), REGCONFIG)
 _term = (
-    func.unnest(func.to_tsvector(_english, material_chunks.c.section + literal(" ") + material_chunks.c.text))
+    func.unnest(func.to_tsvector(_english, _term_texts.c.text))
     .table_valued(column("lexeme", Text), column("positions", ARRAY(SmallInteger)), "weights")
     .lateral("term")
 )
@@ -194,15 +203,15 @@ _inserted = (
     .from_select(
         ["scope_id", "term", "material_id", "ordinal", "occurrences", "chunk_length"],
         select(
-            material_chunks.c.scope_id,
+            scope(),
             _term.c.lexeme,
-            material_chunks.c.material_id,
-            material_chunks.c.ordinal,
+            _material_id,
+            _term_texts.c.ordinal,
             _occurrences,
-            func.sum(_occurrences).over(partition_by=material_chunks.c.ordinal),
+            func.sum(_occurrences).over(partition_by=_term_texts.c.ordinal),
         )
-        .join(_term, true())
-        .where(*_of_chunks),
+        .select_from(_term_texts)
+        .join(_term, true()),
     )
     .returning(chunk_terms.c.occurrences)
     .cte("inserted")
@@ -257,9 +266,9 @@ class Attempt:
         """Returns the number of chunks of the material."""
         return await executor.one(GET_CHUNK_COUNT, **self._key) or 0
 
-    async def list_unembedded(self, executor: Executor, after: int, limit: int) -> list[UnembeddedChunkRow]:
-        """Lists the next chunks to embed, after an ordinal."""
-        return await executor.all(LIST_UNEMBEDDED, after=after, limit=limit, **self._key)
+    async def list_chunks_after(self, executor: Executor, after: int, limit: int) -> list[UnembeddedChunkRow]:
+        """Lists the next chunks after an ordinal, in order."""
+        return await executor.all(LIST_CHUNKS_AFTER, after=after, limit=limit, **self._key)
 
     async def save_embeddings(
         self, transaction: Transaction, set_id: int, vectors: Sequence[tuple[int, int, Vector]]
@@ -276,7 +285,18 @@ class Attempt:
 
     async def finish(self, transaction: Transaction) -> None:
         """Inserts the postings and sets the material to READY. Call `advance` first in the same transaction."""
-        term_count = await transaction.one(INSERT_TERMS, **self._key)
+        term_count = 0
+        after = -1
+        while chunks := await self.list_chunks_after(transaction, after, _TERM_BATCH_CHUNKS):
+            # In a thread, because a batch takes several milliseconds.
+            texts = await asyncio.to_thread(
+                lambda rows: [to_term_text(f"{row.section} {row.text}") for row in rows], chunks
+            )
+            ordinals = [chunk.ordinal for chunk in chunks]
+            term_count += (
+                await transaction.one(INSERT_TERMS, ordinals=ordinals, texts=texts, **self._key) or 0
+            )
+            after = ordinals[-1]
         await transaction.run(FINISH, term_count=term_count, **self._attempt_key)
 
     async def fail(self, transaction: Transaction, reason: str, message: str) -> None:
