@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from chat_service.answers.sanitizer import Number, OutputSanitizer, Token
 from chat_service.chats.types import HistoryRow
-from chat_service.tutors.sentences import find_sentences
+from chat_service.tutors.sentences import find_sentences, words
 from chat_service.tutors.types import ChatTurn, Passage
 from meno.chat.v1.resources_pb2 import Citation
 from meno.content.v1.resources_pb2 import Chunk
@@ -23,7 +23,7 @@ HISTORY_CHARACTERS = 8_000
 """Maximum length of these messages together."""
 
 _MAX_CLAIM_CHARACTERS = 4_000
-_MIN_QUOTED_WORDS = 4
+_MIN_QUOTED_WORDS = 2
 _NUMBER = re.compile(r"\s?\[\d+\]")
 
 Part: TypeAlias = str | Citation
@@ -127,15 +127,14 @@ def find_quote(claim: str, passage: str) -> tuple[int, int]:
     """Returns the character range of the passage that the claim quotes verbatim, or the whole passage.
 
     The range extends from the first to the last quoted sentence. White space may differ, also because the
-    sanitizer inserts spaces. Paraphrases and sentences of fewer than four words are not matched.
+    sanitizer inserts spaces. Paraphrases and sentences of one word are not matched.
     """
     positions = [index for index, character in enumerate(passage) if not character.isspace()]
     text = "".join(passage[index] for index in positions)
     found = []
     for start, end in find_sentences(claim):
-        words = claim[start:end].split()
-        quote = "".join(words)
-        if len(words) >= _MIN_QUOTED_WORDS and (at := text.find(quote)) >= 0:
+        quote = "".join(claim[start:end].split())
+        if len(words(claim[start:end])) >= _MIN_QUOTED_WORDS and (at := text.find(quote)) >= 0:
             found.append((positions[at], positions[at + len(quote) - 1] + 1))
     if not found:
         return 0, len(passage)

@@ -2,9 +2,11 @@
 
 The score of a sentence sums the idf weights (over the sentences of all passages) of the question words
 that it contains. Question words elsewhere in its passage count less, and lower-ranked passages are
-discounted. The same question and passages always give the same answer.
+discounted. The first sentence below a heading may lack the words of the heading. The same question and
+passages always give the same answer.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -36,22 +38,27 @@ _RANK_DISCOUNT = 0.08
 """Discount for each rank of the passage."""
 _MAX_SENTENCE_CHARACTERS = 600
 _MIN_SENTENCE_WORDS = 4
+_MIN_LABELLED_WORDS = 2
+"""A shorter sentence is quoted if it names its subject, as `Peru: Lima` does, or is the first below a heading."""
+_LABELLED = re.compile(r"[:=|→–—]")
 _WORDS_PER_PIECE = 6
 
 # Questions, exercises, and announcements of later content.
 _EXERCISE = re.compile(
-    r"\?$|^(?:compare|define|describe|discuss|explain|identify|name|state|write)\b"
+    r"[?？؟]$|^(?:compare|define|describe|discuss|explain|identify|name|state|write)\b"
     r"|\b(?:this|the|next) (?:chapter|lesson|section|unit)\b",
     re.I,
 )
+_SENTENCE_END = tuple(".!?।॥։።។။؟۔。！？｡\"'”’)]")
 _CITATION_NUMBER = re.compile(r"\[(\d+)\]")
 _STOP_WORDS = """
 a about all also am an and any are as at be been being but by can could did do does doing for from get give
 had has have how i if in into is it its just kind many me mean meant means much my name of on one or our
-should so some tell than that the their them then there these they this those through to type us use used
+s should so some tell than that the their them then there these they this those through to type us use used
 was we were what when where which who whom whose why will with would you your explain describe please
 """
 _STOP_STEMS = stems(_STOP_WORDS)
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+(.+)$", re.M)
 
 
 class Sentence(NamedTuple):
@@ -63,6 +70,8 @@ class Sentence(NamedTuple):
     end: int
     text: str
     stems: frozenset[str]
+    heading: frozenset[str]
+    """The stems of the heading above the sentence, if the sentence is the first below it."""
 
 
 class ExtractiveTutor:
@@ -93,11 +102,13 @@ def choose(question: str, passages: Sequence[Passage]) -> list[Sentence]:
     weights = _weights(question_stems, sentences)
     context = [stems(f"{passage.title} {passage.section}") for passage in passages]
     for sentence in sentences:
-        context[sentence.passage] |= sentence.stems
+        context[sentence.passage] |= sentence.stems | sentence.heading
     scored = [
         (_score(sentence, weights, context[sentence.passage]), sentence)
         for sentence in sentences
-        if question_stems & sentence.stems
+        if question_stems & (sentence.stems | sentence.heading)
+        # A shorter sentence that only repeats the question answers nothing.
+        and (len(sentence.stems) >= _MIN_SENTENCE_WORDS or sentence.stems - question_stems)
     ]
     scored.sort(key=lambda pair: (-pair[0], pair[1].passage, pair[1].start))
     if not scored or scored[0][0] < _MIN_RELEVANCE * sum(weights.values()):
@@ -108,11 +119,22 @@ def choose(question: str, passages: Sequence[Passage]) -> list[Sentence]:
 
 def _sentences(passages: Sequence[Passage]) -> Iterator[Sentence]:
     for index, passage in enumerate(passages):
+        heading, last_end = passage.section, 0
         for start, end in find_sentences(passage.text):
             text = " ".join(passage.text[start:end].split())
+            heading = _last_heading(passage.text[last_end:start]) or heading
             found = words(text)
-            if len(text) <= _MAX_SENTENCE_CHARACTERS and len(found) >= _MIN_SENTENCE_WORDS:
-                yield Sentence(index, start, end, text, frozenset(map(stem, found)))
+            is_labelled = bool(heading) or _LABELLED.search(text) is not None
+            min_words = _MIN_LABELLED_WORDS if is_labelled else _MIN_SENTENCE_WORDS
+            if len(text) <= _MAX_SENTENCE_CHARACTERS and len(found) >= min_words:
+                yield Sentence(index, start, end, text, frozenset(map(stem, found)), stems(heading))
+            heading, last_end = "", end
+
+
+def _last_heading(text: str) -> str:
+    """Returns the last heading in the text between two sentences, or an empty string."""
+    headings: list[str] = _HEADING.findall(text)
+    return headings[-1] if headings else ""
 
 
 def _weights(question_stems: frozenset[str], sentences: Sequence[Sentence]) -> dict[str, float]:
@@ -153,11 +175,13 @@ def _group_by_passage(chosen: Sequence[Sentence]) -> list[list[Sentence]]:
 
 
 def _quotation(passages: Sequence[Passage], group: Sequence[Sentence]) -> str:
-    """Returns the sentences of one passage with its number.
+    """Returns the sentences of one passage with its number. Rows and list items are paragraphs of their own.
 
     Spaces separate the brackets of numbers in the sentences, so that they are not read as citations.
     """
-    quoted = " ".join(sentence.text for sentence in group)
+    quoted = group[0].text
+    for previous, sentence in itertools.pairwise(group):
+        quoted += (" " if previous.text.endswith(_SENTENCE_END) else "\n\n") + sentence.text
     return _CITATION_NUMBER.sub(r"[ \1 ]", quoted) + f" [{group[0].passage + 1}]"
 
 

@@ -1,38 +1,60 @@
 """Splits text into sentences and words."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-# A group matches the punctuation that belongs to the sentence before the boundary.
+from chassis.words import fold, split_words
+
+# A group matches the punctuation that belongs to the sentence before the boundary. Scripts without capitals and
+# spaces have their own marks: Devanagari, Arabic, Urdu, Armenian, Ethiopic, Khmer, Burmese, Chinese and Japanese.
 _BOUNDARY = re.compile(
-    r"([.!?][\"'’”)\]]*)\s+(?=[\"'“‘(\[`]?[^\W_a-z])"
-    r"|([。！？])"
+    r"([.!?][\"'’”)\]]*)\s+(?=[\"'“‘„«¿¡(\[`]?[^\W_a-z])"
+    r"|([।॥։።។။][\"'’”)\]]*)"
+    r"|([؟۔][\"'’”)\]]*)(?=\s)"
+    r"|([。！？｡][」』”’）]*)"
     r"|\n\s*\n"
-    r"|\n(?=\s*(?:[-*+•#>|]|\d+[.)])\s)"
+    r"|\n(?=\s*(?:\||(?:[-*+•>]|#{1,6}|\d+[.)])\s))"
 )
 _ABBREVIATION = re.compile(
     r"(?<![\w.])(?:[A-Za-z]|e\.g|i\.e|cf|vs|ca|approx|no|fig|eq|dr|mrs?|ms|prof|st|jr|sr)\.$", re.I
 )
 _MAX_ABBREVIATION_CHARACTERS = 9
+_HEADING_LINE = re.compile(r"\s*#{1,6}(?:\s[^\n]*)?(?:\n|$)")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•>]\s+|\d+[.)]\s+)?")
-_NOT_PROSE = re.compile(r"#|\||`{3}")
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_CODE_FENCE = "```"
+_CELL_EDGE = "|"
+# The row of dashes below the header of a table.
+_TABLE_RULE = re.compile(r"\s*\|[\s|:]*-[\s|:-]*(?:\n|$)")
 
 
 def find_sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yields the start and end of each sentence. Headings, tables and code are not sentences."""
+    """Yields the start and end of each sentence. An item of a list and a row of a table count as sentences.
+
+    Headings, headers of tables and code are not sentences.
+    """
     start = 0
     for stop, next_start in _boundaries(text):
         if _ABBREVIATION.search(text, max(start, stop - _MAX_ABBREVIATION_CHARACTERS), stop):
             continue
-        marker = _LIST_MARKER.match(text, start, stop)
-        begin = marker.end() if marker else start
-        end = begin + len(text[begin:stop].rstrip())
-        if begin < end and not _NOT_PROSE.match(text, begin):
+        begin = _skip_markup(text, start, stop)
+        is_row = text.startswith(_CELL_EDGE, begin, stop)
+        if is_row:
+            is_header = _TABLE_RULE.match(text, next_start) or _TABLE_RULE.match(text, begin)
+            begin = stop if is_header else begin + len(_CELL_EDGE)
+            begin += len(text[begin:stop]) - len(text[begin:stop].lstrip())
+        end = begin + len(text[begin:stop].rstrip(" \t\n" + _CELL_EDGE if is_row else None))
+        if begin < end and not text.startswith(_CODE_FENCE, begin):
             yield begin, end
         start = next_start
+
+
+def _skip_markup(text: str, start: int, stop: int) -> int:
+    """Returns the position after headings and the marker of a list item."""
+    for markup in (_HEADING_LINE, _LIST_MARKER):
+        if match := markup.match(text, start, stop):
+            start = match.end()
+    return start
 
 
 @lru_cache(maxsize=8192)
@@ -57,9 +79,8 @@ def stems(text: str) -> frozenset[str]:
 
 
 def words(text: str) -> list[str]:
-    """Returns the words of a text, normalised for comparison (NFKC, casefolded)."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return _WORD.findall(plain.casefold())
+    """Returns the words of a text, folded for comparison."""
+    return split_words(fold(text))
 
 
 def _boundaries(text: str) -> Iterator[tuple[int, int]]:
