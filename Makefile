@@ -30,7 +30,7 @@ down: runtime  ## Stop the stack
 	@$(LOCAL) down
 
 status: runtime  ## Show the state of the stack
-	@$(LOCAL) status
+	@$(LOCAL) status || [ $$? = 3 ]
 
 logs: runtime  ## Show the logs of the stack
 	@$(LOCAL) logs

@@ -98,7 +98,7 @@ def _restore(
         _replace(layout, restored, erasures, progress)
         _finish(layout, restored)
         return
-    running = Layout(layout.directory, state.port or layout.port)
+    running = Layout(layout.directory, state.port or layout.port, tuple(state.allowed_origins))
     with ExitStack() as undo:
         undo.callback(control.up, running, Console(quiet=True))
         progress("stopping the stack")

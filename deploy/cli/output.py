@@ -126,7 +126,7 @@ def command_path() -> str:
 
 def print_next_step(command: str, purpose: str = "") -> None:
     """Prints the suggested next command, which begins with `meno`, and what it does."""
-    qualified = _qualified(command_path() + command.removeprefix("meno"))
+    qualified = qualify(command)
     hint = Text("next: ", style="dim") + Text(qualified, style="bold")
     if purpose:
         hint += Text(f"  {purpose}", style="dim")
@@ -141,13 +141,13 @@ def print_error(text: object) -> None:
 
 def format_hint(text: str, style: str = "yellow") -> Text:
     """Returns a hint in which every `meno` command is written as the user has to call it."""
-    qualified = _COMMAND.sub(lambda found: f"`{_qualified(command_path() + found[1])}`", text)
+    qualified = _COMMAND.sub(lambda found: f"`{qualify(f'meno{found[1]}')}`", text)
     return Text(sanitize(qualified), style=style)
 
 
-def _qualified(command: str) -> str:
-    """Returns a command with the options that choose the target of this one."""
-    return " ".join((command, *target_options))
+def qualify(command: str) -> str:
+    """Returns a command, which begins with `meno`, as the user has to call it for the target of this one."""
+    return " ".join((command_path() + command.removeprefix("meno"), *target_options))
 
 
 class Steps:

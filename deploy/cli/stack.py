@@ -1,5 +1,6 @@
 """`meno up`, `down`, `status`, `logs`, `demo` and `clean`: the stack on this machine."""
 
+import re
 import shutil
 import time
 from dataclasses import asdict
@@ -20,19 +21,46 @@ if TYPE_CHECKING:
 
 _LOG_NAMES = ("supervisor", "postgres", *SERVICES, "gateway", "access")
 """The programs that have a log."""
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5}|:\*)?")
 
 
-def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:
+def _check_origins(values: list[str]) -> list[str]:
+    for value in values:
+        if not _ORIGIN.fullmatch(value):
+            raise typer.BadParameter(
+                f"must have the form https://host or https://host:port, without a path, not {value}"
+            )
+    return values
+
+
+def up(
+    context: typer.Context,
+    port: Port = DEFAULT_PORT,
+    directory: Directory = DIRECTORY,
+    allowed_origin: Annotated[
+        list[str],
+        typer.Option(
+            help="a browser origin that may call the gateway, such as https://learn.example.org; "
+            "repeat it for several; every port of localhost is allowed anyway",
+            show_default=False,
+            callback=_check_origins,
+        ),
+    ] = [],  # noqa: B006  # typer copies it
+) -> None:
     """Start the stack and keep it running in the background.
 
     Example: [bold]meno up --port 8090[/]
     """
-    layout = Layout(directory, port)
+    layout = Layout(directory, port, tuple(allowed_origin))
     before = load(layout) if is_running(layout) else None
     source = context.get_parameter_source("port")
     if before and before.port not in (0, port) and source and source.name != "DEFAULT":
         raise CliError(
             f"Meno already runs at http://localhost:{before.port}: run `meno down`, then `meno up --port {port}`"
+        )
+    if before and allowed_origin and set(allowed_origin) != set(before.allowed_origins):
+        raise CliError(
+            "Meno already runs with other allowed origins: run `meno down`, then `meno up` with them"
         )
     state, started = _up(layout, console)
     console.print(
@@ -44,8 +72,8 @@ def up(context: typer.Context, port: Port = DEFAULT_PORT, directory: Directory =
         ("sign in", ("user create-admin", "sign-in NAME")),
         ("stop it", ("down",)),
     ):
-        text = " · ".join(f"{output.command_path()} {command}" for command in commands)
-        console.print(f"  {label:<16} {text}", soft_wrap=True)
+        text = " · ".join(output.qualify(f"meno {command}") for command in commands)
+        console.print(f"  {label:<16} {text}", soft_wrap=True, markup=False)
 
 
 def down(directory: Directory = DIRECTORY) -> None:
@@ -94,7 +122,14 @@ def logs(
         ),
     ] = "",
     *,
-    follow: Annotated[bool, typer.Option(help="keep printing new lines until interrupted")] = True,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="print new lines until interrupted; default: as long as the stack runs",
+            show_default=False,
+        ),
+    ] = None,
     directory: Directory = DIRECTORY,
 ) -> None:
     """Show the logs of the programs.
@@ -103,7 +138,8 @@ def logs(
     """
     from deploy.stack import tail
 
-    tail.show(Layout(directory), program, console, follow=follow)
+    layout = Layout(directory)
+    tail.show(layout, program, console, lambda: is_running(layout) if follow is None else follow)
 
 
 def demo(*, yes: Yes = False, port: Port = DEFAULT_PORT, directory: Directory = DIRECTORY) -> None:

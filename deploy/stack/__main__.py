@@ -18,9 +18,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.stack")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="directory of the stack")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the gateway")
+    parser.add_argument("--allowed-origin", action="append", default=[], help="browser origin that may call")
     options = parser.parse_args()
+    layout = Layout(options.directory, options.port, tuple(options.allowed_origin))
     try:
-        return asyncio.run(Supervisor(Layout(options.directory, options.port)).run())
+        return asyncio.run(Supervisor(layout).run())
     except CliError as error:
         sys.stderr.write(f"{error}\n")
         return 1

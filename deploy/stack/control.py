@@ -108,6 +108,7 @@ def _launch(layout: Layout) -> "subprocess.Popen[bytes]":
                 str(layout.port),
                 "--directory",
                 str(layout.directory),
+                *(f"--allowed-origin={origin}" for origin in layout.allowed_origins),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,

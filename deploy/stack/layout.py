@@ -20,6 +20,11 @@ DEFAULT_PORT = 8080
 NEEDED_BYTES = 300 * 1024 * 1024
 """The free space that a start requires on every disk that the stack writes to."""
 
+_INHERITED = frozenset(
+    {"PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+)
+_INHERITED_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+
 _FIRST_PORT = 20_000
 _LAST_PORT = 30_000
 """The range is below the ports that the system uses for outgoing connections."""
@@ -32,6 +37,8 @@ class Layout:
     directory: Path = DIRECTORY
     port: int = DEFAULT_PORT
     """Port of the gateway."""
+    allowed_origins: tuple[str, ...] = ()
+    """Browser origins that may call the gateway, besides every port of this machine."""
 
     @property
     def lock(self) -> Path:
@@ -54,6 +61,11 @@ class Layout:
         return self.directory / "cache"
 
     @property
+    def keys(self) -> Path:
+        """The directory of the API keys of models, which `file:` references name."""
+        return self.directory / "keys"
+
+    @property
     def docs(self) -> Path:
         """The directory of the OpenAPI document and its viewer."""
         return self.directory / "docs"
@@ -73,7 +85,7 @@ class Layout:
     def prepare(self) -> None:
         """Creates the directories. Raises CliError if that fails or if the disk is almost full."""
         try:
-            for directory in (self.directory, self.directory / "logs", self.storage, self.cache):
+            for directory in (self.directory, self.directory / "logs", self.storage, self.cache, self.keys):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise CliError(f"cannot write {self.directory}: {error.strerror or error}") from error
@@ -135,13 +147,20 @@ def choose_ports(layout: Layout) -> Ports:
 
 
 def environment() -> dict[str, str]:
-    """Returns the environment of a program: that of this process without its MENO_ settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MENO_")}
+    """Returns the environment of a program: PATH, locale, time zone, proxies and trusted certificates.
+
+    Other variables of the shell can be secrets, which an administrator could have sent as the key of a model.
+    """
+    inherited = {name: value for name, value in os.environ.items() if _is_inherited(name)}
     return {
         **inherited,
         "PYTHONUNBUFFERED": "1",
         "PATH": os.pathsep.join([_scripts_directory(), inherited.get("PATH", "")]),
     }
+
+
+def _is_inherited(name: str) -> bool:
+    return name in _INHERITED or name.lower() in _INHERITED_PROXIES or name.startswith("LC_")
 
 
 def _scripts_directory() -> str:

@@ -35,6 +35,8 @@ SUPERUSER = "postgres"
 DIRECTORY_VARIABLE = "MENO_POSTGRES_DIRECTORY"
 """The environment variable with the directory of another PostgreSQL 18 with pgvector."""
 
+_STATUS_LINE = 7
+"""The index of the line of `postmaster.pid` with the status of the server."""
 _FSYNC_VARIABLE = "MENO_TEST_FSYNC"
 _UNPRIVILEGED = "nobody"
 _ROOT_DIRECTORY = Path("/var/lib/meno")
@@ -144,11 +146,24 @@ class Postgres:
 
     def answers(self) -> bool:
         """Returns whether the server accepts connections."""
+        if not self._is_ready():
+            return False
         try:
             psycopg.connect(self.url("postgres", SUPERUSER), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
+
+    def _is_ready(self) -> bool:
+        """Returns whether the server has announced that it is ready.
+
+        A connection before that would be a FATAL line in its log.
+        """
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
     def provision(self, accesses: Iterable[Access]) -> None:
         """Creates missing databases, roles and extensions, and sets the access rules."""

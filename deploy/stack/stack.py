@@ -104,14 +104,14 @@ class Stack:
             name=f"{name} migrate",
             command=(sys.executable, "-m", name, "migrate"),
             log=self.layout.log(name),
-            environment=self.environment(name),
+            environment={**self.environment(name), **self._owner_environment(name)},
             directory=ROOT,
         )
 
     def envoy(self) -> Program:
         """Writes the configuration of the gateway, and returns its program."""
         config = self.layout.directory / "gateway.json"
-        config.write_text(json.dumps(configuration(self._gateway())))
+        config.write_text(json.dumps(configuration(self.gateway())))
         return Program(
             name=GATEWAY,
             command=(
@@ -125,6 +125,9 @@ class Stack:
                 "500",
                 "--log-level",
                 "warning",
+                # The first fetch of the keys always fails, because this gateway does not serve them yet.
+                "--component-log-level",
+                "jwt:error",
                 "--log-format",
                 "%Y-%m-%dT%T.%eZ %l %n %v",
             ),
@@ -150,7 +153,10 @@ class Stack:
         return self.postgres.data / f"{name}.migrated"
 
     def environment(self, name: str) -> dict[str, str]:
-        """Returns the environment of a service."""
+        """Returns the environment of a service. It has no access to the database as its owner.
+
+        The protection of the audit log depends on the missing rights of the serving role.
+        """
         port, ops_port = self.ports.services[name]
         access = self.accesses[SERVICES.index(name)]
         addresses = {
@@ -161,7 +167,6 @@ class Stack:
             **environment(),
             **addresses,
             "MENO_DATABASE_URL": self.postgres.url(access.database, access.server),
-            "MENO_OWNER_DATABASE_URL": self.postgres.url(access.database, access.owner),
             "MENO_HOST": _LOOPBACK,
             "MENO_PORTS": str(port),
             "MENO_OPS_HOST": _LOOPBACK,
@@ -171,10 +176,16 @@ class Stack:
             "MENO_PUBLIC_URL": f"http://localhost:{self.ports.gateway}",
             "MENO_STORAGE_URL": self.layout.storage.as_uri(),
             "MENO_CACHE_DIRECTORY": str(self.layout.cache),
+            "MENO_KEY_DIRECTORY": str(self.layout.keys),
             **_SERVICE_SETTINGS.get(name, {}),
         }
 
-    def _gateway(self) -> Gateway:
+    def _owner_environment(self, name: str) -> dict[str, str]:
+        access = self.accesses[SERVICES.index(name)]
+        return {"MENO_OWNER_DATABASE_URL": self.postgres.url(access.database, access.owner)}
+
+    def gateway(self) -> Gateway:
+        """Returns the settings of the gateway."""
         return Gateway(
             descriptors=descriptors(),
             tls_directory=self.layout.tls(GATEWAY),
@@ -183,7 +194,7 @@ class Stack:
             port=self.ports.gateway,
             keys_port=self.ports.keys,
             admin_port=self.ports.admin,
-            allowed_origins=("http://localhost:*", "http://127.0.0.1:*"),
+            allowed_origins=("http://localhost:*", "http://127.0.0.1:*", *self.layout.allowed_origins),
             pages=pages(self.layout.docs),
             access_log=str(self.layout.log("access")),
         )

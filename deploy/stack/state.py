@@ -41,6 +41,7 @@ class State:
     supervisor: int = 0
     port: int = 0
     admin_port: int = 0
+    allowed_origins: list[str] = field(default_factory=list)
     services: dict[str, list[int]] = field(default_factory=dict)
     programs: dict[str, Running] = field(default_factory=dict)
 

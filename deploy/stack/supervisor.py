@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from deploy.gateway import site
 from deploy.gateway.contracts import descriptors
-from deploy.stack import orphans, readiness
+from deploy.stack import orphans, readiness, rotation
 from deploy.stack.errors import CliError
 from deploy.stack.layout import SERVICES, Layout, choose_ports
 from deploy.stack.orphans import Reaper
@@ -36,7 +36,7 @@ class Supervisor:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._state = State(supervisor=os.getpid())
+        self._state = State(supervisor=os.getpid(), allowed_origins=[*layout.allowed_origins])
         self._reaper = Reaper()
         self._programs: dict[str, Program] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -93,6 +93,7 @@ class Supervisor:
         self._state.port, self._state.admin_port = ports.gateway, ports.admin
         self._state.services = {name: list(pair) for name, pair in ports.services.items()}
 
+        self._monitors = [asyncio.create_task(rotation.run(self._layout.directory / "logs"))]
         self._begin_step("database")
         await asyncio.to_thread(stack.postgres.prepare)
         await self._launch(stack.postgres.program())
@@ -104,18 +105,20 @@ class Supervisor:
 
         self._begin_step("services")
         stack.issue_certificates()
-        for name in SERVICES:
-            await self._launch(stack.service(name))
+        # The other services would log failed calls until identity_service serves.
+        first, *others = SERVICES
+        await self._launch(stack.service(first))
         await asyncio.to_thread(site.write, descriptors(), self._layout.docs)
-        await asyncio.gather(
-            *(self._wait_until_serving(name, ops) for name, (_, ops) in ports.services.items())
-        )
+        await self._wait_until_serving(first, ports.services[first][1])
+        for name in others:
+            await self._launch(stack.service(name))
+        await asyncio.gather(*(self._wait_until_serving(name, ports.services[name][1]) for name in others))
 
         self._begin_step("gateway")
         await self._launch(stack.envoy())
         await self._wait_until("gateway", lambda: readiness.gateway_serves(ports))
 
-        self._monitors = [asyncio.create_task(self._restart_on_exit(name)) for name in self._programs]
+        self._monitors += [asyncio.create_task(self._restart_on_exit(name)) for name in self._programs]
         self._state.ready = True
         self._begin_step("ready")
 

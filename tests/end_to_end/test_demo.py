@@ -9,6 +9,8 @@ from deploy.stack.postgres import Postgres
 from deploy.stack.state import is_running
 from tests import local_stack
 
+ALARMING = ('"level": "warning"', '"level": "error"', "FATAL: ", "ERROR: ", "Traceback", "jwks.json: failed")
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -19,6 +21,8 @@ def test_the_demo_succeeds_and_stops_the_stack(tmp_path: Path) -> None:
         assert not is_running(Layout(tmp_path))
         for text in ("does not answer this question", "verified citations", "rejected calls"):
             assert text in done.stdout
+        logs = "".join(file.read_text() for file in (tmp_path / "logs").glob("*.log"))
+        assert [line for line in logs.splitlines() if any(mark in line for mark in ALARMING)] == []
     finally:
         local_stack.run_module("clean", "--yes", directory=tmp_path)
         Postgres(tmp_path).remove()
