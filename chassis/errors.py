@@ -94,7 +94,10 @@ class TokenRevoked(ChassisError):
 
 class AccessDenied(ChassisError):
     def __init__(self) -> None:
-        super().__init__("Permission denied, or the resource does not exist.")
+        super().__init__(
+            "Permission denied, or the resource does not exist. "
+            "Refresh the access token if the permission is new."
+        )
 
 
 class FieldInvalid(ChassisError):

@@ -137,7 +137,7 @@ async def test_an_error_after_the_first_message_is_also_sent_as_the_last_message
     received, reason = await _until_error(stub.Watch(request, **bearer(env.issuer.token(str(uuid.uuid4())))))
     assert (reason, received[-1].error.message) == (
         "ACCESS_DENIED",
-        "Permission denied, or the resource does not exist.",
+        "Permission denied, or the resource does not exist. Refresh the access token if the permission is new.",
     )
 
 

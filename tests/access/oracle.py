@@ -14,7 +14,10 @@ from meno.access.v1.access_pb2 import Allow, ClassRole, GlobalRole
 _REASONS = {
     "TOKEN_MISSING": (16, "Sign in, and send the access token as `authorization: Bearer …`."),
     "TOKEN_REVOKED": (16, "The access token was revoked because your permissions changed. Refresh it."),
-    "ACCESS_DENIED": (7, "Permission denied, or the resource does not exist."),
+    "ACCESS_DENIED": (
+        7,
+        "Permission denied, or the resource does not exist. Refresh the access token if the permission is new.",
+    ),
 }
 
 
