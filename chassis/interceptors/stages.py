@@ -112,6 +112,11 @@ def stream_revocation(security: SecurityContext, method: Method) -> CallContextM
     return lambda call: security.revocations.cancel_on_revocation(call.caller)
 
 
+def stream_limit(security: SecurityContext, method: Method) -> CallContextManager | None:
+    """Limits the open streams of an address and of a guest."""
+    return security.stream_limits.hold if method.server_streaming or method.client_streaming else None
+
+
 def deadline(security: SecurityContext, method: Method) -> CallContextManager | None:
     """Sets a deadline on a unary call without one; gRPC itself enforces that of the client."""
     if method.server_streaming:
@@ -175,6 +180,8 @@ CHAIN: tuple[Stage, ...] = (
     Stage("authentication", before=authentication),
     # Before validation (AIP-211), so that unauthorised callers learn nothing from field errors.
     Stage("access", before=access),
+    # After authentication, because guests have lower limits.
+    Stage("stream_limit", around=stream_limit),
     # After authentication, because only now is there a caller whose token can be revoked.
     Stage("stream_revocation", around=stream_revocation),
     # After access has replaced `me`.

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from chassis import contracts
+from chassis import calls, contracts, stream_limits
 from chassis.calls import Context
 from chassis.interceptors import streams
 from chassis.interceptors.chain import Chain
@@ -128,6 +128,57 @@ async def test_the_number_of_open_streams_of_a_user_is_limited(
     watching[0].cancel()
     while await _fails(stub.Watch(request, **mine)):
         continue
+
+
+@pytest.mark.parametrize(
+    ("guest", "addresses", "other"),
+    [
+        (False, ["203.0.113.1", "203.0.113.1"], "203.0.113.2"),
+        (False, ["2001:db8:1:1::1", "2001:db8:1:1::2"], "2001:db8:1:2::1"),
+        (True, ["203.0.113.1", "203.0.113.1"], "203.0.113.2"),
+    ],
+    ids=["ipv4", "ipv6", "guests"],
+)
+async def test_the_number_of_open_streams_of_an_address_is_limited(
+    env: TestEnvironment,
+    stub: Any,
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+    guest: bool,
+    addresses: list[str],
+    other: str,
+) -> None:
+    monkeypatch.setattr(stream_limits, "MAX_GUESTS_PER_ADDRESS" if guest else "MAX_PER_ADDRESS", 2)
+    opened = [_watch_from(env, stub, probe, address, guest=guest) for address in addresses]
+    for call in opened:
+        await anext(aiter(call))
+    assert (
+        await expect_error(_watch_from(env, stub, probe, addresses[0], guest=guest))
+    ).reason == "RATE_LIMITED"
+    for call in (
+        _watch_from(env, stub, probe, other, guest=guest),
+        _watch_from(env, stub, probe, addresses[0], guest=not guest),
+    ):
+        await anext(aiter(call))
+    opened[0].cancel()
+    while await _fails(_watch_from(env, stub, probe, addresses[0], guest=guest)):
+        continue
+
+
+async def test_a_guest_has_fewer_open_streams(env: TestEnvironment, stub: Any, probe: Probe) -> None:
+    guest = str(uuid.uuid4())
+    for number in range(stream_limits.MAX_PER_GUEST):
+        await anext(aiter(_watch_from(env, stub, probe, f"203.0.113.{number}", guest=True, user_id=guest)))
+    refused = _watch_from(env, stub, probe, "203.0.113.99", guest=True, user_id=guest)
+    assert (await expect_error(refused)).reason == "RATE_LIMITED"
+
+
+def _watch_from(
+    env: TestEnvironment, stub: Any, probe: Probe, address: str, *, guest: bool, user_id: str = ""
+) -> Any:
+    token = env.issuer.token(user_id or str(uuid.uuid4()), guest=guest)
+    metadata = (("authorization", f"Bearer {token}"), (calls.CLIENT_ADDRESS, address))
+    return stub.Watch(probe.messages.EchoRequest(user_id="me"), metadata=metadata)
 
 
 async def test_an_error_after_the_first_message_is_also_sent_as_the_last_message(

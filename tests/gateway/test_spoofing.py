@@ -66,6 +66,7 @@ class ServedCall(NamedTuple):
 
 
 ADDRESSES: list[str] = []
+"""The address that the gateway has sent with each served call."""
 SERVED_CALLS: list[ServedCall] = []
 
 
