@@ -9,13 +9,18 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import protovalidate
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from deploy.gateway.contracts import descriptors, routed_rpcs
+from deploy.gateway.openapi.descriptors import Contracts
 from deploy.gateway.openapi.document import document
+from deploy.gateway.openapi.operations import bindings
 
 RPCS = routed_rpcs(descriptors())
 DIGEST = """
@@ -248,3 +253,26 @@ def test_enumerations_document_each_value(openapi: dict[str, Any]) -> None:
     phase = openapi["components"]["schemas"]["meno.session.v1.SessionPhase"]
     assert phase["enum"][1] == "SESSION_PHASE_INTAKE"
     assert "- `SESSION_PHASE_INTAKE`: The goal of the learner is determined." in phase["description"]
+
+
+def test_every_example_body_is_valid() -> None:
+    described, contracts = document(descriptors()), Contracts(descriptors())
+    checked = 0
+    for rpc in routed_rpcs(descriptors()):
+        method = contracts.method(rpc)
+        for binding in bindings(method):
+            operation = described["paths"][binding.path][binding.verb]
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" not in content:
+                continue
+            example = content["application/json"]["example"]
+            body = example if binding.body == "*" else {binding.body: example}
+            variables = dict.fromkeys(binding.variables, "018f0000-0000-7000-8000-000000000001")
+            message = ParseDict({**body, **variables}, GetMessageClass(method.input_type)())
+            protovalidate.validate(message)
+            checked += 1
+    assert checked > 40
+
+
+def test_the_sign_in_is_documented_first() -> None:
+    assert document(descriptors())["tags"][0]["name"] == "identity.v1.AuthService"

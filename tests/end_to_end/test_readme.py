@@ -18,9 +18,12 @@ def test_the_python_client_advances_a_session(layout: Layout) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_creates_a_session(layout: Layout) -> None:
+def test_curl_creates_a_class_and_a_session(layout: Layout) -> None:
     calls = _blocks("sh", layout)[0]
-    session = json.loads(_run(["sh", "-euc", calls]))
+    printed = _run(["sh", "-euc", calls])
+    created, end = json.JSONDecoder().raw_decode(printed)
+    session = json.loads(printed[end:])
+    assert (created["title"], created["myRole"]) == ("Physics of the sea", "CLASS_ROLE_TEACHER")
     assert (session["goal"]["text"], session["phase"]) == ("Understand the tides", "SESSION_PHASE_INTAKE")
 
 

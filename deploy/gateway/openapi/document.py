@@ -12,6 +12,7 @@ from deploy.gateway.openapi.schemas import Schemas
 from deploy.gateway.openapi.wellknown import STATUS_SCHEMAS, Schema
 
 _TOKEN = "accessToken"  # noqa: S105 - a name
+_FIRST_SERVICE = "meno.identity.v1.AuthService"
 _CONTEXTS = ("identity", "content", "session", "chat", "access")
 _DESCRIPTION = """\
 The backend of a tutoring platform: users and classes, published content, study sessions, and a tutor that \
@@ -65,7 +66,8 @@ def document(descriptors: Path) -> dict[str, Any]:
     }
 
 
-def _reading_order(rpc: Rpc) -> int:
-    """Returns the position of a context: each one after those that it depends on."""
+def _reading_order(rpc: Rpc) -> tuple[bool, int]:
+    """Returns the position of a service: first the sign-in, then each context after those that it depends on."""
     context = rpc.grpc_service.split(".")[1]
-    return _CONTEXTS.index(context) if context in _CONTEXTS else len(_CONTEXTS)
+    position = _CONTEXTS.index(context) if context in _CONTEXTS else len(_CONTEXTS)
+    return rpc.grpc_service != _FIRST_SERVICE, position

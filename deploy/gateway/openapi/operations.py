@@ -9,7 +9,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from deploy.gateway.contracts import Rpc
-from deploy.gateway.openapi import access_rules, parameters
+from deploy.gateway.openapi import access_rules, examples, parameters
 from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
 from deploy.gateway.openapi.errors import Errors
 from deploy.gateway.openapi.schemas import Schemas
@@ -112,7 +112,8 @@ class Operations:
                 return {"description": _FILE, "required": True, "content": {_BYTES: {"schema": schema}}}
         if method.client_streaming:
             schema = {"type": "array", "items": schema}
-        return {"required": required, "content": {_JSON: {"schema": schema}}}
+        example = examples.example(method.name, schema, self._schemas.components)
+        return {"required": required, "content": {_JSON: {"schema": schema, "example": example}}}
 
     def _response(self, method: MethodDescriptor) -> Schema:
         reply = method.output_type
