@@ -39,6 +39,7 @@ def main():
         install("projects", projects, ["--no-build-isolation"] + editable, label)
         mark_current("contracts", contracts())
     elif not is_current("contracts", contracts()):
+        check_writable()
         say("compiling the contracts")
         run([PYTHON, os.path.join("protos", "compile.py")], "cannot compile the contracts")
         mark_current("contracts", contracts())
@@ -63,10 +64,16 @@ def check_python():
         )
 
 
+def check_writable():
+    if not os.access(ROOT, os.W_OK):
+        stop("cannot write %s: copy the checkout to a directory that you can write to" % ROOT)
+
+
 def create_venv():
     # pip is installed last into a new environment. If it is missing, the creation was interrupted.
     if os.path.exists(os.path.join(VENV, "bin", "pip")):
         return
+    check_writable()
     say("creating .venv with Python %s" % sys.version.split()[0])
     run([sys.executable, "-m", "venv", "--clear", VENV], "cannot create .venv")
 
@@ -75,6 +82,7 @@ def install(name, inputs, arguments, label):
     """Installs packages unless the same inputs were installed before."""
     if is_current(name, inputs):
         return
+    check_writable()
     say("installing " + label)
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps"]
     run(pip + arguments, "cannot install the " + label)

@@ -233,6 +233,24 @@ def test_an_old_python_version_is_reported() -> None:
     assert (done.returncode, "needs Python 3.11 or newer" in line) == (1, True)
 
 
+def test_a_read_only_checkout_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    bootstrap = shutil.copy(ROOT / "deploy" / "bootstrap.py", tmp_path / "deploy")
+    # Root may write everywhere except to a read-only file system.
+    pretend = "import os, runpy, sys; os.access = lambda *_: False; sys.argv = ['bootstrap.py']"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{pretend}; runpy.run_path({str(bootstrap)!r}, run_name='__main__')"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    [line] = done.stderr.strip().splitlines()
+    assert (done.returncode, line.startswith(f"meno: cannot write {tmp_path}: copy the checkout")) == (
+        1,
+        True,
+    )
+
+
 def test_a_stopped_stack_is_reported_as_down(directory: Path) -> None:
     assert local_stack.run_module("status", directory=directory).returncode == 3
     assert "was not running" in local_stack.run_module("down", directory=directory).stdout
