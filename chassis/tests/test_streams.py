@@ -247,6 +247,9 @@ class _SendingContext:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._token}"),)
 
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
     async def write(self, message: Any) -> None:
         # As in gRPC: a message that is given up is still being sent.
         assert not self._is_busy

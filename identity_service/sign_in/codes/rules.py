@@ -7,12 +7,12 @@ from datetime import timedelta
 DIGITS = 6
 LIFETIME = timedelta(minutes=10)
 MAX_FAILURES_OF_NETWORK = 60
-"""Wrong codes of a network in an hour, for all addresses together."""
+"""Maximum number of wrong codes that one network sends in an hour, whatever the addresses."""
 MAX_SENDS = 5
 """Maximum number of consecutive codes that one network requests for an address, with less than SEND_WINDOW
 between them."""
 MAX_SENDS_TO_ADDRESS = 20
-"""The same for all networks together, so that a stranger neither blocks the owner nor floods the address."""
+"""The same for all networks together, so that other people neither block a user nor flood the address."""
 SEND_WINDOW = timedelta(minutes=15)
 
 
