@@ -173,6 +173,12 @@ def test_a_space_before_a_quote_is_not_part_of_the_cell() -> None:
     assert user.name == "Ada, Countess Lovelace"
 
 
+def test_invisible_characters_of_copied_text_are_not_part_of_a_cell() -> None:
+    row = {"sourcedId": "s\ufeff", "givenName": "A\u00adda\u200b", "familyName": "\u200bLove\u2060lace"}
+    [user] = read(rosters.roster(users=[{**row, "email": "ada\u200b@b.example"}])).users.values()
+    assert (user.sourced_id, user.name, user.email) == ("s", "Ada Lovelace", "ada@b.example")
+
+
 def test_entries_that_operating_systems_add_to_a_zip_file_are_ignored() -> None:
     files = {"manifest.csv": rosters.manifest(USERS_ONLY), "users.csv": USERS}
     metadata = ("__MACOSX/", "__MACOSX/._users.csv", "._users.csv", ".DS_Store", "./", "extra/.DS_Store")

@@ -11,6 +11,8 @@ from identity_service.classes.rosters.archive import archive_error
 MAX_ROWS = 50_000
 
 _FIRST_LINE = re.compile(r"[^\s,][^\r\n]*")
+# Soft hyphen, zero width space, word joiner and byte order mark: they come with text that was copied.
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _WRONG_DELIMITERS = {";": "semicolons", "\t": "tabs"}
 
 
@@ -20,7 +22,7 @@ class Row(NamedTuple):
     line: int
     """The line on which the row begins, counted from 1."""
     cells: Mapping[str, str]
-    """By column, without surrounding white space. Empty if the row is not well formed."""
+    """By column, without white space at the ends and invisible characters. Empty if not well formed."""
     well_formed: bool
     """Whether the row has as many cells as the header."""
 
@@ -72,7 +74,7 @@ def _records(file: str, content: bytes) -> Iterator[tuple[int, list[str]]]:
     first_line = 1
     try:
         for values in reader:
-            cells = [value.strip() for value in values]
+            cells = [value.translate(_INVISIBLE).strip() for value in values]
             # Spreadsheets leave rows of commas below the data.
             if any(cells):
                 yield first_line, cells

@@ -139,8 +139,7 @@ def _name(cells: Mapping[str, str]) -> str:
     """Returns the full name. Preferred names take precedence over the given and family name."""
     given = cells.get("preferredGivenName") or cells["givenName"]
     family = cells.get("preferredFamilyName") or cells["familyName"]
-    # Spreadsheets keep invisible characters that were copied from other programs.
-    name = trim(" ".join(trim(part) for part in f"{given} {family}".split()))
+    name = trim(" ".join(f"{given} {family}".split()))
     if not name:
         raise ColumnError("givenName", "must not be empty if familyName is empty")
     return name
