@@ -178,6 +178,8 @@ class MaterialChunkColumns(TypedColumns):
     section: Named[str] = Column(Text)
     char_start: Named[int] = Column(Integer)
     char_end: Named[int] = Column(Integer)
+    places: Named[list[list[Any]]] = Column(JSONB, server_default=text("'[]'"))
+    """The later pages and sections: each its offset in characters, its page and its section."""
     text: Named[str] = Column(Text)
 
 

@@ -108,6 +108,7 @@ def join_text(parts: Iterable[Part]) -> list[Part]:
 def to_citation(number: int, chunk: Chunk, claim: str) -> Citation:
     """Returns the citation of a chunk. Its excerpt is the range that the claim quotes."""
     start, end = find_quote(claim, chunk.text)
+    page, section = _place_at(chunk, chunk.char_start + start)
     return Citation(
         number=number,
         class_id=chunk.class_id,
@@ -115,12 +116,22 @@ def to_citation(number: int, chunk: Chunk, claim: str) -> Citation:
         revision_id=chunk.revision_id,
         chunk_id=chunk.chunk_id,
         material_title=chunk.material_title,
-        page=chunk.page,
-        section=chunk.section,
+        page=page,
+        section=section,
         char_start=chunk.char_start + start,
         char_end=chunk.char_start + end,
         excerpt=chunk.text[start:end],
     )
+
+
+def _place_at(chunk: Chunk, position: int) -> tuple[int, str]:
+    """Returns the page and the section of a position in the extracted text of a chunk."""
+    page, section = chunk.page, chunk.section
+    for place in chunk.places:
+        if place.char_start > position:
+            break
+        page, section = place.page, place.section
+    return page, section
 
 
 def find_quote(claim: str, passage: str) -> tuple[int, int]:

@@ -264,7 +264,7 @@ best AS MATERIALIZED (
 -- the estimates of the planner.
 SELECT
     chunk.scope_id, chunk.material_id, best.revision_id, chunk.chunk_id, best.title, chunk.ordinal,
-    chunk.page, chunk.section, chunk.char_start, chunk.char_end, chunk.text
+    chunk.page, chunk.section, chunk.char_start, chunk.char_end, chunk.text, chunk.places
 FROM best
 CROSS JOIN LATERAL (
     SELECT *

@@ -17,3 +17,5 @@ class ChunkRow(NamedTuple):
     char_start: int
     char_end: int
     text: str
+    places: list[tuple[int, int, str]]
+    """The later pages and sections: each its offset in characters, its page and its section."""

@@ -122,6 +122,7 @@ GET_CHUNK = statement(
         material_chunks.c.char_start,
         material_chunks.c.char_end,
         material_chunks.c.text,
+        material_chunks.c.places,
     )
     .join(
         content_revisions,

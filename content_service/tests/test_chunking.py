@@ -14,7 +14,7 @@ from content_service.materials.ingestion.chunking import (
     split_chunks,
     split_windows,
 )
-from content_service.materials.ingestion.types import ChunkLimits, ExtractedText
+from content_service.materials.ingestion.types import ChunkDraft, ChunkLimits, ExtractedText
 
 TOKENS = 50
 TOKENIZER = minilm_tokenizer()
@@ -121,6 +121,41 @@ def test_the_page_of_a_chunk_is_the_page_where_it_begins(lengths: list[int]) -> 
     text = "\n\n".join(pages)
     for chunk in split_chunks(ExtractedText(text, starts), ChunkLimits(TOKENS, 0), markdown=False):
         assert chunk.page == len([start for start in starts if start <= chunk.char_start])
+
+
+def places_of(chunk: ChunkDraft) -> list[tuple[int, int, str]]:
+    return [(chunk.char_start, chunk.page, chunk.section), *chunk.places]
+
+
+def test_a_chunk_has_the_pages_that_begin_in_it() -> None:
+    pages = [f"Slide {number} is about subject {number}." for number in range(1, 7)]
+    starts = [sum(len(page) + 2 for page in pages[:number]) for number in range(len(pages))]
+    text = "\n\n".join(pages)
+    [chunk] = split_chunks(ExtractedText(text, starts), ChunkLimits(200, 0), markdown=False)
+    assert places_of(chunk) == [(start, page, "") for page, start in enumerate(starts, 1)]
+
+
+def test_a_chunk_has_the_sections_that_begin_in_it() -> None:
+    text = "Before.\n\n# Metals\n\nIron rusts.\n\n## Light metals\n\nTin.\n\n# Gases\n\nHelium rises."
+    titles = [(1, "Metals"), (2, "Light metals"), (1, "Gases")]
+    headings = [(text.index(f"{'#' * level} {title}"), level, title) for level, title in titles]
+    [chunk] = split_chunks(ExtractedText(text, headings=headings), ChunkLimits(200, 0), markdown=True)
+    assert places_of(chunk) == [
+        (0, 0, ""),
+        (headings[0][0], 0, "Metals"),
+        (headings[1][0], 0, "Metals › Light metals"),
+        (headings[2][0], 0, "Gases"),
+    ]
+
+
+def test_the_places_of_a_chunk_are_limited() -> None:
+    text = "# a\n" * 1000
+    headings = [(4 * number, 1, "a") for number in range(1000)]
+    chunks = split_chunks(ExtractedText(text, headings=headings), ChunkLimits(200, 0), markdown=True)
+    assert max(len(chunk.places) for chunk in chunks) < 16
+    assert [start for chunk in chunks for start, _, _ in places_of(chunk)] == [
+        start for start, _, _ in headings
+    ]
 
 
 @given(st.lists(st.sampled_from(["A sentence. ", "What? ", "no end ", "\n"]), max_size=200).map("".join))

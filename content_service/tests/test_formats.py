@@ -95,6 +95,17 @@ async def test_chunks_of_a_pdf_have_pages(content: ContentService) -> None:
     assert {chunk.page for chunk in found} == {1, 3}
 
 
+async def test_a_chunk_has_the_pages_that_begin_in_it(content: ContentService) -> None:
+    teacher = content.teacher()
+    slides = ["Oxygen supports combustion.", "Amber is fossil resin.", "Tides follow the moon."]
+    lesson = await content.lesson(teacher)
+    await content.published_material(teacher, pdf(slides), lesson.content_id, "deck.pdf")
+    [found] = await content.search(teacher, "fossil resin")
+    assert [place.page for place in found.places] == [2, 3]
+    for place, slide in zip(found.places, slides[1:], strict=True):
+        assert found.text[place.char_start - found.char_start :].startswith(slide)
+
+
 async def test_only_the_visible_text_of_html_is_extracted(content: ContentService) -> None:
     teacher = content.teacher()
     material = await content.upload_and_process(teacher, WEB_PAGE, "tides.html")

@@ -1,7 +1,7 @@
 """Splits a text into chunks, and chunks into the windows that are embedded."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -20,26 +20,62 @@ MAX_BLOCK_CHARACTERS = 10_000
 _BREAKS = ("\n#", "\n\n", "\n", " ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _MAX_CONTEXT_CHARACTERS = 120
+# The places of a chunk are a part of each search result, and their sections can be longer than its text.
+_MAX_PLACES = 16
 
 
 def split_chunks(extracted: ExtractedText, limits: ChunkLimits, *, markdown: bool) -> list[ChunkDraft]:
     """Splits a text into chunks of at most the permitted tokens, at the strongest break that fits."""
     splitter = _splitter(markdown, limits)
     max_characters = limits.tokens * MAX_CHARACTERS_PER_TOKEN
-    sections = Sections(extracted.headings)
+    places = _Places(extracted)
     return [
-        ChunkDraft(
-            page=bisect_right(extracted.page_starts, start),
-            section=sections.path_at(start),
-            char_start=start,
-            char_end=start + len(text),
-            text=text,
-        )
+        _draft(places, start, text)
         for block_start, block in split_blocks(extracted.text)
         for chunk_start, chunk in splitter.chunk_indices(block)
-        for start, text in _split_long(block_start + chunk_start, chunk, max_characters)
+        for long_start, long in _split_long(block_start + chunk_start, chunk, max_characters)
+        for start, text in places.limit(long_start, long)
         if any(character.isalnum() for character in text)
     ]
+
+
+def _draft(places: "_Places", start: int, text: str) -> ChunkDraft:
+    _, page, section = places.at(start)
+    end = start + len(text)
+    return ChunkDraft(page, section, start, end, text, places.between(start, end))
+
+
+class _Places:
+    """The positions of a text at which a page or a section begins."""
+
+    def __init__(self, extracted: ExtractedText) -> None:
+        sections = Sections(extracted.headings)
+        starts = {0, *extracted.page_starts, *(offset for offset, _, _ in extracted.headings)}
+        self._starts = sorted(starts)
+        self._places = [
+            (start, bisect_right(extracted.page_starts, start), sections.path_at(start))
+            for start in self._starts
+        ]
+
+    def at(self, position: int) -> tuple[int, int, str]:
+        """Returns the place that contains a position."""
+        return self._places[bisect_right(self._starts, position) - 1]
+
+    def between(self, start: int, end: int) -> list[tuple[int, int, str]]:
+        """Returns the places that begin after `start` and before `end`."""
+        return self._places[bisect_right(self._starts, start) : bisect_left(self._starts, end)]
+
+    def limit(self, start: int, text: str) -> list[tuple[int, str]]:
+        """Returns a chunk with its offset, split further if it contains too many places."""
+        places = self.between(start, start + len(text))
+        if len(places) < _MAX_PLACES:
+            return [(start, text)]
+        cuts = [offset for offset, _, _ in places[_MAX_PLACES - 1 :: _MAX_PLACES]]
+        starts, ends = [start, *cuts], [*cuts, start + len(text)]
+        return [
+            (begin, text[begin - start : end - start].rstrip())
+            for begin, end in zip(starts, ends, strict=True)
+        ]
 
 
 def split_blocks(text: str) -> Iterator[tuple[int, str]]:

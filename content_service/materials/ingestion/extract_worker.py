@@ -54,7 +54,9 @@ def _process(task: ExtractionTask) -> dict[str, Any]:
     return {
         "page_count": len(extracted.page_starts),
         "text": extracted.text,
-        "chunks": [(chunk.page, chunk.section, chunk.char_start, chunk.char_end) for chunk in chunks],
+        "chunks": [
+            (chunk.page, chunk.section, chunk.char_start, chunk.char_end, chunk.places) for chunk in chunks
+        ],
     }
 
 

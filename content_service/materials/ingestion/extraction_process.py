@@ -94,8 +94,8 @@ def _parse(status: int, output: bytes) -> ChunkedText:
     return ChunkedText(
         reply["page_count"],
         [
-            ChunkDraft(page, section, start, end, text[start:end])
-            for page, section, start, end in reply["chunks"]
+            ChunkDraft(page, section, start, end, text[start:end], places)
+            for page, section, start, end, places in reply["chunks"]
         ],
     )
 

@@ -1,6 +1,7 @@
 """SQL of ingestion. Every write of a worker requires that its attempt is the current one."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 
 from pgvector.sqlalchemy import HALFVEC
@@ -23,7 +24,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG
 
 from chassis.database import Executor, Transaction, statement
 from content_service.authoring.visibility import scope
@@ -129,13 +130,14 @@ _chunks = (
         bindparam("starts", type_=ARRAY(Integer)),
         bindparam("ends", type_=ARRAY(Integer)),
         bindparam("texts", type_=ARRAY(Text)),
+        bindparam("places", type_=ARRAY(Text)),
     )
-    .table_valued("page", "section", "char_start", "char_end", "text", with_ordinality="number")
+    .table_valued("page", "section", "char_start", "char_end", "text", "places", with_ordinality="number")
     .render_derived()
 )
 INSERT_CHUNKS = statement(
     insert(material_chunks).from_select(
-        ["scope_id", "material_id", "ordinal", "page", "section", "char_start", "char_end", "text"],
+        ["scope_id", "material_id", "ordinal", "page", "section", "char_start", "char_end", "text", "places"],
         select(
             scope(),
             _material_id,
@@ -145,6 +147,7 @@ INSERT_CHUNKS = statement(
             _chunks.c.char_start,
             _chunks.c.char_end,
             _chunks.c.text,
+            cast(_chunks.c.places, JSONB),
         ),
     )
 )
@@ -251,6 +254,7 @@ class Attempt:
             starts=[chunk.char_start for chunk in chunks],
             ends=[chunk.char_end for chunk in chunks],
             texts=[chunk.text for chunk in chunks],
+            places=[json.dumps(chunk.places, ensure_ascii=False) for chunk in chunks],
             **self._key,
         )
         counts = {"chunk_count": len(chunks), "page_count": page_count}

@@ -156,6 +156,9 @@ def upgrade() -> None:
         sa.Column("section", sa.Text(), nullable=False),
         sa.Column("char_start", sa.Integer(), nullable=False),
         sa.Column("char_end", sa.Integer(), nullable=False),
+        sa.Column(
+            "places", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
+        ),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("scope_id", "material_id", "ordinal", name=op.f("material_chunks_pkey")),
     )
