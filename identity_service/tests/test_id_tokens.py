@@ -19,7 +19,7 @@ from chassis.tokens import CLOCK_SKEW
 from identity_service.sign_in.identifiers.types import ExternalIdentity
 from identity_service.sign_in.issuers.fetcher import MAX_BYTES
 from identity_service.sign_in.issuers.keys import MAX_AGE_SECONDS, MIN_FETCH_INTERVAL_SECONDS, IssuerKeys
-from identity_service.sign_in.issuers.verifier import IdTokenVerifier
+from identity_service.sign_in.issuers.verifier import MAX_CHARACTERS, IdTokenVerifier
 from identity_service.tests.issuer import CLIENT, DISCOVERY, EC, FOREIGN, KEYS, RSA, LocalIssuer, local_issuer
 from identity_service.trusted_issuers import TrustedIssuer
 
@@ -220,6 +220,11 @@ async def test_an_address_is_verified_only_if_the_issuer_confirms_it(
 ) -> None:
     verified = await shared_verifier.verify(shared_issuer.token(**claims), "")
     assert {address.canonical for address in verified.addresses} == addresses
+
+
+async def test_a_token_above_the_limit_is_invalid(verifier: IdTokenVerifier, issuer: LocalIssuer) -> None:
+    assert await error_cause(verifier, issuer.token(padding="x" * MAX_CHARACTERS)) == "MALFORMED"
+    assert await error_cause(verifier, issuer.token(padding="x" * 10_000)) == ""
 
 
 async def test_keys_are_fetched_once_from_the_discovered_url(

@@ -35,7 +35,8 @@ class LinkRequest(NamedTuple):
     def has_identifier(self) -> bool:
         """Returns whether the request contains an identifier. A password identifies no user."""
         addresses = self.address_with_code or self.claimed_addresses
-        return bool(self.login_name or addresses or self.verified.identity)
+        identity = self.verified.identity if not self.verified.anonymous else None
+        return bool(self.login_name or addresses or identity)
 
     def identifier_fields(self) -> list[str]:
         """Returns the names of the fields of the contract with an identifier."""

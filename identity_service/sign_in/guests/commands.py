@@ -13,6 +13,7 @@ from identity_service.people.users import rules as user_rules
 from identity_service.people.users import store as users
 from identity_service.people.users.types import UserRow
 from identity_service.sign_in.guests import rules, store
+from identity_service.sign_in.identifiers import store as identifiers
 from identity_service.sign_in.sign_ins import commands as sign_ins
 from identity_service.sign_in.tokens import commands as tokens
 from identity_service.sign_in.tokens import rules as token_rules
@@ -30,7 +31,7 @@ async def sign_in_as_guest(
     name = (display_name or rules.DEFAULT_NAME).strip()
     user_rules.check_not_blank("display_name", name)
     async with database.transaction() as transaction:
-        user_id = await store.add(transaction, name, user_rules.default_nickname(name))
+        user_id = await identifiers.add_guest(transaction, name, user_rules.default_nickname(name))
         return await token_service.begin(transaction, user_id, request_id="", proof="")
 
 

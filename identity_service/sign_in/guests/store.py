@@ -1,6 +1,6 @@
 """SQL of guests and of their merge into another account."""
 
-from sqlalchemy import bindparam, delete, func, insert, literal, null, select, true, update
+from sqlalchemy import bindparam, delete, func, null, select, update
 
 from chassis.database import Transaction, columns, statement
 from identity_service.sign_in.guests.types import GuestRow
@@ -8,17 +8,6 @@ from identity_service.tables import activity_days, idempotency_keys, user_settin
 
 _GUEST = users.c.user_id == bindparam("guest_id")
 
-ADD = statement(
-    insert(users)
-    .values(
-        display_name=bindparam("display_name"),
-        nickname=bindparam("nickname"),
-        role=literal("STUDENT"),
-        guest=true(),
-    )
-    .returning(users.c.user_id),
-    str,
-)
 GET_FOR_UPDATE = statement(select(*columns(GuestRow, users)).where(_GUEST).with_for_update(), GuestRow)
 MOVE_XP = statement(
     update(xp_entries)
@@ -53,13 +42,6 @@ MARK_MERGED = statement(
         version=users.c.version + 1,
     )
 )
-
-
-async def add(transaction: Transaction, display_name: str, nickname: str) -> str:
-    """Adds a guest and returns the user id."""
-    user_id = await transaction.one(ADD, display_name=display_name, nickname=nickname)
-    assert user_id is not None
-    return user_id
 
 
 async def get_for_update(transaction: Transaction, guest_id: str) -> GuestRow | None:

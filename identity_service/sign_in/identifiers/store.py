@@ -1,6 +1,23 @@
 """SQL of login identifiers and external identities."""
 
-from sqlalchemy import ARRAY, Boolean, Text, bindparam, case, delete, exists, func, null, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Text,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, statement
@@ -79,7 +96,26 @@ ADD_IDENTITY = statement(
     upsert(user_identities)
     .values({name: bindparam(name) for name in ("user_id", *ExternalIdentity._fields)})
     .on_conflict_do_nothing()
+    .returning(user_identities.c.user_id),
+    str,
 )
+ADD_GUEST = statement(
+    insert(users)
+    .values(
+        display_name=bindparam("display_name"),
+        nickname=bindparam("nickname"),
+        role=literal("STUDENT"),
+        guest=true(),
+    )
+    .returning(users.c.user_id),
+    str,
+)
+END_GUEST = statement(
+    update(users)
+    .where(users.c.user_id == bindparam("user_id"), users.c.guest)
+    .values(guest=false(), role=bindparam("role"), version=users.c.version + 1, updated_at=func.now())
+)
+IS_GUEST = statement(select(users.c.guest).where(users.c.user_id == bindparam("user_id")), bool)
 
 
 async def lock(transaction: Transaction, lock_keys: list[str]) -> None:
@@ -137,6 +173,23 @@ async def delete_other_unverified(transaction: Transaction, user_id: str, canoni
     await transaction.run(DELETE_OTHER_UNVERIFIED, user_id=user_id, canonical=canonical)
 
 
-async def add_identity(transaction: Transaction, user_id: str, identity: ExternalIdentity) -> None:
-    """Adds an external identity to a user. The identity is locked and belongs to no other user."""
-    await transaction.run(ADD_IDENTITY, user_id=user_id, **identity._asdict())
+async def add_identity(transaction: Transaction, user_id: str, identity: ExternalIdentity) -> bool:
+    """Adds an external identity to a user; returns False if a user already has it."""
+    return await transaction.one(ADD_IDENTITY, user_id=user_id, **identity._asdict()) is not None
+
+
+async def add_guest(transaction: Transaction, display_name: str, nickname: str) -> str:
+    """Adds a guest and returns the user id."""
+    user_id = await transaction.one(ADD_GUEST, display_name=display_name, nickname=nickname)
+    assert user_id is not None
+    return user_id
+
+
+async def is_guest(executor: Executor, user_id: str) -> bool:
+    """Returns whether a user is a guest."""
+    return await executor.one(IS_GUEST, user_id=user_id) is True
+
+
+async def end_guest(transaction: Transaction, user_id: str, role: str) -> None:
+    """Makes a guest a regular user with this role."""
+    await transaction.run(END_GUEST, user_id=user_id, role=role)

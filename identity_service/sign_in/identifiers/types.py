@@ -22,11 +22,19 @@ class VerifiedIdentity(NamedTuple):
     identity: ExternalIdentity | None = None
     name: str = ""
     """Display name, if the provider sends one. Not verified."""
+    federated: tuple[ExternalIdentity, ...] = ()
+    """Identities at other issuers, which the issuer has verified."""
+    anonymous: bool = False
+    """Whether the issuer created the identity for a person without credentials."""
+
+    def identities(self) -> tuple[ExternalIdentity, ...]:
+        """Returns the external identities, first the one of the issuer."""
+        return (self.identity, *self.federated) if self.identity else ()
 
     def lock_keys(self) -> list[str]:
         """Returns the advisory-lock keys: the identifiers that this operation may change."""
-        identity = [" ".join(self.identity)] if self.identity else []
-        return [*(address.canonical for address in self.addresses), *identity]
+        identities = (" ".join(identity) for identity in self.identities())
+        return [*(address.canonical for address in self.addresses), *identities]
 
     def display_name(self) -> str:
         """Returns the display name of a new user: the name, or else the local part of the e-mail address."""

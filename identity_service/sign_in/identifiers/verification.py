@@ -38,8 +38,8 @@ async def verify_identifier(transaction: Transaction, user_id: str, address: Ide
 async def store_verified(transaction: Transaction, user_id: str, verified: VerifiedIdentity) -> None:
     """Stores a verified identity, so that it signs the user in the next time.
 
-    The addresses and the external identity are locked, and the identity belongs to no other user. Addresses
-    that stay with another user are skipped. Raises ServiceUnavailable if another transaction claims an
+    The addresses and the external identities are locked. Addresses and identities that stay with another user
+    are skipped. Raises ServiceUnavailable if another transaction claims an
     address at the same time.
     """
     identifiers = await store.list_by_user(transaction, user_id)
@@ -48,9 +48,14 @@ async def store_verified(transaction: Transaction, user_id: str, verified: Verif
         # A verified address is replaced only on request, not as a side effect of signing in.
         if address.kind not in verified_kinds:
             await verify_identifier(transaction, user_id, address)
-    if verified.identity:
-        await store.add_identity(transaction, user_id, verified.identity)
-        await record_linked(transaction, user_id, "IDENTITY")
+    await store_identities(transaction, user_id, verified)
+
+
+async def store_identities(transaction: Transaction, user_id: str, verified: VerifiedIdentity) -> None:
+    """Stores the external identities of a user, except those that belong to another user."""
+    for identity in verified.identities():
+        if await store.add_identity(transaction, user_id, identity):
+            await record_linked(transaction, user_id, "IDENTITY")
 
 
 async def take_over(transaction: Transaction, user_id: str, address: Identifier) -> None:

@@ -24,7 +24,7 @@ class IdTokenSignIn:
         """Signs the user of an ID token in, or signs them up. A retry of the request returns the same sign-in.
 
         `display_name` is used if the token contains no name. Raises IdTokenInvalid, ServiceUnavailable,
-        FieldInvalid, SignUpDisabled, AccountDeactivated, RequestIdReused or TokensAlreadyRotated.
+        FieldInvalid, SignUpDisabled, GuestSignInDisabled, AccountDeactivated, RequestIdReused or TokensAlreadyRotated.
         """
         if display_name:
             user_rules.check_not_blank("display_name", display_name)

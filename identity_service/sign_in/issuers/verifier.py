@@ -16,6 +16,9 @@ from identity_service.sign_in.issuers.fetcher import HttpFetcher
 from identity_service.sign_in.issuers.keys import IssuerKeys, Key
 from identity_service.trusted_issuers import TrustedIssuer
 
+MAX_CHARACTERS = 24 * 1024
+"""Maximum length of an ID token."""
+
 # The exceptions of joserfc and json for arbitrary bytes. Deeply nested JSON raises RecursionError.
 _PARSE_ERRORS = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
@@ -32,7 +35,7 @@ class IdTokenVerifier:
 
     def __init__(self, trusted: Sequence[TrustedIssuer]) -> None:
         self._fetcher = HttpFetcher() if trusted else None
-        self._trusted = {one.issuer: one for one in trusted}
+        self._trusted = {spelling: one for one in trusted for spelling in one.spellings}
         self._keys = {
             one.issuer: IssuerKeys(one, self._fetcher.fetch_json) for one in trusted if self._fetcher
         }
@@ -42,6 +45,8 @@ class IdTokenVerifier:
 
         Raises IdTokenInvalid, or ServiceUnavailable if the keys of the issuer cannot be fetched.
         """
+        if len(text) > MAX_CHARACTERS:
+            raise IdTokenInvalid("MALFORMED", f"it is longer than {MAX_CHARACTERS} characters")
         unverified = _parse(text)
         issuer = unverified.issuer
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
