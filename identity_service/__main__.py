@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from chassis import audit
 from chassis.cli import friendly_errors, load, service_cli
 from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
+from chassis.notifications import NOTIFY
 from chassis.validation import validate
 from identity_service.administration.models import defaults
 from identity_service.administration.models.defaults import BackendNameConflict
@@ -25,10 +27,12 @@ from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
 from identity_service.sign_in.identifiers import rules as identifier_rules
 from identity_service.sign_in.identifiers import store as identifiers
 from identity_service.sign_in.keys import rules as key_rules
+from identity_service.sign_in.keys import store as key_store
 from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
 from identity_service.sign_in.keys.types import KeyRow
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.throttle import commands as throttle
+from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_TIMEOUT_SECONDS = 10
@@ -83,6 +87,22 @@ def rotate_keys() -> None:
 
 
 @cli.command()
+def retire_key(
+    kid: Annotated[str, typer.Argument(help="id of the key, as in /.well-known/jwks.json")],
+) -> None:
+    """Retire a signing key at once, because it leaked. Then restart the services and the gateway."""
+    settings = load(Settings)
+    with friendly_errors():
+        retired = asyncio.run(_retire_key(settings, kid))
+    if not retired:
+        typer.echo("there is no key with this id", err=True)
+        raise typer.Exit(1)
+    typer.echo(
+        f"key {kid} is retired: restart the services and the gateway, so that they reject its tokens now"
+    )
+
+
+@cli.command()
 def unlock_user(
     identifier: Annotated[str, typer.Argument(help="login name, e-mail address or phone number of the user")],
 ) -> None:
@@ -128,6 +148,18 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
         await passwords.close()
     async with _transaction(settings) as transaction:
         return await creation.create(transaction, account, by_admin=True)
+
+
+async def _retire_key(settings: Settings, kid: str) -> bool:
+    """Returns False if there is no such key."""
+    async with _transaction(settings) as transaction:
+        await key_store.lock(transaction)
+        if not await key_store.retire_now(transaction, kid):
+            return False
+        await audit.record(transaction, AuditAction.AUDIT_ACTION_SIGNING_KEY_RETIRED, kid=kid)
+        # Wakes the replicas at the commit. Without it, they read the keys within a minute.
+        await transaction.all(NOTIFY, keys=[f"command {key_store.CHANNEL}"])
+        return True
 
 
 async def _unlock_user(settings: Settings, identifier: str) -> str | None:

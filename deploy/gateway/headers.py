@@ -12,7 +12,7 @@ PRIVATE: Mapping[str, str] = {
 """The headers of every response except those of the static pages."""
 
 CLIENT_ADDRESS: Mapping[str, str] = {"meno-client-address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
-"""The header with the address of the client, which services read. It replaces one that the client sends."""
+"""The address of the client, which services need. It replaces a header that the client sends."""
 
 
 def added(headers: Mapping[str, str], *, replace: bool = True) -> list[dict[str, Any]]:

@@ -7,12 +7,12 @@ from datetime import timedelta
 DIGITS = 6
 LIFETIME = timedelta(minutes=10)
 MAX_FAILURES_OF_NETWORK = 60
-"""Maximum number of wrong codes that one network sends in an hour, whatever the addresses."""
+"""Wrong codes of a network in an hour, over all addresses together."""
 MAX_SENDS = 5
 """Maximum number of consecutive codes that one network requests for an address, with less than SEND_WINDOW
 between them."""
 MAX_SENDS_TO_ADDRESS = 20
-"""The same for all networks together, so that other people neither block a user nor flood the address."""
+"""The same for all networks together, so that an attacker neither blocks the owner nor floods the address."""
 SEND_WINDOW = timedelta(minutes=15)
 
 

@@ -88,7 +88,7 @@ def _get_subject(claims: Mapping[str, Any]) -> str:
 def _verified_addresses(claims: Mapping[str, Any], trusted: TrustedIssuer) -> tuple[Identifier, ...]:
     names = [name for name, verified in _VERIFIED_CLAIMS if _is_true(claims.get(verified))]
     # Supabase Auth writes the result of its own confirmation into the metadata. Another issuer may let users
-    # write whatever they like there.
+    # write any value there.
     if trusted.is_supabase and _is_true(_user_metadata(claims).get("email_verified")):
         names.append("email")
     texts = (claims.get(name) for name in dict.fromkeys(names))
