@@ -84,7 +84,10 @@ class Tokens:
     async def _load(self) -> None:
         self._fetched_at = time.monotonic()
         key_set = KeySet.import_key_set(await self._fetch())  # type: ignore[arg-type]
-        self._keys = {str(key.kid): key for key in key_set.keys}
+        previous, self._keys = self._keys or {}, {str(key.kid): key for key in key_set.keys}
+        # A key that leaked is retired at once. Tokens that it signed must not stay valid in the cache.
+        if not previous.keys() <= self._keys.keys():
+            self._verified.clear()
 
     async def _verify(self, token: str) -> Caller:
         if len(token) > MAX_TOKEN_BYTES:
