@@ -57,6 +57,21 @@ async def test_an_erasure_deletes_all_rows_of_the_user_and_sends_a_receipt(
     assert (receipt.body["user_id"], receipt.body["rows"]) == (user.user_id, sum(others.values()))
 
 
+async def test_an_erasure_reads_no_stored_responses_to_other_users(
+    env: TestEnvironment, server: Server, database_url: str
+) -> None:
+    user, bystander = server.user(), server.user()
+    for asking in (user, bystander):
+        chat = await server.chat(asking)
+        async for _ in server.ask(asking, chat, f"Who is {user.user_id}?", request_id=chat.chat_id):
+            continue
+    env.feed.append(user_erased=AccountEvent.UserErased(user_id=user.user_id))
+    await env.wait_for_outbox("erasure")
+    # A search of all responses for the id would also delete the response to the bystander.
+    remaining = execute_sql(database_url, "SELECT principal FROM idempotency_keys")
+    assert remaining == [(bystander.user_id,)]
+
+
 async def test_a_merge_moves_all_rows_of_a_guest_to_the_user(
     env: TestEnvironment, new_server: NewServer, database_url: str
 ) -> None:
