@@ -33,8 +33,12 @@ _WORD_CHARACTERS = _WordCharacters()
 
 
 def fold(text: str) -> str:
-    """Returns a text without capitals, accents and compatibility forms."""
-    folded = text.casefold()
+    """Returns a text without capitals, accents and compatibility forms.
+
+    The time grows with the square of the longest run of combining marks. Limit the length of texts of users.
+    """
+    # Before the decomposition, because its time grows with the square of a run of marks.
+    folded = _ACCENTS.sub("", text.casefold())
     if folded.isascii():
         return folded
     return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", folded)))

@@ -19,3 +19,8 @@ from chassis.words import fold, split_words
 )
 def test_words_are_folded_and_split(text: str, words: str) -> None:
     assert " ".join(split_words(fold(text))) == words
+
+
+def test_accents_are_removed_before_and_after_decomposition() -> None:
+    assert fold("e\u0301\u0323" + "\u0301\u0323" * 5_000) == "e"
+    assert fold("É") == "e"

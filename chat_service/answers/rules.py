@@ -24,6 +24,8 @@ HISTORY_CHARACTERS = 8_000
 
 _MAX_CLAIM_CHARACTERS = 4_000
 _MIN_QUOTED_WORDS = 2
+_MAX_WORD_CHARACTERS = 200
+"""The part of a sentence in which words are counted."""
 _NUMBER = re.compile(r"\s?\[\d+\]")
 
 Part: TypeAlias = str | Citation
@@ -145,7 +147,8 @@ def find_quote(claim: str, passage: str) -> tuple[int, int]:
     found = []
     for start, end in find_sentences(claim):
         quote = "".join(claim[start:end].split())
-        if len(words(claim[start:end])) >= _MIN_QUOTED_WORDS and (at := text.find(quote)) >= 0:
+        is_quotable = len(words(claim[start : min(end, start + _MAX_WORD_CHARACTERS)])) >= _MIN_QUOTED_WORDS
+        if is_quotable and (at := text.find(quote)) >= 0:
             found.append((positions[at], positions[at + len(quote) - 1] + 1))
     if not found:
         return 0, len(passage)

@@ -20,6 +20,8 @@ NO_MATERIAL = (
     "Without a language model I can only quote the material of a class, and this conversation has none."
 )
 
+MAX_QUESTION_CHARACTERS = 1_000
+"""The part of a question that is used, as in the search of content_service."""
 MAX_SENTENCES = 3
 """Maximum number of sentences in an answer."""
 
@@ -97,6 +99,7 @@ def compose(question: str, passages: Sequence[Passage]) -> str:
 
 def choose(question: str, passages: Sequence[Passage]) -> list[Sentence]:
     """Returns the most relevant sentences, best first. Returns none if no sentence is relevant enough."""
+    question = question[:MAX_QUESTION_CHARACTERS]
     sentences = [*_sentences(passages)]
     question_stems = stems(question) - _STOP_STEMS or stems(question)
     weights = _weights(question_stems, sentences)
