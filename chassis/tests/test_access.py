@@ -52,6 +52,7 @@ def test_the_chain_has_its_documented_order() -> None:
         "deadline",
         "authentication",
         "access",
+        "stream_limit",
         "stream_revocation",
         "validation",
         "idempotency",
