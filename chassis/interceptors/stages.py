@@ -113,7 +113,7 @@ def stream_revocation(security: SecurityContext, method: Method) -> CallContextM
 
 
 def stream_limit(security: SecurityContext, method: Method) -> CallContextManager | None:
-    """Limits the open streams of an address and of a guest."""
+    """Limits the open streams of an address."""
     return security.stream_limits.hold if method.server_streaming or method.client_streaming else None
 
 
