@@ -101,6 +101,10 @@ def test_confident_guesses_are_taken_and_others_refused(tmp_path: Path) -> None:
     assert "UTF-8" in rules.failure_message("ENCODING_UNKNOWN")
 
 
+def test_a_byte_order_mark_before_other_bytes_is_damage(tmp_path: Path) -> None:
+    assert read(tmp_path / "file", codecs.BOM_UTF16_LE + b"\x00\xd8" * 99) == "FILE_CORRUPT"
+
+
 def test_a_pdf_with_the_name_of_a_text_is_refused(tmp_path: Path) -> None:
     for file_format in (PLAIN, MARKDOWN, HTML):
         assert read(tmp_path / "file", pdf(["Granite is a rock."]), file_format) == "NOT_TEXT"

@@ -63,8 +63,11 @@ def decode(raw: bytes, charset: str, *, html: bool) -> str:
     UTF-8, and an encoding that no other one equals in likelihood. Raises UnreadableFile if none of them applies.
     """
     for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if raw.startswith(mark) and (text := _decode(raw[len(mark) :], encoding)) is not None:
-            return text
+        if raw.startswith(mark):
+            marked = _decode(raw[len(mark) :], encoding)
+            if marked is None:
+                raise UnreadableFile("FILE_CORRUPT")
+            return marked
     for name in (charset, _find_declaration(raw) if html else ""):
         declared = _declared_encoding(name)
         if declared and (text := _decode(raw, declared)) is not None:

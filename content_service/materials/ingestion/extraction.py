@@ -29,7 +29,9 @@ def extract(file: SourceFile, limits: TextLimits) -> ExtractedText:
 
         extracted = _find_headings(normalize(to_markdown(_decode(file, limits))))
     elif file.file_format == MARKDOWN:
-        extracted = _find_headings(normalize(_decode(file, limits)))
+        from content_service.materials.ingestion.markdown import read_markdown
+
+        extracted = read_markdown(normalize(_decode(file, limits)))
     else:
         extracted = ExtractedText(normalize(_decode(file, limits)))
     if not any(character.isalnum() for character in extracted.text):

@@ -29,6 +29,24 @@ def to_markdown(page: str) -> str:
     return writer.text()
 
 
+class HtmlText:
+    """Converts the HTML blocks of a Markdown file. An element may begin in one block and end in another."""
+
+    def __init__(self) -> None:
+        self._writer = _Writer()
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the text after the last block is in a hidden element."""
+        return self._writer.is_hidden
+
+    def feed_block(self, block: str) -> str:
+        """Returns the visible text of the next block."""
+        # An unfinished tag at the end would be searched again with each block.
+        self._writer.feed(block[: block.rfind(">") + 1])
+        return self._writer.take_text()
+
+
 class _Writer(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -36,6 +54,16 @@ class _Writer(HTMLParser):
         self._line: list[str] = []
         self._hidden: list[str] = []
         self._in_code = False
+
+    @property
+    def is_hidden(self) -> bool:
+        return bool(self._hidden)
+
+    def take_text(self) -> str:
+        """Returns the text since the last call."""
+        text = self.text().strip("\n")
+        self._lines = []
+        return text
 
     def text(self) -> str:
         self._break()
