@@ -19,7 +19,7 @@ from chassis.registration import service
 from chassis.server import App
 from chassis.tls import TlsCredentials
 from chat_service import content
-from chat_service.answers.ask import AnswerLimits, AskService
+from chat_service.answers.ask import AskService
 from chat_service.answers.pool import WriterPool
 from chat_service.answers.reader import AnswerReader
 from chat_service.answers.reaper import expire_orphans
@@ -81,8 +81,8 @@ async def build_app(
         dependencies, max_writers=settings.max_answers, max_guest_writers=settings.max_guest_answers
     )
     reader = AnswerReader(database, notifier, pool)
-    answer_limits = AnswerLimits(settings.max_answers_per_user, settings.max_answers_per_guest)
-    ask = AskService(ActivityReporter(database), pool, lease, answer_limits)
+    max_in_progress = Quota(settings.max_answers_per_user, settings.max_answers_per_guest)
+    ask = AskService(ActivityReporter(database), pool, lease, max_in_progress)
     handlers = {"user_erased": RULES.on_user_erased, "user_merged": RULES.on_user_merged}
     expire = partial(expire_orphans, database, notifier)
     per_day = Quota(settings.chats_per_day, settings.guest_chats_per_day)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from chassis import calls, peers
 from chassis.activity import ActivityReporter
 from chassis.idempotency import Replayed, WriteTransaction
+from chassis.quotas import Quota
 from chat_service.answers import messages, store
 from chat_service.answers.pool import WriterPool
 from chat_service.answers.types import AnswerJob, AnswerKey, ReservedSequence, StartedRow
@@ -32,17 +33,6 @@ from chat_service.chats.messages import to_message
 from chat_service.chats.types import MessageRow
 from chat_service.errors import AnswerInProgress, ChatNotFound, NotClassMember, TooManyAnswers
 from meno.chat.v1.resources_pb2 import AnswerStep
-
-
-class AnswerLimits(NamedTuple):
-    """Maximum numbers of answers in progress, in all processes."""
-
-    per_user: int
-    per_guest: int
-
-    def of(self, *, is_guest: bool) -> int:
-        """Returns the limit of a user or of a guest."""
-        return self.per_guest if is_guest else self.per_user
 
 
 class _Question(NamedTuple):
@@ -56,12 +46,13 @@ class AskService:
     """Stores questions and starts the writers of their answers."""
 
     def __init__(
-        self, activity: ActivityReporter, pool: WriterPool, lease: timedelta, limits: AnswerLimits
+        self, activity: ActivityReporter, pool: WriterPool, lease: timedelta, max_in_progress: Quota
     ) -> None:
+        """`max_in_progress` limits the answers of a user that are being written, in all processes."""
         self._activity = activity
         self._pool = pool
         self._lease = lease
-        self._limits = limits
+        self._max_in_progress = max_in_progress
         self._tasks: set[asyncio.Task[AnswerKey]] = set()
 
     async def ask(self, user_id: str, chat_id: str, text: str) -> AnswerKey:
@@ -111,7 +102,7 @@ class AskService:
         streaming = await store.get_streaming(transaction, question.user_id, question.chat_id)
         if streaming is not None:
             raise AnswerInProgress(streaming)
-        limit = self._limits.of(is_guest=question.is_guest)
+        limit = self._max_in_progress.of_caller()
         if await store.lock_user_and_count_streaming(transaction, question.user_id) >= limit:
             raise TooManyAnswers(limit)
         row = await store.start(
