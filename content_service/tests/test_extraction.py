@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from content_service.materials.ingestion.extraction import extract
+from content_service.materials.ingestion.extraction import extract, join_pages
 from content_service.materials.ingestion.types import SourceFile, TextLimits
 from content_service.materials.rules import MARKDOWN
 
@@ -50,3 +50,17 @@ def test_a_heading_is_extracted_without_its_markup(tmp_path: Path, line: str, ti
 def test_every_line_is_parsed_in_linear_time(tmp_path: Path, line: str) -> None:
     """The timeout of a test is far longer than linear time and far shorter than backtracking."""
     assert len(extract_headings(tmp_path / "file", f"{line}\n\nText.")) <= 1
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("Die Grö-\nße", "Die Größe"),
+        ("Äus\u00ad\närste", "Äusärste"),
+        ("photo\u2010\nsynthesis", "photosynthesis"),
+        ("Baden-\nWürttemberg", "Baden-\nWürttemberg"),
+        ("1939-\n1945", "1939-\n1945"),
+    ],
+)
+def test_a_word_that_is_divided_at_the_end_of_a_line_is_joined(page: str, text: str) -> None:
+    assert join_pages([page]).text == text

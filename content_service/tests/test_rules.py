@@ -141,6 +141,15 @@ def test_a_script_is_never_extracted(page: str) -> None:
         ("<!-- a --><?b?><![CDATA[c]]>d", "d"),
         ("<img alt=a hidden>b<input hidden>c", "bc"),
         ("<li></li><h1></h1><p> </p>", ""),
+        ("<p style='font-size: 0px'>a</p><p style='opacity:0'>b</p><p style='opacity:0.9'>c</p>", "c"),
+        ("<table><tr><td><p>Lisbon</p></td><td><p>12<br>m</p></td></tr></table>d", "Lisbon | 12 m\n\nd"),
+        ("10<sup>23</sup> m<sup>-1</sup> H<sub>2</sub>O a<sup>m</sup>", "10²³ m⁻¹ H₂O aᵐ"),
+        ("x<sup>A</sup> y<sup>A 2</sup> word<sup>[1]</sup> z<sub>Ω</sub>", "x^A y^(A 2) word[1] z_Ω"),
+        (
+            "<math><msup><mi>c</mi><mn>2</mn></msup><mo>+</mo><msub><mi>a</mi><mi>i</mi></msub></math>",
+            "c²+aᵢ",
+        ),
+        ("<math><msup><mi>e</mi><mrow><mo>-</mo><mi>x</mi></mrow></msup></math>!", "e⁻ˣ!"),
     ],
 )
 def test_html_is_converted_to_its_visible_text(page: str, text: str) -> None:

@@ -7,7 +7,8 @@ from content_service.materials.ingestion.encoding import decode
 from content_service.materials.ingestion.types import ExtractedText, SourceFile, TextLimits, UnreadableFile
 from content_service.materials.rules import HTML, MARKDOWN, PDF
 
-_HYPHENATED = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
+# A hyphen at the end of a line, after a letter and before one. `_join_line` decides.
+_HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010]\n(?=([^\W\d_]))")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 # No text matches in two ways, so that matching takes linear time (no catastrophic backtracking).
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+([^ \t].*)$")
@@ -23,7 +24,7 @@ def extract(file: SourceFile, limits: TextLimits) -> ExtractedText:
     if file.file_format == PDF:
         from content_service.materials.ingestion.pdf import read_pages
 
-        extracted = _join_pages(read_pages(file.path, limits))
+        extracted = join_pages(read_pages(file.path, limits))
     elif file.file_format == HTML:
         from content_service.materials.ingestion.html import to_markdown
 
@@ -41,14 +42,20 @@ def extract(file: SourceFile, limits: TextLimits) -> ExtractedText:
     return extracted
 
 
-def _join_pages(pages: list[str]) -> ExtractedText:
+def join_pages(pages: list[str]) -> ExtractedText:
+    """Returns the text of pages. Words that are divided at the end of a line are joined."""
     starts, parts, length = [], [], 0
     for page in pages:
-        text = normalize(_HYPHENATED.sub("", page))
+        text = normalize(_HYPHENATED.sub(_join_line, page))
         starts.append(length)
         parts.append(text)
         length += len(text) + 2
     return ExtractedText("\n\n".join(parts), starts)
+
+
+def _join_line(hyphen: re.Match[str]) -> str:
+    """Returns nothing for a hyphen in a word. Names keep theirs: `Baden-` before `Württemberg`."""
+    return hyphen[0] if hyphen[1].isupper() else ""
 
 
 def _decode(file: SourceFile, limits: TextLimits) -> str:

@@ -1,5 +1,6 @@
 """Converts HTML to Markdown: headings, paragraphs, lists, tables and code. Hidden elements are left out."""
 
+import re
 from html import unescape
 from html.parser import HTMLParser
 
@@ -15,6 +16,14 @@ _PARAGRAPHS = frozenset(
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
+_HIDING_STYLE = re.compile(
+    r"display:none|visibility:hidden|(?:font-size:0(?:\.0*)?(?:[a-z]{1,4}|%)?|opacity:0(?:\.0*)?%?)(?:;|!|$)"
+)
+_SUPERSCRIPTS = str.maketrans(
+    "0123456789+-−=()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
+)
+_SUBSCRIPTS = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
+_MATH_SCRIPTS = {"msup": "sup", "msub": "sub"}
 _OPTIONAL_END_TAGS = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
 
 
@@ -54,6 +63,11 @@ class _Writer(HTMLParser):
         self._line: list[str] = []
         self._hidden: list[str] = []
         self._in_code = False
+        self._in_cell = False
+        # The open exponents and indices: each its tag and the position in the line where it begins.
+        self._scripts: list[tuple[str, int]] = []
+        # The open elements msup and msub: each its kind, its number of children, and the depth below it.
+        self._math: list[tuple[str, int, int]] = []
 
     @property
     def is_hidden(self) -> bool:
@@ -77,6 +91,7 @@ class _Writer(HTMLParser):
             if tag == self._hidden[0]:
                 self._hidden.append(tag)
             return
+        self._start_math_child(tag)
         if tag in _HIDDEN or (tag not in _VOID and _is_hidden(dict(attributes))):
             self._hidden.append(tag)
         elif tag in _HEADINGS:
@@ -86,20 +101,62 @@ class _Writer(HTMLParser):
             self._break(blank=True)
             self._lines.append("```")
             self._in_code = True
+        elif tag in {"sup", "sub"}:
+            self._scripts.append((tag, len(self._line)))
+        elif tag in {"tr", "table"}:
+            self._in_cell = False
+            self._break(blank=tag == "table")
+        elif tag in {"td", "th"}:
+            self._in_cell = True
+            self._line.append(" | " if self._line else "")
+        elif self._in_cell and (tag in _PARAGRAPHS or tag in {"li", "br"}):
+            # A row is one line, so that a number keeps the name of its row.
+            self._line.append(" ")
         elif tag == "li":
             self._break()
             self._line.append("- ")
-        elif tag in {"td", "th"}:
-            self._line.append(" | " if self._line else "")
-        elif tag in {"br", "tr"}:
-            self._break()
-        elif tag in _PARAGRAPHS:
-            self._break(blank=True)
+        elif tag == "br" or tag in _PARAGRAPHS:
+            self._break(blank=tag != "br")
+
+    def _start_math_child(self, tag: str) -> None:
+        if self._math and tag not in _VOID:
+            kind, children, depth = self._math[-1]
+            if depth == 0:
+                children += 1
+                if children == 2:
+                    self._scripts.append((kind, len(self._line)))
+            self._math[-1] = (kind, children, depth + 1)
+        if tag in _MATH_SCRIPTS:
+            self._math.append((_MATH_SCRIPTS[tag], 0, 0))
+
+    def _end_math_child(self, tag: str) -> None:
+        if tag in _MATH_SCRIPTS and self._math:
+            self._math.pop()
+        if self._math:
+            kind, children, depth = self._math[-1]
+            self._math[-1] = (kind, children, depth - 1)
+            if depth == 1 and children == 2:
+                self._end_script(kind)
+
+    def _end_script(self, tag: str) -> None:
+        if self._scripts and self._scripts[-1][0] == tag:
+            _, start = self._scripts.pop()
+            self._line[start:] = [_raise_or_lower(tag, "".join(self._line[start:]))]
 
     def handle_endtag(self, tag: str) -> None:
         if self._hidden:
             if tag == self._hidden[0]:
                 self._hidden.pop()
+            return
+        self._end_math_child(tag)
+        if tag in {"sup", "sub"}:
+            self._end_script(tag)
+        elif tag in {"td", "th", "tr", "table"}:
+            self._in_cell = False
+            if tag == "table":
+                self._break(blank=True)
+        elif self._in_cell and tag in _PARAGRAPHS:
+            self._line.append(" ")
         elif tag == "pre" and self._in_code:
             self._break()
             self._in_code = False
@@ -123,6 +180,7 @@ class _Writer(HTMLParser):
         """Ends the current line."""
         line = "".join(self._line)
         self._line = []
+        self._scripts.clear()
         if self._in_code:
             self._lines.append(line.rstrip())
             return
@@ -135,4 +193,16 @@ class _Writer(HTMLParser):
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:
     style = (attributes.get("style") or "").replace(" ", "").lower()
-    return "hidden" in attributes or "display:none" in style or "visibility:hidden" in style
+    return "hidden" in attributes or bool(_HIDING_STYLE.search(style))
+
+
+def _raise_or_lower(tag: str, text: str) -> str:
+    """Returns the text of an exponent or index in Unicode, or in the notation of formulas: `x²`, `x^(a b)`."""
+    text = " ".join(text.split())
+    table = _SUPERSCRIPTS if tag == "sup" else _SUBSCRIPTS
+    if all(ord(character) in table for character in text):
+        return text.translate(table)
+    # Numbers of footnotes are in brackets already.
+    if text.startswith("["):
+        return text
+    return ("^" if tag == "sup" else "_") + (text if len(text) == 1 else f"({text})")
