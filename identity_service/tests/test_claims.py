@@ -101,7 +101,7 @@ async def test_a_verified_address_is_never_taken(identity: Identity) -> None:
 async def test_sign_up_takes_a_claimed_address_only_from_a_deleted_account(identity: Identity) -> None:
     admin, first = await identity.sign_up_admin(), await claim(identity, "ada@b.example")
     taken = await expect_error(claim(identity, "ada@b.example"))
-    assert (taken.reason, taken.metadata) == ("IDENTIFIER_TAKEN", {"field": "email"})
+    assert (taken.reason, taken.metadata) == ("IDENTIFIER_TAKEN", {"field": "login_name,email"})
     await identity.users.DeleteUser(DeleteUserRequest(user_id="me"), **first.auth)
     second = await claim(identity, "ada@b.example")
     assert owner(identity, "ada@b.example") == second.user_id
