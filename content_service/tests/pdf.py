@@ -6,6 +6,14 @@ from collections.abc import Sequence
 
 from fpdf import FPDF
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+    TextStringObject,
+)
 
 
 def pdf(pages: Sequence[str]) -> bytes:
@@ -46,3 +54,39 @@ def bomb(length: int) -> bytes:
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     trailer = b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
     return bytes(written) + trailer % (table, len(written))
+
+
+def annotated(subtype: str, *, appearance: str = "", contents: str = "", flags: int = 0) -> bytes:
+    """Returns a PDF with one annotation on a blank page: its appearance shows a text, or a reader draws it."""
+    writer = PdfWriter()
+    page = writer.add_blank_page(width=300, height=300)
+    annotation = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Annot"),
+            NameObject("/Subtype"): NameObject(subtype),
+            NameObject("/Rect"): ArrayObject([NumberObject(number) for number in (10, 10, 200, 50)]),
+            NameObject("/F"): NumberObject(flags),
+            NameObject("/Contents"): TextStringObject(contents),
+        }
+    )
+    if appearance:
+        stream = DecodedStreamObject()
+        stream.set_data(f"BT /F1 9 Tf 2 2 Td ({appearance}) Tj ET".encode())
+        font = DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Font"),
+                NameObject("/Subtype"): NameObject("/Type1"),
+                NameObject("/BaseFont"): NameObject("/Helvetica"),
+            }
+        )
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        stream[NameObject("/Type")] = NameObject("/XObject")
+        stream[NameObject("/Subtype")] = NameObject("/Form")
+        stream[NameObject("/BBox")] = ArrayObject([NumberObject(number) for number in (0, 0, 190, 40)])
+        stream[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        normal = DictionaryObject({NameObject("/N"): writer._add_object(stream)})
+        annotation[NameObject("/AP")] = normal
+    page[NameObject("/Annots")] = ArrayObject([writer._add_object(annotation)])
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
