@@ -97,6 +97,8 @@ class Installation:
         material = await teacher.materials.UploadMaterial(iter(pieces), **teacher.auth)
         watch = WatchMaterialRequest(class_id=created_class.class_id, material_id=material.material_id)
         async for step in teacher.materials.WatchMaterial(watch, **teacher.auth):
+            if step.HasField("keep_alive"):
+                continue
             material = step.done if step.HasField("done") else step.material
         return material
 

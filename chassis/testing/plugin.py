@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from chassis.interceptors import streams
 from chassis.notifications import Subscription
 from chassis.testing.databases import Postgres
 from chassis.testing.environment import TestEnvironment
@@ -41,6 +42,12 @@ def new_database(postgres: Postgres) -> Iterator[Callable[[str], str]]:
 def without_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disables the polling of subscriptions, so that a missing notification makes the test fail."""
     monkeypatch.setattr(Subscription.wait, "__defaults__", (3600.0,))
+
+
+@pytest.fixture(autouse=True)
+def without_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps quiet streams of services under test quiet: on a busy machine, a test may take longer than the interval."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 3600.0)
 
 
 @pytest_asyncio.fixture

@@ -98,6 +98,8 @@ async def _upload_one(teacher: User, made: Class, file: Path, progress: Progress
     )
     request = WatchMaterialRequest(class_id=made.class_id, material_id=material.material_id)
     async for step in teacher.recorder.stream(teacher.materials.WatchMaterial, request, **teacher.auth):
+        if step.HasField("keep_alive"):
+            continue
         material = step.done if step.HasField("done") else step.material
         stage = ProcessingStage.Name(material.stage).removeprefix("PROCESSING_STAGE_").lower()
         progress.update(bar, completed=material.progress_percent, stage=stage)
