@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeAlias
 
-import structlog
+from chassis.telemetry import get_logger
 
 RETRY_DELAY_SECONDS = 0.5
 
 BackgroundTask: TypeAlias = Callable[[], Awaitable[object]]
 """Work that never returns. If it raises, the process ends."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def raise_if_cancelled() -> None:

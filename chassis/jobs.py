@@ -9,12 +9,12 @@ import asyncio
 from functools import partial
 from typing import Any, cast
 
-import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.tasks import Task
 
 from chassis.background import raise_if_cancelled, run_forever
 from chassis.database import Transaction
+from chassis.telemetry import get_logger
 
 STALLED_AFTER_SECONDS = 15.0
 """A worker without a heartbeat for this long is considered dead."""
@@ -25,7 +25,7 @@ _RESTART_DELAY_SECONDS = 1.0
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('stalled jobs'))"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def queue(url: str) -> App:

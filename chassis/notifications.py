@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-import structlog
 from sqlalchemy import ARRAY, Text, bindparam, func, literal, select
 
 from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.database import Database, statement
+from chassis.telemetry import get_logger
 
 POLL_INTERVAL_SECONDS = 5.0
 """Seconds after which a subscriber re-reads the database without a notification."""
@@ -30,7 +30,7 @@ _CHANNEL = "meno_notify"
 _COALESCE_SECONDS = 0.01
 _MAX_PENDING_KEYS = 10_000
 
-log = structlog.get_logger()
+log = get_logger()
 
 _keys = func.unnest(bindparam("keys", type_=ARRAY(Text))).column_valued("key")
 NOTIFY = statement(select(func.pg_notify(literal(_CHANNEL), _keys)))

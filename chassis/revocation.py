@@ -12,12 +12,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-import structlog
-
 from chassis import tokens
 from chassis.background import RETRY_DELAY_SECONDS, run_forever
 from chassis.calls import Caller
 from chassis.errors import DomainError, RateLimited, ServiceUnavailable, TokenExpired, TokenRevoked
+from chassis.telemetry import get_logger
 from meno.access.v1.access_pb2 import ClassState
 from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsResponse
 from meno.access.v1.resources_pb2 import AccountEvent
@@ -34,7 +33,7 @@ _REVOKE_ALL_VERSIONS = sys.maxsize
 # identity_service sends a heartbeat every second; five missed ones mean that the connection is dead.
 _READ_TIMEOUT_SECONDS = 5.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Position(NamedTuple):

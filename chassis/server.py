@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import grpc
-import structlog
 import uvloop
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -27,6 +26,7 @@ from chassis.interceptors.chain import Chain
 from chassis.registration import ServiceRegistration
 from chassis.security import SecurityContext
 from chassis.settings import Settings
+from chassis.telemetry import get_logger
 from chassis.tls import TlsCredentials
 
 OPTIONS = (
@@ -41,7 +41,7 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
-log = structlog.get_logger()
+log = get_logger()
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 

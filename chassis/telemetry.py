@@ -12,6 +12,10 @@ import structlog
 for _name in _UNNEEDED:
     del sys.modules[_name]
 
+# Modules that log import these from here, so that structlog is never imported in another way.
+bind_contextvars = structlog.contextvars.bind_contextvars
+get_logger = structlog.get_logger
+
 # The lines in which PostgreSQL quotes values of a row: `DETAIL:  Key (email)=(…) already exists.`
 _LINES_WITH_VALUES = re.compile(r"^(DETAIL|CONTEXT):.*$", re.MULTILINE)
 

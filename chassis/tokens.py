@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
-import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
@@ -21,6 +20,7 @@ from chassis.background import run_forever
 from chassis.calls import Caller
 from chassis.claims import ALGORITHM, AUDIENCE, CLOCK_SKEW, ISSUER, LIFETIME, TYPE, caller_from, kid_from
 from chassis.errors import ServiceUnavailable, TokenExpired, TokenInvalid, TokenMissing
+from chassis.telemetry import get_logger
 
 __all__ = ["ALGORITHM", "AUDIENCE", "CLOCK_SKEW", "ISSUER", "LIFETIME", "TYPE", "FetchKeys", "Tokens"]
 
@@ -33,7 +33,7 @@ _SCHEME = "Bearer "
 _CACHE_SIZE = 4096
 _MIN_FETCH_INTERVAL_SECONDS = 5.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 FetchKeys: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 """Returns the current JSON Web Key Set (RFC 7517), parsed."""

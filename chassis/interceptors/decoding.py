@@ -9,7 +9,6 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 
-import structlog
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -17,6 +16,7 @@ from chassis import calls
 from chassis.calls import Call, Context
 from chassis.contracts import Method
 from chassis.errors import AccessDenied, MessageTooLarge, RequestMalformed
+from chassis.telemetry import bind_contextvars
 from chassis.uuids import normalize_uuids
 from chassis.validation import reject_nul_bytes, validate
 
@@ -47,7 +47,7 @@ def open_call(method: Method, context: Context, raw: bytes) -> Call:
         has_zero_byte=b"\0" in raw,
     )
     calls.enter(call)
-    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_parent.split("-")[1])
+    bind_contextvars(request_id=request_id, trace_id=trace_parent.split("-")[1])
     return call
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
 
-import structlog
 from google.protobuf.message import Message
 
 from chassis import calls
@@ -23,6 +22,7 @@ from chassis.errors import Internal, StatusError, to_status_error
 from chassis.idempotency import hash_body
 from chassis.names import trim_names
 from chassis.security import SecurityContext
+from chassis.telemetry import get_logger
 from chassis.uuids import normalize_uuids
 from chassis.validation import reject_nul_bytes, validate
 
@@ -33,7 +33,7 @@ UPLOAD_DEADLINE_SECONDS = 600.0
 SLOW_CALL_SECONDS = 0.3
 """A unary call that takes longer is logged."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 RequestHook: TypeAlias = Callable[[Call, Message], Awaitable[None]]
 CallContextManager: TypeAlias = Callable[[Call], AbstractAsyncContextManager[object]]

@@ -2,17 +2,17 @@
 
 import grpc
 import psycopg
-import structlog
 from google.rpc.status_pb2 import Status
 
 from chassis.database import Executor
 from chassis.errors import Internal, to_status_error
+from chassis.telemetry import get_logger
 from chat_service.answers.types import AnswerKey
 from chat_service.chats import store as chats
 from chat_service.errors import AnswerInterrupted, ChatNotFound, MessageNotFound, ModelFailed, NotClassMember
 from chat_service.tutors.types import TutorFailed
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def to_status(error: Exception, class_id: str | None, request_id: str) -> Status:

@@ -1,13 +1,12 @@
 """Ends STREAMING answers with an expired lease, because their writer has died."""
 
-import structlog
-
 from chassis.database import Database
 from chassis.notifications import Notifier
+from chassis.telemetry import get_logger
 from chat_service.answers import store
 from chat_service.errors import AnswerInterrupted
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def expire_orphans(database: Database, notifier: Notifier) -> None:

@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import psycopg
-import structlog
 from google.rpc.status_pb2 import Status
 
 from chassis.database import Database
 from chassis.notifications import Notifier
+from chassis.telemetry import get_logger
 from chat_service.answers import failures, messages, rules, store
 from chat_service.answers.broadcast import AnswerBroadcast
 from chat_service.answers.buffer import PartBuffer
@@ -31,7 +31,7 @@ from meno.content.v1.resources_pb2 import Chunk
 
 MAX_PASSAGES = 8
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Limits(NamedTuple):

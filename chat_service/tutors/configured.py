@@ -9,11 +9,11 @@ from contextlib import aclosing
 from typing import Protocol, TypeAlias
 
 import grpc
-import structlog
 
 from chassis.background import run_forever
 from chassis.errors import ServiceUnavailable, StatusError, to_status_error
 from chassis.secret_refs import SecretUnavailable
+from chassis.telemetry import get_logger
 from chassis.url_policy import UrlNotAllowed
 from chat_service.tutors.config import TutorConfig
 from chat_service.tutors.language_model import LanguageModelTutor
@@ -25,7 +25,7 @@ POLL_INTERVAL_SECONDS = 15.0
 """Seconds between two polls. With the timeout, a new choice takes effect within 30 seconds."""
 TIMEOUT_SECONDS = 10.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Resolve(Protocol):

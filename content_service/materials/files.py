@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import structlog
-
+from chassis.telemetry import get_logger
 from content_service.errors import FileEmpty, FileTooLarge
 
 # The minimum size of an S3 part. An upload has at most two parts in memory.
 _PART_BYTES = 5 * 2**20
 _READ_BYTES = 2**20
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

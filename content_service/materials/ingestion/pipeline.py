@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from chassis.database import Database, Transaction
+from chassis.telemetry import get_logger
 from content_service.knowledge.embeddings import Embedder, Vector
 from content_service.knowledge.store import ensure_embedding_set
 from content_service.knowledge.text import fold
@@ -37,7 +36,7 @@ from content_service.materials.rules import notification_key
 BATCH_CHUNKS = 16
 """The number of chunks that are embedded and committed together."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-import structlog
-
 from chassis.background import run_forever
 from chassis.database import Database, Transaction
+from chassis.telemetry import get_logger
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.erasures import commands as erasures
 from identity_service.lifecycle.purging import store
@@ -19,7 +18,7 @@ MERGED_GUEST_RETENTION = timedelta(days=1)
 NextUser = Callable[[Transaction], Awaitable[str | None]]
 """Locks and returns the next user to erase, or returns None."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def run(database: Database, config: ConfigReader) -> None:

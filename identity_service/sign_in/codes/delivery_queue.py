@@ -5,14 +5,13 @@ A response neither waits for the delivery nor reveals whether a code is sent.
 
 import asyncio
 
-import structlog
-
+from chassis.telemetry import get_logger
 from identity_service.sign_in.codes.types import CodeMessage, CodeSender
 
 _MAX_QUEUED = 1000
 _CONCURRENCY = 4
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class DeliveryQueue:

@@ -3,12 +3,11 @@
 import importlib
 from collections.abc import Callable, Mapping
 
-import structlog
-
+from chassis.telemetry import get_logger
 from identity_service.settings import Settings
 from identity_service.sign_in.codes.types import CodeMessage, CodeSender
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class NoSender:

@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from chassis.errors import ServiceUnavailable
+from chassis.telemetry import get_logger
 from identity_service.endpoints import require_https
 from identity_service.errors import IdTokenInvalid
 from identity_service.trusted_issuers import TrustedIssuer
@@ -26,7 +26,7 @@ _IMPORTERS: Mapping[str, Callable[[Any], Key]] = {"RSA": RSAKey.import_key, "EC"
 Fetch = Callable[[str], Awaitable[Any]]
 """Returns the JSON document of a URL."""
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class IssuerKeys:

@@ -8,13 +8,13 @@ import asyncio
 import hashlib
 import hmac
 
-import structlog
+from chassis.telemetry import get_logger
 
 _PREFIX_LENGTH = 5
 # The response is padded, so that its length does not reveal the prefix.
 _HEADERS = {"Add-Padding": "true"}
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class BreachList:
