@@ -3,6 +3,8 @@
 import re
 import uuid
 
+import pytest
+
 from chassis.models.openai_compatible import ModelEndpoint
 from chassis.testing.model_server import model_server, text_event
 from chat_service.tests.conftest import NewServer, chunk, collect, kinds, reason, text_of
@@ -43,6 +45,24 @@ async def test_the_extractive_tutor_states_that_the_material_does_not_answer(new
     for chat, text in ((of_class, NOT_IN_MATERIAL), (general, NO_MATERIAL)):
         answer = (await collect(server.ask(user, chat, "Who won at Hastings?")))[-1].done
         assert (answer.text, answer.grounded, [*answer.citations]) == (text, False, [])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "<The whole sentence stands between angle brackets in the old chronicle.>",
+        "<!-- The sentence is a comment in the old chronicle. -->",
+    ],
+)
+async def test_a_sentence_between_angle_brackets_is_quoted(new_server: NewServer, sentence: str) -> None:
+    server = await new_server(ExtractiveTutor())
+    class_id = str(uuid.uuid4())
+    user = server.user(class_id)
+    chat = await server.chat(user, class_id)
+    server.content.chunks = [chunk(f"Granite is an igneous rock.\n\n{sentence}")]
+    answer = (await collect(server.ask(user, chat, "What is in the old chronicle?")))[-1].done
+    assert answer.text == f"{sentence.replace('<', '< ')} [1]"
+    assert [citation.excerpt for citation in answer.citations] == [sentence]
 
 
 async def test_the_output_of_a_model_that_obeys_the_material_is_sanitised(new_server: NewServer) -> None:
