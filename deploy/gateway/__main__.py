@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.clusters import Endpoint
+from deploy.gateway.envoy import Gateway, configuration
 from deploy.gateway.pages import pages
 
 

@@ -1,4 +1,4 @@
-"""The configuration of Envoy: listeners, filter chain, routes and clusters.
+"""The configuration of Envoy: listeners, filter chain and routes.
 
 docs/gateway.md explains the order of the filters and the single settings, with the tests behind them.
 """
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.gateway import access, contracts, limits, local_replies, telemetry
+from deploy.gateway import access, clusters, contracts, limits, local_replies, telemetry
+from deploy.gateway.clusters import Endpoint, address
 from deploy.gateway.contracts import Rpc, routed_rpcs
 from deploy.gateway.headers import CLIENT_ADDRESS, PRIVATE, added
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
@@ -27,20 +28,6 @@ _STREAM_IDLE_TIMEOUT = "600s"
 _CONNECTION_IDLE_TIMEOUT = "60s"
 _FIRST_LINE_TIMEOUT = "5s"
 """The time until a connection has sent the first line of HTTP. Clients send it as soon as they are connected."""
-_STREAM_PRIORITY = "HIGH"
-"""The name that Envoy has for the second set of breakers and connections of a cluster."""
-_MAX_UNARY_CALLS = 4096
-_MAX_STREAMS = 4096
-"""Calls and streams in flight to one service. With 4,240 streams, session_service answered others within 2.2 s."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A worker process of a service."""
-
-    host: str
-    port: int
-    ops_port: int
 
 
 @dataclass(frozen=True)
@@ -75,14 +62,17 @@ def configuration(gateway: Gateway) -> dict[str, Any]:
     """Returns the bootstrap configuration of Envoy."""
     rpcs = routed_rpcs(gateway.descriptors)
     return {
-        "admin": {"address": _address("127.0.0.1", gateway.admin_port), "ignore_global_conn_limit": True},
+        "admin": {"address": address("127.0.0.1", gateway.admin_port), "ignore_global_conn_limit": True},
         "static_resources": {
             "listeners": [_public_listener(gateway, rpcs), _keys_listener(gateway, rpcs)],
             "clusters": [
-                *(_service_cluster(gateway, name, endpoints) for name, endpoints in gateway.services.items()),
-                _keys_cluster(gateway),
+                *(
+                    clusters.service(name, endpoints, gateway.tls_directory)
+                    for name, endpoints in gateway.services.items()
+                ),
+                clusters.keys(gateway.keys_port),
                 *([telemetry.collector_cluster(gateway.trace_collector)] if gateway.trace_collector else []),
-                _BLACKHOLE_CLUSTER,
+                clusters.BLACKHOLE,
             ],
         },
         "overload_manager": limits.overload_manager(gateway.max_heap_mib),
@@ -170,7 +160,7 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
 def _tracing(gateway: Gateway) -> dict[str, Any]:
     if gateway.trace_collector:
         return telemetry.tracing(gateway.traced_percent, telemetry.COLLECTOR)
-    return telemetry.tracing(0, str(_BLACKHOLE_CLUSTER["name"]))
+    return telemetry.tracing(0, str(clusters.BLACKHOLE["name"]))
 
 
 def _keys_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
@@ -190,7 +180,7 @@ def _listener(name: str, host: str, port: int, manager: dict[str, Any]) -> dict[
     return {
         "name": name,
         # `::` also accepts IPv4.
-        "address": _address(host, port, ipv4_compat=host == "::"),
+        "address": address(host, port, ipv4_compat=host == "::"),
         # Otherwise a second gateway could share the port and would receive part of the connections.
         "enable_reuse_port": False,
         # A connection that sends nothing would otherwise hold one of the limited connections until it is idle.
@@ -254,7 +244,7 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
         timing: dict[str, Any] = {
             "timeout": "0s",
             "idle_timeout": _STREAM_IDLE_TIMEOUT,
-            "priority": _STREAM_PRIORITY,
+            "priority": clusters.STREAM_PRIORITY,
         }
     elif rpc.client_streaming:
         timing = {"timeout": _UPLOAD_TIMEOUT, "idle_timeout": _UNARY_TIMEOUT}
@@ -293,9 +283,11 @@ def _unrouted_route(rpc: Rpc) -> dict[str, Any]:
 _CATCH_ALL_ROUTE = {
     "name": local_replies.UNKNOWN_METHOD_ROUTE,
     "match": {"prefix": "/"},
-    "route": {"cluster": "blackhole", "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME}},
+    "route": {
+        "cluster": clusters.BLACKHOLE["name"],
+        "max_stream_duration": {"max_stream_duration": _UNARY_LIFETIME},
+    },
 }
-_BLACKHOLE_CLUSTER = {"name": "blackhole", "type": "STATIC", "connect_timeout": "1s"}
 
 
 def _cors_policy(gateway: Gateway) -> dict[str, Any]:
@@ -318,109 +310,3 @@ def _origin(origin: str) -> dict[str, Any]:
         escaped = origin.removesuffix(":*").replace(".", "\\.")
         return {"safe_regex": {"regex": f"{escaped}(:[0-9]+)?"}}
     return {"exact": origin}
-
-
-def _service_cluster(gateway: Gateway, name: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "connect_timeout": "1s",
-        "lb_policy": "LEAST_REQUEST",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPES}upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-        "transport_socket": _mutual_tls(gateway, name),
-        # Health checks use the ops port, which has no TLS.
-        "transport_socket_matches": [
-            {
-                "name": "ops",
-                "match": {"ops": True},
-                "transport_socket": {
-                    "name": "envoy.transport_sockets.raw_buffer",
-                    "typed_config": {"@type": f"{_TYPES}transport_sockets.raw_buffer.v3.RawBuffer"},
-                },
-            }
-        ],
-        "health_checks": [
-            {
-                "timeout": "1s",
-                "interval": "1s",
-                "no_traffic_interval": "1s",
-                "unhealthy_threshold": 2,
-                "healthy_threshold": 1,
-                "grpc_health_check": {},
-                "transport_socket_match_criteria": {"ops": True},
-            }
-        ],
-        # Streams have breakers of their own, so that idle ones never make the unary calls of others fail.
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "priority": priority,
-                    "max_connections": 1024,
-                    "max_pending_requests": 1024,
-                    "max_requests": calls,
-                }
-                for priority, calls in (("DEFAULT", _MAX_UNARY_CALLS), (_STREAM_PRIORITY, _MAX_STREAMS))
-            ]
-        },
-        "outlier_detection": {"consecutive_gateway_failure": 10, "max_ejection_percent": 50},
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
-        },
-    }
-
-
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "endpoint": {
-            "address": _address(endpoint.host, endpoint.port),
-            "health_check_config": {"port_value": endpoint.ops_port},
-        }
-    }
-
-
-def _mutual_tls(gateway: Gateway, service: str) -> dict[str, Any]:
-    """Returns a TLS socket that presents the gateway certificate and accepts only that of the service."""
-    directory = gateway.tls_directory
-    return {
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": f"{_TYPES}transport_sockets.tls.v3.UpstreamTlsContext",
-            "sni": service,
-            "common_tls_context": {
-                "alpn_protocols": ["h2"],
-                "tls_certificates": [
-                    {
-                        "certificate_chain": {"filename": str(directory / "cert.pem")},
-                        "private_key": {"filename": str(directory / "key.pem")},
-                    }
-                ],
-                "validation_context": {
-                    "trusted_ca": {"filename": str(directory / "ca.pem")},
-                    "match_typed_subject_alt_names": [
-                        {"san_type": "URI", "matcher": {"exact": f"spiffe://meno/{service}"}}
-                    ],
-                },
-            },
-        },
-    }
-
-
-def _keys_cluster(gateway: Gateway) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _address("127.0.0.1", gateway.keys_port)}}
-    return {
-        "name": "keys",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "keys", "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
-
-
-def _address(host: str, port: int, *, ipv4_compat: bool = False) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port, "ipv4_compat": ipv4_compat}}

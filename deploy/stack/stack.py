@@ -13,8 +13,9 @@ from pathlib import Path
 from cryptography import x509
 
 from chassis.certificates import CertificateAuthority
+from deploy.gateway.clusters import Endpoint
 from deploy.gateway.contracts import descriptors
-from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.envoy import Gateway, configuration
 from deploy.gateway.pages import pages
 from deploy.stack.errors import CliError
 from deploy.stack.layout import ROOT, SERVICES, Layout, Ports, environment

@@ -23,8 +23,9 @@ from chassis.registration import service
 from chassis.security import SecurityContext
 from chassis.server import App, create_server
 from chassis.testing import TestEnvironment
+from deploy.gateway.clusters import Endpoint
 from deploy.gateway.contracts import descriptors
-from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.envoy import Gateway, configuration
 from deploy.stack.layout import SERVICES, Ports
 from meno.access.v1 import key_set_service_pb2 as keys
 from meno.session.v1 import resources_pb2 as session_resources

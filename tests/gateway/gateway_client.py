@@ -23,8 +23,9 @@ from chassis import registration
 from chassis.registration import ServiceRegistration
 from chassis.server import App
 from chassis.testing import TestEnvironment
+from deploy.gateway.clusters import Endpoint
 from deploy.gateway.contracts import Rpc, descriptors
-from deploy.gateway.envoy import Endpoint, Gateway, configuration
+from deploy.gateway.envoy import Gateway, configuration
 from deploy.stack import readiness
 from deploy.stack.layout import SERVICES, Ports
 from deploy.stack.programs import Program

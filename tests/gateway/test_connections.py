@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chassis.testing import bearer, expect_error
-from deploy.gateway import envoy
+from deploy.gateway import clusters, envoy
 from meno.session.v1.event_service_pb2 import WatchEventsRequest
 from meno.session.v1.event_service_pb2_grpc import EventServiceStub
 from meno.session.v1.session_service_pb2 import GetSessionRequest
@@ -42,7 +42,7 @@ async def test_a_connection_without_a_request_is_closed(
 async def test_streams_do_not_use_up_the_calls_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(envoy, "_MAX_STREAMS", 2)
+    monkeypatch.setattr(clusters, "_MAX_STREAMS", 2)
     async with start_gateway(tmp_path, hooks={"WatchEvents": wait_forever}) as gateway:
         options = bearer(gateway.env.issuer.token(str(uuid.uuid4())))
         watch = WatchEventsRequest(user_id="me", session_id=SESSION)
