@@ -33,9 +33,15 @@ def queue(url: str) -> App:
     return App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4))
 
 
-async def defer(transaction: Transaction, task: Task[Any, Any, Any], **arguments: Any) -> None:
-    """Adds a job to a transaction. The job exists if the transaction commits."""
-    await task.configure(connection=transaction.connection).defer_async(**arguments)
+async def defer(
+    transaction: Transaction, task: Task[Any, Any, Any], *, lock: str, priority: int, **arguments: Any
+) -> None:
+    """Adds a job to a transaction. The job exists if the transaction commits.
+
+    Jobs with the same `lock` run one after the other. Of the waiting jobs, the one with the highest `priority` is next.
+    """
+    configured = task.configure(connection=transaction.connection, lock=lock, priority=priority)
+    await configured.defer_async(**arguments)
 
 
 async def work(app: App, *, concurrency: int = 1, stalled_after: float = STALLED_AFTER_SECONDS) -> None:

@@ -1,9 +1,8 @@
 """Quotas: how much a user may create or store. Guests have lower quotas.
 
 ADD = statement(
-    insert(sessions).from_select(
-        NewSession._fields, select(*values).where(below_daily_quota(sessions.c.user_id, sessions.c.session_id))
-    )
+    insert_within_quota(sessions, NewSession._fields, key=sessions.c.session_id).returning(*_SESSION),
+    SessionRow,
 )
 """
 

@@ -3,7 +3,7 @@
 from chassis.database import Executor
 from content_service.knowledge import rules, store
 from content_service.knowledge.embeddings import Embedder
-from content_service.knowledge.text import fold
+from content_service.knowledge.text import to_compatibility_form
 from content_service.knowledge.types import ChunkRow
 
 
@@ -14,7 +14,7 @@ async def search(
     query_text = rules.normalize_query(query)
     if not query_text:
         return []
-    vector = await embedder.embed_query(fold(query_text))
+    vector = await embedder.embed_query(to_compatibility_form(query_text))
     return await store.search(
         executor, class_id, query_text, vector, embedder.name, content_id=content_id, top_k=top_k
     )

@@ -51,7 +51,7 @@ def normalize(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
 
 
-def fold(text: str) -> str:
+def to_compatibility_form(text: str) -> str:
     """Returns normalised text as it is compared: in NFKC, without joiners."""
     return unicodedata.normalize("NFKC", _ANY_JOINER.sub("", text))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from content_service.authoring.messages import kind_of
 from content_service.authoring.rules import LESSON, MATERIAL, MODULE, can_be_child_of
 from content_service.knowledge.rules import MAX_QUERY_CHARACTERS, normalize_query
-from content_service.knowledge.text import fold, normalize
+from content_service.knowledge.text import normalize, to_compatibility_form
 from content_service.materials.ingestion import rules
 from content_service.materials.ingestion.html import to_markdown
 from meno.content.v1.resources_pb2 import ContentBody, FailureReason
@@ -61,7 +61,7 @@ def test_normalization_is_idempotent(text: str) -> None:
     once = normalize(text)
     assert normalize(once) == once
     assert unicodedata.is_normalized("NFC", once)
-    assert unicodedata.is_normalized("NFKC", fold(once))
+    assert unicodedata.is_normalized("NFKC", to_compatibility_form(once))
     assert not {"\r", "\0", "\u200b", "\u202e", "\ufeff"} & {*once}
     assert "\n\n\n" not in once
 
@@ -81,7 +81,7 @@ def test_normalization_is_idempotent(text: str) -> None:
 )
 def test_a_text_keeps_its_characters_and_is_compared_without_their_forms(text: str, compared: str) -> None:
     assert normalize(text) == text
-    assert fold(text) == compared
+    assert to_compatibility_form(text) == compared
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from chassis.database import Database, Transaction
 from chassis.telemetry import get_logger
 from content_service.knowledge.embeddings import Embedder, Vector
 from content_service.knowledge.store import ensure_embedding_set
-from content_service.knowledge.text import fold
+from content_service.knowledge.text import to_compatibility_form
 from content_service.materials.files import FileStore
 from content_service.materials.ingestion import chunking, rules, store
 from content_service.materials.ingestion.extraction_process import ExtractionProcess
@@ -143,7 +143,7 @@ class Pipeline:
         for chunk in chunks:
             for number, window in enumerate(chunking.split_windows(chunk.text, window_characters)):
                 keys.append((chunk.ordinal, number))
-                texts.append(fold(chunking.add_context(chunk.section, window)))
+                texts.append(to_compatibility_form(chunking.add_context(chunk.section, window)))
         vectors = await self._embedder.embed_documents(texts)
         return [(*key, vector) for key, vector in zip(keys, vectors, strict=True)]
 

@@ -11,6 +11,7 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
+from chassis import jobs
 from chassis.database import Transaction
 from content_service.materials.ingestion.pipeline import Pipeline
 
@@ -40,8 +41,14 @@ async def defer_processing(
 
     `ahead` is the number of materials of the class that have not been processed yet. It is the turn of the job.
     """
-    deferrer = task.configure(connection=transaction.connection, lock=scope_id.lower(), priority=-ahead)
-    await deferrer.defer_async(scope_id=scope_id, material_id=material_id)
+    await jobs.defer(
+        transaction,
+        task,
+        lock=scope_id.lower(),
+        priority=-ahead,
+        scope_id=scope_id,
+        material_id=material_id,
+    )
 
 
 def register_process_task(queue: App, pipeline: Pipeline) -> ProcessTask:

@@ -70,7 +70,7 @@ class OneTimeCodes:
     async def reset_attempts(self, transaction: Transaction, canonical: str) -> None:
         """Resets the failed attempts of an address after its owner was verified."""
         await throttle.reset_failures(transaction, self.counter(canonical))
-        self._networks.forgive(throttle.current_network())
+        self._networks.uncount_attempt(throttle.current_network())
 
     def counter(self, canonical: str) -> Counter:
         """Returns the counter of the attempts of this network on the codes of an address."""

@@ -2,6 +2,7 @@
 
 from chassis import audit, calls
 from chassis.database import Executor, Transaction
+from chassis.networks import network_of
 from identity_service.errors import SignInRateLimited
 from identity_service.sign_in.throttle import rules, store
 from identity_service.sign_in.throttle.rules import Counter
@@ -10,7 +11,7 @@ from meno.access.v1.resources_pb2 import AuditAction
 
 def current_network() -> str:
     """Returns the network of the client of the current call; empty if it is unknown."""
-    return rules.network_of(calls.client_address())
+    return network_of(calls.client_address(), ipv4_bits=rules.IPV4_BITS)
 
 
 async def count_attempt(executor: Executor, counter: Counter) -> None:

@@ -41,7 +41,7 @@ class NetworkLimit:
         """Counts an attempt as a failure, before its proof is verified."""
         self._current(network).failures += 1
 
-    def forgive(self, network: str) -> None:
+    def uncount_attempt(self, network: str) -> None:
         """Takes one attempt back after it succeeded."""
         count = self._current(network)
         count.failures = max(count.failures - 1, 0)

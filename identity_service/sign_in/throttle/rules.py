@@ -7,7 +7,6 @@ another one. All failures of a name together, and all failures in a network toge
 import hashlib
 import hmac
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 BACKOFF: tuple[tuple[int, timedelta], ...] = (
@@ -40,8 +39,8 @@ FAILURE_WINDOW = timedelta(days=1)
 MIN_BACKOFFS_KEPT = 30
 """Failures are kept for at least this multiple of the current delay."""
 
-_IPV4_PREFIX = 24
-_IPV6_PREFIX = 64
+IPV4_BITS = 24
+"""Neighbouring IPv4 addresses usually belong to the same person or school."""
 
 
 class Counter(NamedTuple):
@@ -61,19 +60,3 @@ def counter(key: bytes, name: str, network: str) -> Counter:
         hmac.digest(key, f"attempts\0{name}".encode(), hashlib.sha256),
         hmac.digest(key, f"network\0{network}".encode(), hashlib.sha256),
     )
-
-
-def network_of(address: str) -> str:
-    """Returns the network of a client: the /24 of an IPv4 address, or the /64 of an IPv6 address.
-
-    Neighbouring addresses usually belong to the same person or school. Returns an empty string if the address
-    is unknown.
-    """
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    prefix = _IPV6_PREFIX if ip.version == 6 else _IPV4_PREFIX
-    return str(ip_network((ip, prefix), strict=False))

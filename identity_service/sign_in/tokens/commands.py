@@ -98,7 +98,7 @@ class PasswordSignIn:
             raise CredentialsInvalid()
         # The failures are reset even if the account is deactivated, because the password was correct.
         await throttle.reset_failures(self._database, counter)
-        self._passwords.networks.forgive(throttle.current_network())
+        self._passwords.networks.uncount_attempt(throttle.current_network())
         async with self._database.transaction() as transaction:
             begun = await self._tokens.begin(
                 transaction, credential.user_id, request_id, proof, kind="PASSWORD"
