@@ -62,6 +62,8 @@ class Call:
     """The authorization header, unchanged."""
     trace_parent: str
     """The traceparent (W3C Trace Context) that is forwarded to other services."""
+    json_fields: str = ""
+    """The paths of the fields in the JSON body of which the gateway made the request, joined by commas."""
     has_zero_byte: bool = False
     """Whether the encoded request contains a zero byte. Only then can a string contain NUL."""
     started_at: float = field(default_factory=time.perf_counter)

@@ -29,11 +29,14 @@ from chassis.settings import Settings
 from chassis.telemetry import get_logger
 from chassis.tls import TlsCredentials
 
+_MAX_METADATA_BYTES = 36 * 1024
+"""The 30 KiB of headers that the gateway accepts, and up to 4 KiB that it adds."""
+
 OPTIONS = (
     # A used port is an error. With SO_REUSEPORT, a second server would start and get random connections.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_metadata_size", 32 * 1024),
-    ("grpc.absolute_max_metadata_size", 32 * 1024),
+    ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
     # Four times the limit of the chain, so that a message that is too large gets the error of the chain.
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_concurrent_streams", 1000),

@@ -16,6 +16,7 @@ from chassis import calls
 from chassis.calls import Call, Context
 from chassis.contracts import Method
 from chassis.errors import AccessDenied, MessageTooLarge, RequestMalformed
+from chassis.json_fields import JSON_FIELDS
 from chassis.telemetry import bind_contextvars
 from chassis.uuids import normalize_uuids
 from chassis.validation import reject_nul_bytes, validate
@@ -44,6 +45,7 @@ def open_call(method: Method, context: Context, raw: bytes) -> Call:
         # Join repeated headers as Envoy does; the result is not a valid token.
         authorization=",".join(str(value) for key, value in sent if key == "authorization"),
         trace_parent=trace_parent,
+        json_fields=str(metadata.get(JSON_FIELDS, "")),
         has_zero_byte=b"\0" in raw,
     )
     calls.enter(call)

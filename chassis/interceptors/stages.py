@@ -20,6 +20,7 @@ from chassis.calls import Call, IdempotencyKey
 from chassis.contracts import Method
 from chassis.errors import Internal, StatusError, to_status_error
 from chassis.idempotency import hash_body
+from chassis.json_fields import check_json_fields
 from chassis.names import trim_names
 from chassis.security import SecurityContext
 from chassis.telemetry import get_logger
@@ -80,6 +81,8 @@ def validation(security: SecurityContext, method: Method) -> RequestHook:
     """Trims names, validates the request (protovalidate) and normalises its UUIDs."""
 
     async def check(call: Call, message: Message) -> None:
+        if call.json_fields:
+            check_json_fields(message, call.json_fields)
         trim_names(message)
         validate(message)
         if call.has_zero_byte:

@@ -5,6 +5,7 @@ docs/gateway.md explains the order of the filters and the single settings, with 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
 _TYPES = "type.googleapis.com/envoy.extensions."
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 _MAX_HEADERS_KIB = 30
-"""Enough for a token of 24 KiB. With the headers that Envoy adds, it is below the 32 KiB limit of services."""
+"""Enough for a token of 24 KiB. With the headers that Envoy adds, it is below the 36 KiB limit of services."""
 _UNARY_TIMEOUT = "30s"
 _UNARY_LIFETIME = "35s"
 """The limit of the whole call. The timeout begins only when the request has arrived."""
@@ -88,6 +89,7 @@ def filters(gateway: Gateway, rpcs: list[Rpc]) -> list[dict[str, Any]]:
         _filter("rbac.host", "rbac.v3.RBAC", rules={"action": "DENY", "policies": access.REPEATED_HOST}),
         # First, because it limits the work that an address can cause.
         _filter("local_ratelimit.by_address", "local_ratelimit.v3.LocalRateLimit", **limits.by_address()),
+        _json_body(),
         _transcoder(gateway, rpcs),
         # After the transcoder, because its rules match exact gRPC paths.
         _filter(
@@ -134,6 +136,7 @@ def _public_listener(gateway: Gateway, rpcs: list[Rpc]) -> dict[str, Any]:
                         _CATCH_ALL_ROUTE,
                     ],
                     "request_headers_to_add": added(CLIENT_ADDRESS),
+                    "request_body_buffer_limit": 2 * _MAX_BODY_BYTES,
                     "response_headers_to_add": added(PRIVATE, replace=False),
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors_policy(gateway)},
                 }
@@ -216,6 +219,32 @@ def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
     return {
         "name": f"envoy.filters.http.{name}",
         "typed_config": {"@type": f"{_TYPES}filters.http.{kind}", **settings},
+    }
+
+
+def _json_body() -> dict[str, Any]:
+    """Returns the filter that checks JSON before it is transcoded. Calls of gRPC and gRPC-Web skip it."""
+    script = {"inline_string": files("deploy.gateway").joinpath("json_body.lua").read_text()}
+    content_type = {
+        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+        "header_name": "content-type",
+    }
+    is_grpc = {
+        "input": {"name": "content-type", "typed_config": content_type},
+        "value_match": {"prefix": "application/grpc"},
+    }
+    skip = {"@type": f"{_TYPES}filters.common.matcher.action.v3.SkipFilter"}
+    on_grpc = {
+        "predicate": {"single_predicate": is_grpc},
+        "on_match": {"action": {"name": "skip", "typed_config": skip}},
+    }
+    return {
+        "name": "envoy.filters.http.json_body",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+            "extension_config": _filter("lua", "lua.v3.Lua", default_source_code=script),
+            "xds_matcher": {"matcher_list": {"matchers": [on_grpc]}},
+        },
     }
 
 

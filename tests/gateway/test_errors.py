@@ -166,16 +166,16 @@ async def test_a_file_is_uploaded_in_one_http_request(http: httpx.AsyncClient, t
     assert (reply.status_code, set(reply.json())) == (200, set(_json_names(Material())))
 
 
-async def test_a_large_request_has_the_error_of_the_service(http: httpx.AsyncClient, token: str) -> None:
-    for mebibytes, expected in (
-        (3.9, "FIELD_INVALID"),
-        (8, "MESSAGE_TOO_LARGE"),
-        (9, "MESSAGE_TOO_LARGE"),
-        (15, "MESSAGE_TOO_LARGE"),
+async def test_a_request_that_is_too_large_gets_an_error(http: httpx.AsyncClient, token: str) -> None:
+    for mebibytes, status, expected in (
+        (3.9, 400, "FIELD_INVALID"),
+        (7, 400, "MESSAGE_TOO_LARGE"),
+        (9, 413, "MESSAGE_TOO_LARGE"),
+        (15, 413, "MESSAGE_TOO_LARGE"),
     ):
         body = json.dumps({"title": "x" * int(mebibytes * 1024 * 1024)})
         reply = await http.post("/v1/classes", content=body, headers=authorized(token))
-        assert (reply.status_code, reason(reply)) == (400, expected)
+        assert (reply.status_code, reason(reply)) == (status, expected)
     assert reply.json()["message"] == "The request must not be larger than 4 MiB."
 
 

@@ -1,0 +1,132 @@
+"""JSON bodies: nothing is accepted that the service does not learn of."""
+
+import uuid
+
+import httpx2 as httpx
+import pytest
+
+from tests.gateway.gateway_client import GatewayClient
+from tests.gateway.test_errors import CLASS, authorized, reason
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+@pytest.fixture
+def token(gateway: GatewayClient) -> str:
+    return gateway.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"title": "A",}', "expected a name in double quotes at line 1, column 15"),
+        ('{title: "A"}', "expected a name in double quotes at line 1, column 2"),
+        ("{'title': 'A'}", "expected a name in double quotes at line 1, column 2"),
+        ('{\n  "title": "A"\n  "x": 1}', "expected `,` or `}` at line 3, column 3"),
+        ('{"title" "A"}', "expected `:` at line 1, column 10"),
+        ('{"title": }', "expected a value at line 1, column 11"),
+        ('{"title": A}', "expected a value at line 1, column 11"),
+        ('{"title": 01}', "expected a value at line 1, column 11"),
+        ('{"title": 1.}', "expected a value at line 1, column 11"),
+        ('{"title": NaN}', "expected a value at line 1, column 11"),
+        ('{"title": +1}', "expected a value at line 1, column 11"),
+        ('{"title": [1, 2,]}', "expected a value at line 1, column 17"),
+        ('{"title": [1 2]}', "expected `,` or `]` at line 1, column 14"),
+        ('{"title": "A"', "expected `,` or `}` at line 1, column 14"),
+        ('{"title": "A', "a string does not end at line 1, column 13"),
+        ('{"title": "A\nB"}', "a string contains a control character at line 1, column 13"),
+        ('{"title": "\\x41"}', "a string contains an unknown escape sequence at line 1, column 12"),
+        ('{"title": "\\u12"}', "a string contains an unknown escape sequence at line 1, column 12"),
+        ('{"title": "A"} {}', "expected the end at line 1, column 16"),
+        ('{"title": "A"} // a', "expected the end at line 1, column 16"),
+        (" ", "expected a value at line 1, column 2"),
+        ('{"title": ' + "[" * 100, "more than 64 levels at line 1, column 74"),
+    ],
+)
+async def test_text_that_is_not_json_is_rejected(
+    http: httpx.AsyncClient, token: str, body: str, problem: str
+) -> None:
+    for headers in ({}, {"content-type": "application/json"}, {"content-type": "text/plain"}):
+        reply = await http.post("/v1/classes", content=body, headers={**authorized(token), **headers})
+        assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
+        assert reply.json()["message"].startswith(f"The body is not JSON: {problem} (see /docs")
+
+
+async def test_fields_that_the_contract_does_not_have_are_named(http: httpx.AsyncClient, token: str) -> None:
+    body: dict[str, object] = {
+        "titel": "A",
+        "title": "A",
+        "request_id": "1",
+        "a.b,c\n": {"x": 1},
+        "ö": [],
+        "$": None,
+    }
+    reply = await http.post("/v1/classes", json=body, headers=authorized(token))
+    assert (reply.status_code, reason(reply)) == (400, "FIELD_INVALID")
+    found = {one["field"]: one["description"] for one in violations_in(reply)}
+    assert [*found] == ["titel", "a.b,c\\n", "ö", "$"]
+    assert found["titel"] == "is not a field of CreateClassRequest; did you mean title?"
+
+
+async def test_fields_of_nested_messages_are_checked_too(http: httpx.AsyncClient, token: str) -> None:
+    path = f"/v1/users/me/sessions/{uuid.uuid4()}/events:append"
+    events = [{"kind": "EVENT_KIND_PRESENT", "payload": {"any": {"thing": 1}}}, {"kindd": 1, "actorId": "x"}]
+    reply = await http.post(path, json={"events": events}, headers=authorized(token))
+    assert [one["field"] for one in violations_in(reply)] == ["events.kindd", "events.actorId"]
+
+
+async def test_both_names_of_a_field_and_every_form_of_json_are_accepted(
+    http: httpx.AsyncClient, token: str
+) -> None:
+    for body in (
+        '{"title":"A","requestId":"%s"}',
+        ' {\t"title" : "\\u0041 \\"\\\\\\/",\r\n "request_id" : "%s" } \n',
+    ):
+        reply = await http.post("/v1/classes", content=body % uuid.uuid4(), headers=authorized(token))
+        assert reply.status_code == 200, reply.text
+
+
+async def test_a_caller_cannot_replace_the_names_of_the_fields(http: httpx.AsyncClient, token: str) -> None:
+    headers = {**authorized(token), "meno-json-fields": "title"}
+    body = {"title": "A", "request_id": str(uuid.uuid4()), "other": 1}
+    reply = await http.post("/v1/classes", json=body, headers=headers)
+    assert [one["field"] for one in violations_in(reply)] == ["other"]
+
+
+async def test_the_names_of_the_fields_fit_beside_the_longest_headers(
+    gateway: GatewayClient, http: httpx.AsyncClient, token: str
+) -> None:
+    headers = {**authorized(token), "x-filler": "x" * (29 * 1024 - len(token))}
+    body = {f"unknown_field_{number}": 1 for number in range(1000)}
+    reply = await http.post("/v1/classes", json=body, headers=headers)
+    assert (reply.status_code, reason(reply)) == (400, "FIELD_INVALID")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        '{"a":[' + "1," * 400_000,
+        '{"' + "a" * 4_000_000 + '":{' + '"b":1,' * 400_000,
+        '{"a":{' * 60 + '"b":1,' * 400_000,
+        '{"' + '":{"'.join("x" * 100_000 for _ in range(60)) + '":1',
+        '{"a":"' + "\\n" * 4_000_000,
+        '{"a":"' + '\\"' * 4_000_000,
+        " " * 8_000_000,
+        "{" + "".join(f'"{number}":1,' for number in range(400_000)),
+        "[" * 8_000_000,
+        '{"a":' + "9" * 8_000_000 + "}",
+        "\n" * 8_000_000 + "x",
+    ],
+)
+async def test_the_largest_bodies_are_answered(
+    gateway: GatewayClient, http: httpx.AsyncClient, token: str, start: str
+) -> None:
+    reply = await http.post("/v1/classes", content=start[:MAX_BODY_BYTES], headers=authorized(token))
+    assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
+
+
+def violations_in(reply: httpx.Response) -> list[dict[str, str]]:
+    """Returns the field violations of a JSON error."""
+    assert reply.status_code == 400, reply.text
+    [found] = [one for one in reply.json()["details"] if one["@type"].endswith("BadRequest")]
+    return list(found["fieldViolations"])
