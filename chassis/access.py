@@ -3,7 +3,7 @@
 The gateway evaluates the same options on the encoded request. A property test compares the decisions of both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TypeAlias
 
@@ -29,6 +29,7 @@ class Access:
         self._grants = tuple(_grant(allow) for allow in method.grants)
         self.needs_token = not any(allow.public or allow.service for allow in method.grants)
         self.uses_token = not method.public_only
+        self._callers = describe_callers(method.grants)
         self.needs_peer = any(allow.service for allow in method.grants)
 
     def replace_me(self, request: Message, caller: Caller | None) -> None:
@@ -47,13 +48,23 @@ class Access:
         for grant in self._grants:
             if grant(request, caller, peer):
                 return
-        raise TokenMissing() if caller is None and self.needs_token else AccessDenied()
+        raise TokenMissing() if caller is None and self.needs_token else AccessDenied(self._callers)
 
 
 @cache
 def access_of(method: Method) -> Access:
     """Returns the access rule of an RPC."""
     return Access(method)
+
+
+def describe_callers(grants: Iterable[Allow]) -> str:
+    """Returns the users that the grants permit in words, without a full stop; empty if they permit only services."""
+    return "; or ".join(_describe(allow) for allow in grants if not allow.service)
+
+
+def minimum_role(allow: Allow) -> ClassRole.ValueType:
+    """Returns the lowest class role that suffices for the class of a grant."""
+    return allow.at_least or ClassRole.CLASS_ROLE_STUDENT
 
 
 def role_name(role: GlobalRole.ValueType) -> str:
@@ -70,6 +81,32 @@ def class_roles_from(least: ClassRole.ValueType) -> frozenset[str]:
     """Returns the names of all class roles that are at least `least`."""
     floor = max(least, ClassRole.CLASS_ROLE_STUDENT)
     return frozenset(class_role_name(role) for role in ClassRole.values() if role >= floor)
+
+
+def _describe(allow: Allow) -> str:
+    if allow.public:
+        return "anyone"
+    conditions = []
+    if allow.owner:
+        conditions.append(f"the user in `{allow.owner}` (`{ME}` is the caller)")
+    if allow.member_of:
+        conditions.append(_describe_membership(allow))
+    if allow.role:
+        conditions.append(f"users with the global role {role_name(allow.role)}")
+    if allow.signed_in and not conditions:
+        conditions.append("any signed-in user, including guests" if allow.guest else "any signed-in user")
+    elif allow.signed_in and not allow.guest:
+        conditions.append("not a guest")
+    unassigned = ", also without an assigned role" if allow.unassigned else ""
+    return ", and ".join(conditions) + unassigned
+
+
+def _describe_membership(allow: Allow) -> str:
+    minimum = minimum_role(allow)
+    member = f"active members of the class in `{allow.member_of}`"
+    if minimum != ClassRole.CLASS_ROLE_STUDENT:
+        member += f" with at least the role {class_role_name(minimum)}"
+    return f"{member}, even if the class is archived" if allow.archived else member
 
 
 def _grant(allow: Allow) -> Grant:

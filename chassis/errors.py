@@ -93,9 +93,12 @@ class TokenRevoked(ChassisError):
 
 
 class AccessDenied(ChassisError):
-    def __init__(self) -> None:
+    """Names the permitted callers of the RPC, never the reason why this caller is not one of them."""
+
+    def __init__(self, callers: str = "") -> None:
+        permitted = f"Permitted callers: {callers}. " if callers else ""
         super().__init__(
-            "Permission denied, or the resource does not exist. "
+            f"Permission denied, or the resource does not exist. {permitted}"
             "Refresh the access token if the permission is new."
         )
 

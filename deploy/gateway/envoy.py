@@ -288,6 +288,7 @@ def _rpc_route(rpc: Rpc) -> dict[str, Any]:
     return {
         "name": rpc.path,
         "match": {"path": rpc.path},
+        "metadata": local_replies.denial_metadata(rpc),
         "route": {"cluster": rpc.upstream, "retry_policy": _RETRY_POLICY, **timing},
     }
 
@@ -304,7 +305,12 @@ _RETRY_POLICY = {
 
 def _unrouted_route(rpc: Rpc) -> dict[str, Any]:
     """Returns the route of an RPC for services. RBAC denies it, because no policy names it."""
-    return {"name": rpc.path, "match": {"path": rpc.path}, "direct_response": {"status": 403}}
+    return {
+        "name": rpc.path,
+        "match": {"path": rpc.path},
+        "metadata": local_replies.denial_metadata(rpc),
+        "direct_response": {"status": 403},
+    }
 
 
 # Before transcoding, an HTTP path has no route, but the CORS filter needs one to find its policy. No

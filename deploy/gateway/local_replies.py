@@ -12,12 +12,15 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from chassis import errors
+from chassis.access import describe_callers
 from chassis.errors import DomainError
+from deploy.gateway.contracts import Rpc
 from deploy.gateway.headers import PRIVATE, added
 
 UNKNOWN_METHOD_ROUTE = "unknown_method"
 """The name of the route of every path that belongs to no method."""
 
+_METADATA = "meno.denied"
 _LOCAL_BODY = "%LOCAL_REPLY_BODY% (see /docs for the fields and values of the method)"
 _CHALLENGE = {"www-authenticate": 'Bearer realm="meno"'}
 """RFC 9110 requires it beside 401. That of Envoy would repeat Host and path of the caller."""
@@ -44,6 +47,8 @@ class Reply:
     """The HTTP status to send instead."""
     keep_body: bool = False
     """Whether the message of Envoy is kept, because it locates the error in the JSON."""
+    by_route: bool = False
+    """Whether the metadata of the route contain message and status of the error."""
 
 
 # The first match applies.
@@ -58,7 +63,7 @@ REPLIES = (
     Reply(403, errors.RequestMalformed("Send one Host header."), details="repeated_host", new_status=400),
     # RBAC denies a gRPC method that does not exist, because no policy names it.
     Reply(403, MethodNotFound(), route=UNKNOWN_METHOD_ROUTE, new_status=404),
-    Reply(403, errors.AccessDenied()),
+    Reply(403, errors.AccessDenied(), by_route=True),
     Reply(404, MethodNotFound()),
     Reply(405, MethodNotFound()),
     Reply(408, errors.DeadlineExceeded()),
@@ -81,14 +86,19 @@ def local_reply_config() -> dict[str, Any]:
     return {"mappers": [mapper for reply in REPLIES for mapper in (_grpc(reply), _json(reply))]}
 
 
+def denial_metadata(rpc: Rpc) -> dict[str, Any]:
+    """Returns the metadata of the route of an RPC: the error of a caller whom the access rule does not permit."""
+    error = errors.AccessDenied(describe_callers(rpc.grants))
+    denied = {"message": error.status().message, "status": _encode(error)}
+    return {"filter_metadata": {_METADATA: denied}}
+
+
 def _grpc(reply: Reply) -> dict[str, Any]:
-    status = reply.error.status()
-    encoded = base64.b64encode(status.SerializeToString()).decode().rstrip("=")
-    message = _LOCAL_BODY if reply.keep_body else status.message
+    encoded = _route_metadata("status") if reply.by_route else _encode(reply.error)
     return {
         **_common(reply, is_grpc=True),
         "headers_to_add": added({**_headers(reply), "grpc-status-details-bin": encoded}),
-        "body_format_override": {"text_format_source": {"inline_string": message}},
+        "body_format_override": {"text_format_source": {"inline_string": _message(reply)}},
     }
 
 
@@ -96,7 +106,7 @@ def _json(reply: Reply) -> dict[str, Any]:
     status: Status = reply.error.status()
     body = {
         "code": status.code,
-        "message": _LOCAL_BODY if reply.keep_body else status.message,
+        "message": _message(reply),
         "details": [MessageToDict(detail) for detail in status.details],
     }
     return {
@@ -104,6 +114,21 @@ def _json(reply: Reply) -> dict[str, Any]:
         "headers_to_add": added({**_headers(reply), **PRIVATE}),
         "body_format_override": {"json_format": body},
     }
+
+
+def _message(reply: Reply) -> str:
+    if reply.keep_body:
+        return _LOCAL_BODY
+    return _route_metadata("message") if reply.by_route else reply.error.status().message
+
+
+def _encode(error: DomainError) -> str:
+    """Returns the status of an error as the value of the header grpc-status-details-bin."""
+    return base64.b64encode(error.status().SerializeToString()).decode().rstrip("=")
+
+
+def _route_metadata(key: str) -> str:
+    return f"%METADATA(ROUTE:{_METADATA}:{key})%"
 
 
 def _common(reply: Reply, *, is_grpc: bool) -> dict[str, Any]:

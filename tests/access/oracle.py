@@ -16,7 +16,8 @@ _REASONS = {
     "TOKEN_REVOKED": (16, "The access token was revoked because your permissions changed. Refresh it."),
     "ACCESS_DENIED": (
         7,
-        "Permission denied, or the resource does not exist. Refresh the access token if the permission is new.",
+        "Permission denied, or the resource does not exist. {callers}"
+        "Refresh the access token if the permission is new.",
     ),
 }
 
@@ -78,10 +79,14 @@ def expected_rejection(
     return "ACCESS_DENIED"
 
 
-def status(reason: str) -> Status:
-    """Returns the complete status of a rejected call. It is the same for every target."""
+def status(reason: str, callers: str = "") -> Status:
+    """Returns the complete status of a rejected call. It is the same for every target.
+
+    `callers` are the permitted callers of the RPC in words.
+    """
     code, message = _REASONS[reason]
-    rejected = Status(code=code, message=message)
+    permitted = f"Permitted callers: {callers}. " if callers else ""
+    rejected = Status(code=code, message=message.format(callers=permitted))
     rejected.details.add().Pack(ErrorInfo(reason=reason, domain="meno"))
     return rejected
 

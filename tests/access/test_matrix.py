@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from google.protobuf.message import Message
 
+from chassis.access import describe_callers
 from deploy.gateway.contracts import descriptors
 from tests.access import expectations, oracle, requests
 from tests.access.calls import Outcome, call
@@ -95,7 +96,7 @@ async def test_every_cell(dataset: Dataset, deployment: Deployment, name: str) -
     wrong = [
         f"{cell}: {problem}"
         for cell, outcome in zip(cells, outcomes, strict=True)
-        for problem in _problems(dataset, cell, outcome)
+        for problem in _problems(dataset, rpc, cell, outcome)
     ]
     assert not wrong, "\n".join([f"{len(wrong)} of {len(cells)} cells of {name}", *sorted(wrong)])
     _assert_indistinguishable(cells, outcomes)
@@ -165,9 +166,9 @@ async def _outcomes(deployment: Deployment, rpc: Rpc, cells: list[Cell]) -> list
     return [outcomes[number] for number in range(len(cells))]
 
 
-def _problems(dataset: Dataset, cell: Cell, outcome: Outcome) -> Iterator[str]:
+def _problems(dataset: Dataset, rpc: Rpc, cell: Cell, outcome: Outcome) -> Iterator[str]:
     if cell.rejection:
-        if outcome.status != oracle.status(cell.rejection):
+        if outcome.status != oracle.status(cell.rejection, describe_callers(rpc.grants)):
             yield f"{outcome} ({outcome.status.message}) instead of {cell.rejection}"
         elif cell.path == GATEWAY and cell.rejection != "TOKEN_REVOKED" and outcome.reached_service:
             yield "the gateway forwarded the call"

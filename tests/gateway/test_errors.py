@@ -111,6 +111,21 @@ async def test_invalid_input_has_a_json_error(
     assert (reply.status_code, reason(reply)) == (status, expected)
 
 
+async def test_a_denied_caller_learns_whom_the_method_permits(
+    gateway: GatewayClient, http: httpx.AsyncClient
+) -> None:
+    token = gateway.env.issuer.token(str(uuid.uuid4()), role="STUDENT", classes={CLASS: "STUDENT"})
+    expected = (
+        "Permission denied, or the resource does not exist. Permitted callers: users with the global role TEACHER; "
+        "or users with the global role ADMIN. Refresh the access token if the permission is new."
+    )
+    reply = await http.post("/v1/classes", json={"title": "A"}, headers=authorized(token))
+    assert (reply.status_code, reply.json()["message"]) == (403, expected)
+    call: Any = gateway.channel.unary_unary("/meno.identity.v1.ClassService/CreateClass")
+    denied = await expect_error(call(b"", **bearer(token)))
+    assert (denied.reason, denied.status.message) == ("ACCESS_DENIED", expected)
+
+
 async def test_an_rpc_only_for_services_is_not_routed(gateway: GatewayClient, token: str) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
     call: Any = gateway.channel.unary_unary(path)

@@ -292,14 +292,19 @@ async def test_other_http_methods_are_rejected(
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/grpc", "application/grpc-web+proto", "application/json"]
+    ("content_type", "body"),
+    [
+        ("application/grpc", b"\0\0\0\0\0"),
+        ("application/grpc-web+proto", b"\0\0\0\0\0"),
+        ("application/json", b"{}"),
+    ],
 )
 async def test_rpcs_only_for_services_are_not_routed_in_any_protocol(
-    http: httpx.AsyncClient, authorization: str, served: list[ServedCall], content_type: str
+    http: httpx.AsyncClient, authorization: str, served: list[ServedCall], content_type: str, body: bytes
 ) -> None:
     path = "/meno.access.v1.AccountFeedService/WatchAccountEvents"
     headers = {"authorization": authorization, "content-type": content_type, "x-grpc-web": "1"}
-    reply = await http.post(path, content=b"\0\0\0\0\0", headers=headers)
+    reply = await http.post(path, content=body, headers=headers)
     denied = reply.headers.get("grpc-status") == "7" or reply.status_code == 404
     assert denied, (reply.status_code, reply.headers)
     assert served == []

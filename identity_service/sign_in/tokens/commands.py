@@ -6,7 +6,13 @@ from typing import NamedTuple
 from chassis.database import Database, Transaction
 from chassis.errors import RequestIdReused
 from identity_service.administration.config.reader import ConfigReader
-from identity_service.errors import CredentialsInvalid, IdentifierTaken, RefreshTokenInvalid
+from identity_service.errors import (
+    AccountDeactivated,
+    CredentialsInvalid,
+    IdentifierTaken,
+    RefreshTokenInvalid,
+    TokensAlreadyRotated,
+)
 from identity_service.people.users import creation
 from identity_service.people.users import rules as user_rules
 from identity_service.people.users.creation import AccountExists, NewAccount
@@ -88,7 +94,6 @@ class PasswordSignIn:
         TokensAlreadyRotated.
         """
         canonical = user_rules.canonicalize(identifier_rules.trim(identifier))
-        proof = password_rules.canonicalize(password)
         credential = await password_store.get_by_identifier(self._database, canonical)
         counter = await self._count_attempt(canonical, credential, refresh_token)
         if not await self._is_password_of(credential, password) or credential is None:
@@ -96,10 +101,22 @@ class PasswordSignIn:
                 user_id = credential.user_id if credential else None
                 await throttle.audit_failure(transaction, counter, "PASSWORD", user_id)
             raise CredentialsInvalid()
-        # The failures are reset even if the account is deactivated, because the password was correct.
-        await throttle.reset_failures(self._database, counter)
         self._passwords.networks.uncount_attempt(throttle.current_network())
+        try:
+            begun = await self._begin(credential, canonical, password, request_id, counter)
+        except (AccountDeactivated, RequestIdReused, TokensAlreadyRotated):
+            # The failures are reset nevertheless, because the password was correct.
+            await throttle.reset_failures(self._database, counter)
+            raise
+        await self._rehash_if_outdated(credential, password)
+        return begun
+
+    async def _begin(
+        self, credential: CredentialRow, canonical: str, password: str, request_id: str, counter: Counter
+    ) -> SignInTokens:
+        proof = password_rules.canonicalize(password)
         async with self._database.transaction() as transaction:
+            await throttle.reset_failures(transaction, counter)
             begun = await self._tokens.begin(
                 transaction, credential.user_id, request_id, proof, kind="PASSWORD"
             )
@@ -108,7 +125,6 @@ class PasswordSignIn:
             current = await password_store.get_by_identifier(transaction, canonical)
             if current != credential and not await self._is_password_of(current, password):
                 raise CredentialsInvalid()
-        await self._rehash_if_outdated(credential, password)
         return begun
 
     async def _count_attempt(
