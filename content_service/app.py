@@ -91,6 +91,7 @@ async def open_components(settings: Settings, embedder: Embedder) -> AsyncIterat
     try:
         yield Components(database, notifier, files, embedder, pipeline, queue, task)
     finally:
+        pipeline.close()
         await database.close()
 
 

@@ -13,6 +13,7 @@ from chassis.testing.expectations import (
     eventually_error,
     expect_error,
     parse_error,
+    wait_until,
 )
 from chassis.testing.fakes import FakeAccountFeed, FakeTokenIssuer
 from chassis.testing.pages import read_pages
@@ -33,4 +34,5 @@ __all__ = [
     "expect_error",
     "parse_error",
     "read_pages",
+    "wait_until",
 ]

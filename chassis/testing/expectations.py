@@ -50,6 +50,15 @@ async def expect_error(call: Awaitable[object] | AsyncIterable[object]) -> RpcFa
     raise AssertionError(f"the call succeeded and returned {replies}")
 
 
+async def wait_until(condition: Callable[[], object]) -> None:
+    """Returns when a condition that this thread can check quickly is true. Raises TimeoutError."""
+    async with asyncio.timeout(EVENTUALLY_SECONDS):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+
 async def eventually(attempt: Callable[[], Awaitable[Reply]]) -> Reply:
     """Repeats a call until it succeeds, and returns its response.
 

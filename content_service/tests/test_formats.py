@@ -64,9 +64,11 @@ async def extract_chunks(limits: ExtractionLimits, file_format: str, path: Path)
     async def on_extracted() -> None:
         pass
 
-    return await ExtractionProcess(limits).extract_chunks(
-        SourceFile(path, file_format), ChunkLimits(220, 0), on_extracted
-    )
+    process = ExtractionProcess(limits)
+    try:
+        return await process.extract_chunks(SourceFile(path, file_format), ChunkLimits(220, 0), on_extracted)
+    finally:
+        process.close()
 
 
 async def test_chunks_of_markdown_have_the_headings_as_section(content: ContentService) -> None:

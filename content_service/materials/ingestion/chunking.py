@@ -141,6 +141,12 @@ def _split_long(start: int, text: str, max_characters: int) -> list[tuple[int, s
     return [(start + offset, part) for offset, part in TextSplitter(max_characters).chunk_indices(text)]
 
 
+def load_splitters(limits: ChunkLimits) -> None:
+    """Loads the splitters for these limits, so that forks of this process have them."""
+    for markdown in (False, True):
+        _splitter(markdown, limits)
+
+
 @lru_cache(maxsize=4)
 def _splitter(markdown: bool, limits: ChunkLimits) -> Any:
     from semantic_text_splitter import MarkdownSplitter, TextSplitter

@@ -1,15 +1,13 @@
-"""The process that extracts and splits the text of one file.
+"""Extracts and splits the text of one file, in a child process of `extraction_server`.
 
-It is started with `python -m content_service.materials.ingestion.extract_worker`, and its argument is an
-ExtractionTask as JSON. It imports only the readers of the formats and the splitter. It writes an empty line to
-standard output when it has extracted the text, and then the text and its chunks, or the cause of a failure, as JSON.
+It writes an empty line when it has extracted the text, and then the text and its chunks, or the cause of a failure, as
+JSON.
 """
 
 import json
 import resource
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from content_service.materials.ingestion.chunking import split_chunks
 from content_service.materials.ingestion.extraction import extract
@@ -27,25 +25,29 @@ from content_service.materials.rules import HTML, MARKDOWN
 _MIN_SECONDS, _SECONDS_PER_MEBIBYTE = 10, 30
 
 
-def main() -> None:
-    """Extracts and splits the text of the file in the arguments."""
-    task = ExtractionTask(*json.loads(sys.argv[1]))
+def load_readers() -> None:
+    """Loads the readers of all formats, so that forks of this process have them."""
+    from content_service.materials.ingestion import html, markdown, pdf  # noqa: F401
+
+
+def run(task: ExtractionTask, output: BinaryIO) -> None:
+    """Limits this process, and extracts and splits the text of a file."""
     allowed_seconds = _MIN_SECONDS + Path(task.path).stat().st_size * _SECONDS_PER_MEBIBYTE // 2**20
     _set_rlimits(min(task.seconds, allowed_seconds), task.memory_bytes)
     try:
-        reply = _process(task)
+        reply = _process(task, output)
     except UnreadableFile as failure:
         reply = {"failure": failure.cause}
     except (MemoryError, RecursionError):
         reply = {"failure": "LIMITS_EXCEEDED"}
-    sys.stdout.buffer.write(json.dumps(reply, ensure_ascii=False).encode())
+    output.write(json.dumps(reply, ensure_ascii=False).encode())
 
 
-def _process(task: ExtractionTask) -> dict[str, Any]:
+def _process(task: ExtractionTask, output: BinaryIO) -> dict[str, Any]:
     limits = TextLimits(task.max_characters, task.max_pages)
     extracted = extract(SourceFile(Path(task.path), task.file_format, task.charset), limits)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    output.write(b"\n")
+    output.flush()
     chunks = split_chunks(
         extracted,
         ChunkLimits(task.tokens, task.overlap_tokens),
@@ -66,7 +68,3 @@ def _set_rlimits(seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(limit, (0, 0))
-
-
-if __name__ == "__main__":
-    main()

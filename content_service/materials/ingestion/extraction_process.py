@@ -2,16 +2,22 @@
 
 A child process reads files of every format. It has limits on time and memory, and no environment of the service.
 The reason is that the time of parsers can grow with the square of the length of a file.
+
+The children are forks of one process (`extraction_server`): with a new Python process for each file, three quarters of
+the CPU time of a short document were the start, the imports and the tokenizer.
 """
 
 import asyncio
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 
 from content_service.materials.ingestion.types import (
+    LENGTH_BYTES,
     ChunkDraft,
     ChunkedText,
     ChunkLimits,
@@ -21,13 +27,14 @@ from content_service.materials.ingestion.types import (
     UnreadableFile,
 )
 
-_WORKER_MODULE = "content_service.materials.ingestion.extract_worker"
+_SERVER_MODULE = "content_service.materials.ingestion.extraction_server"
 # UTF-8 takes at most four bytes for a character. The other bytes are for the properties of chunks.
 _MAX_BYTES_PER_CHARACTER = 12
 _MIN_OUTPUT_BYTES = 2**16
 # On a busy machine the process waits for a processor, so that the time on the clock says little about a file.
 _MAX_WAIT_FACTOR = 10
 # The process exceeded its CPU time, or a library could not allocate memory.
+_UNKNOWN = -signal.SIGKILL
 _LIMITS_EXCEEDED = frozenset({-signal.SIGXCPU, -signal.SIGABRT, -signal.SIGSEGV})
 
 
@@ -36,6 +43,13 @@ class ExtractionProcess:
 
     def __init__(self, limits: ExtractionLimits) -> None:
         self._limits = limits
+        self._server: _Server | None = None
+
+    def close(self) -> None:
+        """Ends the processes, also those that still read a file."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     async def extract_chunks(
         self, file: SourceFile, chunk_limits: ChunkLimits, on_extracted: Callable[[], Awaitable[None]]
@@ -57,32 +71,69 @@ class ExtractionProcess:
             memory_bytes=limits.memory_bytes,
         )
         max_bytes = max(_MIN_OUTPUT_BYTES, limits.text.max_characters * _MAX_BYTES_PER_CHARACTER)
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _WORKER_MODULE, json.dumps(task)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert child.stdout is not None
+        reader, writer = await asyncio.open_unix_connection(sock=self._start_child(task))
         try:
             # The process sends an empty line when it has extracted the text. A failure has none before it.
             async with asyncio.timeout(_MAX_WAIT_FACTOR * limits.seconds):
-                output = await child.stdout.read(1)
+                output = await reader.read(1)
                 if output == b"\n":
                     await on_extracted()
-                output += await _read_at_most(child.stdout, max_bytes)
-                status = await child.wait()
+                output += await _read_at_most(reader, max_bytes)
         except TimeoutError as error:
             raise UnreadableFile("LIMITS_EXCEEDED") from error
         finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-        return _parse(status, output)
+            # The server kills a child whose socket is closed.
+            writer.close()
+        return _parse(output)
+
+    def _start_child(self, task: ExtractionTask) -> socket.socket:
+        """Starts a child process, and the server if it does not run; returns the socket of the result."""
+        result, of_child = socket.socketpair()
+        with of_child:
+            try:
+                self._running_server().start_child(task, of_child)
+            except ConnectionError:
+                # The server was killed.
+                self.close()
+                self._running_server().start_child(task, of_child)
+        return result
+
+    def _running_server(self) -> "_Server":
+        if self._server is None:
+            self._server = _Server()
+        return self._server
 
 
-def _parse(status: int, output: bytes) -> ChunkedText:
+class _Server:
+    """The process of which each child is a fork."""
+
+    def __init__(self) -> None:
+        self._requests, of_server = socket.socketpair()
+        with of_server:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", _SERVER_MODULE),
+                stdin=of_server.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
+            )
+
+    def start_child(self, task: ExtractionTask, result: socket.socket) -> None:
+        """Starts a child process that writes to `result`. Raises ConnectionError if the server has ended."""
+        body = json.dumps(task).encode()
+        request = len(body).to_bytes(LENGTH_BYTES) + body
+        socket.send_fds(self._requests, [request], [result.fileno()])
+
+    def close(self) -> None:
+        """Ends the server, which kills its children."""
+        self._requests.close()
+        self._process.wait()
+
+
+def _parse(output: bytes) -> ChunkedText:
+    output, _, ending = output.rpartition(b"\n")
+    # The last line is missing if the server was killed.
+    status = int(ending) if ending.removeprefix(b"-").isdigit() else _UNKNOWN
     if status in _LIMITS_EXCEEDED:
         raise UnreadableFile("LIMITS_EXCEEDED")
     if status != 0:

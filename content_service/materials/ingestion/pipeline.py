@@ -60,6 +60,10 @@ class Pipeline:
         self._extraction = ExtractionProcess(limits)
         self._set_id: int | None = None
 
+    def close(self) -> None:
+        """Ends the processes that read files."""
+        self._extraction.close()
+
     async def process(self, scope_id: str, material_id: str) -> None:
         """Processes a material until it is READY or FAILED. Raises an exception if the job must be retried."""
         async with self._database.transaction() as transaction:

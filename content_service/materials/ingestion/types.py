@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+LENGTH_BYTES = 4
+"""The size of the length before an ExtractionTask on a socket, in network byte order."""
+
 
 class SourceFile(NamedTuple):
     """A file to read."""

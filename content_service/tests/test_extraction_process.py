@@ -1,0 +1,143 @@
+"""The processes that read files: they end with their task, and are replaced if they are killed."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chassis.testing import wait_until
+from content_service.materials.ingestion.extraction_process import ExtractionProcess
+from content_service.materials.ingestion.types import (
+    ChunkedText,
+    ChunkLimits,
+    ExtractionLimits,
+    SourceFile,
+    TextLimits,
+)
+from content_service.materials.rules import PLAIN
+
+SERVER = "content_service.materials.ingestion.extraction_server"
+
+
+@pytest.fixture
+def extraction() -> Iterator[ExtractionProcess]:
+    limits = ExtractionLimits(TextLimits(max_characters=10_000, max_pages=10), 60, 2**31)
+    process = ExtractionProcess(limits)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text"
+    path.write_text("Water boils at 100 °C.")
+    return path
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file whose reader waits until a writer opens it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+async def extract(extraction: ExtractionProcess, path: Path) -> ChunkedText:
+    async def on_extracted() -> None:
+        pass
+
+    return await extraction.extract_chunks(SourceFile(path, PLAIN), ChunkLimits(220, 0), on_extracted)
+
+
+def servers() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children() if SERVER in child.cmdline() and child.is_running()
+    ]
+
+
+async def running_server() -> psutil.Process:
+    """Returns the server as soon as it runs its program."""
+    await wait_until(servers)
+    [server] = servers()
+    return server
+
+
+async def children_of(server: psutil.Process, number: int) -> list[psutil.Process]:
+    """Returns the children of a server as soon as there are this many."""
+    await wait_until(lambda: len(server.children()) == number)
+    return server.children()
+
+
+async def test_several_files_are_read_at_once(
+    extraction: ExtractionProcess, text: Path, endless: Path
+) -> None:
+    first = asyncio.create_task(extract(extraction, endless))
+    assert [chunk.text for chunk in (await extract(extraction, text)).chunks] == ["Water boils at 100 °C."]
+    await asyncio.to_thread(endless.write_text, "Ice melts at 0 °C.")
+    assert [chunk.text for chunk in (await first).chunks] == ["Ice melts at 0 °C."]
+
+
+async def test_a_task_that_is_cancelled_ends_its_process(
+    extraction: ExtractionProcess, text: Path, endless: Path
+) -> None:
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server()
+    await children_of(server, 1)
+    task.cancel()
+    await children_of(server, 0)
+    assert (await extract(extraction, text)).chunks
+    assert servers() == [server]
+
+
+async def test_a_file_whose_process_is_killed_fails_and_the_next_is_read(
+    extraction: ExtractionProcess, text: Path, endless: Path
+) -> None:
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server()
+    [child] = await children_of(server, 1)
+    child.kill()
+    with pytest.raises(RuntimeError, match="ended with status -9"):
+        await task
+    assert (await extract(extraction, text)).chunks
+
+
+async def test_a_server_that_is_killed_is_replaced(
+    extraction: ExtractionProcess, text: Path, endless: Path
+) -> None:
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server()
+    [child] = await children_of(server, 1)
+    server.kill()
+    await asyncio.to_thread(endless.write_text, "Ice melts at 0 °C.")
+    with pytest.raises(RuntimeError):
+        await task
+    await wait_until(lambda: not child.is_running())
+    assert (await extract(extraction, text)).chunks
+    assert servers() != [server]
+
+
+async def test_the_processes_end_when_the_service_closes(
+    extraction: ExtractionProcess, endless: Path
+) -> None:
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server()
+    [child] = await children_of(server, 1)
+    extraction.close()
+    with pytest.raises(RuntimeError):
+        await task
+    assert servers() == []
+    await wait_until(lambda: not child.is_running())
+
+
+async def test_the_process_has_no_environment_of_the_service(
+    extraction: ExtractionProcess, endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENO_SECRET", "hidden")
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server()
+    [child] = await children_of(server, 1)
+    assert set(server.environ()) == set(child.environ()) == {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    task.cancel()
