@@ -12,12 +12,16 @@ def changes(resource: Message, mask: FieldMask, updatable: tuple[str, ...]) -> d
     """Returns the fields to change with their new values.
 
     They are the fields that the mask names; without a mask, the updatable fields that are set in the resource.
-    Raises FieldInvalid if the mask names another field. (protovalidate also permits paths below an updatable
-    field, such as `title.x`.)
+    Raises FieldInvalid if there are none, or if the mask names another field. (protovalidate also permits paths
+    below an updatable field, such as `title.x`.)
     """
     if unknown := {*mask.paths} - {*updatable}:
         rule = f"must contain only {', '.join(updatable)}, not {', '.join(sorted(unknown))}"
         raise FieldInvalid.of("update_mask", rule, "field_mask.in")
     set_fields = {field.name for field, _ in resource.ListFields()}
     names = [*mask.paths] or [name for name in updatable if name in set_fields]
+    if not names:
+        # Usually a zero value without a mask, a misspelled field, or a body without the resource.
+        rule = f"must name the fields to change: none of {', '.join(updatable)} has a value other than zero"
+        raise FieldInvalid.of("update_mask", rule, "field_mask.empty")
     return {name: getattr(resource, name) for name in names}

@@ -15,8 +15,12 @@ def test_without_a_mask_the_updatable_fields_that_are_set_are_changed() -> None:
     assert field_masks.changes(user, FieldMask(), UPDATABLE) == {"display_name": "Ada", "nickname": "Ace"}
 
 
-def test_without_a_mask_and_without_fields_nothing_is_changed() -> None:
-    assert field_masks.changes(User(), FieldMask(), UPDATABLE) == {}
+@pytest.mark.parametrize("resource", [User(), User(user_id="not updatable")])
+def test_an_update_that_changes_nothing_is_rejected(resource: User) -> None:
+    with pytest.raises(
+        FieldInvalid, match="update_mask: must name the fields to change: none of display_name"
+    ):
+        field_masks.changes(resource, FieldMask(), UPDATABLE)
 
 
 def test_a_mask_selects_the_fields_including_empty_ones() -> None:

@@ -23,11 +23,18 @@ SERVER = "content_service.materials.ingestion.extraction_server"
 
 
 @pytest.fixture
-def extraction() -> Iterator[ExtractionProcess]:
+def others() -> set[psutil.Process]:
+    """The servers of services that other tests share."""
+    return servers()
+
+
+@pytest.fixture
+def extraction(others: set[psutil.Process]) -> Iterator[ExtractionProcess]:
     limits = ExtractionLimits(TextLimits(max_characters=10_000, max_pages=10), 60, 2**31)
     process = ExtractionProcess(limits)
     yield process
     process.close()
+    assert servers() == others
 
 
 @pytest.fixture
@@ -52,16 +59,15 @@ async def extract(extraction: ExtractionProcess, path: Path) -> ChunkedText:
     return await extraction.extract_chunks(SourceFile(path, PLAIN), ChunkLimits(220, 0), on_extracted)
 
 
-def servers() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if SERVER in child.cmdline() and child.is_running()
-    ]
+def servers() -> set[psutil.Process]:
+    """Returns the servers of this process that run their program."""
+    return {child for child in psutil.Process().children() if SERVER in child.cmdline()}
 
 
-async def running_server() -> psutil.Process:
-    """Returns the server as soon as it runs its program."""
-    await wait_until(servers)
-    [server] = servers()
+async def running_server(others: set[psutil.Process]) -> psutil.Process:
+    """Returns the server of the test as soon as it runs its program."""
+    await wait_until(lambda: servers() - others)
+    [server] = servers() - others
     return server
 
 
@@ -81,22 +87,22 @@ async def test_several_files_are_read_at_once(
 
 
 async def test_a_task_that_is_cancelled_ends_its_process(
-    extraction: ExtractionProcess, text: Path, endless: Path
+    extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
     task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server()
+    server = await running_server(others)
     await children_of(server, 1)
     task.cancel()
     await children_of(server, 0)
     assert (await extract(extraction, text)).chunks
-    assert servers() == [server]
+    assert servers() - others == {server}
 
 
 async def test_a_file_whose_process_is_killed_fails_and_the_next_is_read(
-    extraction: ExtractionProcess, text: Path, endless: Path
+    extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
     task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server()
+    server = await running_server(others)
     [child] = await children_of(server, 1)
     child.kill()
     with pytest.raises(RuntimeError, match="ended with status -9"):
@@ -105,10 +111,10 @@ async def test_a_file_whose_process_is_killed_fails_and_the_next_is_read(
 
 
 async def test_a_server_that_is_killed_is_replaced(
-    extraction: ExtractionProcess, text: Path, endless: Path
+    extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
     task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server()
+    server = await running_server(others)
     [child] = await children_of(server, 1)
     server.kill()
     await asyncio.to_thread(endless.write_text, "Ice melts at 0 °C.")
@@ -116,28 +122,28 @@ async def test_a_server_that_is_killed_is_replaced(
         await task
     await wait_until(lambda: not child.is_running())
     assert (await extract(extraction, text)).chunks
-    assert servers() != [server]
+    assert server not in servers()
 
 
 async def test_the_processes_end_when_the_service_closes(
-    extraction: ExtractionProcess, endless: Path
+    extraction: ExtractionProcess, endless: Path, others: set[psutil.Process]
 ) -> None:
     task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server()
+    server = await running_server(others)
     [child] = await children_of(server, 1)
     extraction.close()
     with pytest.raises(RuntimeError):
         await task
-    assert servers() == []
+    assert servers() == others
     await wait_until(lambda: not child.is_running())
 
 
 async def test_the_process_has_no_environment_of_the_service(
-    extraction: ExtractionProcess, endless: Path, monkeypatch: pytest.MonkeyPatch
+    extraction: ExtractionProcess, endless: Path, monkeypatch: pytest.MonkeyPatch, others: set[psutil.Process]
 ) -> None:
     monkeypatch.setenv("MENO_SECRET", "hidden")
     task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server()
+    server = await running_server(others)
     [child] = await children_of(server, 1)
     assert set(server.environ()) == set(child.environ()) == {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
     task.cancel()

@@ -27,10 +27,11 @@ ATTEMPTS = 10
 
 def request_for(rpc: str, **ids: str) -> Any:
     """Returns a minimal request that passes validation."""
-    resource: dict[str, Any] = {"UpdateModelBackend": {"backend": {}}, "UpdateModel": {"model": {}}}.get(
-        rpc, {}
-    )
-    return getattr(admin, f"{rpc}Request")(**ids, **resource)
+    resources_to_set: dict[str, Any] = {
+        "UpdateModelBackend": {"backend": {"enabled": True}},
+        "UpdateModel": {"model": {"max_output_tokens": 100}},
+    }
+    return getattr(admin, f"{rpc}Request")(**ids, **resources_to_set.get(rpc, {}))
 
 
 @pytest_asyncio.fixture

@@ -123,6 +123,7 @@ OUTPUT_ONLY = User(
 async def test_users_cannot_change_output_only_fields(shared: Identity) -> None:
     eve = await shared.sign_up()
     request = UpdateUserRequest(user_id="me", user=OUTPUT_ONLY)
+    request.user.about_me = "I like rivers."
     after = await shared.users.UpdateUser(request, **eve.auth)
     for field, _ in OUTPUT_ONLY.ListFields():
         assert getattr(after, field.name) == getattr(eve.tokens.user, field.name)

@@ -60,7 +60,6 @@ def test_a_long_full_name_is_cut_at_a_word_for_the_display_name(full_name: str, 
 @pytest.mark.parametrize(
     ("user", "mask", "changes"),
     [
-        ({}, [], {}),
         ({"age": 13}, [], {"age": 13}),
         ({"full_name": "Ana L."}, ["full_name"], {"full_name": "Ana L."}),
         ({"full_name": "Ana L.", "age": 13}, ["full_name"], {"full_name": "Ana L."}),
@@ -75,7 +74,7 @@ def test_a_long_full_name_is_cut_at_a_word_for_the_display_name(full_name: str, 
         ({"display_name": "Bo Li"}, [], {"display_name": "Bo Li"}),
         ({}, ["display_name"], {}),
         # Output-only fields of the request are ignored.
-        ({"xp": 9000, "streak_days": 9, "level": 9, "guest": True}, [], {}),
+        ({"xp": 9000, "streak_days": 9, "level": 9, "guest": True, "age": 13}, [], {"age": 13}),
     ],
 )
 def test_an_update_changes_the_profile_fields_of_its_mask(
@@ -93,14 +92,13 @@ def test_onboarding_keeps_the_fields_that_it_does_not_set() -> None:
 @pytest.mark.parametrize(
     ("settings", "mask", "changes"),
     [
-        ({}, [], {}),
         ({"app_theme": APP_THEME_DARK}, [], {"app_theme": "dark"}),
         ({}, ["app_theme"], {"app_theme": "light"}),
         ({"time_zone": "Europe/Lisbon"}, [], {"time_zone": "Europe/Lisbon"}),
         ({"time_zone": "Europe/Lisbon"}, ["app_theme"], {"app_theme": "light"}),
         ({}, ["time_zone", "notifications"], {"time_zone": "UTC", "notifications": {}}),
         ({}, ["keep_practice_history"], {"keep_practice_history": False}),
-        ({"user_id": "someone", "etag": "7"}, [], {}),
+        ({"user_id": "someone", "etag": "7", "app_theme": APP_THEME_DARK}, [], {"app_theme": "dark"}),
     ],
 )
 def test_an_update_changes_the_preferences_of_its_mask(

@@ -17,8 +17,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import meno
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.content.v1.resources_pb2 import ContentBody
+from meno.content.v1.resources_pb2 import Content, ContentBody
+from meno.identity.v1.resources_pb2 import Class, Model, ModelBackend, User, UserSettings
 
+_NO_CHANGE = "an update that changes nothing is rejected"
 EXPLICIT_VALUES: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "CreateContentRequest": (
         {"body": ContentBody(lesson=ContentBody.Lesson(text="Read."))},
@@ -37,6 +39,12 @@ EXPLICIT_VALUES: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"role": GlobalRole.GLOBAL_ROLE_STUDENT},
         "the first value would remove all permissions of the user",
     ),
+    "UpdateUserRequest": ({"user": User(display_name="Ada")}, _NO_CHANGE),
+    "UpdateSettingsRequest": ({"settings": UserSettings(prefers_assistive_learning=True)}, _NO_CHANGE),
+    "UpdateClassRequest": ({"class_info": Class(title="A")}, _NO_CHANGE),
+    "UpdateModelBackendRequest": ({"backend": ModelBackend(enabled=True)}, _NO_CHANGE),
+    "UpdateModelRequest": ({"model": Model(max_output_tokens=100)}, _NO_CHANGE),
+    "UpdateDraftRequest": ({"content": Content(title="A")}, _NO_CHANGE),
 }
 """Values that do not follow from the rules of single fields, with the reason, by message."""
 
