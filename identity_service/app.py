@@ -20,6 +20,7 @@ from identity_service.administration.audit.commands import create_local_handler
 from identity_service.administration.audit.servicer import AuditServicer
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.administration.config.servicer import ConfigServicer
+from identity_service.administration.models import purging as model_purging
 from identity_service.administration.models.backends.servicer import BackendServicer
 from identity_service.administration.models.backends.types import EgressPolicy
 from identity_service.administration.models.components.servicer import ComponentServicer
@@ -145,8 +146,8 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
                 service(
                     admin_service_pb2,
                     ConfigServicer(database, config),
-                    BackendServicer(database, policy),
-                    ModelServicer(database),
+                    BackendServicer(database, policy, config),
+                    ModelServicer(database, config),
                     ComponentServicer(database),
                 ),
                 service(key_set_service_pb2, KeySetServicer(signer, str(settings.public_url))),
@@ -159,6 +160,7 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
                 *identity.background_tasks(database, notifier, handlers={}),
                 partial(sign_in_purging.run, database),
                 partial(class_purging.run, database, config),
+                partial(model_purging.run, database, config),
                 partial(user_purging.run, database, config),
                 queue.run,
                 passwords.load_blocklist,

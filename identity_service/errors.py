@@ -209,13 +209,20 @@ class ModelNotFound(IdentityError):
 
 
 class NameTaken(IdentityError):
-    def __init__(self, name: str) -> None:
-        super().__init__("This name is already in use. Choose another one.", name=name)
+    def __init__(self, name: str, remedy: str = "Choose another one.") -> None:
+        super().__init__(f"This name is already in use. {remedy}", name=name)
 
 
 class ModelBackendInUse(IdentityError):
     def __init__(self, backend_id: str) -> None:
         super().__init__("The backend has models. Delete them first.", backend_id=backend_id)
+
+
+class ModelBackendDeleted(IdentityError):
+    def __init__(self, backend_id: str) -> None:
+        super().__init__(
+            "The backend of this model is deleted. Restore the backend first.", backend_id=backend_id
+        )
 
 
 class ModelInUse(IdentityError):

@@ -9,12 +9,12 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     Named,
     Table,
     Text,
     TypedColumns,
-    UniqueConstraint,
     func,
     text,
 )
@@ -41,7 +41,7 @@ class ModelBackendColumns(TypedColumns):
     """A server of language models."""
 
     backend_id: Named[str] = Column(UUID, primary_key=True, server_default=text("uuidv7()"))
-    name: Named[str] = Column(Text, unique=True)
+    name: Named[str] = Column(Text)
     provider: Named[str] = Column(Text)
     base_url: Named[str] = Column(Text, server_default="")
     key_reference: Named[str] = Column(Text, server_default="")
@@ -49,6 +49,8 @@ class ModelBackendColumns(TypedColumns):
     version: Named[int] = Column(BigInteger, server_default="1")
     created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
     updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    deleted_at: Named[datetime | None] = Column(TIMESTAMPTZ)
+    deleted_by_user_id: Named[str | None] = Column(UUID)
 
 
 model_backends = Table(
@@ -56,6 +58,7 @@ model_backends = Table(
     METADATA,
     ModelBackendColumns,
     CheckConstraint("provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')", name="provider"),
+    Index("model_backends_name_key", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
 
 
@@ -70,13 +73,21 @@ class ModelColumns(TypedColumns):
     version: Named[int] = Column(BigInteger, server_default="1")
     created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
     updated_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.now())
+    deleted_at: Named[datetime | None] = Column(TIMESTAMPTZ)
+    deleted_by_user_id: Named[str | None] = Column(UUID)
 
 
 models = Table(
     "models",
     METADATA,
     ModelColumns,
-    UniqueConstraint("backend_id", "model_name"),
+    Index(
+        "models_name_key",
+        "backend_id",
+        "model_name",
+        unique=True,
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
     CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
     CheckConstraint("max_output_tokens > 0", name="max_output_tokens"),
 )

@@ -55,6 +55,22 @@ class Models:
         request = admin.CreateModelRequest(backend_id=backend.backend_id, model_name=name, **fields)
         return await self.stub.CreateModel(request, **self.person.auth)
 
+    async def delete_backend(self, backend: resources.ModelBackend) -> resources.ModelBackend:
+        request = admin.DeleteModelBackendRequest(backend_id=backend.backend_id)
+        return await self.stub.DeleteModelBackend(request, **self.person.auth)
+
+    async def undelete_backend(self, backend: resources.ModelBackend) -> resources.ModelBackend:
+        request = admin.UndeleteModelBackendRequest(backend_id=backend.backend_id)
+        return await self.stub.UndeleteModelBackend(request, **self.person.auth)
+
+    async def delete_model(self, model: resources.Model) -> resources.Model:
+        request = admin.DeleteModelRequest(model_id=model.model_id)
+        return await self.stub.DeleteModel(request, **self.person.auth)
+
+    async def undelete_model(self, model: resources.Model) -> resources.Model:
+        request = admin.UndeleteModelRequest(model_id=model.model_id)
+        return await self.stub.UndeleteModel(request, **self.person.auth)
+
     async def assign(
         self, model: resources.Model, component: str = "QUIZ_GENERATOR"
     ) -> resources.ComponentModel:

@@ -4,7 +4,6 @@ import uuid
 from typing import Any
 
 import pytest_asyncio
-from google.protobuf.empty_pb2 import Empty
 from google.rpc.error_details_pb2 import BadRequest
 
 from chassis.testing import expect_error
@@ -58,8 +57,8 @@ async def test_a_backend_can_be_created_updated_and_deleted(models: Models) -> N
     delete = admin.DeleteModelBackendRequest(**of, etag=created.etag)
     assert (await expect_error(models.call("DeleteModelBackend", delete))).reason == "ETAG_MISMATCH"
     delete.etag = changed.etag
-    assert await models.call("DeleteModelBackend", delete) == Empty()
-    gone = await expect_error(models.call("DeleteModelBackend", delete))
+    await models.call("DeleteModelBackend", delete)
+    gone = await expect_error(models.call("GetModelBackend", admin.GetModelBackendRequest(**of)))
     assert (gone.code, gone.reason, gone.metadata) == ("NOT_FOUND", "MODEL_BACKEND_NOT_FOUND", of)
     assert await models.list_audited() == [
         (f"MODEL_BACKEND_{what}", created.backend_id, {}) for what in ("DELETED", "UPDATED", "CREATED")
@@ -78,7 +77,7 @@ async def test_a_model_can_be_created_updated_and_deleted(models: Models) -> Non
     delete = admin.DeleteModelRequest(**of, etag=created.etag)
     assert (await expect_error(models.call("DeleteModel", delete))).reason == "ETAG_MISMATCH"
     delete.etag = changed.etag
-    assert await models.call("DeleteModel", delete) == Empty()
+    await models.call("DeleteModel", delete)
     gone = await expect_error(models.call("GetModel", admin.GetModelRequest(**of)))
     assert (gone.code, gone.reason, gone.metadata) == ("NOT_FOUND", "MODEL_NOT_FOUND", of)
     assert [
@@ -112,10 +111,13 @@ async def test_lists_are_in_order_of_creation_for_all_page_sizes(models: Models)
 
 async def test_missing_backends_and_models_are_reported(models: Models) -> None:
     missing = str(uuid.uuid4())
-    for rpc in ("GetModelBackend", "UpdateModelBackend", "DeleteModelBackend", "TestModelBackend"):
+    for rpc in (
+        *("GetModelBackend", "UpdateModelBackend", "DeleteModelBackend"),
+        *("UndeleteModelBackend", "TestModelBackend"),
+    ):
         denied = await expect_error(models.call(rpc, request_for(rpc, backend_id=missing)))
         assert (denied.reason, denied.metadata) == ("MODEL_BACKEND_NOT_FOUND", {"backend_id": missing})
-    for rpc in ("GetModel", "UpdateModel", "DeleteModel"):
+    for rpc in ("GetModel", "UpdateModel", "DeleteModel", "UndeleteModel"):
         denied = await expect_error(models.call(rpc, request_for(rpc, model_id=missing)))
         assert (denied.reason, denied.metadata) == ("MODEL_NOT_FOUND", {"model_id": missing})
     denied = await expect_error(models.create_model(resources.ModelBackend(backend_id=missing)))
@@ -176,13 +178,11 @@ async def test_a_model_name_is_unique_within_its_backend(models: Models) -> None
 async def test_used_backends_and_models_cannot_be_deleted(models: Models) -> None:
     backend = await models.create_backend()
     model = await models.create_model(backend)
-    denied = await expect_error(
-        models.call("DeleteModelBackend", admin.DeleteModelBackendRequest(backend_id=backend.backend_id))
-    )
+    denied = await expect_error(models.delete_backend(backend))
     assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "MODEL_BACKEND_IN_USE")
     assert denied.metadata == {"backend_id": backend.backend_id}
     await models.assign(model)
-    denied = await expect_error(models.call("DeleteModel", admin.DeleteModelRequest(model_id=model.model_id)))
+    denied = await expect_error(models.delete_model(model))
     assert (denied.code, denied.reason) == ("FAILED_PRECONDITION", "MODEL_IN_USE")
     assert denied.metadata == {"model_id": model.model_id}
 
@@ -191,23 +191,21 @@ async def test_of_concurrent_deletion_and_assignment_one_is_refused(models: Mode
     backend = await models.create_backend()
     for number in range(ATTEMPTS):
         model = await models.create_model(backend, f"model {number}")
-        delete = models.call("DeleteModel", admin.DeleteModelRequest(model_id=model.model_id))
-        calls = [models.assign(model), delete]
+        calls = [models.assign(model), models.delete_model(model)]
         done, denials = await outcomes(*(calls if number % 2 else reversed(calls)))
         assert (len(done), len(denials)) == (1, 1)
-        assert denials[0] == ("MODEL_NOT_FOUND" if done == [Empty()] else "MODEL_IN_USE")
+        deleted = isinstance(done[0], resources.Model)
+        assert denials[0] == ("MODEL_NOT_FOUND" if deleted else "MODEL_IN_USE")
 
 
 async def test_of_concurrent_backend_deletion_and_model_creation_one_is_refused(models: Models) -> None:
     for number in range(ATTEMPTS):
         backend = await models.create_backend(f"Backend {number}")
-        delete = models.call(
-            "DeleteModelBackend", admin.DeleteModelBackendRequest(backend_id=backend.backend_id)
-        )
-        calls = [models.create_model(backend), delete]
+        calls = [models.create_model(backend), models.delete_backend(backend)]
         done, denials = await outcomes(*(calls if number % 2 else reversed(calls)))
         assert (len(done), len(denials)) == (1, 1)
-        assert denials[0] == ("MODEL_BACKEND_NOT_FOUND" if done == [Empty()] else "MODEL_BACKEND_IN_USE")
+        deleted = isinstance(done[0], resources.ModelBackend)
+        assert denials[0] == ("MODEL_BACKEND_NOT_FOUND" if deleted else "MODEL_BACKEND_IN_USE")
 
 
 async def test_of_concurrent_updates_with_one_etag_one_succeeds(models: Models) -> None:

@@ -13,6 +13,7 @@ from meno.access.v1.access_pb2 import GlobalRole
 from meno.identity.v1.admin_service_pb2 import (
     CreateModelBackendRequest,
     SetConfigEntryRequest,
+    UndeleteModelBackendRequest,
     UpdateModelBackendRequest,
 )
 from meno.identity.v1.auth_service_pb2 import SignInAsGuestRequest, SignInRequest
@@ -59,6 +60,9 @@ def lasting_changes(
         "SetConfigEntry": lambda: identity.admin.SetConfigEntry(config, **auth),
         "UpdateModelBackend": lambda: identity.admin.UpdateModelBackend(renamed, **auth),
         "CreateModelBackend": lambda: identity.admin.CreateModelBackend(new, **auth),
+        "UndeleteModelBackend": lambda: identity.admin.UndeleteModelBackend(
+            UndeleteModelBackendRequest(backend_id=backend.backend_id), **auth
+        ),
         "EraseUser": lambda: users.EraseUser(
             EraseUserRequest(user_id=other.user_id, confirmation="ERASE"), **auth
         ),

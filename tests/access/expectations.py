@@ -34,6 +34,10 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "non-existent material_id in own": _DETACH,
         "other's material_id in own": _DETACH,
     },
+    "identity.v1.AdminService.DeleteModel": {"deleted": (OK, "a second deletion changes nothing")},
+    "identity.v1.AdminService.DeleteModelBackend": {"deleted": (OK, "a second deletion changes nothing")},
+    "identity.v1.AdminService.UndeleteModel": {"deleted": (ADMITTED, "the model would be restored")},
+    "identity.v1.AdminService.UndeleteModelBackend": {"deleted": (ADMITTED, "the backend would be restored")},
     "identity.v1.AuthService.ListSignIns": _EMPTY_LIST,
     "identity.v1.ClassService.AddMembership": {
         "deleted resource in own": (ADMITTED, "a former member may be added again"),

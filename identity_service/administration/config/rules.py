@@ -91,6 +91,12 @@ def create_config_keys(*, signup_role: str, allowed_roles: Collection[str]) -> M
             bounds=(1, 3650),
         ),
         ConfigKey(
+            "model_purge_days",
+            30,
+            "Days after which a deleted model backend or model is purged, 1 to 3,650.",
+            bounds=(1, 3650),
+        ),
+        ConfigKey(
             "guest_purge_days",
             30,
             "Days without activity after which a guest is erased, 1 to 3,650.",

@@ -1,5 +1,6 @@
 """Maps models to and from the messages of the contract."""
 
+from datetime import timedelta
 from typing import Any
 
 from chassis import etags, field_masks
@@ -10,8 +11,12 @@ from meno.identity.v1.admin_service_pb2 import CreateModelRequest, UpdateModelRe
 from meno.identity.v1.resources_pb2 import Model
 
 
-def to_message(row: ModelRow) -> Model:
-    """Returns the model of a row."""
+def to_message(row: ModelRow, purge_days: int = 0) -> Model:
+    """Returns the model of a row.
+
+    `purge_days` is the number of days between deletion and purge; it is needed only for deleted models.
+    """
+    purged_at = row.deleted_at + timedelta(days=purge_days) if row.deleted_at else None
     return Model(
         model_id=row.model_id,
         backend_id=row.backend_id,
@@ -20,6 +25,8 @@ def to_message(row: ModelRow) -> Model:
         max_output_tokens=row.max_output_tokens,
         create_time=to_timestamp(row.created_at),
         update_time=to_timestamp(row.updated_at),
+        delete_time=to_timestamp(row.deleted_at),
+        purge_time=to_timestamp(purged_at),
         etag=etags.etag(row.version),
     )
 

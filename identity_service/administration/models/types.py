@@ -23,6 +23,7 @@ class ModelRow(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None
 
     def fields(self) -> ModelFields:
         """Returns the fields that an administrator sets."""

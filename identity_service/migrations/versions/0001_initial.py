@@ -444,12 +444,20 @@ def _create_administration() -> None:
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True)),
+        sa.Column("deleted_by_user_id", sa.UUID()),
         sa.CheckConstraint(
             "provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')",
             name=op.f("model_backends_provider_check"),
         ),
         sa.PrimaryKeyConstraint("backend_id", name=op.f("model_backends_pkey")),
-        sa.UniqueConstraint("name", name=op.f("model_backends_name_key")),
+    )
+    op.create_index(
+        "model_backends_name_key",
+        "model_backends",
+        ["name"],
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
         "models",
@@ -461,13 +469,21 @@ def _create_administration() -> None:
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True)),
+        sa.Column("deleted_by_user_id", sa.UUID()),
         sa.CheckConstraint("max_output_tokens > 0", name=op.f("models_max_output_tokens_check")),
         sa.CheckConstraint("temperature BETWEEN 0 AND 2", name=op.f("models_temperature_check")),
         sa.ForeignKeyConstraint(
             ["backend_id"], ["model_backends.backend_id"], name=op.f("models_backend_id_fkey")
         ),
         sa.PrimaryKeyConstraint("model_id", name=op.f("models_pkey")),
-        sa.UniqueConstraint("backend_id", "model_name", name=op.f("models_backend_id_model_name_key")),
+    )
+    op.create_index(
+        "models_name_key",
+        "models",
+        ["backend_id", "model_name"],
+        unique=True,
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
         "component_models",

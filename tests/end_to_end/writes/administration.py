@@ -74,6 +74,14 @@ async def _delete_backend(installation: Installation) -> Any:
     return (stub.DeleteModelBackend, request, person), None
 
 
+@CASES.of("UndeleteModelBackend")
+async def _undelete_backend(installation: Installation) -> Any:
+    stub, person, backend = await _new_backend(installation)
+    ids = {"backend_id": backend.backend_id}
+    await stub.DeleteModelBackend(admin.DeleteModelBackendRequest(**ids), **person.auth)
+    return (stub.UndeleteModelBackend, admin.UndeleteModelBackendRequest(**ids), person), None
+
+
 @CASES.of("CreateModel")
 async def _create_model(installation: Installation) -> Any:
     stub, person, backend = await _new_backend(installation)
@@ -102,6 +110,14 @@ async def _update_model(installation: Installation) -> Any:
 async def _delete_model(installation: Installation) -> Any:
     stub, person, model = await _new_model(installation)
     return (stub.DeleteModel, admin.DeleteModelRequest(model_id=model.model_id), person), None
+
+
+@CASES.of("UndeleteModel")
+async def _undelete_model(installation: Installation) -> Any:
+    stub, person, model = await _new_model(installation)
+    ids = {"model_id": model.model_id}
+    await stub.DeleteModel(admin.DeleteModelRequest(**ids), **person.auth)
+    return (stub.UndeleteModel, admin.UndeleteModelRequest(**ids), person), None
 
 
 @CASES.of("SetComponentModel")

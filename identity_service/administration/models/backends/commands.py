@@ -1,6 +1,7 @@
 """Use cases of model backends."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from chassis import audit, etags
@@ -43,7 +44,10 @@ async def update_backend(
 
     Raises ModelBackendNotFound, EtagMismatch, NameTaken, or FieldInvalid with a field below `backend`.
     """
-    row = await _lock(transaction, backend_id, etag)
+    row = await _lock_any(transaction, backend_id)
+    if row.deleted_at is not None:
+        raise ModelBackendNotFound(backend_id)
+    etags.check(etag, row.version)
     rules.check_backend(
         row.provider,
         policy,
@@ -59,19 +63,49 @@ async def update_backend(
     return updated
 
 
-async def delete_backend(transaction: Transaction, backend_id: str, etag: str) -> None:
-    """Deletes a backend without models. Raises ModelBackendNotFound, EtagMismatch or ModelBackendInUse."""
-    row = await _lock(transaction, backend_id, etag)
-    if not await store.delete_unused(transaction, row.backend_id):
+async def delete_backend(transaction: Transaction, backend_id: str, etag: str, by_user_id: str) -> BackendRow:
+    """Deletes a backend without models until it is restored or purged. Changes nothing if it is deleted already.
+
+    Raises ModelBackendNotFound, EtagMismatch or ModelBackendInUse.
+    """
+    row = await _lock_any(transaction, backend_id)
+    if row.deleted_at is not None:
+        return row
+    etags.check(etag, row.version)
+    deleted = await store.mark_deleted_if_unused(transaction, row.backend_id, by_user_id)
+    if deleted is None:
         raise ModelBackendInUse(row.backend_id)
     await _record(transaction, AuditAction.AUDIT_ACTION_MODEL_BACKEND_DELETED, row)
+    return deleted
 
 
-async def _lock(transaction: Transaction, backend_id: str, etag: str) -> BackendRow:
+async def undelete_backend(transaction: Transaction, backend_id: str) -> BackendRow:
+    """Restores a deleted backend. Changes nothing if it is not deleted.
+
+    Raises ModelBackendNotFound or NameTaken.
+    """
+    row = await _lock_any(transaction, backend_id)
+    if row.deleted_at is None:
+        return row
+    restored = await store.undelete(transaction, row.backend_id)
+    if restored is None:
+        raise NameTaken(row.name, "Rename the other backend first.")
+    await _record(transaction, AuditAction.AUDIT_ACTION_MODEL_BACKEND_UNDELETED, row)
+    return restored
+
+
+async def purge_backends(transaction: Transaction, retention: timedelta) -> None:
+    """Purges the backends without models that were deleted more than `retention` ago."""
+    action = AuditAction.AUDIT_ACTION_MODEL_BACKEND_PURGED
+    for backend_id in await store.purge(transaction, retention):
+        await audit.record(transaction, action, resource_id=backend_id)
+
+
+async def _lock_any(transaction: Transaction, backend_id: str) -> BackendRow:
+    """Locks a backend, deleted or not, until the transaction ends."""
     row = await store.get_for_update(transaction, backend_id)
     if row is None:
         raise ModelBackendNotFound(backend_id)
-    etags.check(etag, row.version)
     return row
 
 

@@ -14,8 +14,12 @@ PROVIDERS = EnumCodec(ModelProvider)
 _UPDATABLE = tuple(name for name in BackendFields._fields if name != "provider")
 
 
-def to_message(row: BackendRow) -> ModelBackend:
-    """Returns the backend of a row."""
+def to_message(row: BackendRow, purge_days: int = 0) -> ModelBackend:
+    """Returns the backend of a row.
+
+    `purge_days` is the number of days between deletion and purge; it is needed only for deleted backends.
+    """
+    purged_at = row.deleted_at + timedelta(days=purge_days) if row.deleted_at else None
     return ModelBackend(
         backend_id=row.backend_id,
         name=row.name,
@@ -25,6 +29,8 @@ def to_message(row: BackendRow) -> ModelBackend:
         enabled=row.enabled,
         create_time=to_timestamp(row.created_at),
         update_time=to_timestamp(row.updated_at),
+        delete_time=to_timestamp(row.deleted_at),
+        purge_time=to_timestamp(purged_at),
         etag=etags.etag(row.version),
     )
 

@@ -6,6 +6,9 @@ from chassis.secret_refs import SecretUnavailable
 from chassis.url_policy import UrlNotAllowed
 from identity_service.administration.models.backends.types import EgressPolicy
 
+PURGE_DAYS = "model_purge_days"
+"""The configuration key for the number of days during which a deleted backend or model can be restored."""
+
 BUILTIN = "BUILTIN"
 """The provider for the models that are part of Meno."""
 BUILTIN_MODELS = ("extractive", "deterministic")

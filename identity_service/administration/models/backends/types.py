@@ -27,6 +27,7 @@ class BackendRow(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None
 
     def fields(self) -> BackendFields:
         """Returns the fields that an administrator sets."""
