@@ -1,5 +1,6 @@
 """Conversions between database values and protobuf values."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +19,12 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
 class EnumCodec:
     """Translates between enum values with the prefix of the contract and names without it, as stored."""
 
-    def __init__(self, enum: EnumType, *, lower: bool = False) -> None:
-        """`lower` is set if the database stores lower-case names."""
+    def __init__(self, enum: EnumType, *, spelling: Callable[[str], str] = str) -> None:
+        """`spelling` converts a name of the contract to the stored one, such as `str.lower`."""
         values = enum.DESCRIPTOR.values
         prefix = values[0].name.removesuffix("UNSPECIFIED")
-        names = {value.number: value.name.removeprefix(prefix) for value in values[1:]}
         self._names: dict[int, str] = {
-            number: name.lower() if lower else name for number, name in names.items()
+            value.number: spelling(value.name.removeprefix(prefix)) for value in values[1:]
         }
         self._values: dict[str, int] = {name: number for number, name in self._names.items()}
 

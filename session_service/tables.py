@@ -84,7 +84,7 @@ session_events = Table(
     SessionEventColumns,
     UniqueConstraint("user_id", "session_id", "client_event_id"),
     CheckConstraint(
-        "kind IN ('PRESENT', 'CHECK', 'DIAGNOSE', 'REMEDIATE', 'ADVANCE', 'PHASE_CHANGED')", name="kind"
+        "kind IN ('Present', 'Check', 'Diagnose', 'Remediate', 'Advance', 'PhaseChanged')", name="kind"
     ),
     CheckConstraint("sequence > 0", name="sequence"),
     CheckConstraint("jsonb_typeof(payload) = 'object'", name="payload"),

@@ -57,7 +57,7 @@ model_backends = Table(
     "model_backends",
     METADATA,
     ModelBackendColumns,
-    CheckConstraint("provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')", name="provider"),
+    CheckConstraint("provider IN ('builtin', 'openai', 'anthropic', 'google')", name="provider"),
     Index("model_backends_name_key", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
 
@@ -107,8 +107,8 @@ component_models = Table(
     METADATA,
     ComponentModelColumns,
     CheckConstraint(
-        "component IN ('TUTOR', 'BOOK_INGESTION', 'STUDY_PLAN_GENERATOR', 'STUDY_PLAN_REVIEWER', "
-        "'QUIZ_GENERATOR', 'MISCONCEPTION_DETECTOR', 'EVAL_EVALUATOR', 'EVAL_SIMULATOR')",
+        "component IN ('tutor', 'book_ingestion', 'study_plan_generator', 'study_plan_reviewer', "
+        "'quiz_generator', 'misconception_detector', 'eval_evaluator', 'eval_simulator')",
         name="component",
     ),
 )

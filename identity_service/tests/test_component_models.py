@@ -5,7 +5,6 @@ import uuid
 import pytest_asyncio
 
 from chassis.testing import expect_error
-from identity_service.administration.models.components import rules
 from identity_service.tests.administrator import Models, update_backend
 from identity_service.tests.conftest import Identity
 from meno.identity.v1 import admin_service_pb2 as admin
@@ -47,10 +46,8 @@ async def test_components_are_listed_by_name_for_all_page_sizes(models: Models) 
     for size in (0, 1, 3, 8):
         request = admin.ListComponentModelsRequest(page_size=size)
         listed = await models.list_all("ListComponentModels", request, "component_models")
-        names = [
-            resources.ModelComponent.Name(item.component).removeprefix("MODEL_COMPONENT_") for item in listed
-        ]
-        assert names == [*rules.COMPONENTS]
+        names = [resources.ModelComponent.Name(item.component) for item in listed]
+        assert names == sorted(resources.ModelComponent.keys()[1:])
 
 
 async def test_a_component_uses_the_model_assigned_last(models: Models) -> None:
@@ -79,6 +76,17 @@ async def test_a_component_uses_the_model_assigned_last(models: Models) -> None:
     ]
 
 
+async def test_providers_and_components_are_stored_in_their_original_spelling(models: Models) -> None:
+    for provider in resources.ModelProvider.values()[2:]:
+        backend = await models.create_backend(resources.ModelProvider.Name(provider), provider=provider)
+        await models.assign(await models.create_model(backend), "BOOK_INGESTION")
+    stored = models.identity.execute_sql("SELECT provider FROM model_backends ORDER BY backend_id")
+    assert [provider for (provider,) in stored] == ["builtin", "openai", "anthropic", "google"]
+    assert models.identity.execute_sql(
+        "SELECT component FROM component_models WHERE updated_by_user_id IS NOT NULL"
+    ) == [("book_ingestion",)]
+
+
 async def test_a_component_with_a_disabled_backend_is_not_configured(models: Models) -> None:
     backend = await models.create_backend()
     await models.assign(await models.create_model(backend), "TUTOR")
@@ -94,7 +102,7 @@ async def test_a_component_with_a_disabled_backend_is_not_configured(models: Mod
 
 
 async def test_a_component_without_a_model_is_not_configured_and_not_listed(models: Models) -> None:
-    models.identity.execute_sql("DELETE FROM component_models WHERE component = 'QUIZ_GENERATOR'")
+    models.identity.execute_sql("DELETE FROM component_models WHERE component = 'quiz_generator'")
     denied = await expect_error(resolve(models.identity, resources.MODEL_COMPONENT_QUIZ_GENERATOR))
     assert denied.reason == "COMPONENT_NOT_CONFIGURED"
     request = admin.ListComponentModelsRequest(page_size=2)

@@ -28,7 +28,7 @@ async def backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
 
 async def probe_backend(
     backend: Provider,
-    kind: str = "OPENAI",
+    kind: str = "openai",
     key_reference: str = "env:SOME_KEY",
     base_url: str = "",
     private: bool = True,
@@ -46,9 +46,9 @@ async def probe_backend(
 @pytest.mark.parametrize(
     ("kind", "answer", "names", "header"),
     [
-        ("OPENAI", OPENAI, ["gpt-5.2"], f"authorization: bearer {KEY}"),
-        ("ANTHROPIC", {"data": [{"id": "claude-opus-4-6"}]}, ["claude-opus-4-6"], f"x-api-key: {KEY}"),
-        ("GOOGLE", {"models": [{"name": "models/gemini-3"}]}, ["gemini-3"], f"x-goog-api-key: {KEY}"),
+        ("openai", OPENAI, ["gpt-5.2"], f"authorization: bearer {KEY}"),
+        ("anthropic", {"data": [{"id": "claude-opus-4-6"}]}, ["claude-opus-4-6"], f"x-api-key: {KEY}"),
+        ("google", {"models": [{"name": "models/gemini-3"}]}, ["gemini-3"], f"x-goog-api-key: {KEY}"),
     ],
 )
 async def test_a_working_backend_is_reachable_and_its_models_are_listed(
@@ -64,7 +64,7 @@ async def test_a_working_backend_is_reachable_and_its_models_are_listed(
 
 
 async def test_the_built_in_backend_is_tested_without_a_request() -> None:
-    result = await probe.probe(BackendFields("Meno", "BUILTIN"), EgressPolicy(Path("/nowhere"), frozenset()))
+    result = await probe.probe(BackendFields("Meno", "builtin"), EgressPolicy(Path("/nowhere"), frozenset()))
     assert (result.problem, result.model_names) == ("", ["extractive", "deterministic"])
 
 
@@ -127,7 +127,7 @@ async def test_a_stored_private_address_is_not_contacted(backend: Provider) -> N
     )
     by_name = EgressPolicy(Path("/nowhere"), frozenset())
     resolved = await probe.probe(
-        BackendFields("Models", "OPENAI", f"https://localhost.example:{port}/v1"), by_name
+        BackendFields("Models", "openai", f"https://localhost.example:{port}/v1"), by_name
     )
     assert "The host name cannot be resolved" in resolved.problem
     assert backend.asked == []

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from chassis.conversions import EnumCodec
 from chassis.errors import FieldInvalid
 from identity_service.administration.models import defaults
 from identity_service.administration.models.backends import rules
+from identity_service.administration.models.backends.messages import PROVIDERS
 from identity_service.administration.models.backends.protocols import PROTOCOLS
 from identity_service.administration.models.backends.types import EgressPolicy
+from identity_service.administration.models.components.messages import COMPONENTS
 from identity_service.administration.models.components.rules import DESCRIPTIONS
-from meno.identity.v1.resources_pb2 import ModelComponent, ModelProvider
 
 POLICY = EgressPolicy(Path("/run/secrets"), frozenset({"localhost:11434"}))
 KEY = "the-key"
 
 
-@pytest.mark.parametrize("provider", ["OPENAI", "ANTHROPIC", "GOOGLE"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
 @pytest.mark.parametrize(
     ("base_url", "key_reference"),
     [
@@ -37,19 +37,19 @@ def test_public_addresses_and_allow_listed_hosts_are_accepted(
 @pytest.mark.parametrize(
     ("provider", "base_url", "key_reference", "field"),
     [
-        ("OPENAI", "https://127.0.0.1/v1", "", "base_url"),
-        ("OPENAI", "https://2130706433/v1", "", "base_url"),
-        ("OPENAI", "http://models.example/v1", "", "base_url"),
-        ("OPENAI", "http://localhost:11435/v1", "", "base_url"),
-        ("GOOGLE", "https://key@models.example", "", "base_url"),
-        ("ANTHROPIC", "https://169.254.169.254/latest", "", "base_url"),
-        ("OPENAI", "", "env:MENO_SECRET", "key_reference"),
-        ("OPENAI", "", "env:PGPASSWORD", "key_reference"),
-        ("OPENAI", "", "file:/etc/shadow", "key_reference"),
-        ("OPENAI", "", "file:/run/secrets/../shadow", "key_reference"),
-        ("OPENAI", "", "sk-the-key-itself", "key_reference"),
-        ("BUILTIN", "https://models.example/v1", "", "base_url"),
-        ("BUILTIN", "", "env:SOME_KEY", "key_reference"),
+        ("openai", "https://127.0.0.1/v1", "", "base_url"),
+        ("openai", "https://2130706433/v1", "", "base_url"),
+        ("openai", "http://models.example/v1", "", "base_url"),
+        ("openai", "http://localhost:11435/v1", "", "base_url"),
+        ("google", "https://key@models.example", "", "base_url"),
+        ("anthropic", "https://169.254.169.254/latest", "", "base_url"),
+        ("openai", "", "env:MENO_SECRET", "key_reference"),
+        ("openai", "", "env:PGPASSWORD", "key_reference"),
+        ("openai", "", "file:/etc/shadow", "key_reference"),
+        ("openai", "", "file:/run/secrets/../shadow", "key_reference"),
+        ("openai", "", "sk-the-key-itself", "key_reference"),
+        ("builtin", "https://models.example/v1", "", "base_url"),
+        ("builtin", "", "env:SOME_KEY", "key_reference"),
     ],
 )
 def test_private_addresses_and_forbidden_references_are_refused_with_their_field(
@@ -61,24 +61,24 @@ def test_private_addresses_and_forbidden_references_are_refused_with_their_field
 
 
 def test_every_provider_has_a_protocol_and_every_component_a_description() -> None:
-    assert {*PROTOCOLS, rules.BUILTIN} == {*EnumCodec(ModelProvider).names}
-    assert {*DESCRIPTIONS} == {*EnumCodec(ModelComponent).names}
+    assert {*PROTOCOLS, rules.BUILTIN} == {*PROVIDERS.names}
+    assert {*DESCRIPTIONS} == {*COMPONENTS.names}
     assert {*defaults.COMPONENTS} <= {*DESCRIPTIONS}
 
 
 @pytest.mark.parametrize(
     ("provider", "base_url", "url", "header"),
     [
-        ("OPENAI", "", "https://api.openai.com/v1/models", ("authorization", "Bearer the-key")),
+        ("openai", "", "https://api.openai.com/v1/models", ("authorization", "Bearer the-key")),
         (
-            "OPENAI",
+            "openai",
             "https://a.example/v1/",
             "https://a.example/v1/models",
             ("authorization", "Bearer the-key"),
         ),
-        ("ANTHROPIC", "", "https://api.anthropic.com/v1/models", ("x-api-key", KEY)),
+        ("anthropic", "", "https://api.anthropic.com/v1/models", ("x-api-key", KEY)),
         (
-            "GOOGLE",
+            "google",
             "",
             "https://generativelanguage.googleapis.com/v1beta/models",
             ("x-goog-api-key", KEY),
@@ -93,32 +93,32 @@ def test_the_url_and_headers_of_each_provider(
     assert protocol.url(base_url) == url
     assert protocol.headers(KEY)[name] == value
     assert name not in protocol.headers("")
-    assert ("anthropic-version" in protocol.headers("")) == (provider == "ANTHROPIC")
+    assert ("anthropic-version" in protocol.headers("")) == (provider == "anthropic")
 
 
 @pytest.mark.parametrize(
     ("provider", "response", "names"),
     [
-        ("OPENAI", {"object": "list", "data": [{"id": "gpt-5.2", "object": "model"}]}, ["gpt-5.2"]),
-        ("OPENAI", {"data": []}, []),
-        ("OPENAI", {"data": [{"id": f"m{number}"} for number in range(150)]}, [f"m{n}" for n in range(100)]),
-        ("OPENAI", {"data": [{"id": "x" * 1000}]}, ["x" * 200]),
-        ("OPENAI", {"data": [{"id": "an echo of the-key"}, {"id": "m"}]}, ["m"]),
-        ("ANTHROPIC", {"data": [{"type": "model", "id": "claude-opus-4-6"}]}, ["claude-opus-4-6"]),
+        ("openai", {"object": "list", "data": [{"id": "gpt-5.2", "object": "model"}]}, ["gpt-5.2"]),
+        ("openai", {"data": []}, []),
+        ("openai", {"data": [{"id": f"m{number}"} for number in range(150)]}, [f"m{n}" for n in range(100)]),
+        ("openai", {"data": [{"id": "x" * 1000}]}, ["x" * 200]),
+        ("openai", {"data": [{"id": "an echo of the-key"}, {"id": "m"}]}, ["m"]),
+        ("anthropic", {"data": [{"type": "model", "id": "claude-opus-4-6"}]}, ["claude-opus-4-6"]),
         (
-            "GOOGLE",
+            "google",
             {"models": [{"name": "models/gemini-3"}, {"name": "tunedModels/x"}]},
             ["gemini-3", "tunedModels/x"],
         ),
-        ("GOOGLE", {"data": [{"id": "gpt-5.2"}]}, None),
-        ("OPENAI", {"models": [{"name": "models/gemini-3"}]}, None),
-        ("OPENAI", {"data": {"id": "m"}}, None),
-        ("OPENAI", {"data": ["m"]}, None),
-        ("OPENAI", {"data": [{"id": 5}]}, None),
-        ("OPENAI", {"data": [{"name": "m"}]}, None),
-        ("OPENAI", [], None),
-        ("OPENAI", None, None),
-        ("OPENAI", "data", None),
+        ("google", {"data": [{"id": "gpt-5.2"}]}, None),
+        ("openai", {"models": [{"name": "models/gemini-3"}]}, None),
+        ("openai", {"data": {"id": "m"}}, None),
+        ("openai", {"data": ["m"]}, None),
+        ("openai", {"data": [{"id": 5}]}, None),
+        ("openai", {"data": [{"name": "m"}]}, None),
+        ("openai", [], None),
+        ("openai", None, None),
+        ("openai", "data", None),
     ],
 )
 def test_model_names_are_parsed_by_the_protocol_of_the_provider(

@@ -145,7 +145,7 @@ async def test_invalid_backend_fields_are_refused_on_create_and_update(models: M
 async def test_a_backend_that_violates_a_later_policy_can_still_be_disabled(models: Models) -> None:
     created = await models.create_backend()
     models.identity.execute_sql(
-        "UPDATE model_backends SET base_url = 'http://gpu:8000/v1' WHERE provider = 'OPENAI'"
+        "UPDATE model_backends SET base_url = 'http://gpu:8000/v1' WHERE provider = 'openai'"
     )
     change = update_backend(created, enabled=False)
     assert not (await models.call("UpdateModelBackend", change)).enabled

@@ -5,7 +5,7 @@ from meno.session.v1.resources_pb2 import Goal, Session, SessionAction, SessionM
 from session_service.sessions import rules
 from session_service.sessions.types import SessionRow
 
-MODES = EnumCodec(SessionMode, lower=True)
+MODES = EnumCodec(SessionMode, spelling=str.lower)
 PHASES = EnumCodec(SessionPhase)
 ACTIONS = EnumCodec(SessionAction)
 

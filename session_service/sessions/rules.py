@@ -93,7 +93,7 @@ def allowed_actions(
 def phase_changed_event(client_event_id: str, phase: str, next_phase: str, action: str) -> NewEvent:
     """Returns the event that records the transition of a session to another phase."""
     payload = {"from": phase, "to": next_phase, "action": action}
-    return NewEvent(client_event_id, "PHASE_CHANGED", 0, json.dumps(payload))
+    return NewEvent(client_event_id, "PhaseChanged", 0, json.dumps(payload))
 
 
 def lesson_title(content: Content) -> str:

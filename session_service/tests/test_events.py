@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import expect_error
+from chassis.testing import execute_sql, expect_error
 from meno.session.v1.event_service_pb2 import AppendEventsRequest, ListEventsRequest, WatchEventsRequest
 from meno.session.v1.resources_pb2 import (
     EVENT_KIND_CHECK,
@@ -47,6 +47,19 @@ async def test_an_event_keeps_its_kind(service: Service) -> None:
     sent = [event(kind=kind) for kind in kinds]
     added = await service.append(learner, await service.create(learner), sent)
     assert [(one.kind, one.HasField("payload")) for one in added] == [(kind, False) for kind in kinds]
+
+
+async def test_kinds_are_stored_in_their_original_spelling(service: Service) -> None:
+    learner = service.learner()
+    session = await service.create(learner)
+    kinds = [kind for kind in EventKind.values()[1:] if kind != EVENT_KIND_PHASE_CHANGED]
+    await service.append(learner, session, [event(kind=kind) for kind in kinds])
+    await service.apply(learner, session, SESSION_ACTION_START_TOPIC)
+    stored = execute_sql(service.database_url, "SELECT kind FROM session_events ORDER BY sequence")
+    assert [kind for (kind,) in stored] == [
+        *("Present", "Check", "Diagnose", "Remediate", "Advance"),
+        "PhaseChanged",
+    ]
 
 
 async def test_a_repeated_event_is_returned_as_it_was_stored_first(service: Service) -> None:

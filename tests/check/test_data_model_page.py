@@ -20,6 +20,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _COLUMN = re.compile(r"[a-z_]+\.(?!py$)[a-z_]+")
 """A column with its table, such as `users.xp`. File names of Python are no columns."""
 _QUOTED = re.compile(r"'([^']+)'")
+_LISTED_VALUES = re.compile(r"(\w+) IN \('")
+"""A CHECK constraint that lists the values of a column, such as `role IN ('STUDENT', …)`."""
 
 
 def cells(line: str) -> tuple[str, ...]:
@@ -106,6 +108,17 @@ def test_every_row_has_a_place_or_a_reason(page: str) -> None:
 
 def test_the_values_are_those_of_the_check_constraints(page: str) -> None:
     assert wrong_values(page) == set()
+
+
+def test_every_column_with_listed_values_is_on_the_page(page: str) -> None:
+    columns = {
+        f"{table.name}.{listed[1]}"
+        for table in _all_tables()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+        and (listed := _LISTED_VALUES.match(str(constraint.sqltext)))
+    }
+    assert columns == {column for row in rows(page, VALUES) for column in _CODE.findall(row[0])}
 
 
 def test_every_table_of_meno_is_listed_with_its_service(page: str) -> None:

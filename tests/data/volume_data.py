@@ -144,7 +144,7 @@ _SESSION = {
         FROM generate_series(0, 2999) n""",
     "session_events": """
         SELECT id(n / 10) AS user_id, id(n) AS session_id, sequence, id(n * 5 + sequence) AS client_event_id,
-               'CHECK' AS kind, 0 AS step
+               'Check' AS kind, 0 AS step
         FROM generate_series(0, 2999) n, generate_series(1, 5) sequence""",
     "idempotency_keys": _IDEMPOTENCY_KEYS,
     "outbox": _OUTBOX,

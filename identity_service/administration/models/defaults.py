@@ -10,15 +10,15 @@ from identity_service.administration.models.components import store as component
 from identity_service.administration.models.types import ModelFields, ModelRow
 from meno.access.v1.resources_pb2 import AuditAction
 
-BACKEND = BackendFields("OpenAI", "OPENAI", key_reference="env:OPENAI_API_KEY")
+BACKEND = BackendFields("OpenAI", "openai", key_reference="env:OPENAI_API_KEY")
 MODEL = ModelFields("gpt-5.2", rules.DEFAULT_TEMPERATURE, rules.DEFAULT_MAX_OUTPUT_TOKENS)
 COMPONENTS = (
-    "TUTOR",
-    "BOOK_INGESTION",
-    "STUDY_PLAN_GENERATOR",
-    "STUDY_PLAN_REVIEWER",
-    "EVAL_EVALUATOR",
-    "EVAL_SIMULATOR",
+    "tutor",
+    "book_ingestion",
+    "study_plan_generator",
+    "study_plan_reviewer",
+    "eval_evaluator",
+    "eval_simulator",
 )
 
 

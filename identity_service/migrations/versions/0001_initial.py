@@ -30,7 +30,7 @@ END $$
 # A new installation works without an API key: the built-in models quote the material and plan by rules.
 BUILTIN_MODELS = """
 WITH backend AS (
-    INSERT INTO model_backends (name, provider) VALUES ('Meno', 'BUILTIN') RETURNING backend_id
+    INSERT INTO model_backends (name, provider) VALUES ('Meno', 'builtin') RETURNING backend_id
 ), model AS (
     INSERT INTO models (backend_id, model_name, temperature)
     SELECT backend_id, model_name, 0 FROM backend, unnest(ARRAY['extractive', 'deterministic']) model_name
@@ -38,10 +38,10 @@ WITH backend AS (
 )
 INSERT INTO component_models (component, model_id)
 SELECT component, model_id FROM model, unnest(ARRAY[
-    'TUTOR', 'BOOK_INGESTION', 'STUDY_PLAN_GENERATOR', 'STUDY_PLAN_REVIEWER', 'QUIZ_GENERATOR',
-    'MISCONCEPTION_DETECTOR', 'EVAL_EVALUATOR', 'EVAL_SIMULATOR'
+    'tutor', 'book_ingestion', 'study_plan_generator', 'study_plan_reviewer', 'quiz_generator',
+    'misconception_detector', 'eval_evaluator', 'eval_simulator'
 ]) component
-WHERE model_name = CASE component WHEN 'TUTOR' THEN 'extractive' ELSE 'deterministic' END
+WHERE model_name = CASE component WHEN 'tutor' THEN 'extractive' ELSE 'deterministic' END
 """
 TABLES = (
     "account_events",
@@ -447,7 +447,7 @@ def _create_administration() -> None:
         sa.Column("deleted_at", sa.DateTime(timezone=True)),
         sa.Column("deleted_by_user_id", sa.UUID()),
         sa.CheckConstraint(
-            "provider IN ('BUILTIN', 'OPENAI', 'ANTHROPIC', 'GOOGLE')",
+            "provider IN ('builtin', 'openai', 'anthropic', 'google')",
             name=op.f("model_backends_provider_check"),
         ),
         sa.PrimaryKeyConstraint("backend_id", name=op.f("model_backends_pkey")),
@@ -492,8 +492,8 @@ def _create_administration() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_by_user_id", sa.UUID()),
         sa.CheckConstraint(
-            "component IN ('TUTOR', 'BOOK_INGESTION', 'STUDY_PLAN_GENERATOR', 'STUDY_PLAN_REVIEWER', "
-            "'QUIZ_GENERATOR', 'MISCONCEPTION_DETECTOR', 'EVAL_EVALUATOR', 'EVAL_SIMULATOR')",
+            "component IN ('tutor', 'book_ingestion', 'study_plan_generator', 'study_plan_reviewer', "
+            "'quiz_generator', 'misconception_detector', 'eval_evaluator', 'eval_simulator')",
             name=op.f("component_models_component_check"),
         ),
         sa.ForeignKeyConstraint(

@@ -14,7 +14,7 @@ from identity_service.people.preferences.types import Preferences, PreferencesRo
 from meno.identity.v1.resources_pb2 import AppTheme, UserSettings
 from meno.identity.v1.user_service_pb2 import UpdateSettingsRequest
 
-THEMES = EnumCodec(AppTheme, lower=True)
+THEMES = EnumCodec(AppTheme, spelling=str.lower)
 
 
 def to_message(row: PreferencesRow) -> UserSettings:

@@ -56,7 +56,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("jsonb_typeof(payload) = 'object'", name=op.f("session_events_payload_check")),
         sa.CheckConstraint(
-            "kind IN ('PRESENT', 'CHECK', 'DIAGNOSE', 'REMEDIATE', 'ADVANCE', 'PHASE_CHANGED')",
+            "kind IN ('Present', 'Check', 'Diagnose', 'Remediate', 'Advance', 'PhaseChanged')",
             name=op.f("session_events_kind_check"),
         ),
         sa.CheckConstraint("sequence > 0", name=op.f("session_events_sequence_check")),

@@ -14,7 +14,13 @@ from meno.session.v1.resources_pb2 import Event, EventKind
 from session_service.errors import PayloadTooLarge
 from session_service.sessions.events.types import EventRow, NewEvent
 
-KINDS = EnumCodec(EventKind)
+
+def _to_pascal_case(name: str) -> str:
+    return name.title().replace("_", "")
+
+
+# As the nodes of the K-12 tutor, from which the kinds of events come: `Present`.
+KINDS = EnumCodec(EventKind, spelling=_to_pascal_case)
 
 # Measured: 64 KiB of JSON take at most 60 ms of CPU time (arrays of numbers); strings take less than 1 ms.
 _INLINE_LIMIT_BYTES = 64 * 1024

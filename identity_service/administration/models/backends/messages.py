@@ -9,7 +9,7 @@ from identity_service.administration.models.backends.types import BackendFields,
 from meno.identity.v1.admin_service_pb2 import CreateModelBackendRequest, UpdateModelBackendRequest
 from meno.identity.v1.resources_pb2 import ModelBackend, ModelBackendTest, ModelProvider
 
-PROVIDERS = EnumCodec(ModelProvider)
+PROVIDERS = EnumCodec(ModelProvider, spelling=str.lower)
 
 _UPDATABLE = tuple(name for name in BackendFields._fields if name != "provider")
 

@@ -58,11 +58,11 @@ class Protocol:
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
-    "OPENAI": Protocol("https://api.openai.com/v1", "authorization", "Bearer "),
-    "ANTHROPIC": Protocol(
+    "openai": Protocol("https://api.openai.com/v1", "authorization", "Bearer "),
+    "anthropic": Protocol(
         "https://api.anthropic.com/v1", "x-api-key", extra_headers={"anthropic-version": "2023-06-01"}
     ),
-    "GOOGLE": Protocol(
+    "google": Protocol(
         "https://generativelanguage.googleapis.com/v1beta",
         "x-goog-api-key",
         models_member="models",

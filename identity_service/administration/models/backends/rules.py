@@ -9,7 +9,7 @@ from identity_service.administration.models.backends.types import EgressPolicy
 PURGE_DAYS = "model_purge_days"
 """The configuration key for the number of days during which a deleted backend or model can be restored."""
 
-BUILTIN = "BUILTIN"
+BUILTIN = "builtin"
 """The provider for the models that are part of Meno."""
 BUILTIN_MODELS = ("extractive", "deterministic")
 

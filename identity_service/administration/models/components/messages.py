@@ -6,7 +6,7 @@ from identity_service.administration.models.components import rules
 from identity_service.administration.models.components.types import ComponentRow, ResolvedRow
 from meno.identity.v1.resources_pb2 import ComponentModel, ModelComponent, ResolvedModel
 
-COMPONENTS = EnumCodec(ModelComponent)
+COMPONENTS = EnumCodec(ModelComponent, spelling=str.lower)
 
 
 def to_message(row: ComponentRow) -> ComponentModel:
