@@ -61,6 +61,9 @@ class RevocationList:
         """Classes that are archived, deleted or purged."""
         self._deleted_classes = _ExpiringMap()
         """Classes that are deleted or purged."""
+        self._retired_keys: set[str] = set()
+        """Signing keys that leaked. They are never forgotten, because new tokens can be forged with them. A key
+        set that is fetched from a replica with old keys may contain them again."""
         self._position = Position()
         self._last_heartbeat = float("-inf")
         self._streams: dict[str, dict[CancelCallback, Caller | None]] = {}
@@ -128,26 +131,29 @@ class RevocationList:
 
     async def _follow_once(self, feed: Feed) -> None:
         steps = aiter(feed(self._position))
+        epoch = ""
         while True:
             async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
                 step = await anext(steps)
             if step.HasField("epoch"):
-                if step.epoch != self._position.epoch:
-                    self._begin_epoch(step.epoch)
+                epoch = step.epoch
+                if epoch != self._position.epoch:
+                    self._forget_epoch()
             elif step.HasField("event"):
-                self._position = self._position._replace(sequence=step.event.sequence)
+                self._position = Position(epoch, step.event.sequence)
                 self._apply(step.event)
             elif step.HasField("heartbeat"):
                 self._last_heartbeat = time.monotonic()
-                sequence = max(self._position.sequence, step.heartbeat.sequence)
-                self._position = self._position._replace(sequence=sequence)
+                self._position = Position(epoch, step.heartbeat.sequence)
                 self.ready.set()
             else:
                 return
 
-    def _begin_epoch(self, epoch: str) -> None:
-        """Forgets the revocations of another epoch, because they did not happen in this one."""
-        self._position = Position(epoch)
+    def _forget_epoch(self) -> None:
+        """Forgets the revocations of the previous epoch, because they did not happen in the new one.
+
+        Retired keys are kept, because the id of a key is unique in all epochs.
+        """
         for revoked in (
             self._minimum_versions,
             self._ended_sign_ins,
@@ -171,6 +177,9 @@ class RevocationList:
                 self._cancel_revoked(self._streams.get(event.sign_in_ended.user_id, {}))
             case "class_changed":
                 self._set_class_state(event.class_changed.class_id, event.class_changed.state)
+            case "signing_key_retired":
+                self._retired_keys.add(event.signing_key_retired.kid)
+                self._cancel_all_revoked()
 
     def _set_class_state(self, class_id: str, state: ClassState.ValueType) -> None:
         for revoked, applies in (
@@ -181,6 +190,9 @@ class RevocationList:
                 revoked.set(class_id)
             else:
                 revoked.remove(class_id)
+        self._cancel_all_revoked()
+
+    def _cancel_all_revoked(self) -> None:
         for streams in [*self._streams.values()]:
             self._cancel_revoked(streams)
 
@@ -196,6 +208,7 @@ class RevocationList:
             or caller.sign_in_id in self._ended_sign_ins
             or self._inactive_classes.has_any(caller.classes)
             or self._deleted_classes.has_any(caller.archived)
+            or (bool(self._retired_keys) and tokens.key_id(caller.token) in self._retired_keys)
         )
 
 

@@ -22,7 +22,17 @@ from chassis.claims import ALGORITHM, AUDIENCE, CLOCK_SKEW, ISSUER, LIFETIME, TY
 from chassis.errors import ServiceUnavailable, TokenExpired, TokenInvalid, TokenMissing
 from chassis.telemetry import get_logger
 
-__all__ = ["ALGORITHM", "AUDIENCE", "CLOCK_SKEW", "ISSUER", "LIFETIME", "TYPE", "FetchKeys", "Tokens"]
+__all__ = [
+    "ALGORITHM",
+    "AUDIENCE",
+    "CLOCK_SKEW",
+    "ISSUER",
+    "LIFETIME",
+    "TYPE",
+    "FetchKeys",
+    "Tokens",
+    "key_id",
+]
 
 KEY_CACHE = timedelta(minutes=5)
 """The key set is fetched again after this time."""
@@ -37,6 +47,11 @@ log = get_logger()
 
 FetchKeys: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 """Returns the current JSON Web Key Set (RFC 7517), parsed."""
+
+
+def key_id(token: str) -> str:
+    """Returns the id of the key that signed a token. Raises ValueError or KeyError if the header is invalid."""
+    return kid_from(urlsafe_b64decode(token.partition(".")[0].encode()))
 
 
 class Tokens:
@@ -93,8 +108,7 @@ class Tokens:
         if len(token) > MAX_TOKEN_BYTES:
             raise TokenInvalid()
         try:
-            kid = kid_from(urlsafe_b64decode(token.partition(".")[0].encode()))
-            verified = jws.deserialize_compact(token, await self._key(kid), algorithms=[ALGORITHM])
+            verified = jws.deserialize_compact(token, await self._key(key_id(token)), algorithms=[ALGORITHM])
             return caller_from(verified.payload, token)
         # RecursionError: deeply nested JSON is an invalid token, not an internal error.
         except (JoseError, ValueError, KeyError, RecursionError) as error:

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from chassis import audit
 from chassis.cli import friendly_errors, load, service_cli
 from chassis.database import Connection, Transaction
 from chassis.errors import DomainError
-from chassis.notifications import NOTIFY
 from chassis.validation import validate
 from identity_service.administration.models import defaults
 from identity_service.administration.models.defaults import BackendNameConflict
@@ -26,13 +24,12 @@ from identity_service.settings import Settings
 from identity_service.sign_in.codes.one_time_codes import OneTimeCodes
 from identity_service.sign_in.identifiers import rules as identifier_rules
 from identity_service.sign_in.identifiers import store as identifiers
+from identity_service.sign_in.keys import commands as keys
 from identity_service.sign_in.keys import rules as key_rules
-from identity_service.sign_in.keys import store as key_store
 from identity_service.sign_in.keys.rotation import KeyRotation, SecretMismatch
 from identity_service.sign_in.keys.types import KeyRow
 from identity_service.sign_in.passwords.hashing import Passwords
 from identity_service.sign_in.throttle import commands as throttle
-from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.auth_service_pb2 import SignUpRequest
 
 _CONNECT_TIMEOUT_SECONDS = 10
@@ -90,16 +87,14 @@ def rotate_keys() -> None:
 def retire_key(
     kid: Annotated[str, typer.Argument(help="id of the key, as in /.well-known/jwks.json")],
 ) -> None:
-    """Retire a signing key at once, because it leaked. Then restart the services and the gateway."""
+    """Retire a signing key that leaked. All services reject its tokens within a second."""
     settings = load(Settings)
     with friendly_errors():
         retired = asyncio.run(_retire_key(settings, kid))
     if not retired:
         typer.echo("there is no key with this id", err=True)
         raise typer.Exit(1)
-    typer.echo(
-        f"key {kid} is retired: restart the services and the gateway, so that they reject its tokens now"
-    )
+    typer.echo(f"key {kid} is retired: all services reject its tokens within a second")
 
 
 @cli.command()
@@ -153,13 +148,7 @@ async def _create_admin(settings: Settings, admin: SignUpRequest) -> str:
 async def _retire_key(settings: Settings, kid: str) -> bool:
     """Returns False if there is no such key."""
     async with _transaction(settings) as transaction:
-        await key_store.lock(transaction)
-        if not await key_store.retire_now(transaction, kid):
-            return False
-        await audit.record(transaction, AuditAction.AUDIT_ACTION_SIGNING_KEY_RETIRED, kid=kid)
-        # Wakes the replicas at the commit. Without it, they read the keys within a minute.
-        await transaction.all(NOTIFY, keys=[f"command {key_store.CHANNEL}"])
-        return True
+        return await keys.retire_key(transaction, kid)
 
 
 async def _unlock_user(settings: Settings, identifier: str) -> str | None:
@@ -189,10 +178,10 @@ async def _rotate_keys(settings: Settings) -> KeyRow:
     """Returns the next signing key: the pending one, or a new one."""
     rotation = KeyRotation(settings.secret.get_secret_value().encode(), settings.key_lifetime)
     async with _transaction(settings) as transaction:
-        keys = await rotation.rotate_if_due(transaction)
-        if key_rules.has_pending_key(keys, datetime.now(UTC)):
-            return keys[-1]
-        return await rotation.add_next(transaction, keys)
+        current = await rotation.rotate_if_due(transaction)
+        if key_rules.has_pending_key(current, datetime.now(UTC)):
+            return current[-1]
+        return await rotation.add_next(transaction, current)
 
 
 def _format_time(moment: datetime) -> str:

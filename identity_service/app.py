@@ -108,7 +108,7 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
             message_handlers={audit.KIND: create_local_handler(database)},
             followers=[
                 partial(signer.run, notifier, security.tokens.refresh),
-                partial(security.revocations.follow, feed.follow),
+                partial(security.revocations.follow, partial(signer.follow, feed.follow)),
             ],
         )
         yield App(

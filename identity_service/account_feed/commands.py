@@ -46,6 +46,15 @@ async def publish_user_merged(transaction: Transaction, user_id: str, into_user_
     await store.append(transaction, "user_merged", body, permanent=True)
 
 
+async def publish_signing_key_retired(transaction: Transaction, kid: str) -> None:
+    """Revokes all access tokens that a signing key has signed.
+
+    The event is kept, because a service may follow the feed again only after a long interruption. It could still
+    have the key, with which new tokens can be forged.
+    """
+    await store.append(transaction, "signing_key_retired", {"kid": kid}, permanent=True)
+
+
 async def publish_settings_changed(
     transaction: Transaction, user_id: str, time_zone: str, *, keep_practice_history: bool
 ) -> None:

@@ -30,8 +30,11 @@ class Feed:
         """
         epoch = await store.get_epoch(self._database)
         yield WatchAccountEventsResponse(epoch=epoch)
-        sequence = after.sequence if after.epoch == epoch else 0
-        sequence = sequence or await store.get_last_sequence_before(self._database, max_age)
+        if after.epoch == epoch:
+            # 0 is the position of a follower that began before the first event.
+            sequence = after.sequence
+        else:
+            sequence = await store.get_last_sequence_before(self._database, max_age)
         with self._notifier.subscribe(store.CHANNEL) as subscription:
             while True:
                 while rows := await store.list_after(self._database, sequence):

@@ -44,7 +44,7 @@ account_events = Table(
     AccountEventColumns,
     CheckConstraint(
         "kind IN ('rights_lost', 'sign_in_ended', 'class_changed', 'user_erased', 'user_merged', "
-        "'settings_changed')",
+        "'settings_changed', 'signing_key_retired')",
         name="kind",
     ),
     CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),

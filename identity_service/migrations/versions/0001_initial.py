@@ -519,7 +519,7 @@ def _create_records() -> None:
         sa.CheckConstraint("jsonb_typeof(body) = 'object'", name=op.f("account_events_body_check")),
         sa.CheckConstraint(
             "kind IN ('rights_lost', 'sign_in_ended', 'class_changed', 'user_erased', 'user_merged', "
-            "'settings_changed')",
+            "'settings_changed', 'signing_key_retired')",
             name=op.f("account_events_kind_check"),
         ),
         sa.PrimaryKeyConstraint("sequence", name=op.f("account_events_pkey")),

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,10 +15,12 @@ from chassis.background import run_forever
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 from chassis.notifications import Notifier, Subscription
+from chassis.revocation import Feed, Position
 from identity_service.sign_in.keys import rules
 from identity_service.sign_in.keys.rotation import KeyRotation
 from identity_service.sign_in.keys.store import CHANNEL
 from identity_service.sign_in.keys.types import AccessToken, KeyRow, Subject
+from meno.access.v1.account_feed_service_pb2 import WatchAccountEventsResponse
 
 RELOAD_INTERVAL_SECONDS = 60.0
 
@@ -45,6 +47,16 @@ class TokenSigner:
         """Reloads the keys every minute and after each new key, then calls `on_reload`. Never returns."""
         with notifier.subscribe(CHANNEL) as subscription:
             await run_forever(partial(self._reload, subscription, on_reload), "keys_not_loaded")
+
+    async def follow(self, feed: Feed, after: Position) -> AsyncIterator[WatchAccountEventsResponse]:
+        """Yields the steps of the account feed, and reloads the keys before a step that retires one.
+
+        This process therefore signs with another key before it rejects the tokens of the retired one.
+        """
+        async for step in feed(after):
+            if step.event.HasField("signing_key_retired"):
+                await self.load()
+            yield step
 
     async def _reload(self, subscription: Subscription, on_reload: Callable[[], Awaitable[None]]) -> None:
         await subscription.wait(RELOAD_INTERVAL_SECONDS)

@@ -1,6 +1,6 @@
 """SQL of the signing keys."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Interval, bindparam, delete, func, insert, select, update
 
@@ -43,16 +43,9 @@ async def add(transaction: Transaction, key: KeyRow) -> None:
     transaction.notify(CHANNEL)
 
 
-async def retire(transaction: Transaction, kid: str, retired_at: datetime) -> None:
-    """Sets the time from which a key is no longer published."""
-    await transaction.run(RETIRE, kid=kid, retired_at=retired_at)
-
-
-async def retire_now(transaction: Transaction, kid: str) -> bool:
-    """Retires a key now and notifies all replicas; returns False if there is no such key."""
-    retired = await transaction.run(RETIRE, kid=kid, retired_at=datetime.now(UTC))
-    transaction.notify(CHANNEL)
-    return retired > 0
+async def retire(transaction: Transaction, kid: str, retired_at: datetime) -> bool:
+    """Sets the time from which a key is no longer published; returns False if there is no such key."""
+    return await transaction.run(RETIRE, kid=kid, retired_at=retired_at) > 0
 
 
 async def purge(transaction: Transaction, retention: timedelta) -> None:
