@@ -61,7 +61,16 @@ async def extract(extraction: ExtractionProcess, path: Path) -> ChunkedText:
 
 def servers() -> set[psutil.Process]:
     """Returns the servers of this process that run their program."""
-    return {child for child in psutil.Process().children() if SERVER in child.cmdline()}
+    found = psutil.Process().children()
+    return {process for process in found if SERVER in command_of(process)}
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Returns the command line of a process; empty if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 async def running_server(others: set[psutil.Process]) -> psutil.Process:
@@ -69,6 +78,16 @@ async def running_server(others: set[psutil.Process]) -> psutil.Process:
     await wait_until(lambda: servers() - others)
     [server] = servers() - others
     return server
+
+
+async def start_endless(
+    extraction: ExtractionProcess, endless: Path, others: set[psutil.Process]
+) -> tuple[asyncio.Task[ChunkedText], psutil.Process, psutil.Process]:
+    """Starts to read a file without end; returns the task, the server and the child that reads."""
+    task = asyncio.create_task(extract(extraction, endless))
+    server = await running_server(others)
+    [child] = await children_of(server, 1)
+    return task, server, child
 
 
 async def children_of(server: psutil.Process, number: int) -> list[psutil.Process]:
@@ -89,9 +108,7 @@ async def test_several_files_are_read_at_once(
 async def test_a_task_that_is_cancelled_ends_its_process(
     extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
-    task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server(others)
-    await children_of(server, 1)
+    task, server, _ = await start_endless(extraction, endless, others)
     task.cancel()
     await children_of(server, 0)
     assert (await extract(extraction, text)).chunks
@@ -101,9 +118,7 @@ async def test_a_task_that_is_cancelled_ends_its_process(
 async def test_a_file_whose_process_is_killed_fails_and_the_next_is_read(
     extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
-    task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server(others)
-    [child] = await children_of(server, 1)
+    task, _, child = await start_endless(extraction, endless, others)
     child.kill()
     with pytest.raises(RuntimeError, match="ended with status -9"):
         await task
@@ -113,9 +128,7 @@ async def test_a_file_whose_process_is_killed_fails_and_the_next_is_read(
 async def test_a_server_that_is_killed_is_replaced(
     extraction: ExtractionProcess, text: Path, endless: Path, others: set[psutil.Process]
 ) -> None:
-    task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server(others)
-    [child] = await children_of(server, 1)
+    task, server, child = await start_endless(extraction, endless, others)
     server.kill()
     await asyncio.to_thread(endless.write_text, "Ice melts at 0 °C.")
     with pytest.raises(RuntimeError):
@@ -128,9 +141,7 @@ async def test_a_server_that_is_killed_is_replaced(
 async def test_the_processes_end_when_the_service_closes(
     extraction: ExtractionProcess, endless: Path, others: set[psutil.Process]
 ) -> None:
-    task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server(others)
-    [child] = await children_of(server, 1)
+    task, _, child = await start_endless(extraction, endless, others)
     extraction.close()
     with pytest.raises(RuntimeError):
         await task
@@ -142,8 +153,6 @@ async def test_the_process_has_no_environment_of_the_service(
     extraction: ExtractionProcess, endless: Path, monkeypatch: pytest.MonkeyPatch, others: set[psutil.Process]
 ) -> None:
     monkeypatch.setenv("MENO_SECRET", "hidden")
-    task = asyncio.create_task(extract(extraction, endless))
-    server = await running_server(others)
-    [child] = await children_of(server, 1)
+    task, server, child = await start_endless(extraction, endless, others)
     assert set(server.environ()) == set(child.environ()) == {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
     task.cancel()
