@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import (
     Interval,
-    and_,
     bindparam,
     cast,
     delete,
@@ -21,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Executor, Transaction, columns, statement
 from identity_service.classes.rules import MAX_CLASSES
-from identity_service.sign_in.tokens.types import RecentSignIns, SignInRow, SubjectRow
+from identity_service.sign_in.tokens.types import BegunRow, SignInRow, SubjectRow
 from identity_service.tables import classes, sign_ins, sign_up_requests, user_classes, users
 
 _COLUMNS = columns(SignInRow, sign_ins)
@@ -71,6 +70,12 @@ RECORD_SIGN_IN = statement(
 GET_SIGN_UP_REQUEST = statement(
     select(sign_up_requests.c.user_id).where(sign_up_requests.c.request_id == bindparam("request_id")), str
 )
+_others = sign_ins.alias()
+# A statement does not see the row that it inserts. Uses the primary key, because ids ascend with time (UUIDv7).
+_EARLIER = select(func.count()).where(
+    _others.c.user_id == bindparam("user_id"),
+    _others.c.sign_in_id >= func.uuidv7(literal(timedelta(hours=-1), Interval)),
+)
 # A retry of the same request returns the existing sign-in.
 BEGIN = statement(
     upsert(sign_ins)
@@ -81,30 +86,18 @@ BEGIN = statement(
         index_where=sign_ins.c.request_id != null(),
         set_={"request_id": bindparam("request_id")},
     )
-    .returning(*_COLUMNS),
-    SignInRow,
+    .returning(
+        *(sign_ins.c[name] for name in BegunRow._fields if name in sign_ins.c),
+        sign_ins.c.created_at == func.now(),
+        _EARLIER.scalar_subquery(),
+    ),
+    BegunRow,
 )
 GET_BY_REQUEST = statement(
     select(*_COLUMNS).where(
         sign_ins.c.user_id == bindparam("user_id"), sign_ins.c.request_id == bindparam("request_id")
     ),
     SignInRow,
-)
-# Uses the primary key, because ids ascend with time (UUIDv7).
-GET_RECENT = statement(
-    select(
-        func.count(),
-        func.coalesce(
-            func.bool_or(
-                and_(sign_ins.c.sign_in_id == bindparam("sign_in_id"), sign_ins.c.created_at == func.now())
-            ),
-            literal(False),
-        ),
-    ).where(
-        sign_ins.c.user_id == bindparam("user_id"),
-        sign_ins.c.sign_in_id >= func.uuidv7(literal(timedelta(hours=-1), Interval)),
-    ),
-    RecentSignIns,
 )
 GET_FOR_UPDATE = statement(select(*_COLUMNS).where(*_THE_SIGN_IN).with_for_update(), SignInRow)
 ROTATE = statement(
@@ -146,18 +139,13 @@ async def get_sign_up_request(executor: Executor, request_id: str) -> str | None
 
 async def begin(
     transaction: Transaction, user_id: str, request_id: str, current_hash: bytes, lifetime: timedelta
-) -> SignInRow:
+) -> BegunRow:
     """Begins a sign-in, or returns the one that the same request began."""
     row = await transaction.one(
         BEGIN, user_id=user_id, request_id=request_id or None, current_hash=current_hash, lifetime=lifetime
     )
     assert row is not None
     return row
-
-
-async def get_recent(executor: Executor, user_id: str, sign_in_id: str) -> RecentSignIns | None:
-    """Returns the number of recent sign-ins of a user, and whether one of them is new."""
-    return await executor.one(GET_RECENT, user_id=user_id, sign_in_id=sign_in_id)
 
 
 async def get_by_request(executor: Executor, user_id: str, request_id: str) -> SignInRow | None:

@@ -18,7 +18,7 @@ from identity_service.sign_in.keys.types import Subject
 from identity_service.sign_in.sign_ins import commands as sign_ins
 from identity_service.sign_in.tokens import messages, rules, store
 from identity_service.sign_in.tokens.rules import RefreshOutcome
-from identity_service.sign_in.tokens.types import RefreshToken, SignInRow, SignInTokens, add_tag
+from identity_service.sign_in.tokens.types import BegunRow, RefreshToken, SignInRow, SignInTokens, add_tag
 from meno.access.v1.resources_pb2 import AuditAction
 from meno.identity.v1.resources_pb2 import Tokens
 
@@ -57,7 +57,8 @@ class TokenService:
         begun = _first_tokens(user_id, secret, row)
         if begun is None:
             raise RequestIdReused(request_id)
-        if kind:
+        # A repetition is not recorded, and only the first of very many.
+        if kind and row.is_new and row.earlier < rules.MAX_AUDITED_PER_HOUR:
             await _audit(transaction, user_id, row.sign_in_id, kind)
         return begun
 
@@ -129,13 +130,10 @@ class TokenService:
 
 
 async def _audit(transaction: Transaction, user_id: str, sign_in_id: str, kind: str) -> None:
-    """Records a sign-in, unless it is a repetition or one of very many."""
-    recent = await store.get_recent(transaction, user_id, sign_in_id)
-    if recent and recent.is_new and recent.number <= rules.MAX_AUDITED_PER_HOUR:
-        action = AuditAction.AUDIT_ACTION_SIGNED_IN
-        await audit.record(
-            transaction, action, actor_user_id=user_id, user_id=user_id, resource_id=sign_in_id, kind=kind
-        )
+    action = AuditAction.AUDIT_ACTION_SIGNED_IN
+    await audit.record(
+        transaction, action, actor_user_id=user_id, user_id=user_id, resource_id=sign_in_id, kind=kind
+    )
 
 
 async def _end_reused(transaction: Transaction, user_id: str, sign_in_id: str) -> None:
@@ -144,7 +142,7 @@ async def _end_reused(transaction: Transaction, user_id: str, sign_in_id: str) -
     await audit.record(transaction, action, user_id=user_id, resource_id=sign_in_id)
 
 
-def _first_tokens(user_id: str, secret: str, row: SignInRow) -> SignInTokens | None:
+def _first_tokens(user_id: str, secret: str, row: SignInRow | BegunRow) -> SignInTokens | None:
     """Returns the first tokens of a sign-in, or None if the secret differs. Raises TokensAlreadyRotated."""
     if row.rotated_at is not None or row.revoked_at is not None:
         raise TokensAlreadyRotated()

@@ -57,12 +57,18 @@ class SignInRow(NamedTuple):
     revoked_at: datetime | None
 
 
-class RecentSignIns(NamedTuple):
-    """The sign-ins of a user in the last hour."""
+class BegunRow(NamedTuple):
+    """A sign-in that a request began, now or earlier."""
 
-    number: int
+    sign_in_id: str
+    current_hash: bytes
+    rotated_at: datetime | None
+    expires_at: datetime
+    revoked_at: datetime | None
     is_new: bool
-    """Whether the current transaction began the current sign-in."""
+    """Whether the current transaction began it."""
+    earlier: int
+    """The number of sign-ins of the user in the hour before it. Only valid for a new one."""
 
 
 class SubjectRow(NamedTuple):
