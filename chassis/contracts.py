@@ -11,6 +11,9 @@ from google.protobuf.message_factory import GetMessageClass
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow
 
+DEFAULT_MAX_REQUEST_BYTES = 256 * 1024
+"""Measured: validating 1.3 MiB of small values takes 0.15 s, in which the process serves nobody else."""
+
 
 class EnumType(Protocol):
     """A generated enum."""
@@ -38,6 +41,7 @@ class Method:
     identity: tuple[str, ...]
     """The request fields that `allow` options name. In an upload, only the first message may set them."""
     identity_numbers: frozenset[int]
+    max_request_bytes: int
     reports_errors: bool
     """The responses of the stream have an `error` field, which the last one may set."""
     keep_alive: Message | None
@@ -84,6 +88,7 @@ def _method(service: ServiceDescriptor, descriptor: MethodDescriptor) -> Method:
         fields=frozenset(fields),
         identity=identity,
         identity_numbers=frozenset(fields[name].number for name in identity),
+        max_request_bytes=options[access_pb2.max_request_bytes] or DEFAULT_MAX_REQUEST_BYTES,
         reports_errors=descriptor.server_streaming and "error" in response.DESCRIPTOR.fields_by_name,
         keep_alive=_keep_alive(response) if descriptor.server_streaming else None,
     )

@@ -128,8 +128,13 @@ class RequestMalformed(ChassisError):
 
 
 class MessageTooLarge(ChassisError):
-    def __init__(self) -> None:
-        super().__init__("The request must not be larger than 4 MiB.")
+    def __init__(self, max_bytes: int = 0) -> None:
+        """`max_bytes` is 0 if the limit is not that of the RPC."""
+        super().__init__(
+            f"The request must not be larger than {max_bytes // 1024} KiB."
+            if max_bytes
+            else "The request or its headers are too large."
+        )
 
 
 class RequestIdReused(ChassisError):

@@ -21,7 +21,6 @@ from chassis.telemetry import bind_contextvars
 from chassis.uuids import normalize_uuids
 from chassis.validation import reject_nul_bytes, validate
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_REQUEST_ID_CHARACTERS = 128
 
 # W3C Trace Context: version, trace id, span id, flags. Version ff and ids of zeros are invalid.
@@ -55,8 +54,8 @@ def open_call(method: Method, context: Context, raw: bytes) -> Call:
 
 def decode(method: Method, raw: bytes) -> Message:
     """Returns the request. Raises MessageTooLarge or RequestMalformed."""
-    if len(raw) > MAX_MESSAGE_BYTES:
-        raise MessageTooLarge()
+    if len(raw) > method.max_request_bytes:
+        raise MessageTooLarge(method.max_request_bytes)
     try:
         message = method.request.FromString(raw)
     except DecodeError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto
 
+from chassis.contracts import DEFAULT_MAX_REQUEST_BYTES
 from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow, Limit
 
@@ -25,6 +26,7 @@ class Rpc:
     """The service that implements the RPC, such as `session_service`."""
     grants: tuple[Allow, ...]
     limit: Limit
+    max_request_bytes: int
     client_streaming: bool
     server_streaming: bool
 
@@ -92,6 +94,7 @@ def _rpc(package: str, upstream: str, service: ServiceDescriptorProto, method: M
         upstream=upstream,
         grants=tuple(options[access_pb2.allow]),
         limit=options[access_pb2.limit],
+        max_request_bytes=options[access_pb2.max_request_bytes] or DEFAULT_MAX_REQUEST_BYTES,
         client_streaming=method.client_streaming,
         server_streaming=method.server_streaming,
     )

@@ -260,7 +260,9 @@ async def test_a_page_of_large_events_fits_into_a_grpc_message(service: Service)
     learner = service.learner()
     session = await service.create(learner)
     payload = struct(numbers=[1] * 8000)
-    added = await service.append(learner, session, [event(payload=payload) for _ in range(14)])
+    added = []
+    for _ in range(14):
+        added += await service.append(learner, session, [event(payload=payload)])
     request = ListEventsRequest(user_id="me", session_id=session.session_id, page_size=1000)
     reply = await service.events.ListEvents(request, **learner.auth)
     assert 0 < len(reply.events) < len(added)

@@ -8,6 +8,7 @@ from typing import Any
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
+from chassis.contracts import DEFAULT_MAX_REQUEST_BYTES
 from deploy.gateway.contracts import Rpc
 from deploy.gateway.openapi import access_rules, examples, parameters
 from deploy.gateway.openapi.descriptors import Contracts, summary_and_rest
@@ -77,7 +78,9 @@ class Operations:
             "operationId": operation_id if binding.ordinal == 1 else f"{operation_id}.{binding.ordinal}",
             "tags": [tag(rpc)],
             "summary": summary,
-            "description": "\n\n".join(filter(None, [rest, _limit(rpc), access_rules.describe(rpc)])),
+            "description": "\n\n".join(
+                filter(None, [rest, _limit(rpc), _size(rpc), access_rules.describe(rpc)])
+            ),
             "parameters": self._parameters(rpc, method, binding),
             "requestBody": self._body(method, binding),
             "responses": {"200": self._response(method), **self._errors.responses(method)},
@@ -136,6 +139,13 @@ def _stream(message: str, comment: str) -> str:
         f"{comment} A stream of server-sent events: the `data` of each event is one {message} as JSON, with"
         " this schema. An error before the first event is an ordinary response with its status."
     ).strip()
+
+
+def _size(rpc: Rpc) -> str:
+    """Returns the size limit of an RPC that has another one than most."""
+    if rpc.client_streaming or rpc.max_request_bytes == DEFAULT_MAX_REQUEST_BYTES:
+        return ""
+    return f"**Size limit:** {rpc.max_request_bytes // 1024} KiB."
 
 
 def _limit(rpc: Rpc) -> str:
