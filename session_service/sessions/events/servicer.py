@@ -66,9 +66,9 @@ class EventServicer(EventServiceServicer):
                 while sequence < session.last_sequence and (
                     rows := await self._list_after(session, sequence, WATCH_BATCH_SIZE)
                 ):
-                    for row in rows:
-                        sequence = row.sequence
-                        yield WatchEventsResponse(event=messages.to_message(row))
+                    for event in await messages.to_messages(rows):
+                        sequence = event.sequence
+                        yield WatchEventsResponse(event=event)
                 if session.phase == "COMPLETED":
                     yield WatchEventsResponse(done=to_session(session))
                     return
