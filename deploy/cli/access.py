@@ -57,7 +57,8 @@ def sign_in(
         tokens = client.call_public(client.auth.RedeemOneTimeCode, redeem)
     else:
         password = prompts.secret("Password", "MENO_PASSWORD")
-        tokens = client.call_public(client.auth.SignIn, SignInRequest(identifier=name, password=password))
+        request = SignInRequest(identifier=name, password=password, refresh_token=client.device_token)
+        tokens = client.call_public(client.auth.SignIn, request)
     client.store_sign_in(name, tokens)
     role = enum_name(tokens.user, "role")
     output.print_text(

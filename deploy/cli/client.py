@@ -214,6 +214,19 @@ class Client:
             raise CliError(f"you are not signed in at {self.target.url}: run `meno sign-in NAME`")
         return stored
 
+    @property
+    def device_token(self) -> str:
+        """The refresh token of the last sign-in on this machine; empty if there is none.
+
+        It proves that the device is known, so that failed attempts of others do not delay a sign-in.
+        """
+        try:
+            stored = credentials.load(self.target.credentials)
+        except CliError:
+            # A new sign-in replaces an invalid file.
+            return ""
+        return stored.refresh_token if stored else ""
+
     def store_sign_in(self, name: str, tokens: "Tokens") -> None:
         """Stores a new sign-in. Raises CliError if it cannot be written."""
         with credentials.refresh_lock(self.target.credentials):

@@ -9,7 +9,7 @@ from identity_service.tests.conftest import PASSWORD, Identity, Person
 from identity_service.tests.rosters import enrollment, import_roster, role, roster
 from meno.access.v1.access_pb2 import GlobalRole
 from meno.access.v1.resources_pb2 import AuditAction
-from meno.identity.v1.auth_service_pb2 import SignUpRequest
+from meno.identity.v1.auth_service_pb2 import LinkCredentialsRequest, SignUpRequest
 from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import CreateUserRequest, DeleteUserRequest, UndeleteUserRequest
 
@@ -96,6 +96,36 @@ async def test_a_verified_address_is_never_taken(identity: Identity) -> None:
         taken = await expect_error(create_user(identity, admin, "ada@b.example"))
         assert (taken.reason, owner(identity, "ada@b.example")) == ("IDENTIFIER_TAKEN", student.user_id)
         await identity.users.DeleteUser(DeleteUserRequest(user_id=student.user_id), **admin.auth)
+
+
+async def test_linking_takes_a_claimed_address_only_from_a_deleted_account(identity: Identity) -> None:
+    admin, claimant, person = (
+        await identity.sign_up_admin(),
+        await claim(identity, "ada@b.example"),
+        await identity.sign_up(),
+    )
+    request = LinkCredentialsRequest(user_id="me", email="Ada@b.example")
+    taken = await expect_error(identity.auth.LinkCredentials(request, **person.auth))
+    assert (taken.reason, owner(identity, "ada@b.example")) == ("IDENTIFIER_TAKEN", claimant.user_id)
+    await identity.users.DeleteUser(DeleteUserRequest(user_id="me"), **claimant.auth)
+    linked = await identity.auth.LinkCredentials(request, **person.auth)
+    assert (linked.email, linked.email_verified) == ("Ada@b.example", False)
+    assert owner(identity, "ada@b.example") == person.user_id
+    audited = await identity.list_audited(admin, user_id=claimant.user_id)
+    [entry] = [one for one in audited if one.action == CLAIM_LOST]
+    assert (entry.actor_user_id, dict(entry.details)) == (person.user_id, {"kind": "EMAIL"})
+
+
+async def test_a_deleted_account_keeps_its_login_name_and_its_verified_address(identity: Identity) -> None:
+    claimant, person = await claim(identity, "ada@b.example"), await identity.sign_up()
+    identity.execute_sql("UPDATE login_identifiers SET verified_at = now() WHERE kind = 'EMAIL'")
+    await identity.users.DeleteUser(DeleteUserRequest(user_id="me"), **claimant.auth)
+    name = claimant.tokens.user.login_name
+    for fields in ({"email": "ada@b.example"}, {"login_name": name}):
+        request = LinkCredentialsRequest(user_id="me", **fields)
+        taken = await expect_error(identity.auth.LinkCredentials(request, **person.auth))
+        assert taken.reason == "IDENTIFIER_TAKEN"
+    assert owner(identity, "ada@b.example") == owner(identity, name) == claimant.user_id
 
 
 async def test_sign_up_takes_a_claimed_address_only_from_a_deleted_account(identity: Identity) -> None:

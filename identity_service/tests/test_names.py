@@ -7,10 +7,17 @@ from collections.abc import Awaitable
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
-from chassis.testing import RpcFailure, expect_error
+from chassis.testing import RpcFailure, bearer, expect_error
 from identity_service.tests.conftest import PASSWORD, Identity
 from meno.access.v1.access_pb2 import GlobalRole
-from meno.identity.v1.auth_service_pb2 import LinkCredentialsRequest, SignInRequest, SignUpRequest
+from meno.identity.v1.auth_service_pb2 import (
+    LinkCredentialsRequest,
+    RedeemOneTimeCodeRequest,
+    SignInAsGuestRequest,
+    SignInRequest,
+    SignInWithIdTokenRequest,
+    SignUpRequest,
+)
 from meno.identity.v1.class_service_pb2 import CreateClassRequest, UpdateClassRequest
 from meno.identity.v1.resources_pb2 import Class, User
 from meno.identity.v1.user_service_pb2 import (
@@ -89,6 +96,15 @@ async def test_a_name_that_others_see_must_be_visible_and_on_one_line(shared: Id
                 CreateUserRequest(email="a@b.example", display_name=name, role=STUDENT), **admin.auth
             ),
             shared.users.CompleteOnboarding(onboarding, **teacher.auth),
+            shared.auth.SignInAsGuest(SignInAsGuestRequest(display_name=name)),
+            shared.auth.SignInWithIdToken(SignInWithIdTokenRequest(id_token="a.b.c", display_name=name)),
+            shared.auth.RedeemOneTimeCode(
+                RedeemOneTimeCodeRequest(address="a@b.example", code="123456", display_name=name)
+            ),
+            shared.auth.LinkCredentials(
+                LinkCredentialsRequest(user_id="me", login_name=uuid.uuid4().hex, display_name=name),
+                **teacher.auth,
+            ),
         ],
         "title": [shared.classes.CreateClass(CreateClassRequest(title=name), **teacher.auth)],
         "class_info.title": [
@@ -112,3 +128,10 @@ async def test_invisible_characters_at_the_ends_do_not_make_two_names(shared: Id
     renamed = User(display_name=" Ann\u200b ", nickname="\ufeffAnnie\u2060")
     user = await shared.users.UpdateUser(UpdateUserRequest(user_id="me", user=renamed), **person.auth)
     assert (user.display_name, user.nickname) == ("Ann", "Annie")
+    guest = await shared.auth.SignInAsGuest(SignInAsGuestRequest(display_name=" Ann\u200b "))
+    assert guest.user.display_name == "Ann"
+    request = LinkCredentialsRequest(
+        user_id="me", login_name=uuid.uuid4().hex, display_name="\ufeffAnnie\u2060"
+    )
+    linked = await shared.auth.LinkCredentials(request, **bearer(guest.access_token))
+    assert linked.display_name == "Annie"

@@ -24,9 +24,10 @@ from chassis.testing import FakeTokenIssuer
 from deploy.cli import claims, credentials
 from deploy.cli.client import Client
 from deploy.cli.target import find_target
+from deploy.stack.errors import CliError
 from deploy.stack.layout import Layout
 from deploy.stack.postgres import SUPERUSER, Postgres
-from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest
+from meno.identity.v1.auth_service_pb2 import RefreshTokensRequest, SignInRequest
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from tests import local_stack
 from tests.cli.conftest import PASSWORD, Meno, error_line
@@ -98,6 +99,35 @@ def test_whoami_shows_the_signed_in_user(meno: Meno, admin: str) -> None:
 def test_a_wrong_password_keeps_the_stored_sign_in(meno: Meno, admin: str) -> None:
     message = error_line(meno("sign-in", admin, MENO_PASSWORD="another long walk in the rain"))
     assert "CREDENTIALS_INVALID" in message
+    assert meno("user", "show", "me").exit_code == 0
+
+
+def test_failed_attempts_of_others_do_not_delay_a_sign_in_on_a_known_device(
+    layout: Layout, client: Client, meno: Meno, admin: str
+) -> None:
+    right = SignInRequest(identifier=admin, password=PASSWORD)
+    with psycopg.connect(Postgres(layout.directory).url("identity", SUPERUSER)) as connection:
+        # Other tests have failed on this device, whose failures are counted separately.
+        connection.execute("DELETE FROM sign_in_failures")
+    with pytest.raises(CliError, match="CREDENTIALS_INVALID"):
+        client.call_public(client.auth.SignIn, SignInRequest(identifier=admin, password="wrong" * 4))
+    with psycopg.connect(Postgres(layout.directory).url("identity", SUPERUSER)) as connection:
+        connection.execute("UPDATE sign_in_failures SET failures = 50")
+    with pytest.raises(CliError, match="SIGN_IN_RATE_LIMITED"):
+        client.call_public(client.auth.SignIn, right)
+    signed_in = meno("sign-in", admin)
+    with psycopg.connect(Postgres(layout.directory).url("identity", SUPERUSER)) as connection:
+        connection.execute("DELETE FROM sign_in_failures")
+    assert signed_in.exit_code == 0, signed_in.stderr
+
+
+@pytest.mark.parametrize("content", ["no JSON", '{"name": "root"}'])
+def test_an_invalid_file_of_a_sign_in_is_replaced(
+    client: Client, meno: Meno, admin: str, content: str
+) -> None:
+    client.target.credentials.write_text(content)
+    assert meno("user", "show", "me").exit_code == 1
+    assert meno("sign-in", admin).exit_code == 0
     assert meno("user", "show", "me").exit_code == 0
 
 

@@ -51,15 +51,23 @@ async def create(
     if request_id and not await store.claim_sign_up_request(transaction, request_id, user_id):
         raise AccountExists()
     for identifier in account.identifiers():
-        loser_id = await store.release_claim(transaction, identifier.canonical, by_admin=by_admin)
-        if loser_id is not None:
-            await record_claim_lost(transaction, loser_id, identifier.kind)
+        await release_claim(transaction, identifier, by_admin=by_admin)
         if not await store.claim_identifier(transaction, user_id, identifier):
             raise IdentifierTaken(identifier.kind.lower())
     if account.password_hash:
         await store.add_password(transaction, user_id, account.password_hash)
     await audit.record(transaction, AuditAction.AUDIT_ACTION_USER_CREATED, user_id=user_id, role=account.role)
     return user_id
+
+
+async def release_claim(transaction: Transaction, identifier: Identifier, *, by_admin: bool = False) -> None:
+    """Removes an address from a deleted account that has not verified it.
+
+    An administrator also removes it from an account that is in use.
+    """
+    loser_id = await store.release_claim(transaction, identifier.canonical, by_admin=by_admin)
+    if loser_id is not None:
+        await record_claim_lost(transaction, loser_id, identifier.kind)
 
 
 async def record_claim_lost(transaction: Transaction, user_id: str, kind: str) -> None:

@@ -36,11 +36,6 @@ def login_name(text: str) -> Identifier:
     return Identifier("LOGIN_NAME", name, canonicalize(name))
 
 
-def check_not_blank(field: str, name: str) -> None:
-    """Raises FieldInvalid if a display name has no visible character, or contains forbidden characters."""
-    check_visible(field, name)
-
-
 def valid_display_name(name: str) -> str:
     """Returns the display name of a new user, or a default if the name breaks the rule of names.
 

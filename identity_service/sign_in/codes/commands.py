@@ -7,7 +7,6 @@ from chassis.database import Database, Transaction
 from chassis.errors import FieldInvalid
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.errors import CodeInvalid, IdentityError, TokensAlreadyRotated
-from identity_service.people.users import rules as user_rules
 from identity_service.people.users import store as users
 from identity_service.people.users.types import Identifier
 from identity_service.sign_in.codes.delivery_queue import DeliveryQueue
@@ -84,8 +83,6 @@ class CodeSignIn:
         address = identifier_rules.parse_address(redemption.address)
         if address is None:
             raise CodeInvalid()
-        if redemption.display_name:
-            user_rules.check_not_blank("display_name", redemption.display_name)
         password_hash = ""
         if redemption.new_password:
             # The code is verified first. Otherwise, requests with invented codes could fill the queue of hashing.
@@ -121,7 +118,7 @@ class CodeSignIn:
     async def _begin(
         self, transaction: Transaction, address: Identifier, redemption: Redemption, password_hash: str
     ) -> SignInTokens:
-        verified = VerifiedIdentity((address,), name=redemption.display_name.strip())
+        verified = VerifiedIdentity((address,), name=redemption.display_name)
         user_id = await sign_in_or_sign_up(transaction, self._config, verified)
         if password_hash:
             await verification.reset_password(transaction, user_id, password_hash, address.kind)

@@ -80,8 +80,6 @@ class CredentialLinker:
         PasswordCommon, PasswordBreached, CodeInvalid, CodeRequired, IdentifierTaken,
         ReauthenticationRequired, SignUpDisabled, TokenRevoked or UserNotFound.
         """
-        if form.display_name:
-            user_rules.check_not_blank("display_name", form.display_name)
         verified = VerifiedIdentity()
         if form.id_token:
             verified = await self._verifier.verify(form.id_token, form.nonce)
@@ -211,6 +209,8 @@ class _Link:
             raise CodeRequired(address.kind.lower())
 
     async def _add(self, identifier: Identifier) -> None:
+        # A deleted account keeps its login name, but no address that it has not verified.
+        await creation.release_claim(self._transaction, identifier)
         if not await identifiers.add(self._transaction, self._user_id, identifier, verified=False):
             raise IdentifierTaken(identifier.kind.lower())
         await verification.record_linked(self._transaction, self._user_id, identifier.kind)
@@ -273,6 +273,6 @@ def _to_request(form: LinkForm, password_hash: str, verified: VerifiedIdentity) 
         claimed_addresses=addresses[1:] if form.code else addresses,
         password_hash=password_hash,
         verified=verified,
-        display_name=form.display_name.strip(),
+        display_name=form.display_name,
         guest_refresh_token=form.guest_refresh_token,
     )

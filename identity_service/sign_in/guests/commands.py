@@ -25,11 +25,10 @@ from meno.access.v1.resources_pb2 import AuditAction
 async def sign_in_as_guest(
     database: Database, token_service: TokenService, config: ConfigReader, display_name: str
 ) -> SignInTokens:
-    """Creates a guest account and signs it in. Raises GuestSignInDisabled or FieldInvalid."""
+    """Creates a guest account and signs it in. Raises GuestSignInDisabled."""
     if not await config.value(database, "guest_sign_in_enabled"):
         raise GuestSignInDisabled()
-    name = (display_name or rules.DEFAULT_NAME).strip()
-    user_rules.check_not_blank("display_name", name)
+    name = display_name or rules.DEFAULT_NAME
     async with database.transaction() as transaction:
         user_id = await identifiers.add_guest(transaction, name, user_rules.default_nickname(name))
         return await token_service.begin(transaction, user_id, request_id="", proof="")

@@ -2,7 +2,6 @@
 
 from chassis.database import Database
 from identity_service.administration.config.reader import ConfigReader
-from identity_service.people.users import rules as user_rules
 from identity_service.sign_in.identifiers.commands import sign_in_or_sign_up
 from identity_service.sign_in.issuers.verifier import IdTokenVerifier
 from identity_service.sign_in.tokens.token_service import TokenService
@@ -26,10 +25,8 @@ class IdTokenSignIn:
         `display_name` is used if the token contains no name. Raises IdTokenInvalid, ServiceUnavailable,
         FieldInvalid, SignUpDisabled, GuestSignInDisabled, AccountDeactivated, RequestIdReused or TokensAlreadyRotated.
         """
-        if display_name:
-            user_rules.check_not_blank("display_name", display_name)
         verified = await self._verifier.verify(id_token, nonce)
-        verified = verified._replace(name=verified.name or display_name.strip())
+        verified = verified._replace(name=verified.name or display_name)
         async with self._database.transaction() as transaction:
             user_id = await sign_in_or_sign_up(transaction, self._config, verified)
             return await self._tokens.begin(transaction, user_id, request_id, proof=id_token, kind="ID_TOKEN")

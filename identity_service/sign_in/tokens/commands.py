@@ -64,10 +64,9 @@ class PasswordSignIn:
         IdentifierTaken, RequestIdReused, TokensAlreadyRotated or SignInRateLimited.
         """
         role = await creation.default_role(self._database, self._config, form.requested_role)
-        user_rules.check_not_blank("display_name", form.display_name)
         await self._passwords.check(form.password, form.login_name, form.email, form.display_name)
         account = NewAccount(
-            display_name=form.display_name.strip(),
+            display_name=form.display_name,
             role=role,
             password_hash=await self._passwords.hash(form.password),
             login_name=form.login_name,
