@@ -12,7 +12,7 @@ from typing import Any
 from deploy.gateway import access, clusters, contracts, limits, local_replies, telemetry
 from deploy.gateway.clusters import Endpoint, address
 from deploy.gateway.contracts import Rpc, routed_rpcs
-from deploy.gateway.headers import CLIENT_ADDRESS, PRIVATE, added
+from deploy.gateway.headers import CLIENT_ADDRESS, GRPC_CONTENT_TYPE, PRIVATE, added
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
 KEYS_METHOD = "/meno.access.v1.KeySetService/GetJsonWebKeys"
@@ -231,7 +231,7 @@ def _json_body() -> dict[str, Any]:
     }
     is_grpc = {
         "input": {"name": "content-type", "typed_config": content_type},
-        "value_match": {"prefix": "application/grpc"},
+        "value_match": {"safe_regex": GRPC_CONTENT_TYPE},
     }
     skip = {"@type": f"{_TYPES}filters.common.matcher.action.v3.SkipFilter"}
     on_grpc = {

@@ -15,6 +15,10 @@ CLIENT_ADDRESS: Mapping[str, str] = {"meno-client-address": "%DOWNSTREAM_REMOTE_
 """The address of the client, which services need. It replaces a header that the client sends."""
 
 
+GRPC_CONTENT_TYPE: Mapping[str, Any] = {"google_re2": {}, "regex": r"application/grpc(\+.*)?"}
+"""The matcher of the content type of gRPC. The transcoder takes any other type for JSON, also `application/grpcx`."""
+
+
 def added(headers: Mapping[str, str], *, replace: bool = True) -> list[dict[str, Any]]:
     """Returns the setting that adds headers. Without `replace`, an existing header is kept."""
     action = "OVERWRITE_IF_EXISTS_OR_ADD" if replace else "ADD_IF_ABSENT"

@@ -96,7 +96,7 @@ end
 -- Remembers the path of a field and returns the prefix of the fields below it; nil if these are not to be named.
 -- Characters that would be ambiguous in the header become %XX.
 local function add_path(prefix, first, last)
-  if not prefix or path_bytes > MAX_HEADER_BYTES then
+  if not prefix or path_bytes + MAX_PATH_BYTES > MAX_HEADER_BYTES then
     return nil
   end
   local name = gsub(sub(text, first, min(last, first + MAX_PATH_BYTES)), "[^%w_@$-]", function(character)
@@ -113,50 +113,36 @@ end
 
 local read_value
 
-local function read_object(prefix, depth)
+-- Reads what stands between the brackets of an object or a list.
+local function read_items(read_item, close, expected, prefix, depth)
   position = position + 1
-  if next_code() == CLOSE_OBJECT then
+  if next_code() == close then
     position = position + 1
     return
   end
   while true do
-    if next_code() ~= QUOTE then
-      fail("expected a name in double quotes")
-    end
-    local below = add_path(prefix, read_string())
-    if next_code() ~= COLON then
-      fail("expected `:`")
-    end
-    position = position + 1
-    read_value(below, depth)
+    read_item(prefix, depth)
     local code = next_code()
-    if code ~= COMMA and code ~= CLOSE_OBJECT then
-      fail("expected `,` or `}`")
+    if code ~= COMMA and code ~= close then
+      fail(expected)
     end
     position = position + 1
-    if code == CLOSE_OBJECT then
+    if code == close then
       return
     end
   end
 end
 
-local function read_list(prefix, depth)
+local function read_member(prefix, depth)
+  if next_code() ~= QUOTE then
+    fail("expected a name in double quotes")
+  end
+  local below = add_path(prefix, read_string())
+  if next_code() ~= COLON then
+    fail("expected `:`")
+  end
   position = position + 1
-  if next_code() == CLOSE_LIST then
-    position = position + 1
-    return
-  end
-  while true do
-    read_value(prefix, depth)
-    local code = next_code()
-    if code ~= COMMA and code ~= CLOSE_LIST then
-      fail("expected `,` or `]`")
-    end
-    position = position + 1
-    if code == CLOSE_LIST then
-      return
-    end
-  end
+  read_value(below, depth)
 end
 
 function read_value(prefix, depth)
@@ -167,9 +153,9 @@ function read_value(prefix, depth)
   elseif depth > MAX_DEPTH then
     fail(format("more than %d levels", MAX_DEPTH))
   elseif code == OPEN_OBJECT then
-    read_object(prefix, depth + 1)
+    read_items(read_member, CLOSE_OBJECT, "expected `,` or `}`", prefix, depth + 1)
   elseif code == OPEN_LIST then
-    read_list(prefix, depth + 1)
+    read_items(read_value, CLOSE_LIST, "expected `,` or `]`", prefix, depth + 1)
   elseif code == QUOTE then
     read_string()
   else
@@ -185,7 +171,7 @@ local function read_body()
 end
 
 -- Returns the paths of all fields, or nil and the problem if the text is not JSON.
-function read_fields(body)
+local function read_fields(body)
   text, position, values, paths, path_bytes = body, 1, 0, {}, 0
   local done, failure = pcall(read_body)
   local header = table.concat(paths, ",")
@@ -193,7 +179,8 @@ function read_fields(body)
   if done then
     return header
   end
-  return nil, failure.problem
+  -- Anything else than a table is an error of this script.
+  return nil, type(failure) == "table" and failure.problem or "The body cannot be read"
 end
 
 function envoy_on_request(handle)

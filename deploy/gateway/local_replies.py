@@ -15,7 +15,7 @@ from chassis import errors
 from chassis.access import describe_callers
 from chassis.errors import DomainError
 from deploy.gateway.contracts import Rpc
-from deploy.gateway.headers import PRIVATE, added
+from deploy.gateway.headers import GRPC_CONTENT_TYPE, PRIVATE, added
 
 UNKNOWN_METHOD_ROUTE = "unknown_method"
 """The name of the route of every path that belongs to no method."""
@@ -157,7 +157,7 @@ def _protocol_filters(is_grpc: bool) -> list[dict[str, Any]]:
 
     The transcoder has already given transcoded requests the content type of gRPC.
     """
-    grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    grpc = {"name": "content-type", "string_match": {"safe_regex": GRPC_CONTENT_TYPE}}
     transcoded = {"name": "x-envoy-original-path", "present_match": True}
     if is_grpc:
         return [

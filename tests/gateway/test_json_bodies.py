@@ -46,8 +46,9 @@ def token(gateway: GatewayClient) -> str:
 async def test_text_that_is_not_json_is_rejected(
     http: httpx.AsyncClient, token: str, body: str, problem: str
 ) -> None:
-    for headers in ({}, {"content-type": "application/json"}, {"content-type": "text/plain"}):
-        reply = await http.post("/v1/classes", content=body, headers={**authorized(token), **headers})
+    for content_type in ("", "application/json", "text/plain", "application/grpcx", "application/grpc-web-json"):
+        headers = {**authorized(token), "content-type": content_type}
+        reply = await http.post("/v1/classes", content=body, headers=headers)
         assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
         assert reply.json()["message"].startswith(f"The body is not JSON: {problem} (see /docs")
 
