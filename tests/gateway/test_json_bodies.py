@@ -46,7 +46,13 @@ def token(gateway: GatewayClient) -> str:
 async def test_text_that_is_not_json_is_rejected(
     http: httpx.AsyncClient, token: str, body: str, problem: str
 ) -> None:
-    for content_type in ("", "application/json", "text/plain", "application/grpcx", "application/grpc-web-json"):
+    for content_type in (
+        "",
+        "application/json",
+        "text/plain",
+        "application/grpcx",
+        "application/grpc-web-json",
+    ):
         headers = {**authorized(token), "content-type": content_type}
         reply = await http.post("/v1/classes", content=body, headers=headers)
         assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
