@@ -12,7 +12,7 @@ from meno.access.v1 import access_pb2
 from meno.access.v1.access_pb2 import Allow
 
 DEFAULT_MAX_REQUEST_BYTES = 256 * 1024
-"""Measured: validating 1.3 MiB of small values takes 0.15 s, in which the process serves nobody else."""
+"""Validating 1.3 MiB of small values takes 70 ms (measured), in which the process serves nobody else."""
 
 
 class EnumType(Protocol):

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from functools import partial
 
 import psycopg
@@ -10,7 +9,7 @@ import pytest
 
 from chassis import feed_consumer
 from chassis.database import Database, Transaction
-from chassis.testing import FakeAccountFeed
+from chassis.testing import FakeAccountFeed, wait_until
 from chassis.tests.tables import ADD_NOTE
 from meno.access.v1.resources_pb2 import AccountEvent
 
@@ -31,12 +30,6 @@ def list_notes(database_url: str) -> list[str]:
         return [
             str(user_id) for (user_id,) in connection.execute("SELECT user_id FROM notes ORDER BY note_id")
         ]
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not await asyncio.to_thread(condition):
-            continue
 
 
 async def test_every_event_with_a_handler_is_applied_once_in_order(

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import grpc
+import httpx2 as httpx
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2_grpc
@@ -36,6 +37,8 @@ Hook = Callable[[Any], Awaitable[None] | None]
 """Receives the context of a call before the reply. It may raise an error, or return what the reply waits for."""
 NO_HOOKS: Mapping[str, Hook] = {}
 NO_PORTS: Mapping[str, int] = {}
+CLASS = "018f0000-0000-7000-8000-0000000000c1"
+"""The class of the users of these tests."""
 SIGN_INS = 20
 """The limit that `limit_sign_ins` sets."""
 Manager = dict[str, Any]
@@ -274,3 +277,18 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def authorized(token: str) -> dict[str, str]:
+    """Returns the headers of an HTTP request with an access token."""
+    return {"authorization": f"Bearer {token}"}
+
+
+def reason(reply: httpx.Response) -> str:
+    """Returns the reason of a JSON error, which must have only a code, a message and details."""
+    body = reply.json()
+    assert set(body) == {"code", "message", "details"}
+    assert body["message"]
+    [info] = [detail for detail in body["details"] if detail["@type"].endswith("google.rpc.ErrorInfo")]
+    assert info["domain"] == "meno"
+    return str(info["reason"])

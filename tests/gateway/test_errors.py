@@ -21,14 +21,15 @@ from meno.identity.v1.resources_pb2 import User
 from meno.identity.v1.user_service_pb2 import GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
 from tests.gateway.gateway_client import (
+    CLASS,
     SIGN_INS,
     GatewayClient,
+    authorized,
     call_until_rejected,
     limit_sign_ins,
+    reason,
     start_gateway,
 )
-
-CLASS = "018f0000-0000-7000-8000-0000000000c1"
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -36,26 +37,6 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     """A gateway with a low rate limit of SignIn."""
     async with start_gateway(tmp_path_factory.mktemp("gateway"), modify=limit_sign_ins) as started:
         yield started
-
-
-@pytest.fixture
-def token(gateway: GatewayClient) -> str:
-    """The token of a user of only this test, so that tests do not share rate limits."""
-    return gateway.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
-
-
-def authorized(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
-
-
-def reason(reply: httpx.Response) -> str:
-    """Returns the reason of a JSON error, which must have only a code, a message and details."""
-    body = reply.json()
-    assert set(body) == {"code", "message", "details"}
-    assert body["message"]
-    [info] = [detail for detail in body["details"] if detail["@type"].endswith("google.rpc.ErrorInfo")]
-    assert info["domain"] == "meno"
-    return str(info["reason"])
 
 
 async def test_json_and_grpc_errors_have_the_same_reasons(

@@ -5,15 +5,9 @@ import uuid
 import httpx2 as httpx
 import pytest
 
-from tests.gateway.gateway_client import GatewayClient
-from tests.gateway.test_errors import CLASS, authorized, reason
+from tests.gateway.gateway_client import GatewayClient, authorized, reason
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-
-
-@pytest.fixture
-def token(gateway: GatewayClient) -> str:
-    return gateway.env.issuer.token(str(uuid.uuid4()), role="TEACHER", classes={CLASS: "TEACHER"})
 
 
 @pytest.mark.parametrize(

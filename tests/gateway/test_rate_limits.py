@@ -20,10 +20,9 @@ from meno.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from meno.content.v1.material_service_pb2 import UploadMaterialRequest
 from meno.identity.v1.user_service_pb2 import GetSettingsRequest, GetUserRequest
 from meno.identity.v1.user_service_pb2_grpc import UserServiceStub
-from tests.gateway.gateway_client import GatewayClient, call_until_rejected, start_gateway
+from tests.gateway.gateway_client import CLASS, GatewayClient, call_until_rejected, start_gateway
 from tests.local_stack import GUARD_SECONDS
 
-CLASS = "018f0000-0000-7000-8000-0000000000c1"
 PER_PERSON, PER_ADDRESS = 30, 90
 GUESTS = 60
 """Guest sign-ins a minute for each address, as in the contract."""

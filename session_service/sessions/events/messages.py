@@ -23,7 +23,7 @@ def _to_pascal_case(name: str) -> str:
 # As the nodes of the K-12 tutor, from which the kinds of events come: `Present`.
 KINDS = EnumCodec(EventKind, spelling=_to_pascal_case)
 
-# Measured: 16 KiB of JSON take at most 15 ms of CPU time (arrays of numbers); strings take less than 1 ms.
+# Measured: 16 KiB of JSON take at most 10 ms of CPU time (arrays of numbers); strings take less than 1 ms.
 _INLINE_LIMIT_BYTES = 16 * 1024
 # One thread: each further one would delay the event loop by 5 ms whenever it needs the interpreter.
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="events")
