@@ -33,8 +33,9 @@ _MAX_BYTES_PER_CHARACTER = 12
 _MIN_OUTPUT_BYTES = 2**16
 # On a busy machine the process waits for a processor, so that the time on the clock says little about a file.
 _MAX_WAIT_FACTOR = 10
-# The process exceeded its CPU time, or a library could not allocate memory.
+# The status of a process whose server was killed, too.
 _UNKNOWN = -signal.SIGKILL
+# The process exceeded its CPU time, or a library could not allocate memory.
 _LIMITS_EXCEEDED = frozenset({-signal.SIGXCPU, -signal.SIGABRT, -signal.SIGSEGV})
 
 
