@@ -29,6 +29,12 @@ from chassis.settings import Settings
 from chassis.telemetry import get_logger
 from chassis.tls import TlsCredentials
 
+_SWITCH_SECONDS = 0.001
+"""The time after which a thread must let the event loop run.
+
+While another user appended large events without pause, GetSession took 37 ms with the default of 5 ms, and 15 ms with
+this (medians of 200 calls).
+"""
 _MAX_METADATA_BYTES = 36 * 1024
 """The 30 KiB of headers that the gateway accepts, and up to 4 KiB that it adds."""
 
@@ -79,6 +85,7 @@ def run(create_app: AppFactory[AnySettings], settings: AnySettings) -> int:
     """
     if len(settings.ports) > 1:
         return _run_workers(settings)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(create_app, settings))
     return 0
 

@@ -25,7 +25,7 @@ KINDS = EnumCodec(EventKind, spelling=_to_pascal_case)
 
 # Measured: 16 KiB of JSON take at most 10 ms of CPU time (arrays of numbers); strings take less than 1 ms.
 _INLINE_LIMIT_BYTES = 16 * 1024
-# One thread: each further one would delay the event loop by 5 ms whenever it needs the interpreter.
+# One thread: each further one would delay the event loop whenever it needs the interpreter.
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="events")
 
 Result = TypeVar("Result")
