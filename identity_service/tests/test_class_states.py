@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from chassis.database import Database
-from chassis.testing import eventually_error, expect_error
+from chassis.testing import eventually, eventually_error, expect_error
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.classes import commands
 from identity_service.tests.classroom import TEACHER, Classroom
@@ -144,7 +144,9 @@ async def test_a_deleted_class_is_hidden_until_it_is_restored_unchanged(identity
     )
     assert restored == await room.undelete(admin)
     await identity.refresh(room.teacher)
-    assert (await get(identity, room.teacher, room.class_info)).my_role == TEACHER
+    # The revocation by the deletion is lifted when the process receives the restored state.
+    seen = await eventually(lambda: get(identity, room.teacher, room.class_info))
+    assert seen.my_role == TEACHER
     assert published_states(identity) == [
         "CLASS_STATE_ARCHIVED",
         "CLASS_STATE_DELETED",
