@@ -199,6 +199,12 @@ class StatusError(Exception):
         """Returns the status of an error as an exception."""
         return cls(error.status(), error.code)
 
+    @property
+    def reason(self) -> str:
+        """The reason in the ErrorInfo of the status; empty if it has none."""
+        info = ErrorInfo()
+        return info.reason if any(detail.Unpack(info) for detail in self.status.details) else ""
+
     def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
         """Returns the trailing metadata: the status and, for transcoded clients, `retry-after` in seconds.
 

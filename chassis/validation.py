@@ -26,12 +26,27 @@ def validate(message: Message) -> None:
             *(
                 BadRequest.FieldViolation(
                     field=_field_path(violation.proto.field),
-                    description=violation.proto.message,
+                    description=_description(message, violation.proto),
                     reason=violation.proto.rule_id,
                 )
                 for violation in violations
             )
         )
+
+
+def _description(request: Message, violation: Any) -> str:
+    """Returns the description of a violation. protovalidate does not list the values of an enum."""
+    description: str = violation.message
+    if not violation.rule_id.startswith("enum."):
+        return description
+    *above, last = (element.field_name for element in violation.field.elements)
+    message: Any = request.DESCRIPTOR
+    for name in above:
+        message = message.fields_by_name[name].message_type
+    field = message.fields_by_name[last]
+    excluded = {0, *field.GetOptions().Extensions[validate_pb2.field].enum.not_in}
+    names = (value.name for value in field.enum_type.values if value.number not in excluded)
+    return f"must be one of {', '.join(names)}"
 
 
 def _check_lengths(message: Message) -> None:

@@ -167,6 +167,7 @@ class _Telemetry:
             "call",
             method=self._call.method.path,
             code=error.code.name if isinstance(error, StatusError) else "CANCELLED" if error else "OK",
+            reason=error.reason if isinstance(error, StatusError) else None,
             seconds=round(seconds, 4),
             user_id=self._call.caller.user_id if self._call.caller else None,
         )

@@ -4,13 +4,17 @@ import json
 import logging
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 import structlog
 
 from chassis import telemetry
+from chassis.testing import TestEnvironment, bearer, expect_error
+from chassis.tests.conftest import Probe
 
 EMAIL = "ada@example.org"
 
@@ -47,3 +51,17 @@ def test_services_do_not_import_the_console_of_structlog() -> None:
         code = f"import sys, {service}.__main__; print(*sorted({{'rich', 'greenlet'}} & sys.modules.keys()))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [], service
+
+
+async def test_a_failed_call_is_logged_with_the_reason_and_without_its_request(
+    env: TestEnvironment, stub: Any, probe: Probe
+) -> None:
+    user_id = str(uuid.uuid4())
+    request = probe.messages.EchoRequest(user_id=str(uuid.uuid4()), text=EMAIL)
+    with structlog.testing.capture_logs() as logged:
+        await expect_error(stub.Owner(request, **bearer(env.issuer.token(user_id))))
+    [line] = logged
+    assert (line["event"], line["code"], line["reason"]) == ("call", "PERMISSION_DENIED", "ACCESS_DENIED")
+    assert (line["method"], line["user_id"]) == ("/probe.v1.ProbeService/Owner", user_id)
+    assert request.user_id not in str(line)
+    assert EMAIL not in str(line)

@@ -1,11 +1,16 @@
 """The RPCs of the descriptor set, with their access rules and rate limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+    ServiceDescriptorProto,
+)
 
 from chassis.contracts import DEFAULT_MAX_REQUEST_BYTES
 from meno.access.v1 import access_pb2
@@ -64,7 +69,7 @@ def descriptors() -> Path:
 
 def rpcs(descriptors: Path) -> list[Rpc]:
     """Returns every RPC of a descriptor set."""
-    return [*_rpcs(FileDescriptorSet.FromString(descriptors.read_bytes()))]
+    return [*_rpcs(_files(descriptors))]
 
 
 def routed_rpcs(descriptors: Path) -> list[Rpc]:
@@ -72,10 +77,23 @@ def routed_rpcs(descriptors: Path) -> list[Rpc]:
     return [rpc for rpc in rpcs(descriptors) if rpc.routed]
 
 
-def _rpcs(files: FileDescriptorSet) -> Iterator[Rpc]:
-    for file in files.file:
-        if not file.package.startswith("meno."):
-            continue
+def enum_values(descriptors: Path) -> dict[str, list[str]]:
+    """Returns the names of the values of each enum of the contracts, except that of zero, which means unspecified."""
+    return {
+        f"{file.package}.{enum.name}": [value.name for value in enum.value if value.number]
+        for file in _files(descriptors)
+        for enum in file.enum_type
+    }
+
+
+def _files(descriptors: Path) -> Iterator[FileDescriptorProto]:
+    """Yields the contracts of Meno in a descriptor set."""
+    found = FileDescriptorSet.FromString(descriptors.read_bytes())
+    return (file for file in found.file if file.package.startswith("meno."))
+
+
+def _rpcs(files: Iterable[FileDescriptorProto]) -> Iterator[Rpc]:
+    for file in files:
         upstream = (
             _IDENTITY_SERVICE
             if file.package == _IDENTITY_PACKAGE

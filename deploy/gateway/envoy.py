@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.gateway import access, clusters, contracts, limits, local_replies, telemetry
 from deploy.gateway.clusters import Endpoint, address
-from deploy.gateway.contracts import Rpc, routed_rpcs
+from deploy.gateway.contracts import Rpc, enum_values, routed_rpcs
 from deploy.gateway.headers import CLIENT_ADDRESS, GRPC_CONTENT_TYPE, PRIVATE, added
 from deploy.gateway.pages import MAX_BYTES, Page, page_route
 
@@ -89,7 +89,7 @@ def filters(gateway: Gateway, rpcs: list[Rpc]) -> list[dict[str, Any]]:
         _filter("rbac.host", "rbac.v3.RBAC", rules={"action": "DENY", "policies": access.REPEATED_HOST}),
         # First, because it limits the work that an address can cause.
         _filter("local_ratelimit.by_address", "local_ratelimit.v3.LocalRateLimit", **limits.by_address()),
-        _json_body(),
+        _json_body(gateway.descriptors),
         _transcoder(gateway, rpcs),
         # After the transcoder, because its rules match exact gRPC paths.
         _filter(
@@ -222,9 +222,11 @@ def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
     }
 
 
-def _json_body() -> dict[str, Any]:
+def _json_body(descriptors: Path) -> dict[str, Any]:
     """Returns the filter that checks JSON before it is transcoded. Calls of gRPC and gRPC-Web skip it."""
-    script = {"inline_string": files("deploy.gateway").joinpath("json_body.lua").read_text()}
+    values = (f'["{name}"]="{", ".join(names)}"' for name, names in enum_values(descriptors).items())
+    script = files("deploy.gateway").joinpath("json_body.lua").read_text()
+    source = {"inline_string": f"local ENUM_VALUES = {{{','.join(values)}}}\n{script}"}
     content_type = {
         "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
         "header_name": "content-type",
@@ -242,7 +244,7 @@ def _json_body() -> dict[str, Any]:
         "name": "envoy.filters.http.json_body",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
-            "extension_config": _filter("lua", "lua.v3.Lua", default_source_code=script),
+            "extension_config": _filter("lua", "lua.v3.Lua", default_source_code=source),
             "xds_matcher": {"matcher_list": {"matchers": [on_grpc]}},
         },
     }

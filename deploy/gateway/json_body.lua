@@ -2,7 +2,9 @@
 --
 -- The transcoder accepts more than JSON (bare names, trailing commas), and drops fields that it does not know. This
 -- filter rejects text that is not JSON (RFC 8259). It sends the paths of all fields in the header
--- `meno-json-fields`, such as `class_id,content.title`, so that the service can reject unknown ones.
+-- `meno-json-fields`, such as `class_id,content.title`, so that the service can reject unknown ones. The transcoder
+-- rejects an unknown value of an enum with the name of the enum; the filter puts the values in its place.
+-- `ENUM_VALUES` precedes this script: the values of each enum, such as "ROLE_STUDENT, ROLE_TEACHER".
 
 local HEADER = "meno-json-fields"
 -- The body must arrive before it can be rejected, because clients of HTTP/1 would otherwise see a reset.
@@ -202,5 +204,25 @@ function envoy_on_request(handle)
     handle:respond({ [":status"] = "400" }, problem)
   else
     handle:headers():replace(HEADER, fields)
+  end
+end
+
+function envoy_on_response(handle)
+  if handle:headers():get(":status") ~= "400" then
+    return
+  end
+  local body = handle:body()
+  if not body then
+    return
+  end
+  local completed, found = gsub(
+    body:getBytes(0, body:length()),
+    " for type type%.googleapis%.com/([%w_.]+) %(see /docs[^)]*%)",
+    function(enum)
+      return ENUM_VALUES[enum] and "; use one of " .. ENUM_VALUES[enum]
+    end
+  )
+  if found > 0 then
+    handle:headers():replace("content-length", body:setBytes(completed))
   end
 end

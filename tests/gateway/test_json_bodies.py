@@ -1,10 +1,12 @@
 """JSON bodies: nothing is accepted that the service does not learn of."""
 
+import json
 import uuid
 
 import httpx2 as httpx
 import pytest
 
+from meno.access.v1.access_pb2 import GlobalRole
 from tests.gateway.gateway_client import GatewayClient, authorized, reason
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -85,6 +87,36 @@ async def test_both_names_of_a_field_and_every_form_of_json_are_accepted(
     ):
         reply = await http.post("/v1/classes", content=body % uuid.uuid4(), headers=authorized(token))
         assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("value", ["TEACHER", "GLOBAL_ROLE_OWNER", "7", 1.5, True])
+async def test_an_unknown_value_of_an_enum_is_answered_with_all_values(
+    http: httpx.AsyncClient, value: object
+) -> None:
+    reply = await http.post("/v1/auth:signUp", json={"role": value})
+    assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
+    assert reply.json()["message"] == (
+        f"role: invalid value {json.dumps(value)}; use one of"
+        " GLOBAL_ROLE_UNASSIGNED, GLOBAL_ROLE_STUDENT, GLOBAL_ROLE_TEACHER, GLOBAL_ROLE_ADMIN"
+    )
+
+
+async def test_an_unknown_value_in_a_query_is_answered_with_all_values(
+    http: httpx.AsyncClient, token: str
+) -> None:
+    path = f"/v1/classes/{uuid.uuid4()}/memberships?status=LEAVING"
+    reply = await http.get(path, headers=authorized(token))
+    assert (reply.status_code, reason(reply)) == (400, "REQUEST_MALFORMED")
+    assert "; use one of MEMBERSHIP_STATUS_ACTIVE, " in reply.json()["message"]
+
+
+async def test_an_unknown_or_excluded_number_of_an_enum_is_answered_with_the_permitted_values(
+    http: httpx.AsyncClient,
+) -> None:
+    for number in (GlobalRole.GLOBAL_ROLE_UNASSIGNED, GlobalRole.GLOBAL_ROLE_ADMIN, 77, -1):
+        reply = await http.post("/v1/auth:signUp", json={"role": number})
+        found = {one["field"]: one["description"] for one in violations_in(reply)}
+        assert found["role"] == "must be one of GLOBAL_ROLE_STUDENT, GLOBAL_ROLE_TEACHER"
 
 
 async def test_a_caller_cannot_replace_the_names_of_the_fields(http: httpx.AsyncClient, token: str) -> None:
