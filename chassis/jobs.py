@@ -6,11 +6,16 @@ a task needs a retry strategy that starts it again.
 """
 
 import asyncio
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+from procrastinate.sql import queries
 from procrastinate.tasks import Task
+from procrastinate.utils import utcnow
 
 from chassis.background import raise_if_cancelled, run_forever
 from chassis.database import Transaction
@@ -25,12 +30,51 @@ _RESTART_DELAY_SECONDS = 1.0
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('stalled jobs'))"
 
+_IF_CURRENT = """
+WITH current AS MATERIALIZED (
+    SELECT FROM procrastinate_jobs
+    WHERE id = %(job_id)s AND attempts = %(attempts)s AND status = 'doing' FOR UPDATE
+)
+{query} FROM current
+"""
+"""A query that runs only if the attempt is still the current one of its job."""
+
 log = get_logger()
+
+
+class _JobManager(JobManager):
+    """Ends an attempt of a job only if it is the current attempt.
+
+    A worker whose heartbeat is late is considered dead although it lives, and its job is attempted again. The end
+    of the earlier attempt would otherwise delete the job, and the work would be lost if the later attempt died.
+    """
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Sets the final state of a job, if `job` is its current attempt."""
+        await self._end(job, "finish_job", status=status.value, delete_job=delete_job)
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Adds the next attempt of a job, if `job` is its current attempt."""
+        changes = {"new_priority": priority, "new_queue_name": queue, "new_lock": lock}
+        await self._end(job, "retry_job", retry_at=retry_at or utcnow(), **changes)
+
+    async def _end(self, job: Job, query: str, **arguments: Any) -> None:
+        current = _IF_CURRENT.format(query=queries[query].rstrip(";"))
+        await self.connector.execute_query_async(current, job_id=job.id, attempts=job.attempts, **arguments)
 
 
 def queue(url: str) -> App:
     """Returns the job queue of a database."""
-    return App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4))
+    app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4))
+    app.job_manager = _JobManager(app.connector)
+    return app
 
 
 async def defer(

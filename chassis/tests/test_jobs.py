@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import psycopg
 import pytest
 import pytest_asyncio
-from procrastinate import App, PsycopgConnector
+from procrastinate import App
+from procrastinate.jobs import Job, Status
 
 from chassis import jobs
 from chassis.testing import execute_sql
@@ -36,7 +37,7 @@ async def test_concurrent_replicas_retry_each_stalled_job_once(schema: str) -> N
     finished = asyncio.Event()
 
     def replica() -> App:
-        app = App(connector=PsycopgConnector(conninfo=schema, min_size=1, max_size=4))
+        app = jobs.queue(schema)
 
         @app.task(name="count")
         async def count(*, number: int) -> None:
@@ -57,6 +58,38 @@ async def test_concurrent_replicas_retry_each_stalled_job_once(schema: str) -> N
         for task in working:
             task.cancel()
     assert sorted(done) == [*range(JOBS)]
+
+
+async def test_only_the_current_attempt_ends_its_job(schema: str) -> None:
+    """A worker with a late heartbeat is considered dead and still ends its attempt."""
+    app = jobs.queue(schema)
+
+    @app.task(name="count")
+    async def count() -> None: ...
+
+    async def state() -> tuple[str, int]:
+        [[status, attempts]] = execute_sql(schema, "SELECT status, attempts FROM procrastinate_jobs")
+        return status, attempts
+
+    async with app.open_async():
+        manager = app.job_manager
+        await count.defer_async()
+        worker_id = await manager.register_worker()
+
+        async def fetch() -> Job:
+            job = await manager.fetch_job(queues=None, worker_id=worker_id)
+            assert job is not None
+            return job
+
+        first = await fetch()
+        await manager.retry_job(first)
+        second = await fetch()
+        await manager.finish_job(first, Status.SUCCEEDED, delete_job=True)
+        await manager.finish_job(first, Status.FAILED, delete_job=False)
+        await manager.retry_job(first)
+        assert await state() == ("doing", 1)
+        await manager.finish_job(second, Status.SUCCEEDED, delete_job=True)
+    assert execute_sql(schema, "SELECT FROM procrastinate_jobs") == []
 
 
 async def test_a_worker_starts_again_after_stalled_jobs_could_not_be_retried(
