@@ -225,8 +225,12 @@ def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
 def _json_body(descriptors: Path) -> dict[str, Any]:
     """Returns the filter that checks JSON before it is transcoded. Calls of gRPC and gRPC-Web skip it."""
     values = (f'["{name}"]="{", ".join(names)}"' for name, names in enum_values(descriptors).items())
+    constants = (
+        f"local ENUM_VALUES = {{{','.join(values)}}}",
+        f"local UNITS_PER_SECOND = {limits.JSON_UNITS_PER_SECOND}",
+    )
     script = files("deploy.gateway").joinpath("json_body.lua").read_text()
-    source = {"inline_string": f"local ENUM_VALUES = {{{','.join(values)}}}\n{script}"}
+    source = {"inline_string": "\n".join((*constants, script))}
     content_type = {
         "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
         "header_name": "content-type",

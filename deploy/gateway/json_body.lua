@@ -4,27 +4,35 @@
 -- filter rejects text that is not JSON (RFC 8259). It sends the paths of all fields in the header
 -- `meno-json-fields`, such as `class_id,content.title`, so that the service can reject unknown ones. The transcoder
 -- rejects an unknown value of an enum with the name of the enum; the filter puts the values in its place.
--- `ENUM_VALUES` precedes this script: the values of each enum, such as "ROLE_STUDENT, ROLE_TEACHER".
+-- Two constants precede this script: `ENUM_VALUES` has the values of each enum, such as "ROLE_STUDENT, ROLE_TEACHER";
+-- `UNITS_PER_SECOND` is the work that the JSON of one address may cause.
 
 local HEADER = "meno-json-fields"
 -- The body must arrive before it can be rejected, because clients of HTTP/1 would otherwise see a reset.
 local MAX_BODY_BYTES = 8 * 1024 * 1024
--- The limits bound the time in which the thread of Envoy serves nobody else: 0.1 s for this many values.
-local MAX_VALUES = 200000
+-- The limits bound the time in which the thread of Envoy serves nobody else: 0.1 s for this many values. The most that
+-- 256 KiB of protobuf can hold.
+local MAX_VALUES = 65536
 local MAX_DEPTH = 64
 -- The transcoder takes 1.8 s to read a number of 8 MiB.
 local MAX_SCALAR_BYTES = 64
 -- Beside the longest token, it fits in the headers that services accept. Further fields are not named.
 local MAX_HEADER_BYTES = 4096
+-- A unit is a value, or this many bytes: either takes up to 1.2 µs here and in the transcoder.
+local BYTES_PER_UNIT = 16
+-- An address that sends nothing for a while may cause this many seconds of its work at once.
+local BURST_SECONDS = 10
+-- Beyond it, all debts are forgotten.
+local MAX_ADDRESSES = 20000
 -- Longer than each path of the contracts. A longer path is cut, and the fields below it are not named.
 local MAX_PATH_BYTES = 256
 
-local byte, find, format, gsub, match, min, sub =
-  string.byte, string.find, string.format, string.gsub, string.match, math.min, string.sub
+local byte, find, format, gmatch, gsub, match, min, sub =
+  string.byte, string.find, string.format, string.gmatch, string.gsub, string.match, math.min, string.sub
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = byte("{"), byte("}"), byte("["), byte("]")
 local QUOTE, BACKSLASH, COLON, COMMA, SPACE = byte('"'), byte("\\"), byte(":"), byte(","), byte(" ")
 local ESCAPES = {}
-for character in string.gmatch('"\\/bfnrt', ".") do
+for character in gmatch('"\\/bfnrt', ".") do
   ESCAPES[byte(character)] = true
 end
 local LITERALS = { ["true"] = true, ["false"] = true, ["null"] = true }
@@ -172,6 +180,46 @@ local function read_body()
   end
 end
 
+-- The work that each network has caused, in units: it decreases with time.
+local debts, debtors = {}, 0
+
+-- Returns the network of an address such as `[2001:db8::1]:443`: a host has all addresses of a /64 network in IPv6.
+local function network_of(address)
+  local ipv6 = match(address, "^%[(.*)%]")
+  if not ipv6 then
+    return match(address, "^[^:]*")
+  end
+  local head, tail = match(ipv6, "^(.-)::(.*)$")
+  local groups, last = {}, {}
+  for group in gmatch(head or ipv6, "%x+") do
+    groups[#groups + 1] = group
+  end
+  for group in gmatch(tail or "", "%x+") do
+    last[#last + 1] = group
+  end
+  for _ = #groups + #last + 1, 8 do
+    groups[#groups + 1] = "0"
+  end
+  return table.concat(groups, ":", 1, 4)
+end
+
+-- Returns the debt of the network of a request: a table with `units` at the time `seconds`.
+local function debt_of(handle)
+  local network = network_of(handle:streamInfo():downstreamRemoteAddress())
+  local now = handle:timestamp(EnvoyTimestampResolution.MILLISECOND) / 1000
+  local debt = debts[network]
+  if not debt then
+    if debtors >= MAX_ADDRESSES then
+      debts, debtors = {}, 0
+    end
+    debt, debtors = { units = 0, seconds = now }, debtors + 1
+    debts[network] = debt
+  end
+  debt.units = math.max(0, debt.units - UNITS_PER_SECOND * (now - debt.seconds))
+  debt.seconds = now
+  return debt
+end
+
 -- Returns the paths of all fields, or nil and the problem if the text is not JSON.
 local function read_fields(body)
   text, position, values, paths, path_bytes = body, 1, 0, {}, 0
@@ -199,7 +247,13 @@ function envoy_on_request(handle)
     handle:respond({ [":status"] = "413" }, "")
     return
   end
+  local debt = debt_of(handle)
+  if debt.units > UNITS_PER_SECOND * BURST_SECONDS then
+    handle:respond({ [":status"] = "429" }, "")
+    return
+  end
   local fields, problem = read_fields(body:getBytes(0, body:length()))
+  debt.units = debt.units + values + body:length() / BYTES_PER_UNIT
   if problem then
     handle:respond({ [":status"] = "400" }, problem)
   else

@@ -24,6 +24,8 @@ from tests.gateway.gateway_client import CLASS, GatewayClient, call_until_reject
 from tests.local_stack import GUARD_SECONDS
 
 PER_PERSON, PER_ADDRESS = 30, 90
+JSON_UNITS = 300
+"""A body has at most this many units for each second, and ten times as many at once."""
 GUESTS = 60
 """Guest sign-ins a minute for each address, as in the contract."""
 
@@ -46,6 +48,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "PER_USER_PER_MINUTE", PER_PERSON)
         patch.setattr(limits, "PER_ADDRESS_PER_MINUTE", PER_ADDRESS)
+        patch.setattr(limits, "JSON_UNITS_PER_SECOND", JSON_UNITS)
         async with start_gateway(
             tmp_path_factory.mktemp("gateway"), hooks=hooks, trusted_proxies=1
         ) as gateway:
@@ -178,6 +181,35 @@ async def test_limits_of_contracts_count_by_ipv6_network(
     assert (allowed >= GUESTS, last) == (True, "RATE_LIMITED")
     assert await _get_user(gateway, http, "json", token, "2001:db8:5:1::1") == "OK"
     assert await sign_in("2001:db8:5:2::1") == "OK"
+
+
+@pytest.mark.parametrize(
+    ("own", "neighbour", "other", "end"),
+    [
+        ("2001:db8:6:1::1", "2001:db8:6:1:ffff::2", "2001:db8:6:2::1", "]}"),
+        ("2001:db9::1", "2001:db9::a:b:c:d", "2001:db9:0:1::1", "]"),
+        ("1:2:3:4:5:6:7:8", "1:2:3:4::", "1:2:3::", "]}"),
+        ("203.0.113.7", "203.0.113.7", "203.0.113.8", "]"),
+    ],
+)
+async def test_the_work_that_json_causes_is_limited_by_address(
+    gateway: GatewayClient,
+    http: httpx.AsyncClient,
+    token: str,
+    own: str,
+    neighbour: str,
+    other: str,
+    end: str,
+) -> None:
+    async def post(address: str, content: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}", "x-forwarded-for": address}
+        return await http.post("/v1/classes", content=content, headers=headers)
+
+    assert (await post(own, '{"title":[' + "1," * 60_000 + "1" + end)).status_code == 400
+    assert retry_in_json(await post(neighbour, "{}")) == (429, "RATE_LIMITED", 3)
+    assert (await post(other, "{")).status_code == 400
+    # Calls without a body cause no such work.
+    assert await _get_user(gateway, http, "json", token, neighbour) == "OK"
 
 
 async def test_without_a_proxy_callers_cannot_choose_their_address(
