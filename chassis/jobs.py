@@ -89,7 +89,7 @@ async def defer(
 
 
 async def work(app: App, *, concurrency: int = 1, stalled_after: float = STALLED_AFTER_SECONDS) -> None:
-    """Runs jobs, and retries the jobs of dead workers. Never returns.
+    """Runs up to `concurrency` jobs at once, and retries the jobs of dead workers. Never returns.
 
     `stalled_after` is the number of seconds without a heartbeat after which a worker is considered dead.
     """
@@ -101,16 +101,20 @@ async def work(app: App, *, concurrency: int = 1, stalled_after: float = STALLED
 
 
 async def _work_until_failure(app: App, concurrency: int, stalled_after: float) -> None:
-    async with app.open_async(), asyncio.TaskGroup() as tasks:
-        retries = tasks.create_task(_retry_stalled_forever(app, stalled_after))
+    async with app.open_async(), asyncio.TaskGroup() as group:
+        retries = group.create_task(_retry_stalled_forever(app, stalled_after))
+        # A worker that ends its job fetches the next one. One worker with several jobs would find only jobs whose
+        # lock is held, and then wait until it polls.
+        workers = [group.create_task(_run_worker(app, stalled_after)) for _ in range(concurrency)]
         # A worker that ends without an exception is started again too.
-        await _run_worker(app, concurrency, stalled_after)
-        retries.cancel()
+        await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+        for task in (retries, *workers):
+            task.cancel()
 
 
-async def _run_worker(app: App, concurrency: int, stalled_after: float) -> None:
+async def _run_worker(app: App, stalled_after: float) -> None:
     await app.run_worker_async(
-        concurrency=concurrency,
+        concurrency=1,
         install_signal_handlers=False,
         fetch_job_polling_interval=_POLL_INTERVAL_SECONDS,
         update_heartbeat_interval=min(_HEARTBEAT_INTERVAL_SECONDS, stalled_after / 3),

@@ -92,6 +92,30 @@ async def test_only_the_current_attempt_ends_its_job(schema: str) -> None:
     assert execute_sql(schema, "SELECT FROM procrastinate_jobs") == []
 
 
+async def test_the_next_job_with_the_same_lock_starts_without_polling(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_POLL_INTERVAL_SECONDS", 2 * EVENTUALLY_SECONDS)
+    app, running, finished = jobs.queue(schema), asyncio.Lock(), asyncio.Event()
+    done: list[int] = []
+
+    @app.task(name="count", lock="class")
+    async def count(*, number: int) -> None:
+        assert not running.locked()
+        async with running:
+            await asyncio.sleep(0)
+        done.append(number)
+        if len(done) == JOBS:
+            finished.set()
+
+    async with jobs.queue(schema).open_async() as other:
+        for number in range(JOBS):
+            await other.configure_task("count", lock="class").defer_async(number=number)
+    async with _working(app, concurrency=2):
+        await finished.wait()
+    assert done == [*range(JOBS)]
+
+
 async def test_a_worker_starts_again_after_stalled_jobs_could_not_be_retried(
     schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,9 +170,9 @@ async def test_a_worker_that_ends_without_an_error_starts_again(
     queue = jobs.queue(schema)
     run_worker = jobs._run_worker
 
-    async def end(app: App, concurrency: int, stalled_after: float) -> None:
+    async def end(app: App, stalled_after: float) -> None:
         if app is not queue:
-            await run_worker(app, concurrency, stalled_after)
+            await run_worker(app, stalled_after)
             return
         starts.append(app)
         if len(starts) > 1:
@@ -160,8 +184,8 @@ async def test_a_worker_that_ends_without_an_error_starts_again(
 
 
 @asynccontextmanager
-async def _working(app: App) -> AsyncIterator[None]:
-    task = asyncio.create_task(jobs.work(app, stalled_after=1))
+async def _working(app: App, concurrency: int = 1) -> AsyncIterator[None]:
+    task = asyncio.create_task(jobs.work(app, concurrency=concurrency, stalled_after=1))
     try:
         async with asyncio.timeout(EVENTUALLY_SECONDS):
             yield
