@@ -116,7 +116,7 @@ async def create_app(settings: Settings) -> AsyncIterator[App]:
                 service(
                     auth_service_pb2,
                     TokenServicer(tokens, PasswordSignIn(database, tokens, passwords, config)),
-                    IdTokenServicer(tokens, IdTokenSignIn(database, tokens, config, verifier)),
+                    IdTokenServicer(tokens, IdTokenSignIn(database, tokens, config, verifier, secret)),
                     CodeServicer(
                         tokens, CodeSignIn(database, tokens, passwords, config, codes=codes, queue=queue)
                     ),

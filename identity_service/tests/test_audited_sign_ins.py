@@ -112,6 +112,23 @@ async def test_wrong_codes_and_old_passwords_are_recorded(identity: Identity) ->
     ]
 
 
+async def test_the_first_invalid_id_token_of_a_network_is_recorded(
+    identity: Identity, issuer: LocalIssuer
+) -> None:
+    admin = await identity.sign_up_admin()
+    expired = issuer.token("eve", email=ADA, email_verified=True, exp=1)
+    for token in (expired, "no token", expired):
+        request = SignInWithIdTokenRequest(id_token=token)
+        assert (await expect_error(identity.auth.SignInWithIdToken(request))).reason == "ID_TOKEN_INVALID"
+    [entry] = await list_entries(identity, admin, FAILED, LIMITED)
+    assert entry.user_id == ""
+    assert len(entry.details.pop("network_hash")) == 64
+    assert dict(entry.details) == {"kind": "ID_TOKEN", "cause": "EXPIRED"}
+    # An invalid token delays nobody.
+    valid = SignInWithIdTokenRequest(id_token=issuer.token("ada", email=ADA, email_verified=True))
+    assert (await identity.auth.SignInWithIdToken(valid)).user.email == ADA
+
+
 async def test_a_repeated_redemption_is_not_a_failure(identity: Identity) -> None:
     admin, same = await identity.sign_up_admin(), {"request_id": str(uuid.uuid4())}
     code = await request_code(identity, ADA)

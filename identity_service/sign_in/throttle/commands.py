@@ -39,6 +39,23 @@ async def audit_failure(transaction: Transaction, counter: Counter, kind: str, u
         )
 
 
+async def audit_invalid_id_token(transaction: Transaction, key: bytes, cause: str) -> None:
+    """Records the first invalid ID token of the current network in a day in the audit log.
+
+    Such tokens have no name to count by, and do not delay the next attempt. `cause` is that of ID_TOKEN_INVALID.
+    """
+    counter = rules.counter(key, "ID_TOKEN", current_network())
+    counted = await store.count_attempt(transaction, counter)
+    if counted and await store.get_failures(transaction, counter) == 1:
+        await audit.record(
+            transaction,
+            AuditAction.AUDIT_ACTION_SIGN_IN_FAILED,
+            kind="ID_TOKEN",
+            network_hash=counter.network_hash.hex(),
+            cause=cause,
+        )
+
+
 async def reset_failures(executor: Executor, counter: Counter) -> None:
     """Resets the count of failures of a name, in all networks, after a successful attempt."""
     await store.reset_failures(executor, counter.identifier_hash)
