@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from chassis.models import openai_compatible
 from chassis.models.openai_compatible import ChatMessage, ModelEndpoint, ModelRequestFailed, OpenAIClient
 from chassis.testing.model_server import DONE, ModelServer, model_server, text_event
 
@@ -167,13 +168,17 @@ ENDLESS = {
     "lines with CR": pieces_of(b"data: x\r" * 64 * 1024),
     "a comment": [b":", *[b"x" * 64 * 1024] * 8],
     "events": [b": " + b"x" * 64 * 1024 + b"\n\n"] * 300,
-    "chunks without text": [event() * 1000] * 21,
-    "chunks without a choice": [b'data: {"choices":[]}\n\n' * 1000] * 21,
+    "chunks without text": [event() * 1000] * 3,
+    "chunks without a choice": [b'data: {"choices":[]}\n\n' * 1000] * 3,
 }
 
 
 @pytest.mark.parametrize("events", ENDLESS.values(), ids=ENDLESS)
-async def test_an_endless_response_fails_the_request(model: ModelServer, events: list[bytes]) -> None:
+async def test_an_endless_response_fails_the_request(
+    model: ModelServer, events: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The real number takes seconds to parse.
+    monkeypatch.setattr(openai_compatible, "_MAX_CHUNKS_WITHOUT_TEXT", 2000)
     # The server then waits: without a limit, the test would end with the read timeout.
     model.events, model.hang = [text_event("It is"), *events], True
     client = OpenAIClient(ModelEndpoint(model.url, "small", read_seconds=600))

@@ -1,6 +1,8 @@
 """EventService."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 from chassis import paging
 from chassis.calls import Context
@@ -16,6 +18,7 @@ from meno.session.v1.event_service_pb2 import (
     WatchEventsResponse,
 )
 from meno.session.v1.event_service_pb2_grpc import EventServiceServicer
+from meno.session.v1.resources_pb2 import Event
 from session_service.errors import SessionNotFound
 from session_service.sessions import store as sessions
 from session_service.sessions.events import commands, messages, store
@@ -25,6 +28,8 @@ from session_service.sessions.types import SessionRow
 
 WATCH_BATCH_SIZE = 100
 """Number of events that a watch stream reads at once. It reads the next batch after it has sent these."""
+_SHORT_BACKLOG = 10
+"""Streams that have at most so many events to send do not wait for streams that replay a session."""
 
 
 class EventServicer(EventServiceServicer):
@@ -35,6 +40,7 @@ class EventServicer(EventServiceServicer):
         self._database = database
         self._notifier = notifier
         self._max_bytes = max_bytes
+        self._replay_turn = asyncio.Lock()
 
     async def AppendEvents(self, request: AppendEventsRequest, context: Context) -> AppendEventsResponse:
         events = await messages.to_new_events(request.events)
@@ -64,15 +70,24 @@ class EventServicer(EventServiceServicer):
             while True:
                 session = await self._get_session(request)
                 while sequence < session.last_sequence and (
-                    rows := await self._list_after(session, sequence, WATCH_BATCH_SIZE)
+                    events := await self._next_events(session, sequence)
                 ):
-                    for event in await messages.to_messages(rows):
+                    for event in events:
                         sequence = event.sequence
                         yield WatchEventsResponse(event=event)
                 if session.phase == "COMPLETED":
                     yield WatchEventsResponse(done=to_session(session))
                     return
                 await subscription.wait()
+
+    async def _next_events(self, session: SessionRow, sequence: int) -> list[Event]:
+        """Returns the next events of a stream.
+
+        Replays take turns. Many replays at once would delay every other call by a batch of each.
+        """
+        is_replay = session.last_sequence - sequence > _SHORT_BACKLOG
+        async with self._replay_turn if is_replay else nullcontext():
+            return await messages.to_messages(await self._list_after(session, sequence, WATCH_BATCH_SIZE))
 
     async def _list_after(self, session: SessionRow, sequence: int, limit: int) -> list[EventRow]:
         return await store.list_after(self._database, session.user_id, session.session_id, sequence, limit)
