@@ -10,8 +10,8 @@
 local HEADER = "meno-json-fields"
 -- The body must arrive before it can be rejected, because clients of HTTP/1 would otherwise see a reset.
 local MAX_BODY_BYTES = 8 * 1024 * 1024
--- The limits bound the time in which the thread of Envoy serves nobody else: 0.1 s for this many values. The most that
--- 256 KiB of protobuf can hold.
+-- The limits bound the time in which the thread of Envoy serves nobody else: 0.1 s for this many values. It is the
+-- largest number that 256 KiB of protobuf can hold.
 local MAX_VALUES = 65536
 local MAX_DEPTH = 64
 -- The transcoder takes 1.8 s to read a number of 8 MiB.
@@ -27,8 +27,9 @@ local MAX_ADDRESSES = 20000
 -- Longer than each path of the contracts. A longer path is cut, and the fields below it are not named.
 local MAX_PATH_BYTES = 256
 
-local byte, find, format, gmatch, gsub, match, min, sub =
-  string.byte, string.find, string.format, string.gmatch, string.gsub, string.match, math.min, string.sub
+local byte, find, format, gmatch, gsub, match, sub =
+  string.byte, string.find, string.format, string.gmatch, string.gsub, string.match, string.sub
+local max, min = math.max, math.min
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = byte("{"), byte("}"), byte("["), byte("]")
 local QUOTE, BACKSLASH, COLON, COMMA, SPACE = byte('"'), byte("\\"), byte(":"), byte(","), byte(" ")
 local ESCAPES = {}
@@ -215,7 +216,9 @@ local function debt_of(handle)
     debt, debtors = { units = 0, seconds = now }, debtors + 1
     debts[network] = debt
   end
-  debt.units = math.max(0, debt.units - UNITS_PER_SECOND * (now - debt.seconds))
+  -- The clock of the machine can be set back.
+  local elapsed = max(0, now - debt.seconds)
+  debt.units = max(0, debt.units - UNITS_PER_SECOND * elapsed)
   debt.seconds = now
   return debt
 end
