@@ -1,6 +1,7 @@
 """The processes that read files: they end with their task, and are replaced if they are killed."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import psutil
 import pytest
 
 from chassis.testing import wait_until
+from chassis.testing.expectations import EVENTUALLY_SECONDS
+from content_service.materials.ingestion import extraction_process
 from content_service.materials.ingestion.extraction_process import ExtractionProcess
 from content_service.materials.ingestion.types import (
     ChunkedText,
@@ -147,6 +150,57 @@ async def test_the_processes_end_when_the_service_closes(
         await task
     assert servers() == others
     await wait_until(lambda: not child.is_running())
+
+
+async def test_processes_that_are_stopped_end_when_the_service_closes(
+    extraction: ExtractionProcess, endless: Path, others: set[psutil.Process]
+) -> None:
+    task, server, child = await start_endless(extraction, endless, others)
+    server.suspend()
+    child.suspend()
+    try:
+        async with asyncio.timeout(EVENTUALLY_SECONDS):
+            await asyncio.to_thread(extraction.close)
+    finally:
+        resume(server)
+    with pytest.raises(RuntimeError):
+        await task
+    await wait_until(lambda: not child.is_running())
+
+
+async def test_the_children_of_a_server_that_was_killed_end_when_the_service_closes(
+    extraction: ExtractionProcess, endless: Path, others: set[psutil.Process]
+) -> None:
+    task, server, child = await start_endless(extraction, endless, others)
+    server.kill()
+    await wait_until(lambda: server.status() == psutil.STATUS_ZOMBIE)
+    extraction.close()
+    with pytest.raises(RuntimeError):
+        await task
+    await wait_until(lambda: not child.is_running())
+
+
+async def test_a_server_that_is_stopped_is_replaced(
+    extraction: ExtractionProcess, text: Path, monkeypatch: pytest.MonkeyPatch, others: set[psutil.Process]
+) -> None:
+    assert (await extract(extraction, text)).chunks
+    [server] = servers() - others
+    server.suspend()
+    monkeypatch.setattr(extraction_process, "_MAX_WAIT_FACTOR", 0)
+    try:
+        with pytest.raises(RuntimeError, match="does not continue"):
+            await extract(extraction, text)
+        monkeypatch.undo()
+        assert (await extract(extraction, text)).chunks
+        assert server not in servers()
+    finally:
+        resume(server)
+
+
+def resume(process: psutil.Process) -> None:
+    """Continues a process that was stopped, if it has not ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.resume()
 
 
 async def test_the_process_has_no_environment_of_the_service(

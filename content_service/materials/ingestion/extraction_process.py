@@ -8,6 +8,7 @@ the CPU time of a short document were the start, the imports and the tokenizer.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -57,7 +58,7 @@ class ExtractionProcess:
     ) -> ChunkedText:
         """Returns the chunks of a file. Calls `on_extracted` when its text has been extracted.
 
-        Raises UnreadableFile, or RuntimeError if the child process was killed from outside.
+        Raises UnreadableFile, or RuntimeError if the child process was killed or stopped from outside.
         """
         limits = self._limits
         task = ExtractionTask(
@@ -81,7 +82,9 @@ class ExtractionProcess:
                     await on_extracted()
                 output += await _read_at_most(reader, max_bytes)
         except TimeoutError as error:
-            raise UnreadableFile("LIMITS_EXCEEDED") from error
+            # A file that takes long exceeds its CPU time first. A server that is stopped would stop every file.
+            self.close()
+            raise RuntimeError("the extraction process does not continue") from error
         finally:
             # The server kills a child whose socket is closed.
             writer.close()
@@ -117,6 +120,7 @@ class _Server:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
+                process_group=0,
             )
 
     def start_child(self, task: ExtractionTask, result: socket.socket) -> None:
@@ -126,8 +130,11 @@ class _Server:
         socket.send_fds(self._requests, [request], [result.fileno()])
 
     def close(self) -> None:
-        """Ends the server, which kills its children."""
+        """Kills the server and its children, also if they are stopped or the server was killed."""
         self._requests.close()
+        # macOS refuses it for a group of processes that have ended.
+        with contextlib.suppress(PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
