@@ -4,11 +4,17 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
-_HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select"})
+_HIDDEN = frozenset(
+    {
+        "script", "style", "template", "noscript", "svg", "iframe", "object", "select", "datalist",
+        # Their content is shown only by browsers that do not know the element.
+        "audio", "canvas", "meter", "noembed", "noframes", "progress", "video",
+    }
+)  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _PARAGRAPHS = frozenset(
     {
-        "address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "div", "dl", "dt",
+        "address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "dialog", "div", "dl", "dt",
         "fieldset", "figcaption", "figure", "footer", "form", "header", "html", "main", "nav", "ol", "p",
         "section", "summary", "table", "tbody", "tfoot", "thead", "title", "ul",
     }
@@ -17,8 +23,10 @@ _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 _HIDING_STYLE = re.compile(
-    r"display:none|visibility:hidden|(?:font-size:0(?:\.0*)?(?:[a-z]{1,4}|%)?|opacity:0(?:\.0*)?%?)(?:;|!|$)"
+    r"(?:^|;)(?:display:none|(?:content-)?visibility:(?:hidden|collapse)|color:transparent"
+    r"|(?:font-size|opacity):(?:0+\.?0*|\.0+)(?:[a-z]{1,4}|%)?)(?:;|!|$)"
 )
+_STYLE_SPACE = re.compile(r"\s+|/\*.*?\*/", re.DOTALL)
 _SUPERSCRIPTS = str.maketrans(
     "0123456789+-−=()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 )
@@ -92,7 +100,7 @@ class _Writer(HTMLParser):
                 self._hidden.append(tag)
             return
         self._start_math_child(tag)
-        if tag in _HIDDEN or (tag not in _VOID and _is_hidden(dict(attributes))):
+        if tag in _HIDDEN or (tag not in _VOID and _is_hidden(tag, dict(attributes))):
             self._hidden.append(tag)
         elif tag in _HEADINGS:
             self._break(blank=True)
@@ -191,9 +199,10 @@ class _Writer(HTMLParser):
             self._lines.append("")
 
 
-def _is_hidden(attributes: dict[str, str | None]) -> bool:
-    style = (attributes.get("style") or "").replace(" ", "").lower()
-    return "hidden" in attributes or bool(_HIDING_STYLE.search(style))
+def _is_hidden(tag: str, attributes: dict[str, str | None]) -> bool:
+    style = _STYLE_SPACE.sub("", attributes.get("style") or "").lower()
+    is_closed = tag == "dialog" and "open" not in attributes
+    return is_closed or "hidden" in attributes or bool(_HIDING_STYLE.search(style))
 
 
 def _raise_or_lower(tag: str, text: str) -> str:

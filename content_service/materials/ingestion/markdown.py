@@ -12,6 +12,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from content_service.knowledge.text import normalize
 from content_service.materials.ingestion.html import HtmlText
 from content_service.materials.ingestion.types import ExtractedText
 
@@ -24,7 +25,10 @@ _MIN_BINARY_CHARACTERS, _KEPT_CHARACTERS = 257, 32
 _BINARY = re.compile(rf"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{{{_MIN_BINARY_CHARACTERS},}}")
 _FRONT_MATTER_KEY = re.compile(r"[\w-]{1,80}:(?: |$)")
 _BACKTICKS = re.compile("`+")
-_INLINE_MARK = re.compile(r"\\.|`+|<!--", re.DOTALL)
+# Escapes, code spans, comments and tags. Quoted attributes may contain angle brackets.
+_INLINE_MARK = re.compile(
+    r"""\\.|`+|<!--|</?[A-Za-z][\w-]*(?:\s[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*)?>""", re.DOTALL
+)
 
 
 def read_markdown(text: str) -> ExtractedText:
@@ -73,7 +77,8 @@ class _Reader:
             if not token.map:
                 continue
             if token.type == "html_block":
-                self._cut_lines(token.map, html.feed_block(token.content))
+                # Character references can name invisible characters, and long runs of marks.
+                self._cut_lines(token.map, normalize(html.feed_block(token.content)))
             elif html.is_hidden:
                 self._cut_lines(token.map)
             elif token.type == "inline":
@@ -95,7 +100,7 @@ class _Reader:
     def _edit_inline(self, lines: list[int]) -> None:
         start, end = self._lines[lines[0]], self._lines[lines[1]]
         source = self._text[start:end]
-        self._edits += [(start + first, start + last, "") for first, last in _comments(source)]
+        self._edits += [(start + first, start + last, "") for first, last in _hidden_parts(source)]
         self._edits += [
             (start + found.start(), start + found.end(), "") for found in _DATA_URI.finditer(source)
         ]
@@ -120,33 +125,46 @@ class _Reader:
         return ExtractedText(text.rstrip("\n"), headings=headings)
 
 
-def _comments(source: str) -> Iterator[tuple[int, int]]:
-    """Yields the ranges of the HTML comments in a paragraph. Code spans contain none."""
-    if "<!--" not in source:
+def _hidden_parts(source: str) -> Iterator[tuple[int, int]]:
+    """Yields the ranges of the comments and of the hidden elements in a paragraph. Code spans contain none."""
+    if "<" not in source:
         return
     runs: dict[int, list[int]] = {}
     for run in _BACKTICKS.finditer(source):
         runs.setdefault(len(run[0]), []).append(run.start())
+    html = HtmlText()
+    start: int | None = None
     position = 0
     while mark := _INLINE_MARK.search(source, position):
         position = mark.end()
         if mark[0] == "<!--":
             end = source.find("-->", position)
             if end < 0:
-                return
+                break
             position = end + len("-->")
-            yield mark.start(), position
+            if start is None:
+                yield mark.start(), position
+        elif mark[0][0] == "<":
+            html.feed_block(mark[0])
+            if start is None and html.is_hidden:
+                start = mark.start()
+            elif start is not None and not html.is_hidden:
+                yield start, position
+                start = None
         elif mark[0][0] == "`":
             length = len(mark[0])
             ends = runs.get(length, [])
             following = bisect_right(ends, mark.start())
             if following < len(ends):
                 position = ends[following] + length
+    if start is not None:
+        # The end of a paragraph ends its elements.
+        yield start, len(source.rstrip("\n"))
 
 
 def _heading_text(heading: str) -> str:
     """Returns the text of a heading without its markup."""
-    for first, last in reversed([*_comments(heading)]):
+    for first, last in reversed([*_hidden_parts(heading)]):
         heading = heading[:first] + heading[last:]
     text = _MARKUP.sub(lambda markup: markup[1] or "", heading)
     return " ".join(text.split())[:_MAX_HEADING_CHARACTERS]
