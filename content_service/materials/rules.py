@@ -30,6 +30,10 @@ _FORMATS = {
     HTML: HTML,
     "application/xhtml+xml": HTML,
 }
+_JOINERS = "\u200c\u200d"
+_AROUND_NAMES = " " + _JOINERS
+# Characters without a glyph that Python takes for printable.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
 _EXTENSIONS = {
     ".md": MARKDOWN,
     ".markdown": MARKDOWN,
@@ -65,14 +69,18 @@ def charset(content_type: str) -> str:
 
 
 def clean_file_name(file_name: str) -> str:
-    """Returns a file name without directories and without unprintable characters."""
+    """Returns a file name without directories and without invisible characters, except the joiners of words."""
     last = file_name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return "".join(character for character in last if character.isprintable()).strip()
+    return "".join(filter(_is_kept, last)).strip(_AROUND_NAMES)
 
 
 def material_title(title: str, file_name: str) -> str:
     """Returns the title of a material: the given one, or the file name without its extension."""
     return (title.strip() or PurePosixPath(file_name).stem.strip() or file_name)[:_MAX_TITLE_CHARACTERS]
+
+
+def _is_kept(character: str) -> bool:
+    return (character.isprintable() and character not in _INVISIBLE) or character in _JOINERS
 
 
 def notification_key(material_id: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from chassis.errors import FieldInvalid
+from chassis.names import check_visible
 from content_service.errors import FileTypeUnsupported
 from content_service.materials import rules
 from content_service.materials.types import NewMaterial
@@ -18,6 +19,8 @@ def new_material(first: UploadMaterialRequest, user_id: str) -> NewMaterial:
     if content_type is None:
         raise FileTypeUnsupported(first.file.content_type[: rules.MAX_QUOTED_CHARACTERS])
     title = rules.material_title(first.title, file_name)
+    if not first.title:
+        check_visible("file_name", title)
     charset = rules.charset(first.file.content_type)
     return NewMaterial(first.class_id, title, file_name, content_type, charset, user_id)
 
