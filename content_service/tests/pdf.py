@@ -10,8 +10,11 @@ from pypdf.generic import (
     ArrayObject,
     DecodedStreamObject,
     DictionaryObject,
+    IndirectObject,
     NameObject,
+    NullObject,
     NumberObject,
+    PdfObject,
     TextStringObject,
 )
 
@@ -56,8 +59,13 @@ def bomb(length: int) -> bytes:
     return bytes(written) + trailer % (table, len(written))
 
 
-def annotated(subtype: str, *, appearance: str = "", contents: str = "", flags: int = 0) -> bytes:
-    """Returns a PDF with one annotation on a blank page: its appearance shows a text, or a reader draws it."""
+def annotated(
+    subtype: str, *, appearance: str = "", contents: str = "", flags: int = 0, value: PdfObject | None = None
+) -> bytes:
+    """Returns a PDF with one annotation on a blank page: its appearance shows a text, or a reader draws it.
+
+    References to missing objects are before and after the annotation.
+    """
     writer = PdfWriter()
     page = writer.add_blank_page(width=300, height=300)
     annotation = DictionaryObject(
@@ -69,6 +77,8 @@ def annotated(subtype: str, *, appearance: str = "", contents: str = "", flags: 
             NameObject("/Contents"): TextStringObject(contents),
         }
     )
+    if value is not None:
+        annotation[NameObject("/V")] = value
     if appearance:
         stream = DecodedStreamObject()
         stream.set_data(f"BT /F1 9 Tf 2 2 Td ({appearance}) Tj ET".encode())
@@ -86,7 +96,8 @@ def annotated(subtype: str, *, appearance: str = "", contents: str = "", flags: 
         stream[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
         normal = DictionaryObject({NameObject("/N"): writer._add_object(stream)})
         annotation[NameObject("/AP")] = normal
-    page[NameObject("/Annots")] = ArrayObject([writer._add_object(annotation)])
+    missing = IndirectObject(999, 0, writer)
+    page[NameObject("/Annots")] = ArrayObject([missing, writer._add_object(annotation), NullObject()])
     written = io.BytesIO()
     writer.write(written)
     return written.getvalue()

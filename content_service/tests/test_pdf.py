@@ -1,8 +1,10 @@
 """The text of PDF files: annotations, and the direction of text."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, PdfObject, TextStringObject
 
 from content_service.materials.ingestion.pdf import read_pages
 from content_service.materials.ingestion.right_to_left import repair
@@ -18,7 +20,7 @@ ANSWER = "Condensation turns vapour into droplets"
 @pytest.mark.parametrize("shown", [{"appearance": ANSWER}, {"contents": ANSWER}])
 @pytest.mark.parametrize("flags", [0, PRINT])
 def test_the_text_of_a_form_field_a_text_box_or_a_stamp_is_read(
-    tmp_path: Path, subtype: str, shown: dict[str, str], flags: int
+    tmp_path: Path, subtype: str, shown: dict[str, Any], flags: int
 ) -> None:
     file = tmp_path / "worksheet.pdf"
     file.write_bytes(annotated(subtype, flags=flags, **shown))
@@ -34,6 +36,21 @@ def test_an_annotation_that_the_page_does_not_show_is_not_read(
     file = tmp_path / "worksheet.pdf"
     file.write_bytes(annotated(subtype, appearance=ANSWER, contents=ANSWER, flags=flags))
     assert read_pages(file, LIMITS) == [""]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (TextStringObject(ANSWER), ANSWER),
+        (ArrayObject([TextStringObject("Rain"), TextStringObject("Snow")]), "Rain\nSnow"),
+        (NameObject("/Off"), "Field"),
+        (DictionaryObject({NameObject("/Reason"): TextStringObject("I approve this document")}), "Field"),
+    ],
+)
+def test_the_value_of_a_form_field_is_read_if_it_is_text(tmp_path: Path, value: PdfObject, text: str) -> None:
+    file = tmp_path / "worksheet.pdf"
+    file.write_bytes(annotated("/Widget", contents="Field", value=value))
+    assert read_pages(file, LIMITS) == [text]
 
 
 ARABIC = "القلب يضخ الدم في الشرايين"

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pypdf import PageObject, PasswordType, PdfReader
 from pypdf.errors import LimitReachedError
-from pypdf.generic import StreamObject
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    NullObject,
+    StreamObject,
+    TextStringObject,
+)
 
 from content_service.materials.ingestion import right_to_left
 from content_service.materials.ingestion.types import TextLimits, UnreadableFile
@@ -50,14 +56,35 @@ def _read_pages(path: Path, limits: TextLimits) -> list[str]:
 
 def _annotation_texts(page: PageObject) -> Iterator[str]:
     """Yields the texts of form fields, text boxes and stamps that the page shows."""
-    for reference in page.get("/Annots") or ():
+    annotations = _value(page, "/Annots")
+    for reference in annotations if isinstance(annotations, ArrayObject) else ():
         annotation = reference.get_object()
-        if annotation.get("/Subtype") not in _SHOWN_ANNOTATIONS or int(annotation.get("/F", 0)) & _NOT_SHOWN:
+        # The reference to an annotation that was deleted is null.
+        if not isinstance(annotation, DictionaryObject) or not _is_shown(annotation):
             continue
-        appearance = annotation.get("/AP", {}).get("/N")
-        appearance = appearance.get_object() if appearance is not None else None
+        appearances = _value(annotation, "/AP")
+        appearance = _value(appearances, "/N") if isinstance(appearances, DictionaryObject) else None
         if isinstance(appearance, StreamObject):
             yield page.extract_xform_text(cast("EncodedStreamObject", appearance))
         elif appearance is None:
             # A reader draws the appearance itself. Buttons have one for each of their states, without text.
-            yield str(annotation.get("/V") or annotation.get("/Contents") or "")
+            yield _text(_value(annotation, "/V")) or _text(_value(annotation, "/Contents"))
+
+
+def _is_shown(annotation: DictionaryObject) -> bool:
+    flags = _value(annotation, "/F")
+    is_hidden = isinstance(flags, int) and bool(flags & _NOT_SHOWN)
+    return not is_hidden and _value(annotation, "/Subtype") in _SHOWN_ANNOTATIONS
+
+
+def _text(value: Any) -> str:
+    """Returns a string, or the strings of a list of choices. The states of buttons and signatures are not text."""
+    values = value if isinstance(value, ArrayObject) else [value]
+    return "\n".join(one for one in values if isinstance(one, TextStringObject))
+
+
+def _value(dictionary: DictionaryObject, key: str) -> Any:
+    """Returns the object of a key, or None if it is missing or null."""
+    value = dictionary.get(key)
+    found = value.get_object() if value is not None else None
+    return None if isinstance(found, NullObject) else found
