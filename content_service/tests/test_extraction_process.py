@@ -17,7 +17,6 @@ from content_service.materials.ingestion.types import (
     ChunkedText,
     ChunkLimits,
     ExtractionLimits,
-    SourceFile,
     TextLimits,
 )
 from content_service.materials.rules import PLAIN
@@ -59,7 +58,11 @@ async def extract(extraction: ExtractionProcess, path: Path) -> ChunkedText:
     async def on_extracted() -> None:
         pass
 
-    return await extraction.extract_chunks(SourceFile(path, PLAIN), ChunkLimits(220, 0), on_extracted)
+    source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return await extraction.extract_chunks(source, PLAIN, "", ChunkLimits(220, 0), on_extracted)
+    finally:
+        os.close(source)
 
 
 def servers() -> set[psutil.Process]:

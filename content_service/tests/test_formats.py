@@ -14,7 +14,6 @@ from content_service.materials.ingestion.types import (
     ChunkedText,
     ChunkLimits,
     ExtractionLimits,
-    SourceFile,
     TextLimits,
     UnreadableFile,
 )
@@ -66,7 +65,10 @@ async def extract_chunks(limits: ExtractionLimits, file_format: str, path: Path)
 
     process = ExtractionProcess(limits)
     try:
-        return await process.extract_chunks(SourceFile(path, file_format), ChunkLimits(220, 0), on_extracted)
+        with path.open("rb") as source:
+            return await process.extract_chunks(
+                source.fileno(), file_format, "", ChunkLimits(220, 0), on_extracted
+            )
     finally:
         process.close()
 

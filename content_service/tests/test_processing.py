@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
@@ -176,6 +178,33 @@ async def test_a_finished_material_is_not_processed_again(isolated: ContentServi
     await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
     assert await isolated.wait_until_processed(teacher, uploaded.material_id) == ready
     assert chunk_ids(isolated, uploaded) == before
+
+
+@pytest.fixture
+def temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory in which this process creates temporary files."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+async def test_the_copy_of_a_file_has_no_name_that_would_outlive_the_process(
+    isolated: ContentService, temporary_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_to = isolated.components.files.copy_to
+    names: list[list[str]] = []
+
+    async def copy_and_list(key: str, target: IO[bytes]) -> None:
+        await copy_to(key, target)
+        names.append(os.listdir(temporary_directory))
+
+    monkeypatch.setattr(isolated.components.files, "copy_to", copy_and_list)
+    teacher = isolated.teacher()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
+    ready = await isolated.wait_until_processed(teacher, uploaded.material_id)
+    assert (ready.status, names) == (PROCESSING_STATUS_READY, [[]])
 
 
 async def test_a_superseded_attempt_writes_nothing(isolated: ContentService) -> None:

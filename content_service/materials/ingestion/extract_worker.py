@@ -5,6 +5,7 @@ JSON.
 """
 
 import json
+import os
 import resource
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,12 +31,13 @@ def load_readers() -> None:
     from content_service.materials.ingestion import html, markdown, pdf  # noqa: F401
 
 
-def run(task: ExtractionTask, output: BinaryIO) -> None:
-    """Limits this process, and extracts and splits the text of a file."""
-    allowed_seconds = _MIN_SECONDS + Path(task.path).stat().st_size * _SECONDS_PER_MEBIBYTE // 2**20
+def run(task: ExtractionTask, source: int, output: BinaryIO) -> None:
+    """Limits this process, and extracts and splits the text of a file, given as a file descriptor."""
+    allowed_seconds = _MIN_SECONDS + os.fstat(source).st_size * _SECONDS_PER_MEBIBYTE // 2**20
     _set_rlimits(min(task.seconds, allowed_seconds), task.memory_bytes)
     try:
-        reply = _process(task, output)
+        # The file has no name, and the readers open paths.
+        reply = _process(task, Path(f"/dev/fd/{source}"), output)
     except UnreadableFile as failure:
         reply = {"failure": failure.cause}
     except (MemoryError, RecursionError):
@@ -43,9 +45,9 @@ def run(task: ExtractionTask, output: BinaryIO) -> None:
     output.write(json.dumps(reply, ensure_ascii=False).encode())
 
 
-def _process(task: ExtractionTask, output: BinaryIO) -> dict[str, Any]:
+def _process(task: ExtractionTask, path: Path, output: BinaryIO) -> dict[str, Any]:
     limits = TextLimits(task.max_characters, task.max_pages)
-    extracted = extract(SourceFile(Path(task.path), task.file_format, task.charset), limits)
+    extracted = extract(SourceFile(path, task.file_format, task.charset), limits)
     output.write(b"\n")
     output.flush()
     chunks = split_chunks(

@@ -24,7 +24,6 @@ from content_service.materials.ingestion.types import (
     ChunkLimits,
     ExtractionLimits,
     ExtractionTask,
-    SourceFile,
     UnreadableFile,
 )
 
@@ -54,17 +53,23 @@ class ExtractionProcess:
             self._server = None
 
     async def extract_chunks(
-        self, file: SourceFile, chunk_limits: ChunkLimits, on_extracted: Callable[[], Awaitable[None]]
+        self,
+        source: int,
+        file_format: str,
+        charset: str,
+        chunk_limits: ChunkLimits,
+        on_extracted: Callable[[], Awaitable[None]],
     ) -> ChunkedText:
         """Returns the chunks of a file. Calls `on_extracted` when its text has been extracted.
+
+        `source` is a descriptor of the file at its start. `charset` is the one that the upload declared, or empty.
 
         Raises UnreadableFile, or RuntimeError if the child process was killed or stopped from outside.
         """
         limits = self._limits
         task = ExtractionTask(
-            path=str(file.path),
-            file_format=file.file_format,
-            charset=file.charset,
+            file_format=file_format,
+            charset=charset,
             max_characters=limits.text.max_characters,
             max_pages=limits.text.max_pages,
             tokens=chunk_limits.tokens,
@@ -73,7 +78,7 @@ class ExtractionProcess:
             memory_bytes=limits.memory_bytes,
         )
         max_bytes = max(_MIN_OUTPUT_BYTES, limits.text.max_characters * _MAX_BYTES_PER_CHARACTER)
-        reader, writer = await asyncio.open_unix_connection(sock=self._start_child(task))
+        reader, writer = await asyncio.open_unix_connection(sock=self._start_child(task, source))
         try:
             # The process sends an empty line when it has extracted the text. A failure has none before it.
             async with asyncio.timeout(_MAX_WAIT_FACTOR * limits.seconds):
@@ -90,16 +95,16 @@ class ExtractionProcess:
             writer.close()
         return _parse(output)
 
-    def _start_child(self, task: ExtractionTask) -> socket.socket:
+    def _start_child(self, task: ExtractionTask, source: int) -> socket.socket:
         """Starts a child process, and the server if it does not run; returns the socket of the result."""
         result, of_child = socket.socketpair()
         with of_child:
             try:
-                self._running_server().start_child(task, of_child)
+                self._running_server().start_child(task, source, of_child)
             except ConnectionError:
                 # The server was killed.
                 self.close()
-                self._running_server().start_child(task, of_child)
+                self._running_server().start_child(task, source, of_child)
         return result
 
     def _running_server(self) -> "_Server":
@@ -123,11 +128,14 @@ class _Server:
                 process_group=0,
             )
 
-    def start_child(self, task: ExtractionTask, result: socket.socket) -> None:
-        """Starts a child process that writes to `result`. Raises ConnectionError if the server has ended."""
+    def start_child(self, task: ExtractionTask, source: int, result: socket.socket) -> None:
+        """Starts a child process that reads `source` and writes to `result`.
+
+        Raises ConnectionError if the server has ended.
+        """
         body = json.dumps(task).encode()
         request = len(body).to_bytes(LENGTH_BYTES) + body
-        socket.send_fds(self._requests, [request], [result.fileno()])
+        socket.send_fds(self._requests, [request], [result.fileno(), source])
 
     def close(self) -> None:
         """Kills the server and its children, also if they are stopped or the server was killed."""

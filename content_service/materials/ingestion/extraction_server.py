@@ -1,9 +1,10 @@
 """The process that starts a child for each file, so that a child has its modules and its splitter at once.
 
 It is started with `python -m content_service.materials.ingestion.extraction_server`, and its standard input is a
-Unix socket. A request is the length of a JSON text (4 bytes), that text, which is an ExtractionTask, and the file
-descriptor of another socket. A child writes its result to this socket (`extract_worker`), and the server adds a line
-with the exit status. If the service closes the socket, the child is killed. The server ends with the service.
+Unix socket. A request is the length of a JSON text (4 bytes), that text, which is an ExtractionTask, and two file
+descriptors: of another socket, and of the file to read. A child writes its result to that socket (`extract_worker`),
+and the server adds a line with the exit status. If the service closes the socket, the child is killed. The server
+ends with the service.
 
 It never reads a file itself, so that nothing of one file remains for the next.
 """
@@ -50,29 +51,30 @@ class _Server:
 
     def _start_next(self) -> bool:
         """Starts a child for the next request; returns False if the service has gone."""
-        header, descriptors, _, _ = socket.recv_fds(self._requests, LENGTH_BYTES, 1)
+        header, descriptors, _, _ = socket.recv_fds(self._requests, LENGTH_BYTES, 2)
         if not header:
             return False
         body = self._requests.recv(int.from_bytes(header), socket.MSG_WAITALL)
         task = ExtractionTask(*json.loads(body))
-        result = socket.socket(fileno=descriptors[0])
+        result, source = socket.socket(fileno=descriptors[0]), descriptors[1]
         chunking.load_splitters(ChunkLimits(task.tokens, task.overlap_tokens))
         pid = os.fork()
         if pid == 0:
-            self._run_child(task, result)
+            self._run_child(task, source, result)
+        os.close(source)
         self._results[pid] = result
         # The service sends nothing, so that the socket can only become readable when it is closed.
         self._selector.register(result, selectors.EVENT_READ, pid)
         return True
 
-    def _run_child(self, task: ExtractionTask, result: socket.socket) -> None:
+    def _run_child(self, task: ExtractionTask, source: int, result: socket.socket) -> None:
         status = _CRASHED
         try:
             signal.set_wakeup_fd(-1)
             for other in (self._requests, self._ended, self._waker, *self._results.values()):
                 other.close()
             with result.makefile("wb") as output:
-                extract_worker.run(task, output)
+                extract_worker.run(task, source, output)
             status = 0
         finally:
             os._exit(status)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from chassis.database import Database, Transaction
 from chassis.telemetry import get_logger
@@ -27,7 +26,6 @@ from content_service.materials.ingestion.types import (
     ChunkLimits,
     ClaimedRow,
     ExtractionLimits,
-    SourceFile,
     UnembeddedChunkRow,
     UnreadableFile,
 )
@@ -121,12 +119,14 @@ class Pipeline:
                 pass
 
         claimed = job.claimed
-        with tempfile.NamedTemporaryFile(prefix="meno-") as copy:
+        limits = ChunkLimits(claimed.chunk_tokens, claimed.chunk_overlap_tokens)
+        # A file without a name: nothing of it remains if this process is killed.
+        with tempfile.TemporaryFile() as copy:
             await self._files.copy_to(claimed.storage_key, copy)
-            await asyncio.to_thread(copy.flush)
-            limits = ChunkLimits(claimed.chunk_tokens, claimed.chunk_overlap_tokens)
-            file = SourceFile(Path(copy.name), claimed.content_type, claimed.charset)
-            return await self._extraction.extract_chunks(file, limits, on_extracted)
+            await asyncio.to_thread(copy.seek, 0)
+            return await self._extraction.extract_chunks(
+                copy.fileno(), claimed.content_type, claimed.charset, limits, on_extracted
+            )
 
     async def _embed(self, job: Job) -> None:
         set_id = await self._embedding_set_id()

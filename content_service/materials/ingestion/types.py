@@ -46,7 +46,6 @@ class ExtractionLimits:
 class ExtractionTask(NamedTuple):
     """The arguments of the process that extracts and splits the text of one file."""
 
-    path: str
     file_format: str
     charset: str
     max_characters: int
