@@ -5,7 +5,8 @@ create a link, an image, HTML or a citation number of its own. The sanitizer ins
 sequence that could begin one of them, and keeps all other text: `a<b` becomes `a< b`.
 
 Renderers decode character references and backslash escapes. Some of them search the decoded text for addresses
-(remark-gfm). Therefore, character references are split, too, and a backslash never hides a sequence.
+(remark-gfm). Therefore, character references are split, too, and a backslash never hides a sequence. Formulas in TeX
+can also contain links: MathJax accepts even `\\href{javascript:…}`.
 
 The output does not depend on how the input is split into pieces.
 """
@@ -33,12 +34,18 @@ _TOP_LEVEL_DOMAIN = (
     r"|m[acdeghklmnopqrstuvwxyz]|n[acefgilopruz]|om|p[aefghklmnrstwy]|qa|r[eosuw]|s[abcdeghijklmnortuvxyz]"
     r"|t[cdfghjklmnortvwz]|u[agksyz]|v[aceginu]|w[fs]|y[et]|z[amw])(?![\w-])|xn--"
 )
+# Commands of TeX that make links, load images or extensions, or set attributes of HTML (MathJax and KaTeX).
+_TEX_COMMAND = (
+    r"(?:href|url|includegraphics|require|style|class|cssId|data|html(?:Class|Data|Id|Style))(?![A-Za-z])"
+)
+_MAX_TEX_COMMAND_CHARACTERS = 15
 _TOKEN = re.compile(
     r"\[(?P<number>\d{1,4})\](?P<follows>(?=[(:]))?"
     rf"|(?P<marker>[{_OPENING}])(?P<inner>{_IN_MARKER}{{1,{_MAX_MARKER_CHARACTERS}}}?)(?=\\?[{_CLOSING}])"
     r"|(?P<split>&(?=(?:\#\d{1,7}|\#[Xx][0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{0,31});)"
     rf"|[{_OPENING}](?={_IN_MARKER}{{{_MAX_MARKER_CHARACTERS + 1}}})"
     r"|/\\?/(?=[^\s/])"
+    rf"|\\(?={_TEX_COMMAND})"
     r"|[Ww]{3}\\?\.(?=\S)"
     rf"|(?<=[^\s.)\]}}\"'])\\?\.(?=(?i:{_TOP_LEVEL_DOMAIN}))"
     r"|(?<=\S)@(?=\S)"
@@ -55,7 +62,7 @@ _UNDECIDED = re.compile(
     r"|&(?:\#?[0-9A-Za-z]{0,32})?"
     r"|/(?:\\?/?)?"
     r"|[Ww]{1,3}|[Ww]{3}\\?\.?"
-    r"|\\|\\?\.\w{0,6}|\\?\.xn-"
+    rf"|\\[A-Za-z]{{0,{_MAX_TEX_COMMAND_CHARACTERS}}}|\\?\.\w{{0,6}}|\\?\.xn-"
     r"|[@<!\]]"
 )
 _CONTEXT_CHARACTERS = 1

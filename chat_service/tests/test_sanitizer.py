@@ -65,10 +65,11 @@ MARKERS = [
     "9" * 45,
     *"【】［］,¹^–",
 ]
+TEX = ["\\", "\\href", "\\includegraphics", "\\sin", "href", "{"]
 INVISIBLE = ["\u200b", "\u2060", "\u202e", "\u00ad", "\ufeff", "\u200d"]
 WORDS = ["a", "b", "é", "\ud83d", "x" * 40, "Iron melts. ", "It freezes at zero degrees. "]
 BITS = st.sampled_from(
-    [*PUNCTUATION, *NUMBERS, *TAGS, *LINKS, *HOSTS, *ENTITIES, *MARKERS, *INVISIBLE, *WORDS]
+    [*PUNCTUATION, *NUMBERS, *TAGS, *LINKS, *HOSTS, *ENTITIES, *MARKERS, *TEX, *INVISIBLE, *WORDS]
 )
 TEXTS = st.lists(BITS | st.text(max_size=6), max_size=30).map("".join)
 
@@ -80,6 +81,8 @@ GFM_ADDRESS = re.compile(
 )
 _MARK = r"[^\w\s\[\]【】［］〔〕/@&]"
 MARKER = re.compile(rf"[\[【［〔](?:{_MARK}*[\d¹])+{_MARK}*[\]】］〕]")
+
+TEX_LINK = re.compile(r"\\(?:href|includegraphics)(?![A-Za-z])")
 
 LINKS_AFTER_DECODING = [
     "https&#58;//evil.com",
@@ -180,6 +183,12 @@ def test_the_rendered_output_contains_no_links_images_or_html(text: str) -> None
     assert not GFM_ADDRESS.search(visible_text(out)), out
 
 
+@given(TEXTS)
+@example("$\\href{javascript:alert(1)}{x}$")
+def test_formulas_in_the_output_contain_no_links_or_images(text: str) -> None:
+    assert not TEX_LINK.search(text_of(parts_of(text)))
+
+
 @pytest.mark.parametrize("text", LINKS_AFTER_DECODING)
 def test_an_address_is_no_link_and_keeps_its_words(text: str) -> None:
     out = text_of(parts_of(f"See {text} now."))
@@ -277,6 +286,8 @@ def test_plain_text_is_unchanged(text: str) -> None:
         ("AT&T, R&D and a && b", "AT&T, R&D and a && b"),
         ("\\[ x^2 \\] and \\(y\\)", "\\[ x^2 \\] and \\(y\\)"),
         ("[1, 2] and x[0:2]", "[ 1, 2 ] and x[ 0:2 ]"),
+        ("$\\href{x}{y}\\url{x}\\htmlClass{a}{b}$", "$\\ href{x}{y}\\ url{x}\\ htmlClass{a}{b}$"),
+        ("\\frac{1}{2} \\displaystyle \\hrefs \\\\href", "\\frac{1}{2} \\displaystyle \\hrefs \\\\ href"),
         ("می\u200cشوند 👩\u200d🏫", "می\u200cشوند 👩\u200d🏫"),
     ],
 )
