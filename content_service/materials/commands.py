@@ -38,7 +38,7 @@ async def create_material(
         created_by_user_id=material.created_by_user_id,
     )
     material_id = await revision_store.create(transaction, content)
-    ahead = await store.count_unprocessed(transaction, content.scope_id)
+    ahead = await _count_ahead(transaction, content.scope_id, material.created_by_user_id)
     new_file = NewFile(file.key, material.content_type, material.charset, file.size)
     await store.insert_material(transaction, content.scope_id, material_id, new_file, max_bytes)
     await defer_processing(transaction, task, content.scope_id, material_id, ahead=ahead)
@@ -54,14 +54,14 @@ async def get_material(executor: Executor, class_id: str, material_id: str) -> M
 
 
 async def retry_processing(
-    transaction: Transaction, task: ProcessTask, class_id: str, material_id: str
+    transaction: Transaction, task: ProcessTask, class_id: str, material_id: str, user_id: str
 ) -> MaterialRow:
     """Defers the processing of a material again. Raises MaterialNotFound or ProcessingNotFailed."""
     await get_material(transaction, class_id, material_id)
     status = await store.get_status_for_update(transaction, class_id, material_id)
     if status != FAILED:
         raise ProcessingNotFailed(str(status))
-    ahead = await store.count_unprocessed(transaction, class_id)
+    ahead = await _count_ahead(transaction, class_id, user_id)
     await store.reset_processing(transaction, class_id, material_id)
     await defer_processing(transaction, task, class_id, material_id, ahead=ahead)
     transaction.notify(notification_key(material_id))
@@ -115,6 +115,12 @@ async def get_chunk(
     if row is None:
         raise ChunkNotFound(chunk_id)
     return row
+
+
+async def _count_ahead(transaction: Transaction, class_id: str, user_id: str) -> int:
+    """Returns the larger of two numbers: the unprocessed materials of a class, and those of a user."""
+    by_user = await store.lock_uploader_and_count_unprocessed(transaction, user_id)
+    return max(by_user, await store.count_unprocessed(transaction, class_id))
 
 
 async def _lock(transaction: Transaction, class_id: str, content_id: str) -> LockedContent:

@@ -88,7 +88,7 @@ class MaterialServicer(MaterialServiceServicer):
     async def RetryProcessing(self, request: RetryProcessingRequest, context: Context) -> Material:
         async with write(self._database) as transaction:
             row = await commands.retry_processing(
-                transaction, self._task, request.class_id, request.material_id
+                transaction, self._task, request.class_id, request.material_id, caller().user_id
             )
             return transaction.respond(to_message(row))
 

@@ -87,11 +87,17 @@ IS_FILE_REFERENCED = statement(
     ),
     bool,
 )
-COUNT_UNPROCESSED = statement(
-    select(func.count()).where(
-        materials.c.scope_id == scope(),
-        or_(materials.c.status == PENDING, materials.c.status == PROCESSING),
-    ),
+_unprocessed = or_(materials.c.status == PENDING, materials.c.status == PROCESSING)
+COUNT_UNPROCESSED = statement(select(func.count()).where(materials.c.scope_id == scope(), _unprocessed), int)
+LOCK_UPLOADER = statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("lock_key"), 0))))
+COUNT_UNPROCESSED_BY_UPLOADER = statement(
+    select(func.count())
+    .select_from(contents)
+    .join(
+        materials,
+        and_(materials.c.scope_id == contents.c.scope_id, materials.c.material_id == contents.c.content_id),
+    )
+    .where(contents.c.created_by_user_id == bindparam("user_id"), _unprocessed),
     int,
 )
 GET_STATUS_FOR_UPDATE = statement(select(materials.c.status).where(*_THE_MATERIAL).with_for_update(), str)
@@ -177,6 +183,15 @@ async def is_file_referenced(executor: Executor, scope_id: str, storage_key: str
 async def count_unprocessed(executor: Executor, scope_id: str) -> int:
     """Returns the number of materials of a class that are PENDING or PROCESSING."""
     return await executor.one(COUNT_UNPROCESSED, scope_id=scope_id) or 0
+
+
+async def lock_uploader_and_count_unprocessed(transaction: Transaction, user_id: str) -> int:
+    """Returns the number of materials of a user, in all classes, that are PENDING or PROCESSING.
+
+    Until the transaction ends, no other transaction gets this number: concurrent uploads are counted one by one.
+    """
+    await transaction.run(LOCK_UPLOADER, lock_key=f"uploads of {user_id}")
+    return await transaction.one(COUNT_UNPROCESSED_BY_UPLOADER, user_id=user_id) or 0
 
 
 async def get_status_for_update(transaction: Transaction, scope_id: str, material_id: str) -> str | None:

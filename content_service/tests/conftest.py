@@ -88,8 +88,8 @@ class ContentService:
         self.materials = MaterialServiceStub(channel)
         self.knowledge = KnowledgeServiceStub(channel)
 
-    def teacher(self, class_id: str | None = None) -> Person:
-        return self._person(class_id or str(uuid.uuid4()), "TEACHER")
+    def teacher(self, class_id: str | None = None, user_id: str | None = None) -> Person:
+        return self._person(class_id or str(uuid.uuid4()), "TEACHER", user_id)
 
     def student(self, class_id: str) -> Person:
         return self._person(class_id, "STUDENT")
@@ -177,8 +177,8 @@ class ContentService:
         request = SearchRequest(class_id=person.class_id, query=query, **values)
         return [*(await self.knowledge.Search(request, **person.auth)).chunks]
 
-    def _person(self, class_id: str, role: str) -> Person:
-        user_id = str(uuid.uuid4())
+    def _person(self, class_id: str, role: str, user_id: str | None = None) -> Person:
+        user_id = user_id or str(uuid.uuid4())
         token = self.env.issuer.token(user_id, role=role, classes={class_id: role})
         return Person(user_id, class_id, bearer(token))
 

@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psycopg
 import pytest
@@ -321,17 +322,47 @@ async def test_classes_take_turns(isolated: ContentService) -> None:
     assert turns == [teacher.class_id for teacher in (many, few, one, many, few, many)]
 
 
+async def fetch_classes(service: ContentService, number: int) -> list[Any]:
+    """Fetches jobs as a worker does, without finishing them; returns the class of each, or None without a job."""
+    [[worker]] = execute_sql(
+        service.database_url, "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+    )
+    async with service.components.queue.open_async() as queue:
+        fetched = [await queue.job_manager.fetch_job(queues=None, worker_id=worker) for _ in range(number)]
+    return [job.task_kwargs["scope_id"] if job else None for job in fetched]
+
+
+async def test_users_take_turns(isolated: ContentService) -> None:
+    user_id = str(uuid.uuid4())
+    many = [isolated.teacher(user_id=user_id) for _ in range(3)]
+    await asyncio.gather(*(isolated.upload(teacher, PHOTOSYNTHESIS) for teacher in many))
+    other = isolated.teacher()
+    await isolated.upload(other, PHOTOSYNTHESIS)
+    first, second, *others = await fetch_classes(isolated, 4)
+    assert second == other.class_id
+    assert {first, *others} == {teacher.class_id for teacher in many}
+
+
+async def test_a_user_who_processes_materials_again_takes_turns(isolated: ContentService) -> None:
+    user_id = str(uuid.uuid4())
+    first, second = (isolated.teacher(user_id=user_id) for _ in range(2))
+    uploads = [(teacher, await isolated.upload(teacher, " ")) for teacher in (first, second)]
+    for teacher, uploaded in uploads:
+        await isolated.components.pipeline.process(teacher.class_id, uploaded.material_id)
+    execute_sql(isolated.database_url, "DELETE FROM procrastinate_jobs")
+    for teacher, uploaded in uploads:
+        request = RetryProcessingRequest(class_id=teacher.class_id, material_id=uploaded.material_id)
+        await isolated.materials.RetryProcessing(request, **teacher.auth)
+    other = isolated.teacher()
+    await isolated.upload(other, PHOTOSYNTHESIS)
+    assert await fetch_classes(isolated, 3) == [first.class_id, other.class_id, second.class_id]
+
+
 async def test_a_class_does_not_occupy_a_second_worker(isolated: ContentService) -> None:
     slow, other = isolated.teacher(), isolated.teacher()
     for teacher in (slow, slow, other):
         await isolated.upload(teacher, PHOTOSYNTHESIS)
-    [[worker]] = execute_sql(
-        isolated.database_url, "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
-    )
-    async with isolated.components.queue.open_async() as queue:
-        fetched = [await queue.job_manager.fetch_job(queues=None, worker_id=worker) for _ in range(3)]
-    classes = [job.task_kwargs["scope_id"] if job else None for job in fetched]
-    assert classes == [slow.class_id, other.class_id, None]
+    assert await fetch_classes(isolated, 3) == [slow.class_id, other.class_id, None]
 
 
 async def test_a_job_exists_only_if_its_material_is_committed(isolated: ContentService) -> None:

@@ -23,6 +23,7 @@ CROSS_SHARD: Mapping[str, str] = {
     "chassis.idempotency.DELETE_BY_USER": "erasure: stored responses to other users may contain the user id",
     "chassis.idempotency.PURGE": "a job that deletes old idempotency keys of all users",
     "chat_service.answers.store.LIST_ORPHANED": "a job that ends answers of all users whose writer has died",
+    "content_service.materials.store.COUNT_UNPROCESSED_BY_UPLOADER": "the turn of a user who uploads to many classes",
     "identity_service.account_feed.store.REVOKE_TOKENS_OF_USERS": "a roster import ends many memberships at once",
     "identity_service.classes.store.LIST_ALL": "an administrator lists all classes, page by page",
     "identity_service.classes.store.LIST_ALL_WITH_DELETED": "an administrator lists all classes, page by page",

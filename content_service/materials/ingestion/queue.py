@@ -1,7 +1,8 @@
 """The job that processes a material.
 
 Classes take turns: one class has at most one running job, and its next job has a lower priority than the first job
-of another class. A class with many or slow files therefore delays other classes by at most one file.
+of another class. A class with many or slow files therefore delays other classes by at most one file. Users take
+turns in the same way, because one user can upload to many classes.
 """
 
 import asyncio
@@ -39,7 +40,8 @@ async def defer_processing(
 ) -> None:
     """Adds the job of a material to a transaction. The job exists if the transaction commits.
 
-    `ahead` is the number of materials of the class that have not been processed yet. It is the turn of the job.
+    `ahead` is the number of materials of the class, or of the user in all classes, that have not been processed yet.
+    It is the turn of the job.
     """
     await jobs.defer(
         transaction,
