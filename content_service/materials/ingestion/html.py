@@ -26,6 +26,7 @@ _HIDING_STYLE = re.compile(
     r"(?:^|;)(?:display:none|(?:content-)?visibility:(?:hidden|collapse)|color:transparent"
     r"|(?:font-size|opacity):(?:0+\.?0*|\.0+)(?:[a-z]{1,4}|%)?)(?:;|!|$)"
 )
+_UNFINISHED = re.compile("<(?=[A-Za-z/!?])")
 _STYLE_SPACE = re.compile(r"\s+|/\*.*?\*/", re.DOTALL)
 _SUPERSCRIPTS = str.maketrans(
     "0123456789+-−=()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
@@ -59,8 +60,11 @@ class HtmlText:
 
     def feed_block(self, block: str) -> str:
         """Returns the visible text of the next block."""
-        # An unfinished tag at the end would be searched again with each block.
-        self._writer.feed(block[: block.rfind(">") + 1])
+        end = block.rfind(">") + 1
+        self._writer.feed(block[:end])
+        # The parser would search an unfinished tag or comment again with each block.
+        if not self._writer.is_unfinished:
+            self._writer.handle_data(unescape(_UNFINISHED.split(block[end:], maxsplit=1)[0]))
         return self._writer.take_text()
 
 
@@ -80,6 +84,11 @@ class _Writer(HTMLParser):
     @property
     def is_hidden(self) -> bool:
         return bool(self._hidden)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the parser waits for the end of a tag or a comment."""
+        return self.rawdata.startswith("<")
 
     def take_text(self) -> str:
         """Returns the text since the last call."""
