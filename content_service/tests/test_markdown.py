@@ -58,6 +58,7 @@ def test_the_headings_are_those_of_commonmark(text: str, headings: list[tuple[in
         ("<div>\nOne < two\n\nthree.\n\n</div>", "One < two\n\nthree."),
         ("<div hidden>\nsecret\n\n</div>\nOne", "One"),
         ("One.\n\n<!-- a > secret", "One."),
+        ("<p hidden>secret\n\nOne.", "One."),
         ("<p>One</p> two <b title='secret", "One\n\ntwo"),
         ("One <span hidden>secret <b>key</b></span>two.", "One two."),
         ("One <span title='>' style='display:none'>secret</span>two.", "One two."),

@@ -136,6 +136,9 @@ def test_a_script_is_never_extracted(page: str) -> None:
         ("<pre>  x\n\n    y</pre>z", "```\n  x\n\n    y\n```\nz"),
         ("<div hidden>a<div>b</div>c</div>d", "d"),
         ("<p hidden>a<p>b", "b"),
+        ("<p hidden>a<div>b</div>", "b"),
+        ("<section><p hidden>a</section>b", "b"),
+        ("<p hidden>a <b>b</b></p>c", "c"),
         ("<p STYLE='Display : None'>a</p>b", "b"),
         ("<p style='display:\n\tnone'>a</p><p style='color:red;visibility/**/:collapse'>b</p>c", "c"),
         (

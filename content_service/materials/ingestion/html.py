@@ -34,6 +34,8 @@ _SUPERSCRIPTS = str.maketrans(
 _SUBSCRIPTS = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
 _MATH_SCRIPTS = {"msup": "sup", "msub": "sub"}
 _OPTIONAL_END_TAGS = frozenset({"p", "li", "dt", "dd", "tr", "td", "th"})
+# The start of these elements ends a paragraph, and so does their end (HTML Living Standard, 4.4.1).
+_END_PARAGRAPHS = _PARAGRAPHS | set(_HEADINGS) | {"hr", "li", "pre"}
 
 
 def to_markdown(page: str) -> str:
@@ -57,6 +59,10 @@ class HtmlText:
     def is_hidden(self) -> bool:
         """Whether the text after the last block is in a hidden element."""
         return self._writer.is_hidden
+
+    def begin_markdown(self) -> None:
+        """Ends an open paragraph, as every block of Markdown does."""
+        self._writer.end_paragraph()
 
     def feed_block(self, block: str) -> str:
         """Returns the visible text of the next block."""
@@ -101,8 +107,7 @@ class _Writer(HTMLParser):
         return "\n".join(self._lines)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if self._hidden and tag == self._hidden[0] and tag in _OPTIONAL_END_TAGS:
-            self._hidden.clear()
+        self._end_implied(tag)
         if self._hidden:
             # Elements of the same name may be nested; the hidden part ends with the outermost one.
             if tag == self._hidden[0]:
@@ -160,7 +165,21 @@ class _Writer(HTMLParser):
             _, start = self._scripts.pop()
             self._line[start:] = [_raise_or_lower(tag, "".join(self._line[start:]))]
 
+    def _end_implied(self, tag: str) -> None:
+        """Ends the hidden element whose end tag may be missing before this element."""
+        if self._hidden and tag == self._hidden[0] and tag in _OPTIONAL_END_TAGS:
+            self._hidden.clear()
+        if tag in _END_PARAGRAPHS:
+            self.end_paragraph()
+
+    def end_paragraph(self) -> None:
+        """Ends a hidden paragraph."""
+        if self._hidden == ["p"]:
+            self._hidden.clear()
+
     def handle_endtag(self, tag: str) -> None:
+        if tag != "p" and tag in _END_PARAGRAPHS:
+            self.end_paragraph()
         if self._hidden:
             if tag == self._hidden[0]:
                 self._hidden.pop()

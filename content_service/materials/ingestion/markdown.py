@@ -79,7 +79,9 @@ class _Reader:
             if token.type == "html_block":
                 # Character references can name invisible characters, and long runs of marks.
                 self._cut_lines(token.map, normalize(html.feed_block(token.content)))
-            elif html.is_hidden:
+                continue
+            html.begin_markdown()
+            if html.is_hidden:
                 self._cut_lines(token.map)
             elif token.type == "inline":
                 self._edit_inline(token.map)
