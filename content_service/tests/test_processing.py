@@ -157,6 +157,31 @@ async def test_processing_continues_after_its_worker_was_stopped(
     assert chunk_ids(isolated, uploaded) == before
 
 
+async def test_restarts_of_the_worker_are_not_failures_of_the_material(
+    isolated: ContentService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher, extracting = isolated.teacher(), asyncio.Event()
+    uploaded = await isolated.upload(teacher, PHOTOSYNTHESIS)
+    pipeline = isolated.components.pipeline
+
+    async def extract_forever(*arguments: object) -> None:
+        extracting.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_extract_chunks", extract_forever)
+        for _ in range(rules.MAX_ATTEMPTS_WITHOUT_PROGRESS + 1):
+            attempt = asyncio.create_task(pipeline.process(teacher.class_id, uploaded.material_id))
+            await extracting.wait()
+            extracting.clear()
+            attempt.cancel()
+            [outcome] = await asyncio.gather(attempt, return_exceptions=True)
+            assert isinstance(outcome, asyncio.CancelledError)
+    await pipeline.process(teacher.class_id, uploaded.material_id)
+    ready = await isolated.wait_until_processed(teacher, uploaded.material_id)
+    assert ready.status == PROCESSING_STATUS_READY
+
+
 async def test_the_last_of_several_workers_finishes_a_material(
     isolated: ContentService, short_chunks: None
 ) -> None:

@@ -74,6 +74,11 @@ class Pipeline:
             await self._run(job)
         except AttemptSuperseded:
             log.warning("processing_superseded", material_id=material_id, attempt=claimed.attempt)
+        except asyncio.CancelledError:
+            # The worker stops. Several restarts must not make the file fail.
+            async with self._database.transaction() as transaction:
+                await job.attempt.give_back(transaction)
+            raise
 
     async def _run(self, job: Job) -> None:
         failed_attempts = job.claimed.failed_attempts

@@ -94,6 +94,12 @@ ADVANCE = statement(
         updated_at=func.clock_timestamp(),
     )
 )
+GIVE_BACK = statement(
+    update(materials)
+    .where(*_CURRENT_ATTEMPT)
+    # It is 0 already if the attempt has made progress.
+    .values(failed_attempts=func.greatest(materials.c.failed_attempts - 1, 0))
+)
 SET_COUNTS = statement(
     update(materials)
     .where(*_CURRENT_ATTEMPT)
@@ -241,6 +247,10 @@ class Attempt:
         step = {"stage": stage, "progress": progress, "made_progress": made_progress}
         if not await transaction.run(ADVANCE, **step, **self._attempt_key):
             raise AttemptSuperseded()
+
+    async def give_back(self, transaction: Transaction) -> None:
+        """Does not count the attempt as failed, because it was stopped."""
+        await transaction.run(GIVE_BACK, **self._attempt_key)
 
     async def save_chunks(
         self, transaction: Transaction, chunks: Sequence[ChunkDraft], page_count: int
