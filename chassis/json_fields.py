@@ -4,8 +4,10 @@ The gateway converts JSON to protobuf, which drops unknown fields. It therefore 
 request (`deploy/gateway/json_body.lua`): `class_id,content.title`.
 """
 
+import json
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -31,7 +33,8 @@ def check_json_fields(request: Message, paths: str) -> None:
 @lru_cache(_MAX_CACHED)
 def _find_unknown(request: Descriptor, paths: str) -> tuple[BadRequest.FieldViolation, ...]:
     found = (_check_path(request, path.split(".")) for path in paths.split(","))
-    return tuple(violation for violation in found if violation)[:_MAX_VIOLATIONS]
+    # To suggest a name takes 10 µs, and the header has space for 1,300 names.
+    return tuple(islice((violation for violation in found if violation), _MAX_VIOLATIONS))
 
 
 def _check_path(message: Descriptor, names: list[str]) -> BadRequest.FieldViolation | None:
@@ -52,7 +55,16 @@ def _check_path(message: Descriptor, names: list[str]) -> BadRequest.FieldViolat
 
 
 def _field(message: Descriptor, name: str) -> FieldDescriptor | None:
-    """Returns a field by either of the names that JSON accepts: `class_id` and `classId`."""
+    """Returns a field by either of the names that JSON accepts: `class_id` and `classId`.
+
+    The name may contain escape sequences of JSON.
+    """
+    if "\\" in name:
+        try:
+            name = json.loads(f'"{name}"')
+            name.encode()
+        except ValueError:  # The gateway cuts long names, also within an escape sequence or a surrogate pair.
+            return None
     return message.fields_by_name.get(name) or message.fields_by_camelcase_name.get(name)
 
 

@@ -92,6 +92,7 @@ async def test_both_names_of_a_field_and_every_form_of_json_are_accepted(
 ) -> None:
     for body in (
         '{"title":"A","requestId":"%s"}',
+        '{"\\u0074itle":"A","request\\u005fid":"%s"}',
         ' {\t"title" : "\\u0041 \\"\\\\\\/",\r\n "request_id" : "%s" } \n',
     ):
         reply = await http.post("/v1/classes", content=body % uuid.uuid4(), headers=authorized(token))
