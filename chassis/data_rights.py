@@ -180,12 +180,18 @@ class Rules:
                 await transaction.run(compiled.reassign, user_id=user_id, into_user_id=into_user_id)
 
     async def on_user_erased(self, transaction: Transaction, event: AccountEvent) -> None:
-        """Handles `user_erased`: erases the user, records it in the audit log and reports it to identity_service."""
-        user_id = event.user_erased.user_id
+        """Handles `user_erased`: erases the user, records it in the audit log and reports it to identity_service.
+
+        A repetition erases what calls wrote that were in progress. It is recorded only if there was something.
+        """
+        user_id, repetition = event.user_erased.user_id, event.user_erased.repetition
         rows = await self.erase(transaction, user_id)
+        if repetition and not rows:
+            return
         action = AuditAction.AUDIT_ACTION_USER_DATA_ERASED
         await audit.record(transaction, action, user_id=user_id, rows=rows)
-        await outbox.enqueue(transaction, ERASURE, {"user_id": user_id, "rows": rows})
+        if not repetition:
+            await outbox.enqueue(transaction, ERASURE, {"user_id": user_id, "rows": rows})
 
     async def on_user_merged(self, transaction: Transaction, event: AccountEvent) -> None:
         """Handles `user_merged`: reassigns the rows of the guest."""

@@ -4,10 +4,16 @@ Every service follows the feed. Its events revoke tokens, and they make the serv
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from chassis.database import Transaction
 from identity_service.account_feed import store
 from meno.access.v1.access_pb2 import ClassState
+
+REPEAT_AFTER = timedelta(hours=1)
+"""A call that was permitted before a service received the event can write after it. Events about all data of a user are
+repeated when no such call can still run: a token is valid for 5 minutes, and an upload or an answer takes up to 10.
+"""
 
 
 async def revoke_tokens(transaction: Transaction, user_id: str) -> None:
@@ -35,15 +41,21 @@ async def publish_class_changed(transaction: Transaction, class_id: str, state: 
 
 
 async def publish_user_erased(transaction: Transaction, user_id: str) -> None:
-    """Makes every service delete the data of a user."""
-    await store.append(transaction, "user_erased", {"user_id": user_id}, permanent=True)
+    """Makes every service delete the data of a user, now and once more after REPEAT_AFTER."""
+    body = {"user_id": user_id}
+    await store.append(transaction, "user_erased", body, permanent=True, repeat_after=REPEAT_AFTER)
     await store.delete_superseded_settings(transaction, user_id)
 
 
 async def publish_user_merged(transaction: Transaction, user_id: str, into_user_id: str) -> None:
-    """Makes every service assign the data of a guest to another user."""
+    """Makes every service assign the data of a guest to another user, now and once more after REPEAT_AFTER."""
     body = {"user_id": user_id, "into_user_id": into_user_id}
-    await store.append(transaction, "user_merged", body, permanent=True)
+    await store.append(transaction, "user_merged", body, permanent=True, repeat_after=REPEAT_AFTER)
+
+
+async def repeat_due(transaction: Transaction) -> None:
+    """Publishes the events once more whose repetition is due."""
+    await store.repeat_due(transaction)
 
 
 async def publish_signing_key_retired(transaction: Transaction, kid: str) -> None:

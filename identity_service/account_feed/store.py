@@ -14,7 +14,9 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import UUID
@@ -66,14 +68,37 @@ REVOKE_TOKENS_OF_USERS = statement(
 )
 APPEND = statement(
     insert(account_events).from_select(
-        ["sequence", "kind", "body", "permanent"],
+        ["sequence", "kind", "body", "permanent", "repeat_at"],
         select(
             func.coalesce(func.max(account_events.c.sequence), 0) + 1,
             bindparam("kind", type_=account_events.c.kind.type),
             bindparam("body", type_=account_events.c.body.type),
             bindparam("permanent", type_=account_events.c.permanent.type),
+            func.now() + bindparam("repeat_after", type_=Interval),
         ),
     )
+)
+_due = (
+    update(account_events)
+    .where(account_events.c.repeat_at <= func.now())
+    .values(repeat_at=null())
+    .returning(*account_events.c)
+    .cte("due")
+)
+REPEAT_DUE = statement(
+    insert(account_events)
+    .from_select(
+        ["sequence", "kind", "body", "permanent"],
+        select(
+            select(func.max(account_events.c.sequence)).scalar_subquery()
+            + func.row_number().over(order_by=_due.c.sequence),
+            _due.c.kind,
+            _due.c.body.concat(func.jsonb_build_object("repetition", true())),
+            _due.c.permanent,
+        ).select_from(_due),
+    )
+    .returning(account_events.c.sequence),
+    int,
 )
 LIST_AFTER = statement(
     select(*columns(EventRow, account_events))
@@ -123,12 +148,27 @@ async def revoke_tokens_of_users(transaction: Transaction, user_ids: Collection[
 
 
 async def append(
-    transaction: Transaction, kind: str, body: dict[str, Any], *, permanent: bool = False
+    transaction: Transaction,
+    kind: str,
+    body: dict[str, Any],
+    *,
+    permanent: bool = False,
+    repeat_after: timedelta | None = None,
 ) -> None:
-    """Appends an event and notifies the followers of the feed after the commit."""
+    """Appends an event and notifies the followers of the feed after the commit.
+
+    `repeat_after` is the time after which `repeat_due` appends the event once more.
+    """
     await transaction.run(LOCK)
-    await transaction.run(APPEND, kind=kind, body=body, permanent=permanent)
+    await transaction.run(APPEND, kind=kind, body=body, permanent=permanent, repeat_after=repeat_after)
     transaction.notify(CHANNEL)
+
+
+async def repeat_due(transaction: Transaction) -> None:
+    """Appends the events once more whose repetition is due, with `repetition` in the body."""
+    await transaction.run(LOCK)
+    if await transaction.all(REPEAT_DUE):
+        transaction.notify(CHANNEL)
 
 
 async def delete_superseded_settings(transaction: Transaction, user_id: str) -> None:

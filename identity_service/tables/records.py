@@ -36,6 +36,8 @@ class AccountEventColumns(TypedColumns):
     permanent: Named[bool]
     """Whether the event is kept indefinitely. Other events only matter as long as the tokens they revoke."""
     created_at: Named[datetime] = Column(TIMESTAMPTZ, server_default=func.clock_timestamp(), index=True)
+    repeat_at: Named[datetime | None] = Column(TIMESTAMPTZ)
+    """The time at which the event is appended once more, or NULL."""
 
 
 account_events = Table(
@@ -48,6 +50,7 @@ account_events = Table(
         name="kind",
     ),
     CheckConstraint("jsonb_typeof(body) = 'object'", name="body"),
+    Index("account_events_repeat_at_idx", "repeat_at", postgresql_where=text("repeat_at IS NOT NULL")),
     Index("account_events_transient_idx", "created_at", postgresql_where=text("NOT permanent")),
     Index(
         "account_events_settings_idx",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from chassis.database import Database
+from identity_service.account_feed import commands as account_feed
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.purging import commands
 from identity_service.tests.conftest import PASSWORD, Identity
@@ -94,3 +95,33 @@ async def test_concurrent_purges_erase_each_user_once(identity: Identity, databa
     assert existing_users(identity, *due) == set()
     erased = identity.execute_sql("SELECT FROM account_events WHERE kind = 'user_erased'")
     assert len(erased) == len(due)
+
+
+async def test_erasures_and_merges_are_published_once_more_when_no_call_can_still_write(
+    identity: Identity, database: Database
+) -> None:
+    guest, person = str(uuid.uuid4()), str(uuid.uuid4())
+    async with database.transaction() as transaction:
+        await account_feed.publish_user_merged(transaction, guest, person)
+        await account_feed.publish_user_erased(transaction, person)
+        await account_feed.publish_signing_key_retired(transaction, "leaked")
+
+    async def repeat_at_once() -> None:
+        async with database.transaction() as transaction:
+            await account_feed.repeat_due(transaction)
+
+    read_events = (
+        "SELECT kind, body ->> 'user_id', body -> 'repetition', permanent FROM account_events"
+        " ORDER BY kind, sequence"
+    )
+    await repeat_at_once()
+    assert len(identity.execute_sql(read_events)) == 3
+    identity.execute_sql("UPDATE account_events SET repeat_at = repeat_at - %s", account_feed.REPEAT_AFTER)
+    await asyncio.gather(*(repeat_at_once() for _ in range(4)))
+    assert identity.execute_sql(read_events) == [
+        ("signing_key_retired", None, None, True),
+        ("user_erased", person, None, True),
+        ("user_erased", person, True, True),
+        ("user_merged", guest, None, True),
+        ("user_merged", guest, True, True),
+    ]

@@ -72,6 +72,33 @@ async def test_an_erasure_deletes_all_rows_of_the_user_and_sends_a_receipt(servi
     assert receipt.body == {"user_id": learner.user_id, "rows": sum(before.values())}
 
 
+async def test_a_repeated_event_erases_rows_of_calls_in_progress(service: Service) -> None:
+    learner, late = await learner_with_events(service), await learner_with_events(service, 0)
+    erased = AccountEvent.UserErased(user_id=learner.user_id)
+    service.env.feed.append(user_erased=erased)
+    await service.env.wait_for_outbox("erasure")
+    execute_sql(
+        service.database_url,
+        "UPDATE sessions SET user_id = %s WHERE user_id = %s",
+        *(learner.user_id, late.user_id),
+    )
+    erased.repetition = True
+    for _ in range(2):
+        service.env.feed.append(user_erased=erased)
+    # Events are applied in order, so the receipt of another erasure proves that the repetitions are done.
+    other = service.learner().user_id
+    service.env.feed.append(user_erased=AccountEvent.UserErased(user_id=other))
+    await service.env.wait_for_outbox("erasure", user_id=other)
+    assert not any(rows(service, learner).values())
+    sent = [
+        (message.kind, int(message.body.get("rows") or message.body["details"]["rows"]))
+        for message in service.env.sent
+        if message.kind != "activity" and message.body["user_id"] == learner.user_id
+    ]
+    [(_, first), *_] = sent
+    assert sent == [("audit_entry", first), ("erasure", first), ("audit_entry", 1)]
+
+
 async def test_a_merge_moves_all_rows_of_a_guest_to_the_user(service: Service) -> None:
     guest, person = await learner_with_events(service, 3), await learner_with_events(service)
     user_rows, guest_rows = rows(service, person), rows(service, guest)

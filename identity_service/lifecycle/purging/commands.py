@@ -7,6 +7,7 @@ from functools import partial
 from chassis.background import run_forever
 from chassis.database import Database, Transaction
 from chassis.telemetry import get_logger
+from identity_service.account_feed import commands as account_feed
 from identity_service.administration.config.reader import ConfigReader
 from identity_service.lifecycle.erasures import commands as erasures
 from identity_service.lifecycle.purging import store
@@ -22,9 +23,15 @@ log = get_logger()
 
 
 async def run(database: Database, config: ConfigReader) -> None:
-    """Purges users every ten minutes. Never returns."""
-    work = partial(purge_users, database, config)
+    """Purges users, and repeats the events of erasures and merges, every ten minutes. Never returns."""
+    work = partial(_purge_once, database, config)
     await run_forever(work, "users_not_purged", interval=INTERVAL.total_seconds())
+
+
+async def _purge_once(database: Database, config: ConfigReader) -> None:
+    await purge_users(database, config)
+    async with database.transaction() as transaction:
+        await account_feed.repeat_due(transaction)
 
 
 async def purge_users(database: Database, config: ConfigReader) -> None:

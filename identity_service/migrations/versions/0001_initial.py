@@ -516,6 +516,7 @@ def _create_records() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("repeat_at", sa.DateTime(timezone=True)),
         sa.CheckConstraint("jsonb_typeof(body) = 'object'", name=op.f("account_events_body_check")),
         sa.CheckConstraint(
             "kind IN ('rights_lost', 'sign_in_ended', 'class_changed', 'user_erased', 'user_merged', "
@@ -525,6 +526,12 @@ def _create_records() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("account_events_pkey")),
     )
     op.create_index(op.f("account_events_created_at_idx"), "account_events", ["created_at"])
+    op.create_index(
+        "account_events_repeat_at_idx",
+        "account_events",
+        ["repeat_at"],
+        postgresql_where=sa.text("repeat_at IS NOT NULL"),
+    )
     op.create_index(
         "account_events_settings_idx",
         "account_events",
