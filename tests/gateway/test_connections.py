@@ -33,10 +33,13 @@ async def test_a_connection_without_a_request_is_closed(
     async with start_gateway(tmp_path) as gateway, asyncio.timeout(GUARD_SECONDS):
         reader, writer = await asyncio.open_connection(*gateway.address.split(":"))
         writer.write(sent)
+        answer = b""
         # The gateway resets a connection of which it has not read everything.
         with suppress(ConnectionResetError):
-            assert await reader.read() == b""
+            answer = await reader.read()
         writer.close()
+        # On a very busy machine, the time for headers has ended a connection first.
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_streams_do_not_use_up_the_calls_of_others(
