@@ -20,8 +20,9 @@ local MAX_SCALAR_BYTES = 64
 local MAX_HEADER_BYTES = 4096
 -- A unit is a value, or this many bytes: either takes up to 1.2 µs here and in the transcoder.
 local BYTES_PER_UNIT = 16
--- An address that sends nothing for a while may cause this many seconds of its work at once.
-local BURST_SECONDS = 10
+-- An address that sends nothing for a while may cause this many seconds of its work at once: the trial and the import
+-- of the largest roster.
+local BURST_SECONDS = 20
 -- Beyond it, all debts are forgotten.
 local MAX_ADDRESSES = 20000
 -- Longer than each path of the contracts. A longer path is cut, and the fields below it are not named.

@@ -34,8 +34,9 @@ from tests.gateway.gateway_client import (
 
 @pytest_asyncio.fixture(scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayClient]:
-    """A gateway with a low rate limit of SignIn."""
-    async with start_gateway(tmp_path_factory.mktemp("gateway"), modify=limit_sign_ins) as started:
+    """A gateway with a low rate limit of SignIn and one trusted proxy."""
+    directory = tmp_path_factory.mktemp("gateway")
+    async with start_gateway(directory, modify=limit_sign_ins, trusted_proxies=1) as started:
         yield started
 
 
@@ -161,6 +162,8 @@ async def test_a_file_is_uploaded_in_one_http_request(http: httpx.AsyncClient, t
 
 
 async def test_a_request_that_is_too_large_gets_an_error(http: httpx.AsyncClient, token: str) -> None:
+    # The address of the other tests would exceed its limit of JSON.
+    headers = {**authorized(token), "x-forwarded-for": "203.0.113.1"}
     for mebibytes, status, expected in (
         (0.2, 400, "FIELD_INVALID"),
         (7, 400, "MESSAGE_TOO_LARGE"),
@@ -168,7 +171,7 @@ async def test_a_request_that_is_too_large_gets_an_error(http: httpx.AsyncClient
         (15, 413, "MESSAGE_TOO_LARGE"),
     ):
         body = json.dumps({"title": "x" * int(mebibytes * 1024 * 1024)})
-        reply = await http.post("/v1/classes", content=body, headers=authorized(token))
+        reply = await http.post("/v1/classes", content=body, headers=headers)
         assert (reply.status_code, reason(reply)) == (status, expected)
         if status == 400 and expected == "MESSAGE_TOO_LARGE":
             assert reply.json()["message"] == "The request must not be larger than 256 KiB."

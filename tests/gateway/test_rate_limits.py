@@ -25,7 +25,7 @@ from tests.local_stack import GUARD_SECONDS
 
 PER_PERSON, PER_ADDRESS = 30, 90
 JSON_UNITS = 300
-"""A body has at most this many units for each second, and ten times as many at once."""
+"""The units of an address in a second; 20 times as many are permitted at once."""
 GUESTS = 60
 """Guest sign-ins a minute for each address, as in the contract."""
 
