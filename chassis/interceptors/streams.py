@@ -51,6 +51,9 @@ class StreamSender:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
             await asyncio.wait({sending})
+            if not sending.cancelled():
+                # A failure is that of a client who has gone. asyncio would log it if nobody asked.
+                sending.exception()
             raise
 
     async def _write(self, message: Message | None) -> None:

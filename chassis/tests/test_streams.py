@@ -1,6 +1,7 @@
 """Streams: they end when the token expires or is revoked, and report the reason."""
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -251,3 +252,30 @@ class _SendingContext:
 
     async def abort(self, code: grpc.StatusCode, *_: object) -> None:
         raise _Aborted(code.name)
+
+
+async def test_a_failed_write_of_a_cancelled_stream_is_not_logged(probe: Probe) -> None:
+    """The client has gone, which is no error of the service."""
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    writing, gone = asyncio.Event(), asyncio.Event()
+
+    class ContextOfGoneClient:
+        async def write(self, message: object) -> None:
+            writing.set()
+            await gone.wait()
+            raise ConnectionError
+
+    context: Any = ContextOfGoneClient()
+    [service] = probe.messages.DESCRIPTOR.services_by_name.values()
+    [method] = [method for method in contracts.methods(service) if method.name == "Watch"]
+    sender = streams.StreamSender(method, context)
+    sending = asyncio.create_task(sender.send(probe.messages.WatchResponse()))
+    await writing.wait()
+    sending.cancel()
+    gone.set()
+    await asyncio.wait({sending})
+    assert sending.cancelled()
+    del sending, sender
+    gc.collect()
+    assert unhandled == []
