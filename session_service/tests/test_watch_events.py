@@ -8,14 +8,16 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from chassis.testing import TestEnvironment, parse_error
+from chassis.database import Database
+from chassis.testing import TestEnvironment, parse_error, wait_until
 from meno.session.v1.event_service_pb2 import WatchEventsResponse
 from meno.session.v1.resources_pb2 import (
     SESSION_ACTION_COMPLETE,
     SESSION_ACTION_START_TOPIC,
     SESSION_PHASE_COMPLETED,
 )
-from session_service.sessions.events import servicer
+from session_service.sessions.events import servicer, store
+from session_service.sessions.events.types import EventRow
 from session_service.tests.conftest import Service, event, serving
 
 
@@ -64,6 +66,36 @@ async def test_a_watch_stream_resumes_after_any_sequence(
         *events, done = await read_all(service.watch(learner, session, after_sequence=seen))
         assert [step.event for step in events] == history[seen:]
         assert done.HasField("done")
+
+
+async def test_replays_take_turns_and_short_backlogs_do_not_wait(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = service.learner()
+    long, short = await service.create(learner), await service.create(learner)
+    await service.append(learner, long, [event() for _ in range(20)])
+    added = await service.append(learner, short, [event()])
+    list_after, resumed = store.list_after, asyncio.Event()
+    reading = most = 0
+
+    async def wait_in_replays(
+        database: Database, user_id: str, session_id: str, *page: int
+    ) -> list[EventRow]:
+        nonlocal reading, most
+        if session_id == long.session_id:
+            reading += 1
+            most = max(most, reading)
+            await resumed.wait()
+            reading -= 1
+        return await list_after(database, user_id, session_id, *page)
+
+    monkeypatch.setattr(store, "list_after", wait_in_replays)
+    replays = [service.watch(learner, long) for _ in range(3)]
+    await wait_until(lambda: reading)
+    assert (await service.watch(learner, short).read()).event == added[0]
+    resumed.set()
+    assert [(await replay.read()).event.sequence for replay in replays] == [1, 1, 1]
+    assert most == 1
 
 
 async def test_watch_streams_on_two_replicas_send_each_event_once_in_order(
